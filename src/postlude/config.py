@@ -1,0 +1,48 @@
+"""The limits and times that an application may change, with the contract's defaults."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long finished jobs stay readable, whichever bound comes first."""
+
+    success_seconds: float = 86_400.0
+    successes: int = 1_000_000
+    failure_seconds: float = 14 * 86_400.0
+    failures: int = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything about a Postlude that is a number or a switch. Times are in seconds."""
+
+    loop_slots: int = 32
+    """Async jobs that run at once in one process."""
+    threads: int = 8
+    """Sync jobs that run at once in one process."""
+    ahead: int = 256
+    """Jobs that one process holds claimed; the rest wait in the journal."""
+    lease: float = 15.0
+    renew_every: float = 5.0
+    reap_every: float = 1.0
+    poll_every: float = 0.25
+    """How soon a process notices jobs that another process has stored."""
+    budget: float = 5.0
+    """How long a write may take before the client gets 503."""
+    grace: float = 10.0
+    """How long shutdown waits for running jobs before it releases the rest."""
+    order_wait: float = 15.0
+    """The next plain function of a request starts after this long even if the one before still runs."""
+    stall_limit: float = 300.0
+    on_stall: Literal["log", "exit"] = "log"
+    prune_every: float = 60.0
+    keep: Keep = Keep()
+    max_payload: int = 1024 * 1024
+    """Bytes of a job's arguments."""
+    max_depth: int = 100
+    """How deeply a job's arguments may be nested."""
+    max_error: int = 16 * 1024
+    """Characters that are kept of an error's traceback."""
+    delivery: Literal["at_least_once", "at_most_once"] = "at_least_once"

@@ -1,0 +1,69 @@
+"""What the web frameworks' side needs of the rest: to prepare jobs, commit them and let them start."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from postlude.job import Job
+
+
+class Prepared(Protocol):
+    """A call that has been bound, validated and encoded, and is not yet stored."""
+
+    @property
+    def job(self) -> Job:
+        """The handle that the caller gets. Its id is final."""
+        ...
+
+    @property
+    def on_failure(self) -> bool:
+        """Whether it is stored although the request fails."""
+        ...
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether it may run beside the other jobs of its request (`@postlude.task` functions)."""
+        ...
+
+
+class Desk(Protocol):
+    """Where requests hand in their jobs. Implemented by `postlude.producer.Producer`."""
+
+    def prepare(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Prepared:
+        """Bind, validate and encode a call.
+
+        Raises:
+            NotDurable: the function or an argument has no durable form.
+            TypeError: the arguments do not fit the function's parameters.
+        """
+        ...
+
+    async def commit(self, prepared: Sequence[Prepared]) -> None:
+        """Write jobs to the journal, all or none; returns when they are on disk.
+
+        If the caller is cancelled meanwhile, what had been committed runs, and the rest is
+        withdrawn.
+
+        Raises:
+            JournalUnavailable: not confirmed within the budget; certainly nothing will run,
+                unless the process dies right now.
+        """
+        ...
+
+    def start(self, prepared: Sequence[Prepared]) -> None:
+        """Let committed jobs start: the response has been sent. Call it once, whatever happened to the response."""
+        ...
+
+    async def settle(self, prepared: Sequence[Prepared]) -> None:
+        """Return when the first attempts of committed, started jobs have ended; never raises what they raised.
+
+        Where no runner serves this event loop (no lifespan), they run inside this call.
+        """
+        ...
+
+    def serves(self) -> bool:
+        """Whether a runner, started by the lifespan, serves the running event loop."""
+        ...
+
+    def in_memory(self, function: Callable[..., Any], why: str) -> None:
+        """Count, and warn once per line about, a task that has no durable form and runs in memory."""
+        ...

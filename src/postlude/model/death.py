@@ -1,0 +1,53 @@
+"""Who is charged when a process dies with jobs that had started.
+
+A job that takes its process with it must not do so for ever, and the jobs that merely ran
+beside it are innocent. So a death in company only makes suspects; a suspect runs as the only
+suspect of its process; and a death that has one possible culprit is charged to it.
+"""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+MAX_DEATHS: Final = 3
+"""After so many deaths of its own a job has failed, with the reason `killed`."""
+
+
+class Started(NamedTuple):
+    """A job that had started when its process died."""
+
+    seq: int
+    suspect: bool
+    deaths: int
+
+
+class Verdict(NamedTuple):
+    """What a death means for one job."""
+
+    seq: int
+    suspect: bool
+    deaths: int
+
+    @property
+    def killed(self) -> bool:
+        """Whether the job has failed by its deaths."""
+        return self.deaths >= MAX_DEATHS
+
+
+def judge(started: Iterable[Started], *, draining: bool) -> list[Verdict]:
+    """Charge a process's death to the jobs that had started in it.
+
+    Args:
+        started: the jobs that had started and not finished.
+        draining: the process was shutting down; then nobody is charged.
+    """
+    jobs = list(started)
+    if draining:
+        return [Verdict(*job) for job in jobs]
+    candidates = [job for job in jobs if job.suspect] or jobs
+    if len(candidates) == 1:
+        culprit = candidates[0].seq
+        return [
+            Verdict(job.seq, True, job.deaths + 1) if job.seq == culprit else Verdict(*job) for job in jobs
+        ]
+    suspects = {job.seq for job in candidates}
+    return [Verdict(job.seq, job.suspect or job.seq in suspects, job.deaths) for job in jobs]

@@ -1,0 +1,90 @@
+"""The states of a job and the moves between them.
+
+`MOVES` is the one table of legal moves: the stores, the schema's CHECK and the documentation's
+diagram come from it.
+"""
+
+from enum import IntEnum, StrEnum
+from typing import Final
+
+
+class State(StrEnum):
+    """The state of a job as people see it."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    PARKED = "parked"
+
+
+class Stored(IntEnum):
+    """The state of a job as the journal keeps it; `READY`, `SCHEDULED` and `BLOCKED` are shown as queued.
+
+    The numbers are in users' files: never change one, only add (the schema has room up to 15).
+    """
+
+    READY = 0
+    SCHEDULED = 1
+    BLOCKED = 2
+    RUNNING = 3
+    PARKED = 4
+    SUCCEEDED = 8
+    FAILED = 9
+    CANCELLED = 10
+
+    @property
+    def public(self) -> State:
+        """The state as people see it."""
+        return _PUBLIC[self]
+
+    @property
+    def final(self) -> bool:
+        """Whether a job in this state has ended."""
+        return self in FINAL
+
+
+FINAL: Final = frozenset({Stored.SUCCEEDED, Stored.FAILED, Stored.CANCELLED})
+
+_PUBLIC: Final = {
+    Stored.READY: State.QUEUED,
+    Stored.SCHEDULED: State.QUEUED,
+    Stored.BLOCKED: State.QUEUED,
+    Stored.RUNNING: State.RUNNING,
+    Stored.PARKED: State.PARKED,
+    Stored.SUCCEEDED: State.SUCCEEDED,
+    Stored.FAILED: State.FAILED,
+    Stored.CANCELLED: State.CANCELLED,
+}
+
+MOVES: Final[dict[Stored, frozenset[Stored]]] = {
+    Stored.READY: frozenset({Stored.RUNNING, Stored.CANCELLED, *FINAL, Stored.SCHEDULED, Stored.PARKED}),
+    Stored.SCHEDULED: frozenset({Stored.READY, Stored.CANCELLED}),
+    Stored.BLOCKED: frozenset({Stored.READY, Stored.CANCELLED}),
+    Stored.RUNNING: frozenset({Stored.READY, Stored.SCHEDULED, Stored.PARKED, *FINAL}),
+    Stored.PARKED: frozenset({Stored.READY, Stored.CANCELLED}),
+    Stored.SUCCEEDED: frozenset(),
+    Stored.FAILED: frozenset({Stored.READY}),
+    Stored.CANCELLED: frozenset({Stored.READY}),
+}
+"""From each state, where a job may go next.
+
+`READY` may end because a late finish, of a run whose lease was lost but whose job nobody has
+taken over, is accepted.
+"""
+
+
+class Reason(StrEnum):
+    """Why a job is where it is, when its state alone does not say."""
+
+    KILLED = "killed"
+    """Three deaths of its own."""
+    EXPIRED = "expired"
+    DISCARDED = "discarded"
+    MAY_HAVE_RUN = "may_have_run"
+    """At most once, and its process died after claiming it."""
+    UNACKNOWLEDGED = "unacknowledged"
+    """The client was told 503 although the write then went through."""
+    UNKNOWN_TASK = "unknown_task"
+    INVALID_ARGUMENTS = "invalid_arguments"

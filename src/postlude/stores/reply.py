@@ -1,0 +1,92 @@
+"""An answer of a store that is on its way: awaited on an event loop, or waited for in a thread."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Generator
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Reply(Generic[T]):
+    """The promise of a store's answer.
+
+    Made on an event loop, it can be awaited there; made elsewhere, only `wait` serves. It is
+    given its value or its error once, by the store.
+    """
+
+    __slots__ = ("_error", "_event", "_value", "done", "future", "loop")
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = asyncio._get_running_loop()
+        self.future: asyncio.Future[T] | None = None if self.loop is None else self.loop.create_future()
+        self._event = threading.Event() if self.loop is None else None
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self.done = False
+
+    @classmethod
+    def of(cls, value: T) -> "Reply[T]":
+        """Return a reply that is already there."""
+        reply = cls()
+        reply.resolve(value, None)
+        reply.deliver()
+        return reply
+
+    @classmethod
+    def failed(cls, error: BaseException) -> "Reply[T]":
+        """Return a reply that is already an error."""
+        reply = cls()
+        reply.resolve(None, error)
+        reply.deliver()
+        return reply
+
+    def resolve(self, value: Any, error: BaseException | None) -> None:
+        """Set the answer, from any thread. Those who await it hear of it by `deliver`."""
+        self._value, self._error, self.done = value, error, True
+        if self._event is not None:
+            self._event.set()
+
+    def deliver(self) -> None:
+        """Pass the answer to those who await it. Only on the reply's own loop."""
+        future = self.future
+        if future is not None and not future.done():
+            if self._error is None:
+                future.set_result(self._value)
+            else:
+                future.set_exception(self._error)
+
+    def then(self, call: Callable[["Reply[T]"], None]) -> None:
+        """Call back on the reply's own loop once the answer is there; the caller reads `result`."""
+        assert self.future is not None, "a reply that was made in a thread has no loop to call back on"
+
+        def heard(future: "asyncio.Future[T]") -> None:
+            if not future.cancelled():
+                future.exception()  # `call` reads the error from the reply itself
+            call(self)
+
+        self.future.add_done_callback(heard)
+
+    def result(self) -> T:
+        """Return the answer that is there, or raise its error."""
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[no-any-return]
+
+    def wait(self, timeout: float | None = None) -> T:
+        """Block this thread until the answer is there.
+
+        Raises:
+            TimeoutError: it was not there within `timeout` seconds.
+            RuntimeError: called on an event loop, which it would block.
+        """
+        if self._event is None:
+            raise RuntimeError("await this reply: it was made on an event loop, which wait() would block")
+        if not self._event.wait(timeout):
+            raise TimeoutError("the journal has not answered")
+        return self.result()
+
+    def __await__(self) -> Generator[Any, None, T]:
+        if self.future is None:
+            raise RuntimeError("use wait(): this reply was made outside an event loop")
+        return self.future.__await__()
