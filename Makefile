@@ -1,0 +1,68 @@
+# Everything runs in .venv, which the first command makes. Only python3 (3.11 or later), pip and make are needed.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+VENV := .venv
+NEWEST_VENV := $(VENV)/newest
+BIN := $(VENV)/bin
+PINS := requirements/dev.txt pyproject.toml
+CHECKED := src tests demo bench
+
+.PHONY: help
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+.PHONY: demo
+demo: $(VENV)/.ready ## a small shop with a page: sign up, upload orders, kill the server (PORT=, DEMO_DIR=)
+	@$(BIN)/python -m demo.run
+
+.PHONY: test
+test: lint types browser newest ## everything that must pass: lint, types, all tests (also on the newest Python here)
+	$(BIN)/python -m pytest -rs $(PYTEST)
+
+.PHONY: unit
+unit: $(VENV)/.ready ## the tests that take seconds
+	$(BIN)/python -m pytest -q -m "not slow" $(PYTEST)
+
+.PHONY: lint
+lint: $(VENV)/.ready ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: format
+format: $(VENV)/.ready ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: types
+types: $(VENV)/.ready ## mypy, strict
+	$(BIN)/mypy $(CHECKED)
+
+.PHONY: bench
+bench: $(VENV)/.ready ## measure against FastAPI's own tasks (BENCH="--help" for options)
+	@$(BIN)/python -m bench.run $(BENCH)
+
+.PHONY: clean
+clean: ## remove the virtual environments and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find src tests demo bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: newest
+newest: $(VENV)/.ready
+	@newest=$$(scripts/find-python.sh newest); \
+	minor='import sys; print(sys.version_info[:2])'; \
+	if [ "$$($$newest -c "$$minor")" = "$$($(BIN)/python -c "$$minor")" ]; then \
+	    echo "No newer Python than $$newest here: the tests run on it alone."; \
+	else \
+	    $(MAKE) --no-print-directory $(NEWEST_VENV)/.ready PYTHON=$$newest && \
+	    $(NEWEST_VENV)/bin/python -m pytest -q -m "not slow" -p no:cacheprovider $(PYTEST); \
+	fi
+
+.PHONY: browser
+browser:
+	@scripts/browser.sh
+
+%/.ready: $(PINS) scripts/venv.sh
+	@python=$(PYTHON); [ -n "$$python" ] || python=$$(scripts/find-python.sh default); \
+	echo "Installing what is pinned into $* (with $$python) ..."; \
+	scripts/venv.sh "$$python" $*
+	@touch $@
