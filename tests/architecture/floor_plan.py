@@ -1,0 +1,42 @@
+"""The floor plan of docs/architecture.md as a table. A new folder gets its place here, on purpose."""
+
+from tests.architecture.rules import Layer
+
+TRUTH = ("truth",)
+MIDDLE = (*TRUTH, "tasks", "stores")
+DESKS = (*MIDDLE, "runner", "asking")
+REQUEST = (*DESKS, "request")
+
+LAYERS = (
+    Layer("truth", ("errors", "clock", "ids", "config", "job", "model"), below=()),
+    Layer("tasks", ("tasks",), below=TRUTH),
+    Layer("stores", ("stores",), below=TRUTH),
+    Layer("runner", ("runner",), below=(*TRUTH, "tasks", "stores.protocol", "stores.reply")),
+    Layer("asking", ("producer", "inspector", "desk"), below=(*MIDDLE, "runner")),
+    Layer(
+        "request", ("background", "receipt", "middleware", "fastapi_hook"), below=(*TRUTH, "tasks", "asking")
+    ),
+    Layer("app", ("app",), below=REQUEST),
+    Layer(
+        "doors",
+        ("fastapi", "starlette", "web", "cli", "testing"),
+        below=(*REQUEST, "app"),
+        together=False,
+    ),
+)
+
+FORBIDDEN_MODULES = frozenset(
+    {"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "yaml", "jsonpickle"}
+)
+FORBIDDEN_CALLS = frozenset({"eval", "exec", "compile"})
+
+SQL_HOMES = ("stores.sqlite",)
+
+LONGEST_FILE = 300
+LONGER_FOR_A_REASON: dict[str, str] = {}
+"""File: the reason that it is better in one piece."""
+
+PUBLIC_NAMES: dict[str, frozenset[str]] = {
+    "__init__.py": frozenset({"BackgroundTask", "BackgroundTasks", "Postlude"}),
+}
+"""What users may rely on, at the least: a name that leaves this list breaks somebody."""

@@ -1,0 +1,180 @@
+"""The source keeps to its floor plan; and each rule notices when a tree does not."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.architecture import floor_plan, rules
+
+SOURCE = Path(__file__).parents[2] / "src" / "postlude"
+
+Tree = Callable[[dict[str, str]], Path]
+
+LAYERS = (
+    rules.Layer("low", ("model",), below=()),
+    rules.Layer("tasks", ("tasks",), below=("low",)),
+    rules.Layer("stores", ("stores",), below=("low",)),
+    rules.Layer("runner", ("runner",), below=("low", "tasks", "stores.protocol")),
+    rules.Layer("doors", ("web", "cli"), below=("low", "runner"), together=False),
+)
+
+
+def test_imports_run_downwards_only() -> None:
+    assert rules.broken_layers(SOURCE, floor_plan.LAYERS) == []
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    assert rules.cycles(SOURCE) == []
+
+
+def test_nothing_loads_code_from_data() -> None:
+    assert rules.forbidden(SOURCE, floor_plan.FORBIDDEN_MODULES, floor_plan.FORBIDDEN_CALLS) == []
+
+
+def test_files_are_short_or_have_a_reason() -> None:
+    assert rules.too_long(SOURCE, floor_plan.LONGEST_FILE, floor_plan.LONGER_FOR_A_REASON) == []
+
+
+def test_sql_lives_with_its_store() -> None:
+    assert rules.stray_sql(SOURCE, floor_plan.SQL_HOMES) == []
+
+
+@pytest.mark.parametrize("module", floor_plan.PUBLIC_NAMES)
+def test_public_names_are_kept(module: str) -> None:
+    assert floor_plan.PUBLIC_NAMES[module] <= set(rules.public_names(SOURCE / module))
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    """Write a small package."""
+
+    def write(files: dict[str, str]) -> Path:
+        root = tmp_path / "postlude"
+        root.mkdir()
+        (root / "__init__.py").touch()
+        for name, text in files.items():
+            file = root / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, "utf-8")
+        return root
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("model/job.py", "import postlude.runner.loop"),
+        ("model/job.py", "from postlude import runner"),
+        ("model/job.py", "from postlude.runner import loop"),
+        ("model/job.py", "from ..runner import loop"),
+        ("model/job.py", "from .. import runner"),
+        ("model/job.py", "def later():\n    from postlude.runner.loop import run"),
+        ("model/job.py", "if TYPE_CHECKING:\n    from postlude.runner.loop import Loop"),
+        ("model/job.py", "import importlib\nimportlib.import_module('postlude.runner.loop')"),
+        ("model/job.py", "class A:\n    def f(self): __import__('postlude.runner')"),
+        ("model/job.py", "import postlude"),
+        ("tasks/task.py", "from postlude.stores import memory"),
+        ("stores/memory.py", "from postlude.tasks.task import Task"),
+        ("runner/claims.py", "from postlude.stores.memory import Memory"),
+        ("web/status.py", "from postlude.cli import main"),
+        ("strange.py", ""),
+    ],
+)
+def test_an_import_that_runs_upwards_or_sideways_is_noticed(tree: Tree, file: str, text: str) -> None:
+    root = tree(_modules() | {file: text})
+    assert len(rules.broken_layers(root, LAYERS)) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("runner/claims.py", "from postlude.stores.protocol import Store"),
+        ("runner/claims.py", "from . import loop"),
+        ("tasks/task.py", "from postlude.model.job import Job\nimport asyncio"),
+        ("cli/main.py", "from postlude.cli import table\nfrom postlude.runner import loop"),
+        ("__init__.py", "from postlude.web import status"),
+    ],
+)
+def test_an_import_that_runs_downwards_is_allowed(tree: Tree, file: str, text: str) -> None:
+    root = tree(_modules() | {"cli/table.py": "", file: text})
+    assert rules.broken_layers(root, LAYERS) == []
+
+
+def test_a_circle_is_noticed_also_inside_one_layer(tree: Tree) -> None:
+    root = tree(
+        {
+            "a.py": "from postlude.b import x",
+            "b.py": "def f():\n    from postlude.c import y",
+            "c.py": "from postlude import a",
+            "d.py": "import postlude.a",
+        }
+    )
+    assert rules.cycles(root) == ["a -> b -> c -> a"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import pickle",
+        "import pickle as p",
+        "from pickle import loads",
+        "def f():\n    import marshal",
+        "from yaml import safe_load",
+        "import xml.dom, shelve",
+        "__import__('pickle')",
+        "eval('1')",
+        "def f(text):\n    return exec(text)",
+    ],
+)
+def test_what_could_load_code_is_noticed(tree: Tree, text: str) -> None:
+    root = tree({"codec.py": text})
+    assert len(rules.forbidden(root, floor_plan.FORBIDDEN_MODULES, floor_plan.FORBIDDEN_CALLS)) == 1
+
+
+def test_names_that_only_resemble_what_is_forbidden_are_allowed(tree: Tree) -> None:
+    root = tree(
+        {"codec.py": "import pickled, re\nre.compile('x')\nfrom model import evaluate\nevaluate('1')"}
+    )
+    assert rules.forbidden(root, floor_plan.FORBIDDEN_MODULES, floor_plan.FORBIDDEN_CALLS) == []
+
+
+def test_a_long_file_needs_a_reason_and_a_reason_a_long_file(tree: Tree) -> None:
+    root = tree({"long.py": "x = 1\n" * 11, "short.py": "x = 1\n" * 10})
+    assert len(rules.too_long(root, 10, {})) == 1
+    assert len(rules.too_long(root, 10, {"long.py": " "})) == 1
+    assert rules.too_long(root, 10, {"long.py": "one table"}) == []
+    assert len(rules.too_long(root, 10, {"long.py": "one table", "short.py": "was long once"})) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "strays"),
+    [
+        ("runner/loop.py", "q = 'SELECT id FROM job'", 1),
+        ("runner/loop.py", "q = f'''\n  UPDATE job SET x = {1}'''", 1),
+        ("runner/loop.py", '"""SELECT is a word here."""', 0),
+        ("runner/loop.py", "log('Select a job')", 0),
+        ("stores/sqlite/claims.py", "q = 'SELECT id FROM job'", 0),
+    ],
+)
+def test_sql_outside_its_store_is_noticed(tree: Tree, file: str, text: str, strays: int) -> None:
+    assert len(rules.stray_sql(tree({file: text}), floor_plan.SQL_HOMES)) == strays
+
+
+def test_public_names_are_read_from_a_file(tree: Tree) -> None:
+    root = tree({"a.py": "__all__ = ['x', 'y']", "b.py": "__all__: list[str] = ['x']", "c.py": "x = 1"})
+    assert [rules.public_names(root / name) for name in ("a.py", "b.py", "c.py")] == [["x", "y"], ["x"], []]
+
+
+def _modules() -> dict[str, str]:
+    return {
+        "model/job.py": "",
+        "tasks/task.py": "",
+        "stores/protocol.py": "",
+        "stores/memory.py": "",
+        "runner/__init__.py": "",
+        "runner/loop.py": "",
+        "web/status.py": "",
+        "cli/__init__.py": "",
+    }
