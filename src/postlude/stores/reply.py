@@ -8,6 +8,10 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
+def _too_late() -> bool:
+    return False
+
+
 class Reply(Generic[T]):
     """The promise of a store's answer.
 
@@ -15,7 +19,7 @@ class Reply(Generic[T]):
     given its value or its error once, by the store.
     """
 
-    __slots__ = ("_error", "_event", "_value", "done", "future", "loop")
+    __slots__ = ("_error", "_event", "_value", "done", "future", "loop", "withdraw")
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = asyncio._get_running_loop()
@@ -24,6 +28,8 @@ class Reply(Generic[T]):
         self._value: Any = None
         self._error: BaseException | None = None
         self.done = False
+        self.withdraw: Callable[[], bool] = _too_late
+        """Call the request off; False if the store has begun with it."""
 
     @classmethod
     def of(cls, value: T) -> "Reply[T]":

@@ -1,0 +1,5 @@
+"""The journal in an SQLite file beside the application (the default)."""
+
+from postlude.stores.sqlite.store import SqliteStore
+
+__all__ = ["SqliteStore"]

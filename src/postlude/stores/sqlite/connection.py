@@ -1,0 +1,134 @@
+"""Connections to the journal: opening, checking and migrating it."""
+
+import logging
+import secrets
+import socket
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from postlude.errors import JournalRefused
+from postlude.stores.sqlite.sql import MIGRATIONS
+
+log = logging.getLogger("postlude.journal")
+
+APPLICATION_ID: Final = 0x504C_5544
+"""Marks the file as ours ("PLUD")."""
+
+VERSION: Final = len(MIGRATIONS)
+
+SMALL: Final = 64 * 1024 * 1024
+"""Bytes up to which a journal that was not closed cleanly is checked before it is used."""
+
+BUSY_MS: Final = 250
+"""How long one attempt waits for a program that has locked the database without our lock."""
+
+_FIXED: Final = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
+"""First versions, of each line, without the bug that corrupts a WAL with several connections."""
+
+
+def check_library(version: str | None = None) -> None:
+    """Refuse an SQLite that can corrupt a journal (the WAL-reset bug, fixed in 3.51.3)."""
+    text = version or apsw.sqlite_lib_version()
+    have = tuple(int(part) for part in text.split("."))
+    fixed = have >= _FIXED[-1] or any(have[:2] == fix[:2] and have >= fix for fix in _FIXED)
+    if not fixed:
+        raise JournalRefused(
+            f"SQLite {text} can corrupt a journal that several processes write; "
+            "install the package apsw 3.51.3 or newer, which carries its own SQLite"
+        )
+
+
+def open_writer(path: Path) -> apsw.Connection:
+    """Open the writer's connection, durable at every commit."""
+    db = apsw.Connection(
+        str(path), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_NOFOLLOW, statementcachesize=256
+    )
+    db.set_busy_timeout(BUSY_MS)
+    try:
+        _recognise(db, path)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA fullfsync = ON")
+        db.execute("PRAGMA temp_store = MEMORY")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def open_reader(path: Path) -> apsw.Connection:
+    """Open a connection that cannot write; the journal must exist."""
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOFOLLOW)
+    db.set_busy_timeout(BUSY_MS)
+    try:
+        _recognise(db, path)
+        if _version(db) == 0:
+            raise JournalRefused(f"{path} holds no journal yet")
+        check_version(db, path, "min_reader")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _recognise(db: apsw.Connection, path: Path) -> None:
+    try:
+        mark = db.execute("PRAGMA application_id").get
+        tables = db.execute("SELECT count(*) FROM sqlite_master").get
+    except apsw.NotADBError as error:
+        raise JournalRefused(f"{path} is not a database; move it away, or change store=") from error
+    if mark != APPLICATION_ID and (mark or tables):
+        raise JournalRefused(f"{path} is another program's database; change store=")
+
+
+def _version(db: apsw.Connection) -> int:
+    if not db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").get:
+        return 0
+    return int(db.execute("SELECT value FROM meta WHERE key = 'version'").get)
+
+
+def check_version(db: apsw.Connection, path: Path, key: str) -> None:
+    """Refuse a journal whose `key` (`min_reader`, `min_writer`) is beyond this release."""
+    least = int(db.execute("SELECT value FROM meta WHERE key = ?", (key,)).get)
+    if least > VERSION:
+        raise JournalRefused(
+            f"{path} was made by a newer Postlude (it needs version {least} of the journal, this one "
+            f"knows {VERSION}); upgrade Postlude"
+        )
+
+
+def migrate(db: apsw.Connection, path: Path) -> None:
+    """Bring the journal to this release's version, in one transaction; the first that comes does it."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        version = _version(db)
+        if version:
+            check_version(db, path, "min_writer")
+        for step in MIGRATIONS[version:]:
+            db.execute(step)
+        if version == 0:
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            db.execute(
+                "INSERT INTO meta VALUES ('host', ?), ('epoch', ?)",
+                (socket.gethostname(), secrets.token_hex(8)),
+            )
+        elif version < VERSION:
+            db.execute("UPDATE meta SET value = ? WHERE key = 'version'", (VERSION,))
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+
+
+def check_integrity(db: apsw.Connection, path: Path) -> None:
+    """Check a small journal that was not closed cleanly before anything is built on it."""
+    if path.stat().st_size > SMALL or not db.execute("SELECT count(*) FROM runner").get:
+        return
+    report = db.execute("PRAGMA quick_check(1)").get
+    if report != "ok":
+        raise JournalRefused(
+            f"the journal {path} is damaged ({report}); move it away to start afresh, and keep it: "
+            "what can be read of it can be recovered"
+        )

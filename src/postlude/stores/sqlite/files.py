@@ -1,0 +1,125 @@
+"""Where a journal may be, and making its files so that nobody else can read or replace them."""
+
+import logging
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from postlude.errors import JournalRefused, JournalUnavailable
+
+log = logging.getLogger("postlude.journal")
+
+_MOUNTS: Final = Path("/proc/self/mountinfo")
+
+_NETWORK: Final = frozenset(
+    [
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "9p",
+        "afs",
+        "ceph",
+        "glusterfs",
+        "lustre",
+        "fuse.sshfs",
+        "beegfs",
+    ]
+)
+"""File systems on which SQLite's locks, or its shared memory, cannot be relied on."""
+
+
+class JournalFiles:
+    """The files of one journal.
+
+    Args:
+        path: the database; its neighbours are named after it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.database = path.absolute()
+        self.runners = self.database.with_name(f"{self.database.name}.runners")
+        self.writer_lock = self.runners / "writer"
+
+    def prepare(self) -> None:
+        """Check the place and make what is missing, for the owner only.
+
+        Raises:
+            JournalRefused: the place is not safe for a journal.
+            JournalUnavailable: it cannot be written.
+        """
+        folder = self.database.parent
+        if not folder.is_dir():
+            raise JournalRefused(f"the journal's folder {folder} does not exist; create it, or change store=")
+        self._check_folder(folder)
+        check_file_system(folder)
+        try:
+            self._make()
+        except OSError as error:
+            if isinstance(error, FileExistsError | NotADirectoryError):
+                why = f"{error.filename} is in the journal's way: {error.strerror}"
+                raise JournalRefused(why) from error
+            why = f"cannot write the journal at {self.database}: {error.strerror}"
+            raise JournalUnavailable(why) from error
+
+    def _make(self) -> None:
+        found = _lstat(self.database)
+        if found is None:
+            # O_EXCL: nobody in this process can have it open yet, so closing it drops no locks.
+            os.close(os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+        elif not stat.S_ISREG(found.st_mode):
+            raise JournalRefused(f"{self.database} is not a plain file; name the file itself in store=")
+        elif not os.access(self.database, os.R_OK | os.W_OK):
+            raise JournalUnavailable(f"the journal {self.database} is not writable by this user")
+        elif found.st_mode & 0o077:
+            log.warning("the journal %s was readable by others; it is now mode 0600", self.database)
+            self.database.chmod(0o600)
+        self.runners.mkdir(mode=0o700, exist_ok=True)
+
+    @staticmethod
+    def _check_folder(folder: Path) -> None:
+        mode = folder.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            raise JournalRefused(
+                f"anybody may replace files in {folder}; put the journal in a folder of the application's own"
+            )
+
+
+def _lstat(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except FileNotFoundError:
+        return None
+
+
+def check_file_system(folder: Path, mounts: Path = _MOUNTS) -> None:
+    """Refuse a network file system.
+
+    Args:
+        folder: where the journal is to be.
+        mounts: the kernel's table of mounts; where there is none (macOS) nothing is checked.
+    """
+    kind = file_system_of(folder, mounts)
+    if kind in _NETWORK:
+        raise JournalRefused(
+            f"{folder} is on a network file system ({kind}), where commits can be lost without an error; "
+            "use a local disk, or a database server"
+        )
+
+
+def file_system_of(folder: Path, mounts: Path = _MOUNTS) -> str | None:
+    """Return the type of the file system that holds a folder, if the kernel tells."""
+    try:
+        lines = mounts.read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return None
+    place = folder.resolve()
+    best: tuple[int, str] | None = None
+    for line in lines:
+        left, _, right = line.partition(" - ")
+        mount = Path(left.split(" ")[4].encode().decode("unicode_escape"))
+        if place.is_relative_to(mount) and (best is None or len(mount.parts) >= best[0]):
+            best = (len(mount.parts), right.split(" ")[0])
+    return None if best is None else best[1]

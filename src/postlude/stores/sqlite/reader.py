@@ -1,0 +1,119 @@
+"""Reading the journal without writing: for the store, and for the command line."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from postlude.errors import JournalUnavailable
+from postlude.model.job import AttemptRecord, JobFilter, JobRecord
+from postlude.model.state import Reason, State, Stored
+from postlude.stores.protocol import Counts
+from postlude.stores.sqlite.connection import open_reader
+from postlude.stores.sqlite.sql import SQL
+
+T = TypeVar("T")
+
+
+class JournalReader:
+    """A read-only look at a journal that exists. One thread at a time.
+
+    Args:
+        path: the database.
+
+    Raises:
+        JournalRefused: it is not a journal that this release can read.
+        JournalUnavailable: it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._db = open_reader(path)
+        except apsw.Error as error:
+            raise JournalUnavailable(f"cannot read the journal {path}: {error}") from error
+        self._version: int | None = None
+
+    def get(self, id: bytes) -> JobRecord | None:
+        """Return a job with its arguments and attempts."""
+        return self._answer(lambda: self._get(id))
+
+    def page(self, wanted: JobFilter) -> list[JobRecord]:
+        """Return jobs, newest first, with arguments but without attempts."""
+        return self._answer(lambda: self._page(wanted))
+
+    def counts(self) -> list[Counts]:
+        """Return how many jobs each task has in each state."""
+        return self._answer(self._counts)
+
+    def parked(self) -> list[tuple[str, str]]:
+        """Return the distinct (task name, release) pairs of parked jobs."""
+        return self._answer(self._parked)
+
+    def changed(self) -> bool:
+        """Say whether any other connection has written since the last call."""
+        version: int = self._db.execute(SQL["data_version"]).get
+        before, self._version = self._version, version
+        return version != before
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    @staticmethod
+    def _answer(look: Callable[[], T]) -> T:
+        try:
+            return look()
+        except apsw.Error as error:
+            raise JournalUnavailable(f"cannot read the journal: {error}") from error
+
+    def _parked(self) -> list[tuple[str, str]]:
+        found: Any = self._db.execute(SQL["parked"]).fetchall()
+        return list(found)
+
+    def _get(self, id: bytes) -> JobRecord | None:
+        where = "WHERE job.id = ?1 OR job.seq = (SELECT job FROM alias WHERE id = ?1)"
+        row = self._db.execute(f"{SQL['record']} {where}", (id,)).fetchone()
+        if row is None:
+            return None
+        attempts: Any = self._db.execute(SQL["attempts"], (row[1],)).fetchall()
+        return _record(row, tuple(AttemptRecord(*attempt) for attempt in attempts))
+
+    def _page(self, wanted: JobFilter) -> list[JobRecord]:
+        conditions: list[str] = []
+        bindings: list[Any] = []
+        if wanted.state is not None:
+            # Written out, not bound: the partial indexes serve only constants.
+            states = [str(int(stored)) for stored in Stored if stored.public is State(wanted.state)]
+            conditions.append(f"job.state IN ({', '.join(states)})")
+        for column, value in (
+            ("task_name.name = ?", wanted.task),
+            ("job.queue = ?", wanted.queue),
+            ("job.seq < ?", wanted.before),
+        ):
+            if value is not None:
+                conditions.append(column)
+                bindings.append(value)
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        rows = self._db.execute(
+            f"{SQL['record']} {where} ORDER BY job.seq DESC LIMIT ?", (*bindings, wanted.limit)
+        )
+        return [_record(row, ()) for row in rows]
+
+    def _counts(self) -> list[Counts]:
+        found: dict[tuple[str, State], int] = {}
+        for task, stored, jobs in self._db.execute(SQL["counts"]):
+            key = (task, Stored(stored).public)
+            found[key] = found.get(key, 0) + jobs
+        return [Counts(task, state, jobs) for (task, state), jobs in sorted(found.items())]
+
+
+def _record(row: tuple[Any, ...], attempts: tuple[AttemptRecord, ...]) -> JobRecord:
+    (id, seq, task, queue, state, reason, priority, due, fence) = row[:9]
+    (failures, deaths, created, started, finished, owner, payload) = row[9:]
+    return JobRecord(
+        id=id, seq=seq, task=task, queue=queue, stored=Stored(state),
+        reason=None if reason is None else Reason(reason), priority=priority, due=due, fence=fence,
+        failures=failures, deaths=deaths, created=created, started=started, finished=finished,
+        owner=owner, payload=bytes(payload or b""), attempts=attempts,
+    )  # fmt: skip

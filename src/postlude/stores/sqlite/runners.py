@@ -1,0 +1,130 @@
+"""Runners in the SQLite journal: enlisting them, renewing their leases, burying them."""
+
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from postlude.clock import SECOND, Clock, boot_id
+from postlude.model.death import Started, judge
+from postlude.model.state import Reason, Stored
+from postlude.stores.protocol import Enlisted, NewRunner, Reaped
+from postlude.stores.sqlite.claims import release_rows
+from postlude.stores.sqlite.locks import LeftMarks, MarksFile, left_by, marks_of_the_living
+from postlude.stores.sqlite.transaction import Transaction
+
+
+class RetireCall(NamedTuple):
+    """One call of `retire`."""
+
+    runner: int
+    draining: bool
+
+
+class Runners:
+    """The verbs about runners.
+
+    Args:
+        folder: where the files of start marks are.
+        clock: for leases, the boot clock.
+    """
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._boot = boot_id()
+        self.host = socket.gethostname()
+        self._mine: dict[str, MarksFile] = {}
+
+    def enlist(self, tx: Transaction, calls: Sequence[NewRunner]) -> list[Enlisted]:
+        """Give each a row and a file of marks."""
+        return [self._enlist(tx, call) for call in calls]
+
+    def _enlist(self, tx: Transaction, new: NewRunner) -> Enlisted:
+        marks = MarksFile(self._folder)
+        try:
+            boot = self._clock.boot()
+            tx.run(
+                "enlist", marks.token, self.host, os.getpid(), self._boot, tx.now, boot,
+                round(new.lease * SECOND), new.release,
+            )  # fmt: skip
+        except BaseException:
+            marks.remove()
+            raise
+        self._mine[marks.token] = marks
+        return Enlisted(tx.db.last_insert_rowid(), marks)
+
+    def renew(self, tx: Transaction, calls: Sequence[int]) -> list[bool]:
+        """Start leases afresh."""
+        answers = []
+        for runner in calls:
+            tx.run("renew", runner, self._clock.boot())
+            answers.append(tx.db.changes() == 1)
+        return answers
+
+    def retire(self, tx: Transaction, calls: Sequence[RetireCall]) -> list[int]:
+        """End runners of this process."""
+        answers = []
+        for runner, draining in calls:
+            marks = self._mine.pop(tx.value("runner_token", runner), None)
+            left = marks_of_the_living(marks.path) if marks is not None else LeftMarks(b"")
+            left.draining |= draining
+            released, ended = self._bury(tx, runner, left)
+            if marks is not None:
+                marks.remove()
+            answers.append(released + ended)
+        return answers
+
+    def reap(self, tx: Transaction, calls: Sequence[None]) -> list[Reaped]:
+        """Bury every runner that has died or whose lease has run out, and those without a row."""
+        found = Reaped(0, 0, 0)
+        for runner, token, boot, renewed, lease in tx.rows("runners"):
+            expired = boot != self._boot or self._clock.boot() > renewed + lease
+            path = self._folder / token
+            if token in self._mine:
+                if not expired:
+                    continue
+                # This process slept or was stopped: it is treated like any other.
+                found = _sum(found, self._bury(tx, runner, marks_of_the_living(path)))
+                continue
+            with left_by(path) as left:
+                if left is None and expired:
+                    left = marks_of_the_living(path)
+                if left is not None:
+                    found = _sum(found, self._bury(tx, runner, left))
+                    path.unlink(missing_ok=True)
+        for runner in tx.rows("orphaned_runners"):
+            found = _sum(found, self._bury(tx, runner, LeftMarks(b"")))
+        return [found] * len(calls)
+
+    def _bury(self, tx: Transaction, runner: int, left: LeftMarks) -> tuple[int, int]:
+        """Judge a runner's death; returns how many jobs are ready again and how many have failed."""
+        held = tx.rows("held_by", runner)
+        tasks = {row[0]: row[1] for row in held}
+        started = [
+            Started(seq, bool(suspect), deaths)
+            for seq, _, suspect, deaths, once in held
+            if seq in left.started and not once
+        ]
+        verdicts = judge(started, draining=left.draining)
+        for verdict in verdicts:
+            tx.run("charge", verdict.seq, verdict.suspect, verdict.deaths)
+        ended = {verdict.seq: Reason.KILLED for verdict in verdicts if verdict.killed}
+        ended |= {row[0]: Reason.MAY_HAVE_RUN for row in held if row[4]}
+        for seq, reason in ended.items():
+            tx.run("condemn", seq, tx.now, reason)
+            tx.count(tasks[seq], Stored.RUNNING, Stored.FAILED)
+        released = release_rows(tx, [(seq, task) for seq, task in tasks.items() if seq not in ended])
+        tx.run("forget_runner", runner)
+        return released, len(ended)
+
+    def close(self) -> None:
+        """Give up the files of runners that were not retired, as their death would."""
+        for marks in self._mine.values():
+            marks.let_go()
+        self._mine.clear()
+
+
+def _sum(found: Reaped, buried: tuple[int, int]) -> Reaped:
+    return Reaped(found.runners + 1, found.released + buried[0], found.ended + buried[1])

@@ -1,0 +1,21 @@
+"""The schema and the named statements, kept as SQL beside this file."""
+
+import re
+from importlib.resources import files
+from typing import Final
+
+
+def _text(name: str) -> str:
+    return files(__package__).joinpath(name).read_text("utf-8")
+
+
+def _statements(text: str) -> dict[str, str]:
+    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
+    return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
+
+
+MIGRATIONS: Final = (_text("0001.sql"),)
+"""The schema's steps, in order. The version of a journal is how many of them it has seen."""
+
+SQL: Final = _statements(_text("statements.sql"))
+"""Every statement by its name."""

@@ -1,0 +1,198 @@
+-- Every statement of the store, by name. Those that return many rows return them as one JSON
+-- value: each row that is stepped over gives the interpreter's lock away and has to win it back.
+
+-- name: begin
+BEGIN IMMEDIATE
+
+-- name: commit
+COMMIT
+
+-- name: rollback
+ROLLBACK
+
+-- name: add_jobs
+INSERT INTO job (id, task, queue, state, priority, due, fence, runner, created, once, followed, owner, request)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: add_payloads
+INSERT INTO payload (seq, codec, args) VALUES (?, 0, ?)
+
+-- name: may_be_born_claimed
+SELECT EXISTS (SELECT 1 FROM runner WHERE id = ?1) AND NOT EXISTS (SELECT 1 FROM job WHERE state = 0 AND queue = ?2)
+
+-- name: add_task_name
+INSERT INTO task_name (name) VALUES (?) ON CONFLICT DO NOTHING
+
+-- name: task_names
+SELECT name, id FROM task_name
+
+-- name: add_stats
+INSERT INTO stat (task, state, n) VALUES (?, ?, ?)
+
+-- name: on_stat_conflict
+ON CONFLICT DO UPDATE SET n = n + excluded.n
+
+-- name: job_by_id
+SELECT seq, task, state FROM job WHERE id = ?
+
+-- name: cancel
+UPDATE job SET state = 10, finished = ?2, reason = ?3 WHERE seq = ?1
+
+-- name: enlist
+INSERT INTO runner (token, host, pid, boot, started, renewed, lease, release) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: renew
+UPDATE runner SET renewed = ?2 WHERE id = ?1
+
+-- name: runner_exists
+SELECT EXISTS (SELECT 1 FROM runner WHERE id = ?)
+
+-- name: runner_token
+SELECT token FROM runner WHERE id = ?
+
+-- name: runners
+SELECT json_group_array(json_array(id, token, boot, renewed, lease)) FROM runner
+
+-- name: forget_runner
+DELETE FROM runner WHERE id = ?
+
+-- name: orphaned_runners
+WITH RECURSIVE holder (id) AS (
+    SELECT min(runner) FROM job WHERE state = 3
+    UNION ALL
+    SELECT (SELECT min(runner) FROM job WHERE state = 3 AND runner > holder.id) FROM holder WHERE holder.id IS NOT NULL
+)
+SELECT json_group_array(id) FROM holder WHERE id IS NOT NULL AND id NOT IN (SELECT id FROM runner)
+
+-- name: ready_queues
+WITH RECURSIVE waiting (queue) AS (
+    SELECT min(queue) FROM job WHERE state = 0
+    UNION ALL
+    SELECT (SELECT min(queue) FROM job WHERE state = 0 AND queue > waiting.queue) FROM waiting WHERE waiting.queue IS NOT NULL
+)
+SELECT json_group_array(queue) FROM waiting WHERE queue IS NOT NULL
+
+-- name: ready
+SELECT json_group_array(
+    json_array(j.seq, hex(j.id), j.fence + 1, j.task, j.queue, j.failures, j.suspect, j.once, j.created, j.followed, CAST(p.args AS TEXT))
+    ORDER BY j.priority, j.seq
+)
+FROM (
+    SELECT * FROM job WHERE state = 0 AND queue = ?1 AND suspect = ?2 ORDER BY priority, seq LIMIT ?3
+) AS j JOIN payload AS p ON p.seq = j.seq
+
+-- name: claim
+UPDATE job SET state = 3, fence = fence + 1, runner = ?1, due = NULL WHERE seq IN (SELECT value FROM json_each(?2))
+
+-- name: finish_succeeded
+UPDATE job SET state = 8, started = f.value ->> 2, finished = f.value ->> 3
+FROM json_each(?1) AS f
+WHERE job.seq = f.value ->> 0 AND job.fence = f.value ->> 1 AND job.state = 3
+
+-- name: standing
+SELECT state, fence, task, failures FROM job WHERE seq = ?
+
+-- name: finish_one
+UPDATE job SET state = ?2, started = ?3, finished = ?4, failures = ?5, due = ?6, reason = ?7, release = ?8, suspect = 0
+WHERE seq = ?1
+
+-- name: add_attempt
+INSERT INTO attempt (job, n, started, finished, error, traceback, host, pid) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: unblock
+UPDATE job SET state = 0, due = NULL WHERE seq = ? AND state = 2 RETURNING task
+
+-- name: held
+SELECT json_group_array(json_array(seq, fence, task)) FROM job
+WHERE state = 3 AND runner = ?1 AND seq IN (SELECT value FROM json_each(?2))
+
+-- name: release
+UPDATE job SET state = 0, runner = NULL WHERE seq IN (SELECT value FROM json_each(?1))
+
+-- name: held_by
+SELECT json_group_array(json_array(seq, task, suspect, deaths, once)) FROM job
+WHERE state = 3 AND runner = ?1
+
+-- name: charge
+UPDATE job SET suspect = ?2, deaths = ?3 WHERE seq = ?1
+
+-- name: condemn
+UPDATE job SET state = 9, finished = ?2, reason = ?3 WHERE seq = ?1
+
+-- name: due
+SELECT json_group_array(json_array(seq, task, state)) FROM (
+    SELECT seq, task, state FROM job WHERE state = ?1 AND due <= ?2 ORDER BY due LIMIT ?3
+)
+
+-- name: ready_all
+UPDATE job SET state = 0, due = NULL, reason = NULL, release = NULL WHERE seq IN (SELECT value FROM json_each(?1))
+
+-- name: next_due
+SELECT min(due) FROM (
+    SELECT min(due) AS due FROM job WHERE state = 1 UNION ALL SELECT min(due) FROM job WHERE state = 2
+)
+
+-- name: parked
+SELECT task_name.name, p.release FROM (SELECT DISTINCT task, release FROM job WHERE state = 4) AS p
+JOIN task_name ON task_name.id = p.task
+
+-- name: parked_jobs
+SELECT json_group_array(seq) FROM (SELECT seq FROM job WHERE state = 4 AND task = ?1 AND release = ?2 LIMIT ?3)
+
+-- name: first_seq
+SELECT min(seq) FROM job
+
+-- name: last_seq
+SELECT max(seq) FROM job
+
+-- name: old_successes
+SELECT json_group_array(json_array(seq, task, state)) FROM (
+    SELECT seq, task, state FROM job WHERE seq BETWEEN ?1 AND ?2 AND state = 8 AND finished < ?3 ORDER BY seq LIMIT ?4
+)
+
+-- name: oldest_successes
+SELECT json_group_array(json_array(seq, task, state)) FROM (
+    SELECT seq, task, state FROM job WHERE seq BETWEEN ?1 AND ?2 AND state = 8 ORDER BY seq LIMIT ?3
+)
+
+-- name: oldest_failed
+SELECT json_group_array(json_array(seq, task, state)) FROM (
+    SELECT seq, task, state FROM job WHERE state = 9 AND finished < ?1 ORDER BY finished LIMIT ?2
+)
+
+-- name: oldest_cancelled
+SELECT json_group_array(json_array(seq, task, state)) FROM (
+    SELECT seq, task, state FROM job WHERE state = 10 AND finished < ?1 ORDER BY finished LIMIT ?2
+)
+
+-- name: jobs_in_state
+SELECT coalesce(sum(n), 0) FROM stat WHERE state = ?
+
+-- name: prune_jobs
+DELETE FROM job WHERE seq IN (SELECT value FROM json_each(?1))
+
+-- name: prune_payloads
+DELETE FROM payload WHERE seq IN (SELECT value FROM json_each(?1))
+
+-- name: prune_results
+DELETE FROM result WHERE seq IN (SELECT value FROM json_each(?1))
+
+-- name: prune_attempts
+DELETE FROM attempt WHERE job IN (SELECT value FROM json_each(?1))
+
+-- name: prune_aliases
+DELETE FROM alias WHERE job IN (SELECT value FROM json_each(?1))
+
+-- name: record
+SELECT job.id, job.seq, task_name.name, job.queue, job.state, job.reason, job.priority, job.due, job.fence,
+    job.failures, job.deaths, job.created, job.started, job.finished, job.owner, payload.args
+FROM job JOIN task_name ON task_name.id = job.task LEFT JOIN payload ON payload.seq = job.seq
+
+-- name: attempts
+SELECT n, started, finished, error, traceback, host, pid FROM attempt WHERE job = ? ORDER BY n
+
+-- name: counts
+SELECT task_name.name, stat.state, stat.n FROM stat JOIN task_name ON task_name.id = stat.task WHERE stat.n > 0
+
+-- name: data_version
+PRAGMA data_version

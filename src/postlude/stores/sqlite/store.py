@@ -1,0 +1,200 @@
+"""The SQLite store: the store's verbs, handed to the writer or to the reader."""
+
+import queue
+import threading
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import apsw
+
+from postlude.clock import Clock, SystemClock
+from postlude.config import Keep
+from postlude.errors import JournalRefused, JournalUnavailable
+from postlude.model.job import Added, Claim, Hold, JobFilter, JobRecord, NewJob
+from postlude.model.outcome import Finish
+from postlude.stores.protocol import Counts, Enlisted, NewRunner, Promoted, Reaped
+from postlude.stores.reply import Reply
+from postlude.stores.sqlite.backend import SqliteBackend
+from postlude.stores.sqlite.claims import ClaimCall, ReleaseCall
+from postlude.stores.sqlite.connection import check_library
+from postlude.stores.sqlite.files import JournalFiles
+from postlude.stores.sqlite.intake import AddCall
+from postlude.stores.sqlite.reader import JournalReader
+from postlude.stores.sqlite.runners import RetireCall
+from postlude.stores.writer import Verb, Writer
+
+T = TypeVar("T")
+
+CLOSE_WITHIN: Final = 10.0
+"""Seconds that closing waits for the last commit."""
+
+
+class SqliteStore:
+    """The journal in a file beside the application.
+
+    Args:
+        path: the database file; made if it is missing.
+        clock: the time; the machine's by default.
+    """
+
+    def __init__(self, path: Path | str, *, clock: Clock | None = None) -> None:
+        self._files = JournalFiles(Path(path))
+        self._clock = clock or SystemClock()
+        self._writer: Writer | None = None
+        self._reader: ReaderThread | None = None
+        self._watch: JournalReader | None = None
+
+    @property
+    def location(self) -> str:
+        """The database's absolute path."""
+        return str(self._files.database)
+
+    def open(self) -> None:
+        """Open, migrate and check the journal."""
+        if self._writer is not None:
+            return
+        check_library()
+        backend = SqliteBackend(self._files, self._clock)
+        try:
+            backend.open()
+        except apsw.CorruptError as error:
+            raise JournalRefused(f"the journal {self.location} is damaged: {error}") from error
+        except (apsw.Error, OSError) as error:
+            raise JournalUnavailable(f"cannot open the journal {self.location}: {error}") from error
+        self._reader = ReaderThread(self._files.database)
+        self._watch = JournalReader(self._files.database)
+        self._writer = Writer(backend, "postlude-writer")
+
+    def close(self) -> None:
+        """Write what was asked for and close."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.stop(CLOSE_WITHIN)
+        if self._reader is not None:
+            self._reader.stop()
+            self._reader = None
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
+
+    def add(
+        self, jobs: Sequence[NewJob], *, claim_for: int | None = None, budget: float | None = None
+    ) -> Reply[list[Added]]:
+        """Store jobs, all or none."""
+        return self._ask(Verb.ADD, AddCall(jobs, claim_for), rows=len(jobs), budget=budget)
+
+    def cancel(self, ids: Sequence[bytes]) -> Reply[list[bool]]:
+        """Cancel queued or parked jobs."""
+        return self._ask(Verb.CANCEL, ids, rows=len(ids))
+
+    def enlist(self, runner: NewRunner) -> Reply[Enlisted]:
+        """Register a runner."""
+        return self._ask(Verb.ENLIST, runner)
+
+    def claim(self, runner: int, limit: int, *, suspect: bool) -> Reply[list[Claim]]:
+        """Claim ready jobs."""
+        return self._ask(Verb.CLAIM, ClaimCall(runner, limit, suspect), rows=limit)
+
+    def renew(self, runner: int) -> Reply[bool]:
+        """Start the runner's lease afresh."""
+        return self._ask(Verb.RENEW, runner)
+
+    def release(self, runner: int, holds: Sequence[Hold]) -> Reply[int]:
+        """Give back claims that have not started."""
+        return self._ask(Verb.RELEASE, ReleaseCall(runner, holds), rows=len(holds))
+
+    def finish(self, finishes: Sequence[Finish]) -> Reply[list[bool]]:
+        """Write how attempts ended; may wait a moment for company."""
+        return self._ask(Verb.FINISH, finishes, rows=len(finishes), lazy=True)
+
+    def retire(self, runner: int, *, draining: bool) -> Reply[int]:
+        """End a runner."""
+        return self._ask(Verb.RETIRE, RetireCall(runner, draining))
+
+    def reap(self) -> Reply[Reaped]:
+        """Bury dead runners."""
+        return self._ask(Verb.REAP, None)
+
+    def promote(self) -> Reply[Promoted]:
+        """Make ready what is due."""
+        return self._ask(Verb.PROMOTE, None)
+
+    def unpark(self, pairs: Collection[tuple[str, str]]) -> Reply[int]:
+        """Make parked jobs ready."""
+        return self._ask(Verb.UNPARK, pairs)
+
+    def prune(self, keep: Keep) -> Reply[int]:
+        """Delete finished jobs that are kept no longer."""
+        return self._ask(Verb.PRUNE, keep)
+
+    def parked(self) -> Reply[list[tuple[str, str]]]:
+        """Return what is parked."""
+        return self._look(lambda reader: reader.parked())
+
+    def get(self, id: bytes) -> Reply[JobRecord | None]:
+        """Return a job."""
+        return self._look(lambda reader: reader.get(id))
+
+    def page(self, wanted: JobFilter) -> Reply[list[JobRecord]]:
+        """Return jobs, newest first."""
+        return self._look(lambda reader: reader.page(wanted))
+
+    def counts(self) -> Reply[list[Counts]]:
+        """Return how many jobs there are."""
+        return self._look(lambda reader: reader.counts())
+
+    def changed(self) -> bool:
+        """Say whether anybody may have written."""
+        return self._watch is not None and self._watch.changed()
+
+    def _ask(
+        self, verb: Verb, argument: Any, *, rows: int = 1, budget: float | None = None, lazy: bool = False
+    ) -> Reply[Any]:
+        if self._writer is None:
+            return Reply.failed(JournalUnavailable("the journal is not open"))
+        return self._writer.submit(verb, argument, rows=rows, budget=budget, lazy=lazy)
+
+    def _look(self, look: Callable[[JournalReader], T]) -> Reply[T]:
+        if self._reader is None:
+            return Reply.failed(JournalUnavailable("the journal is not open"))
+        return self._reader.ask(look)
+
+
+class ReaderThread:
+    """Looks into the journal from a thread of its own, so that no event loop waits for the disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._inbox: queue.SimpleQueue[tuple[Callable[[JournalReader], Any], Reply[Any]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._thread = threading.Thread(target=self._run, name="postlude-reader", daemon=True)
+        self._thread.start()
+
+    def ask(self, look: Callable[[JournalReader], T]) -> Reply[T]:
+        """Have a look done."""
+        reply: Reply[T] = Reply()
+        self._inbox.put((look, reply))
+        return reply
+
+    def stop(self) -> None:
+        """End the thread after what was asked."""
+        self._inbox.put(None)
+        self._thread.join(CLOSE_WITHIN)
+
+    def _run(self) -> None:
+        reader: JournalReader | None = None
+        while (item := self._inbox.get()) is not None:
+            look, reply = item
+            try:
+                if reader is None:
+                    reader = JournalReader(self._path)
+                reply.resolve(look(reader), None)
+            except BaseException as error:
+                reply.resolve(None, error)
+            if reply.loop is not None and not reply.loop.is_closed():
+                reply.loop.call_soon_threadsafe(reply.deliver)
+            del item, look, reply
+        if reader is not None:
+            reader.close()

@@ -1,0 +1,103 @@
+"""What the SQLite journal needs from time to time: due jobs, parked jobs, pruning."""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from postlude.clock import SECOND
+from postlude.config import Keep
+from postlude.model.state import Stored
+from postlude.stores.protocol import Promoted
+from postlude.stores.sqlite.transaction import Transaction
+
+BATCH: Final = 500
+"""Jobs that one call moves or deletes at most."""
+
+WINDOW: Final = 20_000
+"""Places in the order that one call of `prune` looks at: unfinished jobs among them cost time too."""
+
+
+def promote(tx: Transaction, calls: Sequence[None]) -> list[Promoted]:
+    """Ready what is due, scheduled and blocked alike."""
+    jobs = 0
+    for state in (Stored.SCHEDULED, Stored.BLOCKED):
+        rows = tx.rows("due", int(state), tx.now, BATCH)
+        jobs += _ready(tx, rows)
+    return [Promoted(jobs, tx.value("next_due"))] * len(calls)
+
+
+def unpark(tx: Transaction, calls: Sequence[Collection[tuple[str, str]]]) -> list[int]:
+    """Ready the parked jobs of these pairs."""
+    answers = []
+    for pairs in calls:
+        jobs = 0
+        for task_name, release in pairs:
+            task = tx.task_id(task_name)
+            seqs = tx.rows("parked_jobs", task, release, 100 * BATCH)
+            jobs += _ready(tx, [(seq, task, Stored.PARKED) for seq in seqs])
+        answers.append(jobs)
+    return answers
+
+
+def _ready(tx: Transaction, rows: Sequence[Any]) -> int:
+    if rows:
+        tx.run("ready_all", json.dumps([row[0] for row in rows]))
+        for (task, state), jobs in Counter((row[1], row[2]) for row in rows).items():
+            tx.count(task, Stored(state), Stored.READY, jobs)
+    return len(rows)
+
+
+class Pruner:
+    """Deletes finished jobs that are kept no longer, a bounded number at a time.
+
+    Successes have no index by age (it would cost every success), so they are looked for in
+    the order of jobs, from where the last look ended.
+    """
+
+    def __init__(self) -> None:
+        self._from = 0
+
+    def prune(self, tx: Transaction, calls: Sequence[Keep]) -> list[int]:
+        """Prune once for each call."""
+        return [self._prune(tx, keep) for keep in calls]
+
+    def _prune(self, tx: Transaction, keep: Keep) -> int:
+        failed_before = tx.now - round(keep.failure_seconds * SECOND)
+        rows = tx.rows("oldest_failed", failed_before, BATCH)
+        rows += tx.rows("oldest_cancelled", failed_before, BATCH)
+        surplus = tx.value("jobs_in_state", int(Stored.FAILED)) - keep.failures
+        if surplus > len(rows):
+            rows = tx.rows("oldest_failed", tx.now + SECOND, min(surplus, BATCH))
+        if len(rows) < BATCH:
+            rows += self._successes(tx, keep, BATCH - len(rows))
+        return _delete(tx, rows[:BATCH])
+
+    def _successes(self, tx: Transaction, keep: Keep, most: int) -> list[Any]:
+        first = tx.value("first_seq")
+        if first is None:
+            return []
+        start = max(self._from, first)
+        end = start + WINDOW
+        surplus = tx.value("jobs_in_state", int(Stored.SUCCEEDED)) - keep.successes
+        if surplus > 0:
+            rows = tx.rows("oldest_successes", start, end, min(surplus, most))
+        else:
+            rows = tx.rows("old_successes", start, end, tx.now - round(keep.success_seconds * SECOND), most)
+        if len(rows) == most:
+            self._from = rows[-1][0]
+        else:
+            last = tx.value("last_seq")
+            self._from = end + 1 if end < last else 0
+        return rows
+
+
+def _delete(tx: Transaction, rows: Sequence[Any]) -> int:
+    if not rows:
+        return 0
+    seqs = json.dumps([row[0] for row in rows])
+    for statement in ("prune_jobs", "prune_payloads", "prune_results", "prune_attempts", "prune_aliases"):
+        tx.run(statement, seqs)
+    for (task, state), jobs in Counter((row[1], row[2]) for row in rows).items():
+        tx.count(task, Stored(state), None, jobs)
+    return len(rows)

@@ -1,0 +1,290 @@
+"""The writer: one thread per process that commits what has gathered as one group.
+
+It knows no SQL: a `Backend` applies the verbs. It exists once because grouping, withdrawal,
+replay and the answer to "was it stored?" must be the same for every durable store.
+"""
+
+import logging
+import os
+import threading
+import weakref
+from asyncio import AbstractEventLoop
+from collections import defaultdict
+from collections.abc import Sequence
+from enum import IntEnum
+from queue import Empty, SimpleQueue
+from typing import Any, Final, Protocol, TypeVar
+
+from postlude.errors import ForkedJournal, JournalUnavailable, PostludeError
+from postlude.stores.gate import Gate, Request
+from postlude.stores.reply import Reply
+
+log = logging.getLogger("postlude.journal")
+
+T = TypeVar("T")
+
+MAX_REQUESTS: Final = 256
+MAX_ROWS: Final = 1024
+"""A group ends at so many requests or rows, so that no commit keeps others waiting for long."""
+
+
+class Verb(IntEnum):
+    """What can be asked of a backend, in the order in which a group applies it."""
+
+    FINISH = 0
+    ENLIST = 1
+    RELEASE = 2
+    RENEW = 3
+    RETIRE = 4
+    REAP = 5
+    PROMOTE = 6
+    UNPARK = 7
+    CANCEL = 8
+    CLAIM = 9
+    ADD = 10
+    PRUNE = 11
+
+
+class Busy(Exception):
+    """The database is locked by a program that does not take our lock: try again."""
+
+
+class Broken(Exception):
+    """The connection can no longer be trusted. Nothing is known of the running transaction."""
+
+
+class Backend(Protocol):
+    """A durable store's connection. Used by the writer's thread only."""
+
+    def acquire(self) -> None:
+        """Take the lock between processes; blocks."""
+        ...
+
+    def release(self) -> None:
+        """Give the lock back."""
+        ...
+
+    def begin(self) -> None:
+        """Start a transaction, reopening the connection if need be; raises `Busy` or `Broken`."""
+        ...
+
+    def apply(self, verb: Verb, arguments: Sequence[Any]) -> list[Any]:
+        """Apply calls of one verb; one result for each. Raises any error to fail the transaction."""
+        ...
+
+    def commit(self) -> None:
+        """Make the transaction durable; raises `Broken` if that is not certain."""
+        ...
+
+    def rollback(self) -> None:
+        """Undo the transaction, if there is one. Never raises."""
+        ...
+
+    def disown(self, results: Sequence[Any]) -> None:
+        """Cancel, in a transaction of its own, what adds stored whose callers were told that they failed."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...
+
+
+class Writer:
+    """Gathers requests, commits them in groups, and answers each.
+
+    Args:
+        backend: what applies them.
+        name: of the thread.
+    """
+
+    def __init__(self, backend: Backend, name: str) -> None:
+        self._backend = backend
+        self._inbox: SimpleQueue[list[Request] | None] = SimpleQueue()
+        self._carried: list[Request] = []
+        self._passed: list[Request] = []
+        self._gate: Gate | None = None
+        self._gates: weakref.WeakKeyDictionary[AbstractEventLoop, Gate] = weakref.WeakKeyDictionary()
+        self._pid = os.getpid()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(
+        self, verb: Verb, argument: Any, *, rows: int = 1, budget: float | None = None, lazy: bool = False
+    ) -> Reply[Any]:
+        """Ask for a write.
+
+        Args:
+            verb: what is asked.
+            argument: of what.
+            rows: roughly how many rows it writes; bounds the group.
+            budget: seconds until the answer, if it is not there, is `JournalUnavailable`.
+            lazy: it may wait a little for company.
+        """
+        reply: Reply[Any] = Reply()
+        if os.getpid() != self._pid:
+            raise ForkedJournal(
+                "this process was forked after the journal had been opened; open it after the fork "
+                "(start Postlude in the worker's lifespan, not in the parent)"
+            )
+        request = Request(verb, argument, reply, rows)
+        reply.withdraw = request.withdraw
+        if self._stopping:
+            return Reply.failed(JournalUnavailable("the journal is closed"))
+        loop = reply.loop
+        if loop is None:
+            self._inbox.put([request])
+        else:
+            gate = self._gate
+            if gate is None or gate.loop is not loop:
+                gate = self._gate_of(loop)
+            gate.submit(request, budget, lazy)
+        return reply
+
+    def stop(self, timeout: float) -> bool:
+        """Write what was asked for, then end the thread; False if it did not end in time (seconds)."""
+        if os.getpid() != self._pid:
+            return True
+        self._stopping = True
+        self._inbox.put(None)
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _gate_of(self, loop: AbstractEventLoop) -> Gate:
+        gate = self._gates.get(loop)
+        if gate is None:
+            gate = self._gates[loop] = Gate(loop, self._receive)
+        self._gate = gate
+        return gate
+
+    def _receive(self, batch: list[Request]) -> None:
+        if self._thread.is_alive():
+            self._inbox.put(batch)
+        else:
+            self._fail(batch, JournalUnavailable("the journal is closed"))
+            self._answer(batch)
+
+    # -- the thread ---------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            if not self._carried:
+                item = self._inbox.get()
+                if item is None:
+                    break
+                self._carried = item
+            try:
+                self._group()
+            except Exception:
+                log.exception("the journal's writer met an error of its own; it goes on")
+        self._backend.close()
+
+    def _group(self) -> None:
+        """Take the lock first and empty the inbox then: that is what makes groups."""
+        backend = self._backend
+        batch: list[Request] = []
+        backend.acquire()
+        try:
+            try:
+                backend.begin()
+            except Busy:
+                return
+            except Broken as error:
+                batch = self._gather()
+                self._fail(batch, error)
+            else:
+                batch = self._gather()
+                self._write(batch)
+        finally:
+            backend.release()
+        passed, self._passed = self._passed, []
+        self._answer(batch + passed)
+
+    def _gather(self) -> list[Request]:
+        batch: list[Request] = []
+        rows = 0
+        carried, self._carried = self._carried, []
+        while True:
+            for place, request in enumerate(carried):
+                if rows >= MAX_ROWS or len(batch) >= MAX_REQUESTS:
+                    self._carried = carried[place:]
+                    return batch
+                if request.take():
+                    batch.append(request)
+                    rows += request.rows
+                else:
+                    self._passed.append(request)
+            try:
+                item = self._inbox.get_nowait()
+            except Empty:
+                return batch
+            if item is None:
+                self._inbox.put(None)
+                return batch
+            carried = item
+
+    def _write(self, batch: list[Request]) -> None:
+        backend = self._backend
+        try:
+            self._apply(batch)
+            backend.commit()
+        except Broken as error:
+            backend.rollback()
+            self._fail(batch, error)
+            return
+        except Exception as error:
+            backend.rollback()
+            if len(batch) == 1:
+                self._fail(batch, error)
+            else:
+                self._replay(batch)
+            return
+        abandoned = [request.value for request in batch if not request.settle()]
+        if abandoned:
+            self._disown(abandoned)
+
+    def _apply(self, batch: list[Request]) -> None:
+        by_verb: defaultdict[int, list[Request]] = defaultdict(list)
+        for request in batch:
+            by_verb[request.verb].append(request)
+        for verb in sorted(by_verb):
+            requests = by_verb[verb]
+            results = self._backend.apply(Verb(verb), [request.argument for request in requests])
+            for request, value in zip(requests, results, strict=True):
+                request.value = value
+
+    def _replay(self, batch: list[Request]) -> None:
+        """After a failed group: each request whole or not at all, in a transaction of its own."""
+        for place, request in enumerate(batch):
+            try:
+                self._backend.begin()
+            except (Busy, Broken) as error:
+                self._fail(batch[place:], error)
+                return
+            self._write([request])
+
+    def _disown(self, results: list[Any]) -> None:
+        try:
+            self._backend.disown(results)
+        except Exception:
+            log.exception("jobs whose callers were told 503 could not be cancelled; they will run")
+
+    @staticmethod
+    def _fail(batch: list[Request], error: BaseException) -> None:
+        if not isinstance(error, PostludeError):
+            told = JournalUnavailable(f"the journal did not take the write: {error}")
+            told.__cause__ = error
+            error = told
+        for request in batch:
+            request.error = error
+            request.settle()
+
+    @staticmethod
+    def _answer(batch: list[Request]) -> None:
+        gates: defaultdict[Gate, list[Request]] = defaultdict(list)
+        for request in batch:
+            request.reply.resolve(request.value, request.error)
+            if request.gate is not None:
+                gates[request.gate].append(request)
+        for gate, requests in gates.items():
+            gate.answered(requests)
