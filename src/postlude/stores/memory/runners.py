@@ -1,0 +1,50 @@
+"""The runners of a memory store, and what each has noted as started."""
+
+from itertools import count
+
+from postlude.clock import SECOND
+from postlude.stores.memory.row import Row
+
+
+class MemoryMarks:
+    """Start marks in a plain dict: a memory store and its runners die together."""
+
+    def __init__(self) -> None:
+        self._places = count()
+        self._started: dict[int, int] = {}
+        self.is_draining = False
+
+    def started(self, seq: int) -> int:
+        place = next(self._places)
+        self._started[place] = seq
+        return place
+
+    def ended(self, place: int) -> None:
+        self._started.pop(place, None)
+
+    def draining(self) -> None:
+        self.is_draining = True
+
+    def seqs(self) -> set[int]:
+        """Return the jobs that have started and not ended."""
+        # A copy first: other threads write marks without the store's lock.
+        return set(self._started.copy().values())
+
+
+class MemoryRunner:
+    """A runner that is enlisted."""
+
+    def __init__(self, number: int, lease: float, boot: int) -> None:
+        self.number = number
+        self.marks = MemoryMarks()
+        self.held: dict[int, Row] = {}
+        self._lease = round(lease * SECOND)
+        self._ends = boot + self._lease
+
+    def renew(self, boot: int) -> None:
+        """Start its lease afresh."""
+        self._ends = boot + self._lease
+
+    def lapsed(self, boot: int) -> bool:
+        """Say whether its lease has run out."""
+        return boot >= self._ends

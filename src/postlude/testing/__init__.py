@@ -1,0 +1,1 @@
+"""What tests need: of applications that use Postlude, and of stores that others write."""

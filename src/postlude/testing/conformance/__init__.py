@@ -1,0 +1,37 @@
+"""The conformance suite: what `postlude.stores.protocol` promises, as tests for any store.
+
+A store passes if a class of its test suite, derived from `StoreConformance` and given a `bench`
+fixture, passes under pytest::
+
+    from postlude.testing.conformance import StoreBench, StoreConformance
+
+    class MyBench(StoreBench):
+        def make(self, clock):
+            return MyStore(clock=clock)
+
+    class TestMyStore(StoreConformance):
+        @pytest.fixture
+        def bench(self):
+            return MyBench()
+
+Call ``pytest.register_assert_rewrite("postlude.testing.conformance")`` in a conftest to see the
+values of assertions that fail.
+"""
+
+from postlude.testing.conformance.bench import LEASE, Driver, StoreBench
+from postlude.testing.conformance.claims import ClaimCases
+from postlude.testing.conformance.crowds import CrowdCases
+from postlude.testing.conformance.deaths import DeathCases
+from postlude.testing.conformance.endings import EndingCases
+from postlude.testing.conformance.intake import IntakeCases
+from postlude.testing.conformance.order import OrderCases
+from postlude.testing.conformance.reading import ReadingCases
+from postlude.testing.conformance.upkeep import UpkeepCases
+
+__all__ = ["LEASE", "Driver", "StoreBench", "StoreConformance"]
+
+
+class StoreConformance(
+    IntakeCases, OrderCases, ClaimCases, EndingCases, DeathCases, UpkeepCases, ReadingCases, CrowdCases
+):
+    """Every case. Derive from it and give it a `bench` fixture that returns a `StoreBench`."""

@@ -1,0 +1,162 @@
+"""What the suite is given, and how it talks to a store: in a thread, waiting for each answer."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+from postlude.clock import SECOND, ManualClock
+from postlude.ids import IdSource
+from postlude.model.job import DEFAULT_QUEUE, Added, Claim, JobRecord, NewJob
+from postlude.model.outcome import SUCCEEDED, Failed, Finish, Outcome
+from postlude.model.state import State
+from postlude.stores.protocol import Enlisted, NewRunner, Store
+
+LEASE: Final = 15.0
+"""The lease of every runner in the suite, in seconds."""
+
+PATIENCE: Final = 5.0
+"""How long an answer may take, in seconds."""
+
+
+class StoreBench:
+    """How to make a store, and how to hurt it. Derive from it for each kind of store."""
+
+    def make(self, clock: ManualClock) -> Store:
+        """Return a new, empty store that runs by this clock; the suite opens and closes it."""
+        raise NotImplementedError
+
+    def reopen(self, store: Store, clock: ManualClock) -> Store | None:
+        """Close a store and return another one, not yet open, over the same jobs.
+
+        None: it is not durable; the cases about that are skipped.
+        """
+        return None
+
+    def kill(self, store: Store, runner: Enlisted) -> None:
+        """Make a runner look dead, where that can be seen before its lease has run out."""
+
+
+class Driver:
+    """A store with short ways to say what the cases need."""
+
+    def __init__(self, bench: StoreBench, clock: ManualClock) -> None:
+        self.bench = bench
+        self.clock = clock
+        self.store = bench.make(clock)
+        self.store.open()
+        self._ids = IdSource(clock)
+
+    def reopen(self) -> None:
+        """Close the store and open it again, or skip the case."""
+        again = self.bench.reopen(self.store, self.clock)
+        if again is None:
+            pytest.skip("this store is not durable")
+        self.store = again
+        self.store.open()
+
+    def new(
+        self,
+        task: str = "app:task",
+        *,
+        queue: str = DEFAULT_QUEUE,
+        payload: bytes = b'{"a":[],"k":{}}',
+        after: float | None = None,
+        priority: int = 0,
+        once: bool = False,
+        follows: bool = False,
+        owner: str | None = None,
+    ) -> NewJob:
+        """Make a job that is due `after` so many seconds."""
+        return NewJob(
+            id=self._ids.new(),
+            task=task,
+            queue=queue,
+            payload=payload,
+            created=self.clock.now(),
+            due=None if after is None else self.clock.now() + round(after * SECOND),
+            priority=priority,
+            once=once,
+            follows=follows,
+            owner=owner,
+        )
+
+    def add(self, *jobs: NewJob, claim_for: Enlisted | None = None) -> list[Added]:
+        runner = None if claim_for is None else claim_for.runner
+        return self.store.add(jobs, claim_for=runner, budget=PATIENCE).wait(PATIENCE)
+
+    def enlist(self, *, release: str = "r1", lease: float = LEASE) -> Enlisted:
+        return self.store.enlist(NewRunner(release, lease)).wait(PATIENCE)
+
+    def claim(self, runner: Enlisted, limit: int = 100, *, suspect: bool = False) -> list[Claim]:
+        return self.store.claim(runner.runner, limit, suspect=suspect).wait(PATIENCE)
+
+    def claim_one(self, runner: Enlisted, *, suspect: bool = False) -> Claim:
+        """Claim everything there is, which must be one job."""
+        (claim,) = self.claim(runner, suspect=suspect)
+        return claim
+
+    def finish(self, claim: Claim, outcome: Outcome = SUCCEEDED) -> bool:
+        """Finish an attempt that took a second and ends now; say whether it was written."""
+        (written,) = self.store.finish([self.finish_of(claim, outcome)]).wait(PATIENCE)
+        return written
+
+    def finish_of(self, claim: Claim, outcome: Outcome = SUCCEEDED) -> Finish:
+        now = self.clock.now()
+        return Finish(claim.seq, claim.fence, claim.task, now - SECOND, now, outcome)
+
+    def failed(self, *, retry_after: float | None = None) -> Failed:
+        """Return the outcome of an attempt that raised."""
+        due = None if retry_after is None else self.clock.now() + round(retry_after * SECOND)
+        return Failed("ValueError: no", "Traceback ...\nValueError: no", due)
+
+    def record(self, job: NewJob) -> JobRecord:
+        found = self.store.get(job.id).wait(PATIENCE)
+        assert found is not None, "the job is not in the store"
+        return found
+
+    def state(self, job: NewJob) -> State:
+        return self.record(job).state
+
+    def states(self, *jobs: NewJob) -> list[State]:
+        return [self.state(job) for job in jobs]
+
+    def promote(self) -> int:
+        return self.store.promote().wait(PATIENCE).jobs
+
+    def die(self, runner: Enlisted) -> None:
+        """Let a runner die with what it holds, until nobody can believe it alive.
+
+        Time passes: every other runner that is to live must be renewed before the next `reap`.
+        """
+        self.bench.kill(self.store, runner)
+        self.clock.advance(LEASE + 1)
+
+    def reap(self) -> tuple[int, int, int]:
+        """Return the runners buried, the jobs released and the jobs ended by it."""
+        found = self.store.reap().wait(PATIENCE)
+        return found.runners, found.released, found.ended
+
+    def die_in(self, *jobs: NewJob) -> None:
+        """Let a fresh runner start these jobs, which are all that is ready, and die in them."""
+        runner = self.enlist()
+        claims = self.claim(runner, suspect=True)
+        assert {claim.id for claim in claims} == {job.id for job in jobs}
+        for claim in claims:
+            runner.marks.started(claim.seq)
+        self.die(runner)
+        self.reap()
+
+
+class Cases:
+    """The fixtures that every case uses; `bench` comes from the class that derives."""
+
+    @pytest.fixture
+    def clock(self) -> ManualClock:
+        return ManualClock()
+
+    @pytest.fixture
+    def driver(self, bench: StoreBench, clock: ManualClock) -> Iterator[Driver]:
+        driver = Driver(bench, clock)
+        yield driver
+        driver.store.close()

@@ -1,0 +1,101 @@
+"""Jobs of one call that run one after another."""
+
+import pytest
+
+from postlude.model.job import Hold
+from postlude.model.outcome import SUCCEEDED, Failed, Outcome, Parked
+from postlude.model.state import Reason, State, Stored
+from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
+
+ENDS = {
+    "succeeded": SUCCEEDED,
+    "failed": Failed("E", "E"),
+    "retrying": Failed("E", "E", retry_at=1 << 60),
+    "parked": Parked(Reason.UNKNOWN_TASK, "r1"),
+}
+
+
+class OrderCases(Cases):
+    def test_a_follower_is_blocked_and_shown_as_queued(self, driver: Driver) -> None:
+        first, second = driver.new(), driver.new(follows=True)
+        driver.add(first, second)
+        assert (driver.record(second).stored, driver.state(second)) == (Stored.BLOCKED, State.QUEUED)
+        assert driver.claim_one(driver.enlist()).id == first.id
+
+    @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
+    def test_however_the_first_attempt_ends_the_follower_is_ready(self, driver: Driver, end: Outcome) -> None:
+        runner, first, second = driver.enlist(), driver.new(), driver.new(follows=True)
+        driver.add(first, second)
+        driver.finish(driver.claim_one(runner), end)
+        assert driver.claim_one(runner).id == second.id
+
+    def test_a_chain_runs_link_by_link(self, driver: Driver) -> None:
+        runner = driver.enlist()
+        chain = [driver.new(), driver.new(follows=True), driver.new(follows=True)]
+        driver.add(*chain)
+        for job in chain:
+            claim = driver.claim_one(runner)
+            assert claim.id == job.id
+            driver.finish(claim)
+        assert driver.claim(runner) == []
+
+    def test_followers_wait_for_the_job_before_them_only(self, driver: Driver) -> None:
+        runner = driver.enlist()
+        jobs = [driver.new(), driver.new(follows=True), driver.new(), driver.new(follows=True)]
+        driver.add(*jobs)
+        claims = driver.claim(runner)
+        assert [claim.id for claim in claims] == [jobs[0].id, jobs[2].id]
+        driver.finish(claims[1])
+        assert driver.claim_one(runner).id == jobs[3].id
+
+    def test_the_first_job_of_a_call_follows_nobody(self, driver: Driver) -> None:
+        earlier, job = driver.new(), driver.new(follows=True)
+        driver.add(earlier)
+        driver.add(job)
+        assert [claim.id for claim in driver.claim(driver.enlist())] == [earlier.id, job.id]
+
+    def test_a_follower_waits_no_longer_than_its_due_time(self, driver: Driver) -> None:
+        runner, first, second = driver.enlist(), driver.new(), driver.new(follows=True, after=15)
+        driver.add(first, second)
+        claim = driver.claim_one(runner)
+        driver.clock.advance(14)
+        assert driver.promote() == 0
+        driver.clock.advance(1)
+        assert driver.promote() == 1
+        assert driver.claim_one(runner).id == second.id
+        assert driver.finish(claim)
+        assert driver.state(second) is State.RUNNING
+
+    def test_a_follower_need_not_wait_for_its_due_time(self, driver: Driver) -> None:
+        runner, first, second = driver.enlist(), driver.new(), driver.new(follows=True, after=15)
+        driver.add(first, second)
+        driver.finish(driver.claim_one(runner))
+        assert driver.claim_one(runner).id == second.id
+
+    def test_a_claim_given_back_ends_no_attempt(self, driver: Driver) -> None:
+        runner, first, second = driver.enlist(), driver.new(), driver.new(follows=True)
+        driver.add(first, second)
+        claim = driver.claim_one(runner)
+        driver.store.release(runner.runner, [Hold(claim.seq, claim.fence)]).wait(PATIENCE)
+        assert driver.claim_one(runner).id == first.id
+
+    def test_cancelling_the_one_before_frees_the_follower(self, driver: Driver) -> None:
+        first, second = driver.new(), driver.new(follows=True)
+        driver.add(first, second)
+        driver.store.cancel([first.id]).wait(PATIENCE)
+        assert driver.claim_one(driver.enlist()).id == second.id
+
+    def test_a_predecessor_that_died_for_good_frees_the_follower(self, driver: Driver) -> None:
+        runner, first, second = driver.enlist(), driver.new(once=True), driver.new(follows=True)
+        driver.add(first, second)
+        driver.claim(runner)
+        driver.die(runner)
+        driver.reap()
+        assert driver.claim_one(driver.enlist()).id == second.id
+
+    def test_a_cancelled_follower_stays_cancelled(self, driver: Driver) -> None:
+        runner, first, second = driver.enlist(), driver.new(), driver.new(follows=True)
+        driver.add(first, second)
+        driver.store.cancel([second.id]).wait(PATIENCE)
+        driver.finish(driver.claim_one(runner))
+        assert driver.state(second) is State.CANCELLED

@@ -1,0 +1,130 @@
+"""Looking at jobs."""
+
+from postlude.model.job import JobFilter, NewJob
+from postlude.model.outcome import Parked
+from postlude.model.state import Reason, State
+from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
+
+
+def ids(driver: Driver, wanted: JobFilter) -> list[bytes]:
+    """Return the ids on a page."""
+    return [record.id for record in driver.store.page(wanted).wait(PATIENCE)]
+
+
+def counts(driver: Driver) -> dict[tuple[str, State], int]:
+    """Return the counts that are not zero."""
+    answer = driver.store.counts().wait(PATIENCE)
+    found = {(task, state): jobs for task, state, jobs in answer if jobs}
+    assert len(found) == sum(1 for one in answer if one.jobs), "a task and state appear twice"
+    return found
+
+
+class ReadingCases(Cases):
+    def test_an_unknown_id_is_none(self, driver: Driver) -> None:
+        assert driver.store.get(bytes(16)).wait(PATIENCE) is None
+
+    def test_an_empty_store_has_an_empty_page(self, driver: Driver) -> None:
+        assert ids(driver, JobFilter()) == []
+
+    def test_newest_first(self, driver: Driver) -> None:
+        jobs = [driver.new() for _ in range(4)]
+        driver.add(*jobs)
+        assert ids(driver, JobFilter()) == [job.id for job in reversed(jobs)]
+
+    def test_pages_join_without_gap_or_overlap(self, driver: Driver) -> None:
+        jobs = [driver.new() for _ in range(5)]
+        driver.add(*jobs)
+        seen: list[bytes] = []
+        before: int | None = None
+        while page := driver.store.page(JobFilter(before=before, limit=2)).wait(PATIENCE):
+            assert len(page) <= 2
+            seen += [record.id for record in page]
+            before = page[-1].seq
+        assert seen == [job.id for job in reversed(jobs)]
+
+    def test_a_page_has_arguments_and_no_attempts(self, driver: Driver) -> None:
+        job = driver.new(payload=b'{"a":[5],"k":{}}')
+        driver.add(job)
+        driver.finish(driver.claim_one(driver.enlist()), driver.failed())
+        (record,) = driver.store.page(JobFilter()).wait(PATIENCE)
+        assert (record.payload, record.failures, record.attempts) == (job.payload, 1, ())
+
+    def test_filters(self, driver: Driver) -> None:
+        a, b, c = driver.new("a"), driver.new("b", queue="mail"), driver.new("a", queue="mail")
+        driver.add(a, b, c)
+        assert ids(driver, JobFilter(task="a")) == [c.id, a.id]
+        assert ids(driver, JobFilter(queue="mail")) == [c.id, b.id]
+        assert ids(driver, JobFilter(task="a", queue="mail")) == [c.id]
+        assert ids(driver, JobFilter(task="nobody")) == []
+        assert ids(driver, JobFilter(state=State.RUNNING)) == []
+
+    def test_filter_by_each_state(self, driver: Driver) -> None:
+        jobs = one_of_each(driver)
+        for state, expected in jobs.items():
+            assert ids(driver, JobFilter(state=state)) == [job.id for job in reversed(expected)]
+
+    def test_counts(self, driver: Driver) -> None:
+        jobs = one_of_each(driver)
+        assert counts(driver) == {("app:task", state): len(each) for state, each in jobs.items()}
+
+    def test_counts_tell_tasks_apart(self, driver: Driver) -> None:
+        driver.add(driver.new("a"), driver.new("b"), driver.new("b"))
+        assert counts(driver) == {("a", State.QUEUED): 1, ("b", State.QUEUED): 2}
+
+    def test_counts_follow_a_job_through_its_life(self, driver: Driver) -> None:
+        runner, job = driver.enlist(), driver.new()
+        driver.add(job, claim_for=runner)
+        assert counts(driver) == {("app:task", State.RUNNING): 1}
+        driver.die(runner)
+        driver.reap()
+        assert counts(driver) == {("app:task", State.QUEUED): 1}
+        claim = driver.claim_one(driver.enlist())
+        driver.finish(claim, driver.failed(retry_after=1))
+        assert counts(driver) == {("app:task", State.QUEUED): 1}
+        driver.clock.advance(1)
+        driver.promote()
+        driver.finish(driver.claim_one(driver.enlist()), Parked(Reason.UNKNOWN_TASK, "r1"))
+        assert counts(driver) == {("app:task", State.PARKED): 1}
+        driver.store.unpark([("app:task", "r1")]).wait(PATIENCE)
+        driver.finish(driver.claim_one(driver.enlist()))
+        assert counts(driver) == {("app:task", State.SUCCEEDED): 1}
+
+    def test_counts_survive_reopening(self, driver: Driver) -> None:
+        one_of_each(driver)
+        before = counts(driver)
+        driver.reopen()
+        assert counts(driver) == before
+
+    def test_changed_is_answered(self, driver: Driver) -> None:
+        driver.store.changed()
+        driver.add(driver.new())
+        assert isinstance(driver.store.changed(), bool)
+
+    def test_the_store_says_where_it_is(self, driver: Driver) -> None:
+        assert driver.store.location
+
+
+def one_of_each(driver: Driver) -> dict[State, list[NewJob]]:
+    """Add a job and bring it there, for each state; three that are queued in different ways."""
+    runner = driver.enlist()
+    good, bad, parked, running, cancelled = (driver.new() for _ in range(5))
+    driver.add(good)
+    driver.finish(driver.claim_one(runner))
+    driver.add(bad)
+    driver.finish(driver.claim_one(runner), driver.failed())
+    driver.add(parked)
+    driver.finish(driver.claim_one(runner), Parked(Reason.UNKNOWN_TASK, "r1"))
+    driver.add(running)
+    driver.claim(runner)
+    driver.add(cancelled)
+    driver.store.cancel([cancelled.id]).wait(PATIENCE)
+    waiting = [driver.new(), driver.new(follows=True), driver.new(after=60)]
+    driver.add(*waiting)
+    return {
+        State.SUCCEEDED: [good],
+        State.FAILED: [bad],
+        State.PARKED: [parked],
+        State.RUNNING: [running],
+        State.CANCELLED: [cancelled],
+        State.QUEUED: waiting,
+    }
