@@ -1,0 +1,221 @@
+"""The payload of a call: `{"a": [...], "k": {...}}`, in JSON.
+
+Arguments are bound to parameter names when a job is added, so a later release may reorder the
+parameters. "a" holds only what has no name: positional-only parameters and `*args`. Defaults are
+not stored: a job added without an argument gets the default of the release that runs it.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Final
+
+from pydantic_core import from_json, to_json
+
+from postlude.errors import InvalidArguments, NotDurable
+from postlude.tasks.encoded import Encoded, Limits
+from postlude.tasks.field import Field
+from postlude.tasks.signature import injected_parameter, read_parameters, read_signature
+from postlude.tasks.survey import Refused
+
+_KEYWORDS: Final = frozenset({inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY})
+_NAMED_ONLY: Final = b'{"a":[],"k":'
+_LONGEST_INT: Final = 4300
+"""Digits that the JSON parser takes; only a longer payload can hold a longer int."""
+_NO_PAYLOAD: Final = "the stored arguments are not a payload of this version"
+
+
+class Codec:
+    """The codec of one function, compiled from its signature.
+
+    Raises:
+        NotDurable: the function has a parameter that FastAPI's `Depends` would fill.
+        ValueError: the function has no signature.
+    """
+
+    def __init__(self, name: str, function: Callable[..., Any], limits: Limits) -> None:
+        self.name = name
+        self._limits = limits
+        self._max = limits.payload
+        self._signature = read_signature(function)
+        parameters = read_parameters(function, self._signature)
+        refuse_injection(name, injected_parameter(self._signature, parameters))
+        self.fields = {parameter.name: Field(parameter) for parameter in parameters}
+        self._unnamed = [p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_ONLY]
+        self._positional = tuple(
+            p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+        )
+        self._rest = _of_kind(parameters, inspect.Parameter.VAR_POSITIONAL)
+        self._extra = _of_kind(parameters, inspect.Parameter.VAR_KEYWORD)
+        self._simple = all(p.kind in _KEYWORDS for p in parameters)
+        self._named = frozenset(p.name for p in parameters if p.kind in _KEYWORDS)
+        self._required = frozenset(p.name for p in parameters if p.required)
+        self._exact = {p.name: self.fields[p.name].exact for p in parameters if p.kind in _KEYWORDS}
+
+    def encode(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Encoded:
+        """Return a call's arguments as the journal keeps them.
+
+        Raises:
+            TypeError: the function cannot be called with these arguments.
+            NotDurable: one of them has no durable form; the message names it and the remedy.
+        """
+        encoded = self._encode_scalars(args, kwargs)
+        return self._encode_any(args, kwargs) if encoded is None else encoded
+
+    def _encode_scalars(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Encoded | None:
+        """Encode named arguments of exact scalar types; None if there are others, or anything is wrong.
+
+        Nearly every job takes this path, so each of its steps counts.
+        """
+        positional, exact = self._positional, self._exact
+        if not self._simple or len(args) > len(positional):
+            return None
+        named = dict(zip(positional, args, strict=False))
+        if kwargs:
+            named.update(kwargs)
+        if len(named) != len(args) + len(kwargs) or not self._required <= named.keys():
+            return None
+        characters = 0
+        try:
+            for name, value in named.items():
+                kind = type(value)
+                if kind not in exact[name]:
+                    return None
+                if kind is str:
+                    characters += len(value)
+            if characters > self._max:
+                return None
+            payload = _NAMED_ONLY + to_json(named, inf_nan_mode="constants") + b"}"
+        except Exception:  # an unknown name, a lone surrogate: the other path says what is wrong
+            return None
+        if len(payload) > _LONGEST_INT and not _holds_long_payload(payload, self._max):
+            return None
+        return Encoded(payload, (), named)
+
+    def decode(self, payload: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments that a payload stands for.
+
+        Raises:
+            InvalidArguments: it is no payload, or does not fit the function's parameters.
+        """
+        unnamed, named = _parse(payload)
+        if unnamed or not self._simple:
+            return self._decode_any(unnamed, named)
+        exact = self._exact
+        try:
+            for name, value in named.items():
+                if type(value) not in exact[name]:
+                    return self._decode_any(unnamed, named)
+        except KeyError:
+            return self._decode_any(unnamed, named)
+        if not self._required <= named.keys():
+            return self._decode_any(unnamed, named)
+        return (), named
+
+    def _encode_any(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Encoded:
+        unnamed, named = self._bind(args, kwargs)
+        parts = [self._encode_one(field, label, value) for field, label, value in unnamed]
+        pairs = [
+            to_json(label) + b":" + self._encode_one(field, label, value) for field, label, value in named
+        ]
+        payload = b'{"a":[' + b",".join(parts) + b'],"k":{' + b",".join(pairs) + b"}}"
+        if len(payload) > self._max:
+            raise self._too_large(len(payload))
+        return Encoded(payload, None, None)
+
+    def _encode_one(self, field: Field, label: str, value: Any) -> bytes:
+        try:
+            return field.encode(value, self._limits)
+        except Refused as refused:
+            raise NotDurable(f"{self.name}: argument {label + refused.path!r} {refused.reason}") from None
+
+    def _bind(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[list[tuple[Field, str, Any]], list[tuple[Field, str, Any]]]:
+        """Return the unnamed and the named arguments, each with its field and its label."""
+        try:
+            bound = self._signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise TypeError(f"{self.name}: {error}") from None
+        unnamed = [(self.fields[name], name, bound[name]) for name in self._unnamed if name in bound]
+        if self._rest is not None:
+            rest = bound.get(self._rest, ())
+            field = self.fields[self._rest]
+            unnamed += [(field, f"{self._rest}[{i}]", value) for i, value in enumerate(rest)]
+        named = [(self.fields[n], n, value) for n, value in bound.items() if n in self._named]
+        if self._extra is not None:
+            extra = self.fields[self._extra]
+            named += [(extra, name, value) for name, value in bound.get(self._extra, {}).items()]
+        return unnamed, named
+
+    def _decode_any(
+        self, unnamed: list[Any], named: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        own, rest = unnamed[: len(self._unnamed)], unnamed[len(self._unnamed) :]
+        args = [self._decode_one(name, name, value) for name, value in zip(self._unnamed, own, strict=False)]
+        kwargs = {}
+        for name, value in named.items():
+            field = name if name in self._named else self._extra
+            if field is None:
+                raise InvalidArguments(f"{self.name}: it has no parameter {name!r} any more")
+            kwargs[name] = self._decode_one(field, name, value)
+        if rest:
+            if self._rest is None:
+                raise InvalidArguments(
+                    f"{self.name}: takes {len(self._unnamed)} unnamed arguments, not {len(unnamed)}"
+                )
+            # What follows `*args` must be passed by position, and so must all that stands before it.
+            args += [kwargs.pop(name) for name in self._positional if name in kwargs]
+            args += [self._decode_one(self._rest, f"{self._rest}[{i}]", v) for i, v in enumerate(rest)]
+        try:
+            self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise InvalidArguments(f"{self.name}: {error}") from None
+        return tuple(args), kwargs
+
+    def _decode_one(self, field: str, label: str, value: Any) -> Any:
+        try:
+            return self.fields[field].decode(value)
+        except Refused as refused:
+            message = f"{self.name}: argument {label + refused.path!r} {refused.reason}"
+            raise InvalidArguments(message) from None
+
+    def _too_large(self, size: int) -> NotDurable:
+        return NotDurable(
+            f"{self.name}: its arguments need {size:,} bytes and the limit is {self._max:,}; "
+            f"store the data and pass its key, or raise max_payload"
+        )
+
+
+def _holds_long_payload(payload: bytes, most: int) -> bool:
+    """Whether a long payload is within the limit and can be read: an int may be too long for the parser."""
+    if len(payload) > most:
+        return False
+    try:
+        from_json(payload)
+    except ValueError:
+        return False
+    return True
+
+
+def refuse_injection(task: str, parameter: str | None) -> None:
+    """Raise if a parameter is one that FastAPI's `Depends` would fill."""
+    if parameter is not None:
+        raise NotDurable(
+            f"{task}: parameter {parameter!r} is filled by Depends, which tasks cannot do yet; "
+            f"get the object inside the function"
+        )
+
+
+def _of_kind(parameters: tuple[Any, ...], kind: inspect._ParameterKind) -> str | None:
+    return next((p.name for p in parameters if p.kind is kind), None)
+
+
+def _parse(payload: bytes) -> tuple[list[Any], dict[str, Any]]:
+    try:
+        document = from_json(payload)
+        unnamed, named = document["a"], document["k"]
+    except Exception as error:
+        raise InvalidArguments(f"{_NO_PAYLOAD} ({type(error).__name__})") from None
+    if type(unnamed) is not list or type(named) is not dict:
+        raise InvalidArguments(_NO_PAYLOAD)
+    return unnamed, named

@@ -1,0 +1,21 @@
+"""What the codec makes of a call's arguments, and the limits that it keeps."""
+
+from typing import Any, NamedTuple
+
+
+class Encoded(NamedTuple):
+    """A call's arguments in the form that the journal keeps."""
+
+    payload: bytes
+    args: tuple[Any, ...] | None
+    """The arguments as the function gets them, if all are immutable scalars; None: decode the payload."""
+    kwargs: dict[str, Any] | None
+
+
+class Limits(NamedTuple):
+    """What a call's arguments may not exceed."""
+
+    payload: int
+    """Bytes of the whole payload."""
+    depth: int
+    """How many containers may be inside one another."""

@@ -1,0 +1,237 @@
+"""The tasks of one application: declared ones, and plain functions as they are met."""
+
+import functools
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import MethodType
+from typing import Any, Final, Literal, ParamSpec, TypeVar, overload
+
+from postlude.errors import NotDurable, TaskDefinitionError, UnknownTask
+from postlude.model.job import DEFAULT_QUEUE
+from postlude.model.retry import ONCE, Retry
+from postlude.tasks.codec import refuse_injection
+from postlude.tasks.encoded import Limits
+from postlude.tasks.names import describe, find, load, name_of, refuse_nameless
+from postlude.tasks.packages import Packages
+from postlude.tasks.signature import injected_parameter, read_signature
+from postlude.tasks.task import Task
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_DEEPEST: Final = 180
+"""The JSON parser refuses documents of more than 200 levels."""
+
+
+class Registry:
+    """Which functions are tasks, by name and by function.
+
+    Args:
+        packages: top-level packages that are the application's own wherever they lie.
+        root: the directory that holds the application's top package or module.
+        strict: only declared tasks are tasks; no plain function is, and no name is looked up.
+        max_payload: bytes that a job's arguments may need.
+        max_depth: how many containers may be inside one another (180 at most).
+        delivery: how often a job may run when its process dies.
+    """
+
+    def __init__(
+        self,
+        *,
+        packages: Iterable[str] = (),
+        root: Path | None = None,
+        strict: bool = False,
+        max_payload: int = 1024 * 1024,
+        max_depth: int = 100,
+        delivery: Literal["at_least_once", "at_most_once"] = "at_least_once",
+    ) -> None:
+        if not 0 < max_depth <= _DEEPEST:
+            raise ValueError(f"max_depth must be between 1 and {_DEEPEST}, not {max_depth}")
+        self._packages = Packages(packages, root)
+        self._strict = strict
+        self._limits = Limits(max_payload, max_depth)
+        self._once = delivery == "at_most_once"
+        self._declared: dict[str, Task[..., Any]] = {}
+        self._by_name: dict[str, Task[..., Any]] = {}
+        self._by_function: dict[Any, Task[..., Any]] = {}
+
+    @overload
+    def task(
+        self, function: Callable[P, R], *, name: str | None = ..., queue: str = ..., on_failure: bool = ...
+    ) -> Task[P, R]: ...
+
+    @overload
+    def task(
+        self, function: None = ..., *, name: str | None = ..., queue: str = ..., on_failure: bool = ...
+    ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+
+    def task(
+        self,
+        function: Callable[P, R] | None = None,
+        *,
+        name: str | None = None,
+        queue: str = DEFAULT_QUEUE,
+        on_failure: bool = False,
+    ) -> Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]:
+        """Declare a task: as a decorator, or by calling it with a function of a library.
+
+        Args:
+            function: the function; None when used as `@task(...)`.
+            name: what the journal knows it by; by default its module and place in it. Jobs that
+                wait are found again only by the same name.
+            queue: the queue that its jobs wait under.
+            on_failure: its jobs are stored also if the request that added them fails.
+
+        Raises:
+            TaskDefinitionError: the function cannot be a task, or another has its name.
+        """
+        if function is None:
+            return lambda f: self._declare(f, name, queue, on_failure)
+        return self._declare(function, name, queue, on_failure)
+
+    def call(
+        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Task[..., Any], tuple[Any, ...], dict[str, Any]]:
+        """Return the task that a call is of, and its arguments; `functools.partial` is taken apart.
+
+        Raises:
+            NotDurable: the function could not be found again by another process.
+        """
+        try:
+            task = self._by_function.get(function)
+        except TypeError:  # an object that cannot be hashed
+            task = None
+        if task is not None:
+            return task, args, kwargs
+        if isinstance(function, functools.partial):
+            return self.call(function.func, function.args + args, {**function.keywords, **kwargs})
+        return self._meet(function), args, kwargs
+
+    def of(self, function: Any) -> Task[..., Any]:
+        """Return the task of a function that is not a `functools.partial`.
+
+        Raises:
+            NotDurable: it could not be found again by another process.
+        """
+        return self.call(function, (), {})[0]
+
+    def resolve(self, name: str) -> Task[..., Any]:
+        """Return the task of a stored name.
+
+        Raises:
+            UnknownTask: this release has none of this name. Nothing outside the application's own
+                packages has been imported.
+        """
+        task = self._by_name.get(name)
+        if task is None:
+            task = self._look_up(name)
+        return task
+
+    def knows(self, name: str) -> bool:
+        """Whether a stored name is a task of this release."""
+        try:
+            self.resolve(name)
+        except UnknownTask:
+            return False
+        return True
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the declared tasks and of the plain functions met so far."""
+        return frozenset(self._by_name)
+
+    def _declare(
+        self, function: Callable[P, R], name: str | None, queue: str, on_failure: bool
+    ) -> Task[P, R]:
+        if isinstance(function, Task):
+            raise TaskDefinitionError(f"{function.name} is a task already; declare it once")
+        if not callable(function):
+            raise TaskDefinitionError(f"{type(function).__name__} is not callable; declare a function")
+        _check_text("name", name)
+        _check_text("queue", queue)
+        try:
+            known_as = name or _declared_name(function)
+            refuse_injection(known_as, injected_parameter(read_signature(function)))
+        except (NotDurable, ValueError) as error:
+            raise TaskDefinitionError(str(error)) from None
+        self._refuse_twin(known_as, function)
+        task = Task(
+            function,
+            known_as,
+            self._limits,
+            queue=queue,
+            retry=Retry(),
+            on_failure=on_failure,
+            once=self._once,
+        )
+        self._declared[known_as] = task
+        self._keep(task)
+        return task
+
+    def _refuse_twin(self, name: str, function: Callable[..., Any]) -> None:
+        known = self._declared.get(name)
+        if known is not None and describe(known.function) != describe(function):
+            raise TaskDefinitionError(
+                f"{describe(function)} and {describe(known.function)} would both be {name!r}; "
+                f"give one a name= of its own"
+            )
+
+    def _meet(self, function: Any) -> Task[..., Any]:
+        """Take in a function, or another registry's task, that this one has not seen yet."""
+        if isinstance(function, Task):
+            raise NotDurable(f"{function.name} is a task of another Postlude; declare it with this one")
+        refuse_nameless(function)
+        name = name_of(function)
+        if self._strict:
+            raise NotDurable(
+                f"{name} is not declared as a task, and strict=True takes no other; put @postlude.task on it"
+            )
+        try:
+            task = self.resolve(name)
+        except UnknownTask as error:
+            raise NotDurable(str(error)) from None
+        if task.function != function:
+            raise NotDurable(
+                f"{describe(function)} is not what {name!r} stands for, and another process would run that; "
+                f"pass the function that the module has under this name"
+            )
+        self._by_function[function] = task
+        return task
+
+    def _look_up(self, name: str) -> Task[..., Any]:
+        if self._strict:
+            raise UnknownTask(f"{name[:80]!r} is not declared as a task")
+        module, place = load(name, self._packages)
+        declared = self._declared.get(name)
+        if declared is not None:  # by importing its module
+            return declared
+        function = find(module, place)
+        if function is None:
+            raise UnknownTask(f"{name!r} is not defined in this release")
+        task: Task[..., Any] = Task(function, name, self._limits, retry=ONCE, plain=True, once=self._once)
+        self._keep(task)
+        return task
+
+    def _keep(self, task: Task[..., Any]) -> None:
+        self._by_name[task.name] = task
+        for key in (task, task.function):
+            try:
+                self._by_function[key] = task
+            except TypeError:  # a callable object that cannot be hashed is known by its task only
+                continue
+
+
+def _declared_name(function: Any) -> str:
+    if type(function) is MethodType and not isinstance(function.__self__, type):
+        raise NotDurable(f"{describe(function)} is bound to an object; give it a name=")
+    name = name_of(function)
+    if "<" in name:
+        raise NotDurable(
+            f"{describe(function)} cannot be found by its place; move it to module level or give it a name="
+        )
+    return name
+
+
+def _check_text(what: str, text: str | None) -> None:
+    if text is not None and (not isinstance(text, str) or not 0 < len(text) <= 200 or not text.isprintable()):
+        raise TaskDefinitionError(f"{what}= must be a short printable text")

@@ -1,0 +1,150 @@
+"""A task: a function with a name and a policy. Still a function: calling it runs it here and now."""
+
+import asyncio.coroutines
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any, Final, Generic, ParamSpec, TypeVar
+
+from postlude.errors import InvalidArguments, NotDurable
+from postlude.model.job import DEFAULT_QUEUE
+from postlude.model.retry import ONCE, Retry
+from postlude.tasks.codec import Codec
+from postlude.tasks.encoded import Encoded, Limits
+from postlude.tasks.release import fingerprint
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_OF_FUNCTIONS: Final = (*functools.WRAPPER_ASSIGNMENTS, "__code__", "__defaults__", "__kwdefaults__")
+
+
+class Task(Generic[P, R]):
+    """A function with a name and a policy. Frozen.
+
+    Attributes:
+        name: what the journal knows it by.
+        function: the function itself.
+        queue: the queue that its jobs wait under.
+        retry: how often a job is attempted when it raises.
+        on_failure: its jobs are stored also if the request that added them fails.
+        plain: a plain function with the default policy, not declared as a task.
+        once: delivery at most once.
+        is_async: whether calling the function gives an awaitable.
+    """
+
+    name: str
+    function: Callable[P, R]
+    queue: str
+    retry: Retry
+    on_failure: bool
+    plain: bool
+    once: bool
+    is_async: bool
+
+    def __init__(
+        self,
+        function: Callable[P, R],
+        name: str,
+        limits: Limits,
+        *,
+        queue: str = DEFAULT_QUEUE,
+        retry: Retry = ONCE,
+        on_failure: bool = False,
+        plain: bool = False,
+        once: bool = False,
+    ) -> None:
+        is_async = gives_awaitable(function)
+        self.__dict__.update(_function_like(function, is_async))
+        self.__dict__.update(name=name, function=function, queue=queue, retry=retry, on_failure=on_failure)
+        self.__dict__.update(plain=plain, once=once, is_async=is_async, _limits=limits, _codec=None)
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function here and now."""
+        return self.function(*args, **kwargs)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a task is frozen: {name!r} cannot be set")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a task is frozen: {name!r} cannot be deleted")
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name}>"
+
+    def __reduce__(self) -> str:
+        raise TypeError(f"a task is not pickled: import {self.name} where it is needed")
+
+    def __copy__(self) -> "Task[P, R]":
+        return self
+
+    def __deepcopy__(self, memo: object) -> "Task[P, R]":
+        return self
+
+    def encode(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Encoded:
+        """Return a call's arguments in the form that the journal keeps.
+
+        Raises:
+            TypeError: the function cannot be called with these arguments.
+            NotDurable: one of them has no durable form; the message names it and the remedy.
+        """
+        codec: Codec = self.__dict__["_codec"] or self._compile()
+        return codec.encode(args, kwargs)
+
+    def decode(self, payload: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments that a payload stands for, new values on each call.
+
+        Raises:
+            InvalidArguments: they do not fit the function's parameters, or it is no payload.
+        """
+        codec: Codec | None = self.__dict__["_codec"]
+        if codec is None:
+            try:
+                codec = self._compile()
+            except NotDurable as error:
+                raise InvalidArguments(str(error)) from None
+        return codec.decode(payload)
+
+    @property
+    def release(self) -> str:
+        """A fingerprint of what decides which arguments fit: parameters, annotations, their fields."""
+        known: str | None = self.__dict__.get("_release")
+        if known is None:
+            known = self.__dict__["_release"] = fingerprint(self.function)
+        return known
+
+    def _compile(self) -> Codec:
+        try:
+            codec = Codec(self.name, self.function, self.__dict__["_limits"])
+        except ValueError as error:
+            raise NotDurable(
+                f"{self.name}: its parameters cannot be read ({error}); write a def around it"
+            ) from None
+        self.__dict__["_codec"] = codec
+        return codec
+
+
+def gives_awaitable(function: Callable[..., Any]) -> bool:
+    """Whether calling a callable gives an awaitable, as far as it tells."""
+    inner: Any = function
+    while isinstance(inner, functools.partial):
+        inner = inner.func
+    call = getattr(inner, "__call__", None)  # noqa: B004
+    return asyncio.iscoroutinefunction(inner) or asyncio.iscoroutinefunction(call)
+
+
+def _function_like(function: Any, is_async: bool) -> dict[str, Any]:
+    """Return the attributes by which `inspect` and frameworks see what a task wraps.
+
+    Without them Starlette would call an async task in a thread and never await what it gives.
+    """
+    attributes = dict(getattr(function, "__dict__", {}))
+    attributes.update({name: getattr(function, name) for name in _OF_FUNCTIONS if hasattr(function, name)})
+    attributes["__wrapped__"] = function
+    if is_async and sys.version_info >= (3, 12):
+        marked = inspect.markcoroutinefunction(lambda: None)
+        attributes.update(vars(marked))
+    elif is_async:
+        attributes["_is_coroutine"] = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    return attributes
