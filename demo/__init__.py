@@ -1,0 +1,1 @@
+"""A small shop that shows what Postlude does: `make demo`."""

@@ -1,0 +1,157 @@
+"""The demo's supervisor (`make demo`): a mail server, and a shop that is restarted whenever it dies.
+
+PORT chooses the page's port (otherwise a free one), DEMO_DIR a directory to keep the journal in
+(otherwise a temporary one), DEMO_PACE how many seconds a slow mail takes.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+
+from aiosmtpd.handlers import Mailbox
+from aiosmtpd.smtp import SMTP
+
+from demo.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+RESTART_PAUSE = 1.0
+"""Seconds, so that the page can show that the server is gone."""
+TOO_SOON = 5.0
+"""Seconds: a server that dies sooner than this after its start, several times in a row, will not recover."""
+TRIES = 5
+GRACE = 15.0
+
+
+class PortTaken(Exception):
+    """The page's port cannot be had."""
+
+
+def main() -> int:
+    """Run the demo until Ctrl-C."""
+    with contextlib.ExitStack() as stack:
+        directory = os.environ.get("DEMO_DIR") or stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="postlude-demo-", ignore_cleanup_errors=True)
+        )
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        try:
+            return asyncio.run(demo(Path(directory).resolve(), int(os.environ.get("PORT") or 0)))
+        except PortTaken as error:
+            say(f"The demo cannot start: {error}")
+            return 1
+
+
+async def demo(directory: Path, port: int) -> int:
+    """Start the mail server and keep the shop alive; returns the exit code."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with listen(port) as listening:
+        async with mail_server(directory / "mailbox") as smtp_port:
+            settings = Settings(directory, smtp_port, float(os.environ.get("DEMO_PACE") or 0.2))
+            say(f"The shop is open:  http://127.0.0.1:{listening.getsockname()[1]}/")
+            say(f"Mail server: 127.0.0.1:{smtp_port}")
+            say(f"Journal: {directory / 'postlude.db'}")
+            say("Stop with Ctrl-C.")
+            return await keep_alive(listening, settings, stop)
+
+
+def listen(port: int) -> socket.socket:
+    """Open the page's port here: while the server is dead, clients wait instead of being refused."""
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind(("127.0.0.1", port))
+    except OSError as error:
+        listening.close()
+        raise PortTaken(f"port {port}: {error.strerror}; choose another with PORT=") from error
+    listening.listen(128)
+    return listening
+
+
+@contextlib.asynccontextmanager
+async def mail_server(mailbox: Path) -> AsyncIterator[int]:
+    """Run an SMTP server that keeps what it gets in a Maildir; yields its port."""
+    handler = Mailbox(mailbox)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: SMTP(handler, hostname="localhost", loop=loop, enable_SMTPUTF8=True), "127.0.0.1", 0
+    )
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def keep_alive(listening: socket.socket, settings: Settings, stop: asyncio.Event) -> int:
+    """Start the shop again whenever it dies, until told to stop."""
+    early = 0
+    while not stop.is_set():
+        began = time.monotonic()
+        server = await start(listening, settings)
+        await first_of(server.wait(), stop.wait())
+        if server.returncode is None:
+            return await end(server)
+        early = early + 1 if time.monotonic() - began < TOO_SOON else 0
+        if server.returncode != -signal.SIGKILL and early >= TRIES:
+            say(f"The server ended {early} times right after its start. Giving up.")
+            return 1
+        say(f"The server is gone ({describe(server.returncode)}). Restarting it ...")
+        await first_of(asyncio.sleep(RESTART_PAUSE), stop.wait())
+    return 0
+
+
+async def start(listening: socket.socket, settings: Settings) -> asyncio.subprocess.Process:
+    """Start the shop's process in the working directory, where it finds its journal without being told."""
+    search = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    server = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "demo.server",
+        str(listening.fileno()),
+        stdin=asyncio.subprocess.PIPE,
+        pass_fds=[listening.fileno()],
+        cwd=settings.directory,
+        env=os.environ | settings.environment() | {"PYTHONPATH": os.pathsep.join(search)},
+        start_new_session=True,  # Ctrl-C is for the supervisor, which stops the server in order
+    )
+    say(f"The server is process {server.pid}.")
+    return server
+
+
+async def end(server: asyncio.subprocess.Process) -> int:
+    """Stop the shop, by force if it takes too long."""
+    say("Stopping ...")
+    server.terminate()
+    try:
+        await asyncio.wait_for(server.wait(), GRACE)
+    except TimeoutError:
+        server.kill()
+        await server.wait()
+    return 0
+
+
+async def first_of(*waits: Coroutine[object, object, object]) -> None:
+    """Return when one of these has happened; the others are given up."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+
+
+def describe(code: int) -> str:
+    """Say how a process ended."""
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def say(line: str) -> None:
+    """Tell whoever watches, at once."""
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""The shop's server process: uvicorn on the socket that the supervisor holds, so it may die at any time."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+
+import uvicorn
+
+
+def main() -> None:
+    """Serve until told to stop, or until the supervisor is gone."""
+    listening = socket.socket(fileno=int(sys.argv[1]))
+    threading.Thread(target=_outlive_nobody, daemon=True).start()
+    config = uvicorn.Config("demo.shop:app", log_level="warning", timeout_graceful_shutdown=3)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _outlive_nobody() -> None:
+    # Ends when the supervisor's end of the pipe is closed, however it died. Not by sys.stdin: its lock,
+    # held by a daemon thread, would crash the interpreter's exit.
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()
