@@ -1,0 +1,153 @@
+"""Background tasks for responses: Starlette's, by hand or as a parameter, that can become jobs.
+
+Without a Postlude they are what Starlette's are: they run after the response, in order, in memory.
+In a request that a Postlude watches, their calls are bound and encoded on the line that makes them.
+"""
+
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+from starlette._utils import is_async_callable
+from starlette.background import BackgroundTask as StarletteBackgroundTask
+from starlette.background import BackgroundTasks as StarletteBackgroundTasks
+
+from postlude.desk import Prepared
+from postlude.errors import PostludeError
+from postlude.job import Job
+from postlude.model.state import State
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Collector(Protocol):
+    """The running request, as far as tasks made by hand need it."""
+
+    def prepare(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Prepared:
+        """Bind, validate and encode a call; see `postlude.desk.Desk.prepare`."""
+        ...
+
+
+CURRENT: Final[ContextVar[Any]] = ContextVar("postlude_request", default=None)
+"""The `postlude.receipt.Receipt` of the request that runs here; None outside, and in other applications."""
+
+
+class BackgroundTask(StarletteBackgroundTask):
+    """One call that is made after the response.
+
+    Returned as ``Response(..., background=BackgroundTask(function, ...))`` it becomes a job where
+    the route gives receipts: any FastAPI path operation, or `postlude.starlette.Route`. Elsewhere
+    it runs in memory.
+
+    Raises:
+        NotDurable: in a request that a Postlude watches, the function or an argument has no
+            durable form.
+        RequestOver: it is made in the context of a request that has ended.
+    """
+
+    def __init__(self, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
+        self.func, self.args, self.kwargs = func, args, kwargs  # type: ignore[assignment]
+        self.collector: Collector | None = CURRENT.get()
+        self.prepared: Prepared | None = None
+        if self.collector is not None:
+            self.prepared = self.collector.prepare(func, args, kwargs)
+
+    @property
+    def is_async(self) -> bool:  # type: ignore[override]
+        """Whether the function is awaited instead of run in a thread."""
+        return is_async_callable(self.func)
+
+
+class Collected(BackgroundTask):
+    """A call that the background tasks of a request have taken in."""
+
+    def __init__(
+        self,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        prepared: Prepared,
+        collector: Collector,
+    ) -> None:
+        self.func, self.args, self.kwargs = func, args, kwargs  # type: ignore[assignment]
+        self.prepared = prepared
+        self.collector = collector
+
+
+class BackgroundTasks(StarletteBackgroundTasks):
+    """Calls that are made after the response, in the order in which they were added.
+
+    In memory, the first one that raises keeps the later ones from running, as with Starlette's;
+    as jobs they are independent of each other.
+    """
+
+    def __init__(self, tasks: Sequence[StarletteBackgroundTask] | None = None) -> None:
+        super().__init__(tasks)
+
+    def add_task(self, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Add a call.
+
+        Raises:
+            NotDurable: in a request that a Postlude watches, the function or an argument has no
+                durable form.
+            RequestOver: the request of this context has ended.
+        """
+        self.tasks.append(BackgroundTask(func, *args, **kwargs))
+
+
+class Accepted(BaseModel, Generic[T]):
+    """The body of a 202: which job will give the result.
+
+    Attributes:
+        id: the job's id.
+        state: the job's state when the answer was written.
+        task: the name of the job's task.
+        result: what the job will have returned; always null here, it tells the schema.
+    """
+
+    # An `Accepted` without its type argument must validate as the one that a route declares.
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    state: State = State.QUEUED
+    task: str
+    result: T | None = None
+
+
+class RequestTasks(BackgroundTasks):
+    """The background tasks of one request, as a parameter of path operations and dependencies.
+
+    Public as `postlude.fastapi.BackgroundTasks`. All parameters of a request, whichever annotation
+    they have, get one object.
+    """
+
+    def add_task(  # type: ignore[override]
+        self, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs
+    ) -> Job:
+        """Add a call and return the handle of its job.
+
+        The job is stored when the request has succeeded, and starts after the response.
+
+        Raises:
+            NotDurable: the function or an argument has no durable form.
+            RequestOver: the request has ended.
+        """
+        raise PostludeError(_BY_HAND)
+
+    def accepted(self, job: Job) -> Accepted[Any]:
+        """Return the body of a 202 for a job, and let the response point to it.
+
+        The response gets ``Location``, if the application has the status route
+        (``app.include_router(postlude.router(...))``), and ``Retry-After``.
+        """
+        raise PostludeError(_BY_HAND)
+
+
+_BY_HAND = (
+    "postlude.fastapi.BackgroundTasks is a parameter type: FastAPI passes the request's own object. "
+    "By hand, use postlude.BackgroundTasks."
+)

@@ -1,0 +1,176 @@
+"""The hook in FastAPI: the only file that replaces names of its modules.
+
+Three names: the class that dependency solving instantiates for a background tasks parameter, and
+the two functions that make a route's ASGI application. Routes made earlier are made anew with
+the same functions. All of it does nothing for scopes that `postlude.middleware` has not marked.
+"""
+
+import functools
+import importlib
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final, get_args, get_origin
+
+import fastapi
+from starlette.types import ASGIApp, Scope
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from postlude.background import CURRENT, Accepted, BackgroundTasks, RequestTasks
+from postlude.errors import UnsupportedFramework
+from postlude.fastapi_canary import Canary, NotProven
+from postlude.fastapi_routes import cover
+from postlude.job import Job
+from postlude.receipt import Receipt
+from postlude.watch import answer, track
+
+# Imported by name, because type checkers take module attributes for constants.
+utils: Final[Any] = importlib.import_module("fastapi.dependencies.utils")
+routing: Final[Any] = importlib.import_module("fastapi.routing")
+
+__all__ = ["cover", "install"]
+
+SUPPORTED: Final = "0.115 to 0.165"
+
+_FUNCTION_STACK: Final = "fastapi_function_astack"
+"""Where FastAPI, since 0.121, keeps the stack of a request's function-scoped dependencies."""
+
+
+class InjectedBackgroundTasks(fastapi.BackgroundTasks, RequestTasks):
+    """The background tasks of one marked request; outside of those, calling it gives FastAPI's own."""
+
+    _receipt: Receipt
+    strict: bool
+
+    def __new__(cls) -> Any:
+        receipt: Receipt | None = CURRENT.get()
+        if receipt is None:
+            return fastapi.BackgroundTasks()
+        if receipt.injected is None:
+            self = super().__new__(cls)
+            self._receipt = receipt
+            self.tasks = []
+            self.strict = _is_strict(receipt)
+            receipt.injected = self
+        return receipt.injected
+
+    def __init__(self) -> None:
+        """Nothing: `__new__` may have returned an object that holds tasks."""
+
+    def add_task(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Add a call; see `RequestTasks.add_task`. None if it has no durable form and runs in memory."""
+        return self._receipt.add(self, func, args, kwargs)
+
+    def accepted(self, job: Job) -> Accepted[Any]:
+        """Return the body of a 202; see `RequestTasks.accepted`."""
+        self._receipt.accepted = job
+        return Accepted(id=job.id, task=job.task)
+
+    async def __call__(self) -> None:
+        """Run what runs in memory; whoever calls this has sent the response."""
+        await self._receipt.run_in_memory()
+
+
+def _is_strict(receipt: Receipt) -> bool:
+    facts = receipt.facts
+    if facts is None:
+        return _asks_strictly(_dependant(receipt.scope))
+    if facts.strict is None:
+        facts.strict = _asks_strictly(_dependant(receipt.scope))
+    return facts.strict
+
+
+def _dependant(scope: Scope) -> Any:
+    """Return what FastAPI found out about the parameters of the scope's route."""
+    route = scope.get("route")
+    context = scope.get("fastapi", {}).get("effective_route_context")
+    if context is not None and (route is None or context.original_route is route):
+        return context.dependant
+    return getattr(route, "dependant", None)
+
+
+def _asks_strictly(dependant: Any) -> bool:
+    if dependant is None:
+        return False
+    name = dependant.background_tasks_param_name
+    if name is not None:
+        annotation = utils.get_typed_signature(dependant.call).parameters[name].annotation
+        if get_origin(annotation) is Annotated:
+            annotation = get_args(annotation)[0]
+        if isinstance(annotation, type) and issubclass(annotation, BackgroundTasks):
+            return True
+    return any(_asks_strictly(sub) for sub in dependant.dependencies)
+
+
+class _SessionEnd:
+    """Stores a WebSocket's jobs when its handler and its function-scoped dependencies have ended."""
+
+    def __init__(self, receipt: Receipt) -> None:
+        self._receipt = receipt
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if error is None or isinstance(error, WebSocketDisconnect):
+            await self._receipt.commit()
+        else:
+            await self._receipt.fail()
+
+
+def _answer_session(
+    function: Callable[[WebSocket], Awaitable[None]],
+) -> Callable[[WebSocket], Awaitable[None]]:
+    async def handler(websocket: WebSocket) -> None:
+        receipt: Receipt | None = CURRENT.get()
+        if receipt is None:
+            await function(websocket)
+            return
+        stack = websocket.scope.get(_FUNCTION_STACK)
+        if stack is None:
+            async with _SessionEnd(receipt):
+                await function(websocket)
+            return
+        # First in, last out: it sees the errors of the dependencies that leave before it.
+        stack.push_async_exit(_SessionEnd(receipt))
+        await function(websocket)
+
+    return handler
+
+
+def install() -> None:
+    """Replace the three names, once per process, and prove on a private application that it works.
+
+    Raises:
+        UnsupportedFramework: this version of FastAPI does not work as the hook needs.
+    """
+    if utils.BackgroundTasks is InjectedBackgroundTasks:
+        return
+    before = (utils.BackgroundTasks, routing.request_response, routing.websocket_session)
+    try:
+        canary = Canary()
+        _replace(
+            InjectedBackgroundTasks,
+            _wrap(routing.request_response, answer),
+            _wrap(routing.websocket_session, _answer_session),
+        )
+        cover(canary.app)
+        canary.prove()
+    except (NotProven, AttributeError, ImportError, KeyError, TypeError) as error:
+        _replace(*before)
+        raise UnsupportedFramework(
+            f"FastAPI {fastapi.__version__} does not work as Postlude needs ({error}). "
+            f"Postlude supports FastAPI {SUPPORTED}."
+        ) from error
+
+
+def _replace(tasks: Any, request_response: Any, websocket_session: Any) -> None:
+    utils.BackgroundTasks = tasks
+    routing.request_response = request_response
+    routing.websocket_session = websocket_session
+
+
+def _wrap(make: Callable[[Any], ASGIApp], answering: Callable[[Any], Any]) -> Callable[[Any], ASGIApp]:
+    @functools.wraps(make)
+    def make_tracked(func: Any) -> ASGIApp:
+        return track(make(answering(func)))
+
+    return make_tracked

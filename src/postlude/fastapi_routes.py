@@ -1,0 +1,161 @@
+"""FastAPI's routes: finding what handles each of them, and making those that came too early anew."""
+
+import functools
+import importlib
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.routing import Host, Mount, Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from postlude.background import CURRENT
+from postlude.errors import JournalUnavailable, UnsupportedFramework
+from postlude.receipt import Receipt, unavailable
+from postlude.watch import is_tracked, track
+
+# Some of these names are replaced while the program runs, and some exist in newer versions only.
+routing: Final[Any] = importlib.import_module("fastapi.routing")
+
+_MAKERS: Final = ("request_response.<locals>.app", "websocket_session.<locals>.app")
+"""The applications that the replaced functions made, by qualified name."""
+
+_DEPTH: Final = 8
+_BREADTH: Final = 64
+"""How far wrappers around a route's application are looked through."""
+
+# Newer than the oldest FastAPI that is supported; nothing is an instance of ().
+_INCLUDED: Final[Any] = getattr(routing, "_IncludedRouter", ())
+_CONTEXTS: Final[Any] = getattr(routing, "_EffectiveRouteContext", ())
+_FRONTENDS: Final[Any] = getattr(routing, "_FrontendRouteGroup", ())
+
+
+def cover(app: Any) -> None:
+    """Make every route of the application, of its routers and of what it mounts give receipts.
+
+    Raises:
+        UnsupportedFramework: a route does not, and cannot be made to. The message names it.
+    """
+    for route, holder, attribute in _handlers(app):
+        if not _covered(getattr(holder, attribute)) and not _repair(holder, attribute):
+            path = getattr(holder, "path", "") or getattr(route, "path", "?")
+            raise UnsupportedFramework(
+                f"The route {path!r} ({type(route).__module__}.{type(route).__qualname__}) was made before "
+                "Postlude was installed and wraps its application in a way that Postlude cannot see through, "
+                "so its background tasks would not be stored. Create Postlude() before this route is made."
+            )
+
+
+def _handlers(app: Any) -> Iterator[tuple[Any, Any, str]]:
+    """Find what handles FastAPI's routes: the route, and the object and attribute that hold its handler."""
+    seen: dict[int, Any] = {}
+    todo = [app]
+    while todo:
+        node = todo.pop()
+        if id(node) in seen:
+            continue
+        seen[id(node)] = node
+        if isinstance(node, (routing.APIRoute, routing.APIWebSocketRoute)):
+            yield node, node, "app"
+        elif isinstance(node, _FRONTENDS):
+            yield node, node, "handle"
+        elif isinstance(node, _CONTEXTS) and node.app is not None:
+            yield node.original_route, node, "app"
+        else:
+            todo += _children(node)
+
+
+def _children(node: Any) -> list[Any]:
+    """Return what is behind a node that handles no route itself; what is to be looked at first comes last."""
+    if isinstance(node, _INCLUDED):
+        effective = [*node.effective_low_priority_routes(), *node.effective_candidates()]
+        return [*effective, node.original_router]
+    if isinstance(node, _CONTEXTS):
+        return [node.starlette_route]
+    if isinstance(node, Starlette):
+        return [node.router]
+    if isinstance(node, Router):
+        return [*node.routes, *getattr(node, "_low_priority_routes", ())]
+    if isinstance(node, (Mount, Host)):
+        return _inside(node.app, (Starlette, Router))
+    return []
+
+
+def _covered(app: Any) -> bool:
+    return any(is_tracked(node) for node in _inside(app, ()))
+
+
+def _inside(app: Any, wanted: tuple[type, ...]) -> list[Any]:
+    """Look through an ASGI application's wrappers: attributes, closures, partials.
+
+    Args:
+        wanted: return instances of these instead of everything passed; they are not looked into.
+    """
+    found: list[Any] = []
+    layer = [app]
+    for _ in range(_DEPTH):
+        deeper: list[Any] = []
+        for node in layer:
+            if not wanted or isinstance(node, wanted):
+                found.append(node)
+            # What FastAPI made is the end: its closures lead to the handler and back to the application.
+            made = getattr(node, "__qualname__", "") in _MAKERS
+            if not made and not is_tracked(node) and not isinstance(node, (Starlette, Router, type)):
+                deeper += [part for part in _held(node) if callable(part)]
+        layer = deeper[:_BREADTH]
+    return found
+
+
+def _held(node: Any) -> Iterator[Any]:
+    if isinstance(node, functools.partial):
+        yield from (node.func, *node.args, *node.keywords.values())
+    yield from getattr(node, "__dict__", {}).values()
+    if hasattr(node, "__self__"):
+        yield from (node.__self__, node.__func__)
+    for cell in getattr(node, "__closure__", None) or ():
+        with suppress(ValueError):  # an empty cell
+            yield cell.cell_contents
+
+
+def _repair(holder: Any, attribute: str) -> bool:
+    """Make the innermost application of a route anew, keeping what is wrapped around it."""
+    app = getattr(holder, attribute)
+    while hasattr(app, "app"):
+        holder, attribute, app = app, "app", app.app
+    group = getattr(app, "__self__", None)
+    if isinstance(group, _FRONTENDS):
+        if not is_tracked(group.handle):
+            group.handle = track(_answer_frontend(group.handle), shared=True)
+        setattr(holder, attribute, group.handle)
+        return True
+    made = getattr(app, "__qualname__", "")
+    if made not in _MAKERS:
+        return False
+    cells = dict(zip(app.__code__.co_freevars, app.__closure__ or (), strict=True))
+    handler = cells["f"] if "f" in cells else cells["func"]
+    make = routing.request_response if made == _MAKERS[0] else routing.websocket_session
+    setattr(holder, attribute, make(handler.cell_contents))
+    return True
+
+
+def _answer_frontend(handle: ASGIApp) -> ASGIApp:
+    """Return a frontend's `handle` that commits when its response starts; FastAPI calls that one itself."""
+
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        receipt: Receipt | None = CURRENT.get()
+        if receipt is None:
+            await handle(scope, receive, send)
+            return
+
+        async def committing(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                try:
+                    await receipt.commit()
+                except JournalUnavailable as error:
+                    raise unavailable() from error
+            await send(message)
+
+        await handle(scope, receive, committing)
+
+    return answering

@@ -1,0 +1,149 @@
+"""The middleware: marks the requests of an application, and joins its start and its end."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from postlude.desk import Desk
+from postlude.errors import PostludeError
+from postlude.watch import SCOPE_KEY
+
+logger = logging.getLogger("postlude")
+
+
+class Host(Protocol):
+    """What an application's start and end mean for its Postlude. Implemented by `postlude.app.Postlude`."""
+
+    @property
+    def desk(self) -> Desk:
+        """Where this application's requests hand in their jobs."""
+        ...
+
+    def verify(self) -> None:
+        """Make sure that every route gives receipts.
+
+        Called once: after the application's own start-up, or, where no lifespan is run, before its
+        first request.
+
+        Raises:
+            UnsupportedFramework: a route does not, and cannot be made to.
+        """
+        ...
+
+    async def open(self) -> None:
+        """Open the journal; the application's own start-up comes next."""
+        ...
+
+    async def start(self) -> None:
+        """Start the runner; the application's own start-up is complete."""
+        ...
+
+    async def drain(self) -> None:
+        """Stop claiming and let running jobs end; the application's own shutdown comes next."""
+        ...
+
+    async def close(self) -> None:
+        """Close the journal; the application's own shutdown is over. Also after a failed start."""
+        ...
+
+
+class PostludeMiddleware:
+    """A pure ASGI middleware: one key in each scope, and three places in the lifespan."""
+
+    def __init__(self, app: ASGIApp, host: Host) -> None:
+        self.app = app
+        self._host = host
+        self._desk = host.desk
+        self._verified = False
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve one scope. Not a coroutine function itself: that would cost every request one more frame."""
+        if scope["type"] == "lifespan":
+            return self._lifespan(scope, receive, send)
+        if not self._verified:
+            self._verify()
+        scope[SCOPE_KEY] = self._desk
+        return self.app(scope, receive, send)
+
+    def _verify(self) -> None:
+        self._host.verify()
+        self._verified = True
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        lifespan = _Lifespan(self._host, self._verify, receive, send)
+        await lifespan.open()
+        try:
+            await self.app(scope, lifespan.receive, lifespan.send)
+        finally:
+            await lifespan.close()
+
+
+class _Lifespan:
+    """One start and end of an application: stands between it and the server."""
+
+    def __init__(self, host: Host, verify: Callable[[], None], receive: Receive, send: Send) -> None:
+        self._host = host
+        self._verify = verify
+        self._receive = receive
+        self._send = send
+        self._first: Message | None = None
+        self._closed = False
+
+    async def open(self) -> None:
+        # Waits for the message itself: an error inside the application's own `receive` would look
+        # to servers like an application without lifespan, which they go on to serve.
+        self._first = await self._receive()
+        try:
+            await self._host.open()
+        except Exception as error:
+            await self._send(
+                {"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"}
+            )
+            raise
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            await self._host.close()
+
+    async def receive(self) -> Message:
+        if self._first is not None:
+            message, self._first = self._first, None
+            return message
+        message = await self._receive()
+        if message["type"] == "lifespan.shutdown":
+            try:
+                await self._host.drain()
+            except Exception:
+                logger.exception("Draining failed; the application's shutdown goes on")
+        return message
+
+    async def send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "lifespan.startup.complete":
+            # What is raised here passes through the application's own lifespan: it cleans up, and
+            # says `startup.failed`.
+            self._verify()
+            await self._host.start()
+        elif kind in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+            # Before it is passed on, because the server may stop the loop at once.
+            await self.close()
+        await self._send(message)
+
+
+def join(app: Starlette, host: Host) -> None:
+    """Add the middleware to an application.
+
+    Raises:
+        PostludeError: the application has started already.
+    """
+    try:
+        app.add_middleware(PostludeMiddleware, host=host)
+    except RuntimeError as error:
+        raise PostludeError(
+            "Postlude must be installed before the application starts: call Postlude(app), or "
+            "postlude.install(app), where the application is made, not in its lifespan or a request."
+        ) from error

@@ -1,0 +1,300 @@
+"""The receipt: what a request has asked for, written before its response, started after it.
+
+A `Receipt` is made for each request on a watched route. It collects the request's calls, takes
+the place of the response that the handler returned (so the framework calls it exactly when
+everything that can fail has succeeded), and ends with the request.
+"""
+
+import copy
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Final, Protocol
+
+from anyio import CancelScope
+from starlette.background import BackgroundTask as StarletteBackgroundTask
+from starlette.background import BackgroundTasks as StarletteBackgroundTasks
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import NoMatchFound
+from starlette.types import Receive, Scope, Send
+
+from postlude.background import BackgroundTask, Collected
+from postlude.desk import Desk, Prepared
+from postlude.errors import JournalUnavailable, NotDurable, RequestOver
+from postlude.job import Job
+
+STATUS_ROUTE: Final = "postlude:job"
+"""The name of the route that tells a job's state; its path parameter is ``id``."""
+
+_KNOWN = frozenset({"starlette.background", "fastapi.background", "postlude.background"})
+
+logger = logging.getLogger("postlude")
+
+
+class Injected(Protocol):
+    """The object that a request's parameters hold."""
+
+    tasks: list[StarletteBackgroundTask]
+    strict: bool
+
+
+class Facts:
+    """What is found out once per route."""
+
+    __slots__ = ("strict",)
+
+    def __init__(self) -> None:
+        self.strict: bool | None = None
+
+
+class Receipt:
+    """One request's jobs, from the first call added to the start after the response."""
+
+    __slots__ = (
+        "accepted", "answered", "committed", "desk", "facts",
+        "injected", "memory", "over", "response", "scope",
+    )  # fmt: skip
+
+    def __init__(self, desk: Desk, scope: Scope, facts: Facts | None) -> None:
+        self.desk = desk
+        self.scope = scope
+        self.facts = facts
+        self.injected: Injected | None = None
+        self.response: Any = None
+        self.accepted: Job | None = None
+        self.committed: list[Prepared] | None = None
+        self.memory: list[Callable[[], Awaitable[Any]]] | None = None
+        self.answered = False
+        self.over = False
+
+    def prepare(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Prepared:
+        """Prepare a call for this request; see `Desk.prepare`.
+
+        Raises:
+            RequestOver: the request has ended.
+        """
+        if self.over:
+            raise RequestOver(
+                f"add_task({_name(function)}) came after its request had ended, so nothing would run it. "
+                "Use `await postlude.add_task(...)` outside of requests."
+            )
+        return self.desk.prepare(function, args, kwargs)
+
+    def add(
+        self, tasks: Injected, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Job | None:
+        """Take a call into the request's tasks; None if it will run in memory."""
+        try:
+            prepared = self.prepare(function, args, kwargs)
+        except NotDurable as why:
+            if tasks.strict:
+                raise
+            self.desk.in_memory(function, str(why))
+            tasks.tasks.append(StarletteBackgroundTask(function, *args, **kwargs))
+            return None
+        tasks.tasks.append(Collected(function, args, kwargs, prepared, self))
+        return prepared.job
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Commit, then send the response.
+
+        Raises:
+            HTTPException: 503, the journal did not take the jobs; nothing has been sent.
+        """
+        response = self.response
+        own = getattr(response, "background", None)
+        if own is not None:
+            if own is self.injected:
+                own = None
+            else:
+                # The application may return one response object many times: leave it as it is.
+                response = copy.copy(response)
+            response.background = None
+        try:
+            await self.commit(own)
+        except JournalUnavailable as error:
+            raise unavailable() from error
+        if self.accepted is not None:
+            self._point_to(self.accepted, response)
+        try:
+            await response(scope, receive, send)
+        except Exception:
+            await self.run_in_memory()
+            raise
+        if self.memory is not None:
+            await self.run_in_memory()
+
+    async def commit(self, own: Any = None) -> None:
+        """Store what has been added so far, all or none; the request has succeeded.
+
+        Args:
+            own: the background task that the response brought along.
+
+        Raises:
+            JournalUnavailable: nothing was stored.
+        """
+        prepared = self._take(own)
+        if prepared:
+            try:
+                await self.desk.commit(prepared)
+            except JournalUnavailable:
+                self.memory = None
+                raise
+            self._note(prepared)
+        self.answered = True
+
+    async def fail(self) -> None:
+        """The request has failed: store only what was to be stored although it fails."""
+        kept = [prepared for prepared in self._take(None) if prepared.on_failure]
+        self.memory = None
+        if not kept:
+            return
+        try:
+            await self.desk.commit(kept)
+        except JournalUnavailable:
+            names = ", ".join(prepared.job.task for prepared in kept)
+            logger.exception("The journal did not take the jobs of a failed request: %s", names)
+        else:
+            self._note(kept)
+
+    async def end(self, *, cancelled: bool) -> None:
+        """The request has ended, however it did: start what is stored, store and start what came late.
+
+        Raises:
+            JournalUnavailable: what came late could not be stored.
+        """
+        self.over = True
+        started = self.committed or []
+        if started:
+            self.desk.start(started)
+        error: JournalUnavailable | None = None
+        # Again and again, because a thread may have been inside `add_task` meanwhile.
+        while self.injected is not None and self.injected.tasks:
+            with CancelScope(shield=True):
+                try:
+                    await (self.commit() if self.answered else self.fail())
+                except JournalUnavailable as unconfirmed:
+                    error = unconfirmed
+        if self.committed is not None and len(self.committed) > len(started):
+            self.desk.start(self.committed[len(started) :])
+        if cancelled:
+            if self.memory:
+                logger.error(
+                    "A cancelled request dropped %d tasks that have no durable form", len(self.memory)
+                )
+            return
+        try:
+            await self.run_in_memory()
+        finally:
+            if self.committed and self._waits():
+                await self.desk.settle(self.committed)
+        if error is not None:
+            raise error
+
+    async def run_in_memory(self) -> None:
+        """Run what has no durable form, one after another, all of it; then raise the first error."""
+        tasks, self.memory = self.memory, None
+        first: Exception | None = None
+        for task in tasks or ():
+            try:
+                await task()
+            except Exception as error:
+                if first is None:
+                    first = error
+                else:
+                    logger.exception("A background task in memory failed: %s", _name(task))
+        if first is not None:
+            raise first
+
+    def _note(self, prepared: list[Prepared]) -> None:
+        self.committed = prepared if self.committed is None else [*self.committed, *prepared]
+
+    def _take(self, own: Any) -> list[Prepared]:
+        prepared: list[Prepared] = []
+        if self.injected is not None and self.injected.tasks:
+            tasks = self.injected.tasks
+            count = len(tasks)
+            for task in tasks[:count]:
+                self._admit(task, prepared)
+            del tasks[:count]
+        if own is not None:
+            for task in _parts(own):
+                self._admit(task, prepared)
+        return prepared
+
+    def _admit(self, task: Any, prepared: list[Prepared]) -> None:
+        if isinstance(task, BackgroundTask) and task.collector is self and task.prepared is not None:
+            prepared.append(task.prepared)
+            return
+        if not _is_call(task):
+            self._keep(task)
+            return
+        try:
+            prepared.append(self.desk.prepare(task.func, task.args, task.kwargs))
+        except NotDurable as why:
+            self.desk.in_memory(task.func, str(why))
+            self._keep(task)
+        except TypeError:
+            # It fails where it always did: when it is called, after the response.
+            self._keep(task)
+
+    def _keep(self, task: Callable[[], Awaitable[Any]]) -> None:
+        if self.memory is None:
+            self.memory = []
+        self.memory.append(task)
+
+    def _waits(self) -> bool:
+        """Whether the request waits for its jobs: nobody else would run them, or a test client asks."""
+        if not self.desk.serves():
+            return True
+        if self.scope["type"] == "websocket":
+            client = self.scope.get("client")
+            return client is not None and client[0] == "testclient"
+        return "http.response.debug" in (self.scope.get("extensions") or ())
+
+    def _point_to(self, job: Job, response: Response) -> None:
+        response.headers.setdefault("Retry-After", "1")
+        path = _status_path(self.scope, job.id)
+        if path is not None:
+            response.headers.setdefault("Location", path)
+
+
+def unavailable() -> HTTPException:
+    """Return the answer to a client whose jobs the journal did not take."""
+    return HTTPException(503, "The journal did not confirm the request's jobs.", {"Retry-After": "1"})
+
+
+def _parts(background: Any) -> Iterator[Any]:
+    known = type(background).__call__.__module__ in _KNOWN
+    if isinstance(background, StarletteBackgroundTasks) and known:
+        yield from background.tasks
+    else:
+        yield background
+
+
+def _is_call(task: Any) -> bool:
+    """Return whether running the task means no more than calling its function."""
+    return (
+        isinstance(task, StarletteBackgroundTask)
+        and not isinstance(task, StarletteBackgroundTasks)
+        and type(task).__call__.__module__ in _KNOWN
+    )
+
+
+def _status_path(scope: Scope, job: str) -> str | None:
+    root = scope.get("root_path", "")
+    for key, prefix in (("app", root), ("router", scope.get("app_root_path", root))):
+        provider = scope.get(key)
+        if provider is None:
+            continue
+        try:
+            return str(prefix).rstrip("/") + str(provider.url_path_for(STATUS_ROUTE, id=job))
+        except NoMatchFound:
+            continue
+    return None
+
+
+def _name(function: Any) -> str:
+    return getattr(function, "__qualname__", None) or repr(function)

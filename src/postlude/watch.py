@@ -1,0 +1,81 @@
+"""Watching a route: a receipt for each of its requests that the middleware has marked."""
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from starlette._utils import is_async_callable
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from postlude.background import CURRENT
+from postlude.desk import Desk
+from postlude.receipt import Facts, Receipt
+
+SCOPE_KEY: Final = "postlude"
+"""Where the middleware puts the `Desk` of the application in an ASGI scope."""
+
+
+def answer(function: Callable[..., Any]) -> Callable[[Request], Awaitable[Any]]:
+    """Return a handler that gives a receipt in place of the response of `function`."""
+    call = function if is_async_callable(function) else functools.partial(run_in_threadpool, function)
+
+    async def handler(request: Request) -> Any:
+        receipt: Receipt | None = CURRENT.get()
+        if receipt is None:
+            return await call(request)
+        try:
+            response = await call(request)
+        except Exception:
+            if receipt.injected is not None:
+                await receipt.fail()
+            raise
+        if receipt.injected is None and getattr(response, "background", None) is None:
+            return response
+        receipt.response = response
+        return receipt
+
+    return handler
+
+
+def track(app: ASGIApp, *, shared: bool = False) -> ASGIApp:
+    """Return an ASGI application that keeps a `Receipt` while `app` handles a marked request.
+
+    Args:
+        app: handles one route.
+        shared: the application serves several routes, so what is known of one says nothing of another.
+    """
+    facts = None if shared else Facts()
+
+    async def tracked(scope: Scope, receive: Receive, send: Send) -> None:
+        desk: Desk | None = scope.get(SCOPE_KEY)
+        if desk is None:
+            # Called from inside a marked request, another application must not see that one's receipt.
+            token = CURRENT.set(None)
+            try:
+                await app(scope, receive, send)
+            finally:
+                CURRENT.reset(token)
+            return
+        receipt = Receipt(desk, scope, facts)
+        token = CURRENT.set(receipt)
+        cancelled = True
+        try:
+            await app(scope, receive, send)
+            cancelled = False
+        except Exception:
+            cancelled = False
+            raise
+        finally:
+            CURRENT.reset(token)
+            if receipt.injected is not None or receipt.committed is not None:
+                await receipt.end(cancelled=cancelled)
+
+    tracked.__dict__[SCOPE_KEY] = True
+    return tracked
+
+
+def is_tracked(app: Any) -> bool:
+    """Return whether `app` came from `track`."""
+    return getattr(app, "__dict__", {}).get(SCOPE_KEY) is True
