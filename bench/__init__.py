@@ -1,0 +1,1 @@
+"""Measurements against FastAPI's own background tasks: `make bench`."""

@@ -1,0 +1,112 @@
+"""One measurement of the journal and the runner, without a web server.
+
+    python -m bench.jobs throughput|fill|drain JOURNAL JOBS
+
+Prints one line of JSON.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.types import Message
+
+from bench.machine import resident
+from bench.tasks import nothing, seen
+from postlude import Postlude
+
+Figures = dict[str, float]
+
+
+async def throughput(journal: str, jobs: int) -> Figures:
+    """Add jobs, and wait until the journal has the end of each."""
+    app, postlude = _application(journal)
+    call = postlude.task(nothing).call
+    async with lifespan(app):
+        began = time.perf_counter()
+        await postlude.add_tasks(call() for _ in range(jobs))
+        added = time.perf_counter()
+        await _until_succeeded(postlude, jobs)
+        ended = time.perf_counter()
+    return {"per_second": jobs / (ended - began), "added_per_second": jobs / (added - began)}
+
+
+async def fill(journal: str, jobs: int) -> Figures:
+    """Store jobs without a runner that would claim them."""
+    _, postlude = _application(journal)
+    call = postlude.task(nothing).call
+    await postlude.open()
+    began = time.perf_counter()
+    await postlude.add_tasks(call() for _ in range(jobs))
+    ended = time.perf_counter()
+    await postlude.close()
+    return {"seconds": ended - began}
+
+
+async def drain(journal: str, jobs: int) -> Figures:
+    """Start on what waits, and measure until this many jobs have ended."""
+    app, postlude = _application(journal)
+    postlude.task(nothing)
+    before = most = resident()
+    began = time.perf_counter()
+    async with lifespan(app):
+        first = await _first_job(began)
+        started = time.perf_counter()
+        early = await _succeeded(postlude)
+        while (done := await _succeeded(postlude)) < jobs:
+            most = max(most, resident())
+            await asyncio.sleep(0.02)
+        per_second = (done - early) / (time.perf_counter() - started)
+    return {"first": first, "per_second": per_second, "before": before, "most": most}
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Start and end an application as a server does."""
+    to_app: asyncio.Queue[Message] = asyncio.Queue()
+    from_app: asyncio.Queue[Message] = asyncio.Queue()
+    running = asyncio.create_task(app({"type": "lifespan", "state": {}}, to_app.get, from_app.put))
+    for event in ("startup", "shutdown"):
+        await to_app.put({"type": f"lifespan.{event}"})
+        answer = await from_app.get()
+        if answer["type"] != f"lifespan.{event}.complete":
+            raise RuntimeError(answer)
+        if event == "startup":
+            yield
+    await running
+
+
+def _application(journal: str) -> tuple[FastAPI, Postlude]:
+    app = FastAPI()
+    return app, Postlude(app, store=f"sqlite:///{journal}")
+
+
+async def _first_job(began: float) -> float:
+    while not seen.done:
+        await asyncio.sleep(0.001)
+    return time.perf_counter() - began
+
+
+async def _until_succeeded(postlude: Postlude, jobs: int) -> None:
+    while await _succeeded(postlude) < jobs:
+        await asyncio.sleep(0.01)
+
+
+async def _succeeded(postlude: Postlude) -> int:
+    return sum(entry.jobs for entry in await postlude.inspector.counts() if entry.state == "succeeded")
+
+
+def main() -> None:
+    """Run from the command line."""
+    work, journal, jobs = sys.argv[1:]
+    measure: Any = {"throughput": throughput, "fill": fill, "drain": drain}[work]
+    print(json.dumps(asyncio.run(measure(journal, int(jobs)))))
+
+
+if __name__ == "__main__":
+    main()

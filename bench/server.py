@@ -1,0 +1,92 @@
+"""One variant of the measured application, served on one core.
+
+    python -m bench.server FD VARIANT LOOP JOURNAL
+
+The routes are the same in all variants; what differs is what they add, and who keeps it.
+"""
+
+import os
+import socket
+import sys
+import threading
+import time
+from typing import Any, Literal
+
+import uvicorn
+from fastapi import BackgroundTasks, FastAPI
+
+from bench.machine import pin, resident
+from bench.tasks import note_wait, nothing, nothing_in_a_thread, seen
+
+VARIANTS = ("none", "native", "postlude-memory", "postlude-sqlite")
+
+
+def build(variant: str, journal: str) -> FastAPI:
+    """Return the application of one variant."""
+    app = FastAPI()
+    if variant == "none":
+        app.post("/async")(add_nothing)
+        app.post("/sync")(add_nothing)
+    else:
+        app.post("/async")(add_async)
+        app.post("/sync")(add_sync)
+        app.post("/wait")(add_wait)
+    app.get("/report")(report)
+    if variant.startswith("postlude-"):
+        from postlude import Postlude
+
+        Postlude(app, store="memory" if variant == "postlude-memory" else f"sqlite:///{journal}")
+    return app
+
+
+async def add_nothing() -> dict[str, str]:
+    """The route without a task."""
+    return {"status": "ok"}
+
+
+async def add_async(background_tasks: BackgroundTasks) -> dict[str, str]:
+    """The same with an async task."""
+    background_tasks.add_task(nothing)
+    return {"status": "ok"}
+
+
+async def add_sync(background_tasks: BackgroundTasks) -> dict[str, str]:
+    """The same with a plain task."""
+    background_tasks.add_task(nothing_in_a_thread)
+    return {"status": "ok"}
+
+
+async def add_wait(background_tasks: BackgroundTasks) -> dict[str, str]:
+    """The same with a task that notes when it was started."""
+    background_tasks.add_task(note_wait, time.perf_counter())
+    return {"status": "ok"}
+
+
+async def report() -> dict[str, Any]:
+    """What this process's jobs have done since the last report, and its memory."""
+    found = {"done": seen.done, "waits": seen.waits, "resident": resident()}
+    seen.done, seen.waits = 0, []
+    return found
+
+
+def main() -> None:
+    """Serve until the parent's end of the pipe is closed."""
+    pin(0)
+    fd, variant, loop, journal = sys.argv[1:]
+    listening = socket.socket(fileno=int(fd))
+    kind: Literal["asyncio", "uvloop"] = "uvloop" if loop == "uvloop" else "asyncio"
+    config = uvicorn.Config(
+        build(variant, journal), loop=kind, http="httptools", access_log=False, log_level="warning"
+    )
+    server = uvicorn.Server(config)
+    threading.Thread(target=_end_with_parent, args=[server], daemon=True).start()
+    server.run(sockets=[listening])
+
+
+def _end_with_parent(server: uvicorn.Server) -> None:
+    os.read(0, 1)
+    server.should_exit = True
+
+
+if __name__ == "__main__":
+    main()

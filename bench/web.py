@@ -1,0 +1,169 @@
+"""The web measurements: one server process per variant, all alive, measured in turn."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.load import quantile
+
+ROOT = Path(__file__).parents[1]
+SETTLE = 120.0
+"""Seconds that a server may take to run the jobs that a round has left behind."""
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much to measure."""
+
+    variants: Sequence[str]
+    rounds: int
+    seconds: float
+    loop: str
+    journals: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running variant."""
+
+    variant: str
+    port: int
+    process: "subprocess.Popen[bytes]"
+
+    def report(self) -> Figures:
+        """Ask what its jobs have done since the last report."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/report", timeout=30) as answer:
+            found: Figures = json.load(answer)
+            return found
+
+    def load(self, path: str, connections: int, seconds: float, rate: float | None = None) -> Figures:
+        """Put it under load from another process, and wait until every job of that load has run."""
+        self.report()
+        command = [sys.executable, "-m", "bench.load", str(self.port), path, str(connections), str(seconds)]
+        ended = subprocess.run(
+            command + ([str(rate)] if rate else []), cwd=ROOT, stdout=subprocess.PIPE, check=True
+        )
+        found: Figures = json.loads(ended.stdout)
+        if found["errors"]:
+            raise RuntimeError(f"{self.variant}: {found['errors']} requests failed")
+        found |= self._settle(0 if self.variant == "none" else found["requests"])
+        return found
+
+    def _settle(self, expected: int) -> Figures:
+        began = time.perf_counter()
+        done, waits = 0, list[float]()
+        while True:
+            seen = self.report()
+            done += seen["done"]
+            waits += seen["waits"]
+            if done >= expected:
+                break
+            if time.perf_counter() - began > SETTLE:
+                raise RuntimeError(f"{self.variant}: {expected - done} of {expected} jobs have not run")
+            time.sleep(0.02)
+        return {
+            "settled": round(time.perf_counter() - began, 3),
+            "waits": sorted(waits),
+            "extra": done - expected,
+        }
+
+
+@contextmanager
+def servers(plan: Plan) -> Iterator[list[Server]]:
+    """Start all variants, and stop them at the end."""
+    with ExitStack() as stack:
+        running = [stack.enter_context(_serve(variant, plan)) for variant in plan.variants]
+        for server in running:
+            server.load("/async", 8, 1.0)  # warm: imports, caches, the journal's first pages
+        yield running
+
+
+@contextmanager
+def _serve(variant: str, plan: Plan) -> Iterator[Server]:
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
+        journal = plan.journals / f"{variant}.db"
+        command = [
+            sys.executable,
+            "-m",
+            "bench.server",
+            str(listening.fileno()),
+            variant,
+            plan.loop,
+            str(journal),
+        ]
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, pass_fds=[listening.fileno()])
+        try:
+            yield Server(variant, listening.getsockname()[1], process)
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def saturated(running: Sequence[Server], plan: Plan, path: str) -> Figures:
+    """Requests a second and latencies at 32 connections."""
+    taken = _rounds(running, plan, lambda server: server.load(path, 32, plan.seconds))
+    return _summary(taken, "per_second", "p50", "p99", "worst", "settled")
+
+
+def one_connection(running: Sequence[Server], plan: Plan) -> Figures:
+    """Latency with one connection, where nothing is gathered."""
+    return _summary(
+        _rounds(running, plan, lambda server: server.load("/async", 1, plan.seconds)), "p50", "p99"
+    )
+
+
+def add_to_start(running: Sequence[Server], plan: Plan) -> Figures:
+    """Milliseconds from `add_task` to the job's first line, at 50 requests a second."""
+
+    def measure(server: Server) -> Figures:
+        waits = [wait * 1000 for wait in server.load("/wait", 4, plan.seconds * 2, 50)["waits"]]
+        return {"p50": quantile(waits, 0.5), "p99": quantile(waits, 0.99), "worst": waits[-1]}
+
+    with_tasks = [server for server in running if server.variant != "none"]
+    return _summary(_rounds(with_tasks, plan, measure), "p50", "p99", "worst")
+
+
+def _rounds(
+    running: Sequence[Server], plan: Plan, measure: Callable[[Server], Figures]
+) -> dict[str, list[Figures]]:
+    """Measure A B C D, A B C D, ...: whatever the machine does meanwhile, it does to all of them."""
+    taken: dict[str, list[Figures]] = {server.variant: [] for server in running}
+    for _ in range(plan.rounds):
+        for server in running:
+            taken[server.variant].append(measure(server))
+    return taken
+
+
+def _summary(taken: dict[str, list[Figures]], *names: str) -> Figures:
+    """Return medians, and the median of each round's ratio to native in that round."""
+    native = taken.get("native")
+    found: Figures = {}
+    for variant, rounds in taken.items():
+        entry: Figures = {name: round(median(one[name] for one in rounds), 3) for name in names}
+        if native and variant != "native":
+            entry["to_native"] = {
+                name: round(
+                    median(ours[name] / theirs[name] for ours, theirs in zip(rounds, native, strict=True)), 3
+                )
+                for name in names
+                if all(theirs[name] for theirs in native)
+            }
+        entry["rounds"] = [{name: one[name] for name in names} for one in rounds]
+        found[variant] = entry
+    return found
