@@ -2,20 +2,22 @@
 
 Arguments are bound to parameter names when a job is added, so a later release may reorder the
 parameters. "a" holds only what has no name: positional-only parameters and `*args`. Defaults are
-not stored: a job added without an argument gets the default of the release that runs it.
+not stored: a job added without an argument gets the default of the release that runs it. Where
+models have fields that nobody set, "u" says which (unset.py).
 """
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydantic_core import from_json, to_json
 
 from postlude.errors import InvalidArguments, NotDurable
 from postlude.tasks.encoded import Encoded, Limits
-from postlude.tasks.field import Field
+from postlude.tasks.field import Field, write
 from postlude.tasks.signature import injected_parameter, read_parameters, read_signature
 from postlude.tasks.survey import Refused
+from postlude.tasks.unset import Note, restore_unset, unset_fields
 
 _KEYWORDS: Final = frozenset({inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY})
 _NAMED_ONLY: Final = b'{"a":[],"k":'
@@ -50,6 +52,8 @@ class Codec:
         self._named = frozenset(p.name for p in parameters if p.kind in _KEYWORDS)
         self._required = frozenset(p.name for p in parameters if p.required)
         self._exact = {p.name: self.fields[p.name].exact for p in parameters if p.kind in _KEYWORDS}
+        self._all = len(self._exact)
+        self._most = len(self._positional) if self._simple else -1
 
     def encode(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Encoded:
         """Return a call's arguments as the journal keeps them.
@@ -67,12 +71,14 @@ class Codec:
         Nearly every job takes this path, so each of its steps counts.
         """
         positional, exact = self._positional, self._exact
-        if not self._simple or len(args) > len(positional):
+        if len(args) > self._most:
             return None
         named = dict(zip(positional, args, strict=False))
         if kwargs:
             named.update(kwargs)
-        if len(named) != len(args) + len(kwargs) or not self._required <= named.keys():
+            if len(named) != len(args) + len(kwargs):
+                return None
+        if len(named) != self._all and not self._required <= named.keys():
             return None
         characters = 0
         try:
@@ -97,36 +103,54 @@ class Codec:
         Raises:
             InvalidArguments: it is no payload, or does not fit the function's parameters.
         """
-        unnamed, named = _parse(payload)
-        if unnamed or not self._simple:
-            return self._decode_any(unnamed, named)
-        exact = self._exact
+        document = _parse(payload)
+        named, exact = document["k"], self._exact
+        if document["a"] or not self._simple:
+            return self._decode_any(document)
+        if len(named) != self._all and not self._required <= named.keys():
+            return self._decode_any(document)
         try:
             for name, value in named.items():
                 if type(value) not in exact[name]:
-                    return self._decode_any(unnamed, named)
+                    return self._decode_any(document)
         except KeyError:
-            return self._decode_any(unnamed, named)
-        if not self._required <= named.keys():
-            return self._decode_any(unnamed, named)
+            return self._decode_any(document)
         return (), named
 
     def _encode_any(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Encoded:
         unnamed, named = self._bind(args, kwargs)
-        parts = [self._encode_one(field, label, value) for field, label, value in unnamed]
-        pairs = [
-            to_json(label) + b":" + self._encode_one(field, label, value) for field, label, value in named
+        notes: list[Note] = []
+        items = [
+            self._encode_one(field, label, value, ["a", place], notes)
+            for place, (field, label, value) in enumerate(unnamed)
         ]
-        payload = b'{"a":[' + b",".join(parts) + b'],"k":{' + b",".join(pairs) + b"}}"
+        pairs = [
+            self._encode_one(field, label, value, ["k", label], notes, key=label)
+            for field, label, value in named
+        ]
+        payload = b'{"a":[%b],"k":{%b}%b}' % (b",".join(items), b",".join(pairs), _unset_part(notes))
         if len(payload) > self._max:
             raise self._too_large(len(payload))
         return Encoded(payload, None, None)
 
-    def _encode_one(self, field: Field, label: str, value: Any) -> bytes:
+    def _encode_one(
+        self,
+        field: Field,
+        label: str,
+        value: Any,
+        way: list[str | int],
+        notes: list[Note],
+        *,
+        key: str | None = None,
+    ) -> bytes:
         try:
-            return field.encode(value, self._limits)
+            text, back = field.encode(value, self._limits)
+            if back is not value:
+                notes += unset_fields(value, back, way)
+            return text if key is None else write(key) + b":" + text
         except Refused as refused:
-            raise NotDurable(f"{self.name}: argument {label + refused.path!r} {refused.reason}") from None
+            place = label[:80] + refused.place
+            raise NotDurable(f"{self.name}: argument {place!r} {refused.reason}") from None
 
     def _bind(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -147,37 +171,45 @@ class Codec:
             named += [(extra, name, value) for name, value in bound.get(self._extra, {}).items()]
         return unnamed, named
 
-    def _decode_any(
-        self, unnamed: list[Any], named: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        own, rest = unnamed[: len(self._unnamed)], unnamed[len(self._unnamed) :]
-        args = [self._decode_one(name, name, value) for name, value in zip(self._unnamed, own, strict=False)]
-        kwargs = {}
-        for name, value in named.items():
-            field = name if name in self._named else self._extra
-            if field is None:
-                raise InvalidArguments(f"{self.name}: it has no parameter {name!r} any more")
-            kwargs[name] = self._decode_one(field, name, value)
-        if rest:
-            if self._rest is None:
-                raise InvalidArguments(
-                    f"{self.name}: takes {len(self._unnamed)} unnamed arguments, not {len(unnamed)}"
-                )
+    def _decode_any(self, document: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        args = self._decode_unnamed(document["a"])
+        kwargs = self._decode_named(document["k"])
+        restore_unset({"a": args, "k": kwargs}, document.get("u", []))
+        if len(args) > len(self._unnamed):
             # What follows `*args` must be passed by position, and so must all that stands before it.
-            args += [kwargs.pop(name) for name in self._positional if name in kwargs]
-            args += [self._decode_one(self._rest, f"{self._rest}[{i}]", v) for i, v in enumerate(rest)]
+            middle = [kwargs.pop(name) for name in self._positional if name in kwargs]
+            args[len(self._unnamed) : len(self._unnamed)] = middle
         try:
             self._signature.bind(*args, **kwargs)
         except TypeError as error:
             raise InvalidArguments(f"{self.name}: {error}") from None
         return tuple(args), kwargs
 
+    def _decode_unnamed(self, values: list[Any]) -> list[Any]:
+        own = len(self._unnamed)
+        if len(values) > own and self._rest is None:
+            raise InvalidArguments(f"{self.name}: takes {own} unnamed arguments, not {len(values)}")
+        owners = [*self._unnamed, *[self._rest or ""] * (len(values) - own)]
+        return [
+            self._decode_one(name, f"{name}[{place - own}]" if place >= own else name, value)
+            for place, (name, value) in enumerate(zip(owners, values, strict=False))
+        ]
+
+    def _decode_named(self, values: dict[str, Any]) -> dict[str, Any]:
+        kwargs: dict[str, Any] = {}
+        for name, value in values.items():
+            field = name if name in self._named else self._extra
+            if field is None:
+                raise InvalidArguments(f"{self.name}: it has no parameter {name[:80]!r} any more")
+            kwargs[name] = self._decode_one(field, name, value)
+        return kwargs
+
     def _decode_one(self, field: str, label: str, value: Any) -> Any:
         try:
             return self.fields[field].decode(value)
         except Refused as refused:
-            message = f"{self.name}: argument {label + refused.path!r} {refused.reason}"
-            raise InvalidArguments(message) from None
+            place = label[:80] + refused.place
+            raise InvalidArguments(f"{self.name}: argument {place!r} {refused.reason}") from None
 
     def _too_large(self, size: int) -> NotDurable:
         return NotDurable(
@@ -210,12 +242,15 @@ def _of_kind(parameters: tuple[Any, ...], kind: inspect._ParameterKind) -> str |
     return next((p.name for p in parameters if p.kind is kind), None)
 
 
-def _parse(payload: bytes) -> tuple[list[Any], dict[str, Any]]:
+def _unset_part(notes: list[Note]) -> bytes:
+    return b',"u":' + to_json(notes) if notes else b""
+
+
+def _parse(payload: bytes) -> dict[str, Any]:
     try:
         document = from_json(payload)
-        unnamed, named = document["a"], document["k"]
+        if type(document["a"]) is list and type(document["k"]) is dict:
+            return cast("dict[str, Any]", document)
     except Exception as error:
         raise InvalidArguments(f"{_NO_PAYLOAD} ({type(error).__name__})") from None
-    if type(unnamed) is not list or type(named) is not dict:
-        raise InvalidArguments(_NO_PAYLOAD)
-    return unnamed, named
+    raise InvalidArguments(_NO_PAYLOAD)

@@ -13,12 +13,17 @@ from decimal import Decimal
 from operator import is_
 from typing import Any, Final
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
 from postlude.tasks.survey import SCALARS, Refused, dataclass_state
 
 CHANGED: Final = "would come back changed: its annotation alters it; pass it as it will come back"
 
+SECRET: Final = (
+    "is a secret, which is not written into the journal; pass what it can be loaded by, "
+    "or allow it by a serializer in its annotation"
+)
+_SECRETS: Final = (SecretStr, SecretBytes, Secret)
 _EASY: Final = SCALARS - {float}
 """Types whose values `==` compares well enough, if the types are the same."""
 
@@ -39,7 +44,7 @@ def check_same(given: Any, back: Any) -> None:
     else:
         same = _comparison(given)(given, back)
     if not same:
-        raise Refused(CHANGED)
+        raise Refused(SECRET if isinstance(given, _SECRETS) else CHANGED)
 
 
 def _comparison(given: Any) -> Callable[[Any, Any], bool]:
@@ -115,9 +120,10 @@ def _same_dataclass(given: Any, back: Any) -> bool:
 
 
 def _same_attributes(given: dict[str, Any], back: dict[str, Any]) -> None:
-    lost = [name for name in given if name not in back]
-    if lost:
-        raise Refused("would be lost: it is no part of what is written as JSON", f".{lost[0]}")
+    for name in given.keys() - back.keys():
+        raise Refused("would be lost: it is no part of what is written as JSON", f".{name}")
+    for name in back.keys() - given.keys():
+        raise Refused("is missing, and would come back with a value", f".{name}")
     _check_parts(".{}", ((name, value, back[name]) for name, value in given.items()))
 
 

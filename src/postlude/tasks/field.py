@@ -48,8 +48,8 @@ class Field:
         self.exact = _NOTHING if parameter.problem else exact_types(annotation)
         self._adapter: TypeAdapter[Any] | None = None
 
-    def encode(self, value: Any, limits: Limits) -> bytes:
-        """Return the value as JSON.
+    def encode(self, value: Any, limits: Limits) -> tuple[bytes, Any]:
+        """Return the value as JSON, and what it will come back as.
 
         Raises:
             Refused: it has no durable form under this annotation.
@@ -59,11 +59,12 @@ class Field:
         exact = type(value) in self.exact
         survey(value, limits, plain=self.free or exact)
         if exact or self.free:
-            return _check_readable(_write(value))
+            return _check_readable(write(value)), value
         adapter = self.adapter()
         text = self._dump(adapter, value)
-        check_same(value, self._load(adapter, text))
-        return text
+        back = self._load(adapter, text)
+        check_same(value, back)
+        return text, back
 
     def decode(self, value: Any) -> Any:
         """Restore a value from what was parsed from its JSON.
@@ -92,7 +93,7 @@ class Field:
 
     def _dump(self, adapter: TypeAdapter[Any], value: Any) -> bytes:
         try:
-            return _write(
+            return write(
                 adapter.dump_python(value, mode="json", round_trip=True, by_alias=False, warnings="error")
             )
         except Refused:
@@ -159,7 +160,12 @@ def _make_adapter(annotation: Any) -> TypeAdapter[Any]:
         return TypeAdapter(annotation)
 
 
-def _write(value: Any) -> bytes:
+def write(value: Any) -> bytes:
+    """Return a value of JSON's own types as JSON.
+
+    Raises:
+        Refused: it cannot be written.
+    """
     try:
         return to_json(value, inf_nan_mode="constants")
     except Exception as error:

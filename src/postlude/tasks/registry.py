@@ -170,7 +170,7 @@ class Registry:
 
     def _refuse_twin(self, name: str, function: Callable[..., Any]) -> None:
         known = self._declared.get(name)
-        if known is not None and describe(known.function) != describe(function):
+        if known is not None and not _same_definition(known.function, function):
             raise TaskDefinitionError(
                 f"{describe(function)} and {describe(known.function)} would both be {name!r}; "
                 f"give one a name= of its own"
@@ -221,14 +221,22 @@ class Registry:
                 continue
 
 
+def _same_definition(known: Any, function: Any) -> bool:
+    """Whether two functions are one definition, made again: a reloaded module, an application factory."""
+    if describe(known) != describe(function):
+        return False
+    if "<" in describe(known):
+        return bool(getattr(known, "__code__", known) == getattr(function, "__code__", function))
+    return True
+
+
 def _declared_name(function: Any) -> str:
+    """Return the name of a declared task. It is found by being declared, so it may be inside a function."""
     if type(function) is MethodType and not isinstance(function.__self__, type):
         raise NotDurable(f"{describe(function)} is bound to an object; give it a name=")
     name = name_of(function)
-    if "<" in name:
-        raise NotDurable(
-            f"{describe(function)} cannot be found by its place; move it to module level or give it a name="
-        )
+    if "<lambda>" in name:
+        raise NotDurable(f"{describe(function)} is a lambda, which has no name; give it a name=")
     return name
 
 

@@ -1,7 +1,7 @@
 """A first look at a value, before anything expensive is done with it.
 
 It bounds size and depth, and refuses what must not even be looked at by a serializer (an iterator
-would be used up by it). It never calls code of the value's class.
+would be used up by it).
 """
 
 import dataclasses
@@ -26,6 +26,11 @@ class Refused(Exception):
         self.reason = reason
         self.path = path
 
+    @property
+    def place(self) -> str:
+        """The path, short enough for a message."""
+        return self.path if len(self.path) <= 120 else f"{self.path[:60]}…{self.path[-60:]}"
+
     def under(self, segment: str) -> "Refused":
         """Return the same refusal, seen from one level up."""
         return Refused(self.reason, segment + self.path)
@@ -49,7 +54,7 @@ def _survey(value: Any, depth: int, budget: int, limits: Limits, plain: bool) ->
     kind = type(value)
     if kind in FIXED:
         return 1
-    if kind is str or (kind is bytes and not plain):
+    if kind is str or (isinstance(value, (str, bytes, bytearray)) and not plain):
         if len(value) > budget:
             raise too_large(limits)
         return len(value) + 2

@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar
 from postlude.errors import InvalidArguments, NotDurable
 from postlude.model.job import DEFAULT_QUEUE
 from postlude.model.retry import ONCE, Retry
+from postlude.tasks.call import Call
 from postlude.tasks.codec import Codec
 from postlude.tasks.encoded import Encoded, Limits
 from postlude.tasks.release import fingerprint
@@ -63,6 +64,10 @@ class Task(Generic[P, R]):
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now."""
         return self.function(*args, **kwargs)
+
+    def call(self, /, *args: P.args, **kwargs: P.kwargs) -> Call:
+        """Return this call, to be added with many others by `add_tasks`."""
+        return Call(self, args, kwargs)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a task is frozen: {name!r} cannot be set")
