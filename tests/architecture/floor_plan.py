@@ -12,16 +12,25 @@ LAYERS = (
     Layer("tasks", ("tasks",), below=TRUTH),
     Layer("stores", ("stores",), below=TRUTH),
     Layer("runner", ("runner",), below=(*TRUTH, "tasks", "stores.protocol", "stores.reply")),
-    Layer("asking", ("producer", "inspector", "desk"), below=(*MIDDLE, "runner")),
+    Layer("asking", ("producer", "outside", "inspector", "desk"), below=(*MIDDLE, "runner")),
     Layer(
-        "request", ("background", "receipt", "middleware", "fastapi_hook"), below=(*TRUTH, "tasks", "asking")
+        "request",
+        (
+            "background",
+            "receipt",
+            "watch",
+            "middleware",
+            "fastapi_canary",
+            "fastapi_hook",
+            "fastapi_routes",
+            "install",
+        ),
+        below=(*TRUTH, "tasks", "asking"),
     ),
-    Layer("app", ("app",), below=REQUEST),
+    Layer("web", ("web",), below=REQUEST),
+    Layer("app", ("app",), below=(*REQUEST, "web")),
     Layer(
-        "doors",
-        ("fastapi", "starlette", "web", "cli", "testing"),
-        below=(*REQUEST, "app"),
-        together=False,
+        "doors", ("fastapi", "starlette", "cli", "testing"), below=(*REQUEST, "web", "app"), together=False
     ),
 )
 

@@ -74,7 +74,9 @@ def broken_layers(root: Path, layers: Sequence[Layer]) -> list[str]:
             target = _inside(found.module, known)
             if target is None or layer is None or _allowed(module, layer, target, layers):
                 continue
-            problems.append(f"{file.relative_to(root)}:{found.line}: `{module}` must not import `{target}`")
+            problems.append(
+                f"{file.relative_to(root)}:{found.line}: `{module}` must not import `{target or found.module}`"
+            )
     return problems
 
 
