@@ -75,7 +75,7 @@ def broken_layers(root: Path, layers: Sequence[Layer]) -> list[str]:
             if target is None or layer is None or _allowed(module, layer, target, layers):
                 continue
             problems.append(
-                f"{file.relative_to(root)}:{found.line}: `{module}` must not import `{target or found.module}`"
+                f"{file.relative_to(root)}:{found.line}: `{module}` must not import `{found.module}`"
             )
     return problems
 
