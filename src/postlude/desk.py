@@ -28,7 +28,9 @@ class Prepared(Protocol):
 class Desk(Protocol):
     """Where requests hand in their jobs. Implemented by `postlude.producer.Producer`."""
 
-    def prepare(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Prepared:
+    def prepare(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Prepared:
         """Bind, validate and encode a call.
 
         Raises:
@@ -50,11 +52,11 @@ class Desk(Protocol):
         ...
 
     def start(self, prepared: Sequence[Prepared]) -> None:
-        """Let committed jobs start: the response has been sent. Call it once, whatever happened to the response."""
+        """Let committed jobs start: the response has been sent, or could not be. Call it once."""
         ...
 
     async def settle(self, prepared: Sequence[Prepared]) -> None:
-        """Return when the first attempts of committed, started jobs have ended; never raises what they raised.
+        """Return when the first attempts of committed, started jobs have ended; raises none of their errors.
 
         Where no runner serves this event loop (no lifespan), they run inside this call.
         """

@@ -1,0 +1,252 @@
+"""`Postlude`: puts configuration, journal, registry, runner and framework together."""
+
+import asyncio
+import contextlib
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, overload
+
+from starlette.applications import Starlette
+
+from postlude.clock import Clock, SystemClock
+from postlude.config import Config
+from postlude.desk import Desk
+from postlude.errors import PostludeError
+from postlude.inspector import Inspector
+from postlude.install import install, verify
+from postlude.job import Job
+from postlude.outside import Blocking, add_all
+from postlude.producer import Producer
+from postlude.runner.service import Service
+from postlude.runner.visit import Visits
+from postlude.stores.choose import choose_store
+from postlude.stores.memory import MemoryStore
+from postlude.stores.protocol import Store
+from postlude.tasks.call import Call
+from postlude.tasks.registry import Registry
+from postlude.tasks.task import Task
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+log = logging.getLogger("postlude")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Postlude:
+    """Durable background tasks for one FastAPI or Starlette application.
+
+    Args:
+        app: the application; or call `install` with it later.
+        store: where jobs are kept: `"sqlite:///postlude.db"` (the default), `"memory"`, `"off"`
+            (the frameworks as they are), or a store. The variable `POSTLUDE_STORE` overrides a text.
+        packages: top-level packages whose functions are the application's own, besides what lies
+            beside the module that makes this object.
+        strict: only functions declared with `task` are tasks.
+        delivery: `"at_most_once"` for an application whose tasks must not run again after a crash.
+        config: numbers and switches.
+        clock: the time; for tests.
+
+    Raises:
+        JournalRefused: `store` is not understood.
+    """
+
+    def __init__(
+        self,
+        app: Starlette | None = None,
+        *,
+        store: str | Store | None = None,
+        packages: Iterable[str] = (),
+        strict: bool = False,
+        delivery: Literal["at_least_once", "at_most_once"] = "at_least_once",
+        config: Config | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.config = config or Config()
+        clock = clock or SystemClock()
+        self._registry = Registry(
+            packages=packages,
+            root=_root_of(sys._getframe(1).f_globals),
+            strict=strict,
+            max_payload=self.config.max_payload,
+            max_depth=self.config.max_depth,
+            delivery=delivery,
+        )
+        chosen = choose_store(store, clock)
+        self.off = chosen is None
+        """Whether this Postlude does nothing (`POSTLUDE_STORE=off`)."""
+        self._store: Store = MemoryStore(clock) if chosen is None else chosen
+        self._opening = threading.Lock()
+        self._open = False
+        self._app: Starlette | None = None
+        self._visits = Visits(self._store, self._registry, self.config, clock)
+        self._producer = Producer(self._store, self._registry, self.config, clock, self._visits, self._opened)
+        self._service = Service(self._store, self._registry, self.config, clock)
+        self.inspector = Inspector(self._store)
+        """Looking at jobs: `get`, `page`, `counts`."""
+        self.blocking = Blocking(self._producer, self._store, self.config, self._ensure_open)
+        """Adding jobs from sync code."""
+        if app is not None:
+            self.install(app)
+
+    # -- defining tasks -------------------------------------------------------------------------
+
+    @overload
+    def task(
+        self, function: Callable[P, R], *, name: str | None = ..., queue: str = ..., on_failure: bool = ...
+    ) -> Task[P, R]: ...
+
+    @overload
+    def task(
+        self, function: None = ..., *, name: str | None = ..., queue: str = ..., on_failure: bool = ...
+    ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+
+    def task(
+        self,
+        function: Callable[P, R] | None = None,
+        *,
+        name: str | None = None,
+        queue: str = "default",
+        on_failure: bool = False,
+    ) -> Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]:
+        """Declare a task; still a function. As `@postlude.task`, `@postlude.task(...)` or `postlude.task(f)`.
+
+        Args:
+            function: what runs.
+            name: what the journal knows it by; `module:qualname` by default.
+            queue: the name that its jobs wait under.
+            on_failure: store its jobs although the request fails (an audit entry, say).
+
+        Raises:
+            TaskDefinitionError: it cannot be a task so.
+        """
+        if function is None:
+            return self._registry.task(name=name, queue=queue, on_failure=on_failure)
+        return self._registry.task(function, name=name, queue=queue, on_failure=on_failure)
+
+    # -- the framework --------------------------------------------------------------------------
+
+    def install(self, app: Starlette) -> None:
+        """Join an application, before it has started.
+
+        Raises:
+            UnsupportedFramework: its version does not behave as needed.
+        """
+        if self._app is app:
+            return
+        if self._app is not None:
+            raise PostludeError("this Postlude has an application already; make another for another one")
+        self._app = app
+        if not self.off:
+            install(app, self)
+
+    def router(
+        self, *, prefix: str = "", dependencies: Sequence[Any] | None = None, **options: Any
+    ) -> "APIRouter":
+        """Return a router that tells the state of jobs at `GET {prefix}/{id}`.
+
+        Args:
+            prefix: of its paths.
+            dependencies: FastAPI's, for instance to see who asks.
+            options: further arguments of `fastapi.APIRouter`.
+        """
+        from postlude.web.status import status_router
+
+        return status_router(lambda: self.inspector, prefix=prefix, dependencies=dependencies, **options)
+
+    @property
+    def desk(self) -> Desk:
+        """Where the application's requests hand in their jobs."""
+        # A desk is only ever given back what it has prepared itself.
+        return cast(Desk, self._producer)
+
+    def verify(self) -> None:
+        """Make sure that every route gives receipts."""
+        assert self._app is not None
+        verify(self._app)
+
+    # -- the lifespan ---------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Open the journal and say where it is and how many jobs wait."""
+        await self._opened()
+        waiting = sum(c.jobs for c in await self._store.counts() if c.state in ("queued", "running"))
+        log.info("journal: %s; %d jobs wait", self._store.location, waiting)
+
+    async def start(self) -> None:
+        """Start the runner on this loop."""
+        self._producer.attach(await self._service.start())
+
+    async def drain(self) -> None:
+        """Stop claiming, let running jobs end, release the rest."""
+        try:
+            await self._service.stop()
+        finally:
+            self._producer.attach(None)
+
+    async def close(self) -> None:
+        """Close the journal."""
+        self._visits.close()
+        self._open = False
+        await asyncio.to_thread(self._store.close)
+
+    async def _opened(self) -> None:
+        if not self._open:
+            await asyncio.to_thread(self._ensure_open)
+
+    def _ensure_open(self) -> None:
+        with self._opening:
+            if not self._open:
+                self._store.open()
+                self._open = True
+
+    # -- outside a request ----------------------------------------------------------------------
+
+    async def add_task(self, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Job:
+        """Store a job now; returns when it is on disk.
+
+        Raises:
+            NotDurable: the function or an argument has no durable form.
+            JournalUnavailable: not confirmed within the budget.
+        """
+        work = self._producer.prepare(function, args, kwargs)
+        if self._producer.serves():
+            await self._producer.commit([work])
+            self._producer.start([work])
+        else:
+            await self._opened()
+            await self._producer.store([work])
+        return work.job
+
+    async def add_tasks(
+        self, calls: Iterable[Call | Callable[[], Any]], *, atomic: bool = False
+    ) -> list[Job]:
+        """Store many jobs, in groups that let others in between; returns their handles in order.
+
+        Args:
+            calls: made by `task.call(...)`, or `functools.partial` objects of plain functions.
+            atomic: all or none, in one transaction; at most 10,000.
+
+        Raises:
+            JournalUnavailable: a group was not confirmed; those before it are stored.
+        """
+        await self._opened()
+        return await add_all(self._producer, calls, atomic=atomic)
+
+
+def _root_of(module: dict[str, Any]) -> Path | None:
+    """Return the directory that holds the top package of the module that made a Postlude."""
+    file = module.get("__file__")
+    if not isinstance(file, str):
+        return None
+    path = Path(file).resolve()
+    package = module.get("__package__") or ""
+    levels = len(package.split(".")) if package else 0
+    with contextlib.suppress(IndexError):
+        return path.parents[levels]
+    return path.parent

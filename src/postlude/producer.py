@@ -1,0 +1,219 @@
+"""Asking for work: calls become jobs here, are committed, and are given to the runner."""
+
+import asyncio
+import logging
+import sys
+from asyncio import _get_running_loop
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+from postlude.clock import SECOND, Clock
+from postlude.config import Config
+from postlude.errors import JournalUnavailable
+from postlude.ids import IdSource
+from postlude.model.job import Added
+from postlude.runner.runner import Runner
+from postlude.runner.visit import Visits
+from postlude.runner.work import Work
+from postlude.stores.protocol import Store
+from postlude.stores.reply import Reply
+from postlude.tasks.registry import Registry
+
+log = logging.getLogger("postlude")
+
+
+class Producer:
+    """Turns calls into jobs: the `Desk` of the web frameworks' side.
+
+    Args:
+        store: the journal.
+        registry: what is a task.
+        config: the budget of a write.
+        clock: the time.
+        visits: runs jobs inside requests, where no runner serves the event loop.
+        opened: opens the journal if nobody has; awaited before a write without a lifespan.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        config: Config,
+        clock: Clock,
+        visits: Visits,
+        opened: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._config = config
+        self._clock = clock
+        self._visits = visits
+        self._opened = opened
+        self._ids: IdSource | None = None
+        self._runner: Runner | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._warned: set[tuple[str, int]] = set()
+        self.memory_only = 0
+        """How many tasks ran in memory, because they have no durable form."""
+
+    def attach(self, runner: Runner | None) -> None:
+        """Give to this runner what its loop's requests add; None: there is none any more."""
+        self._runner = runner
+        self._loop = None if runner is None else runner.loop
+
+    @property
+    def attached(self) -> Runner | None:
+        """The runner that the lifespan has started, whatever loop is running."""
+        return self._runner
+
+    def serves(self) -> bool:
+        """Whether a runner, started by the lifespan, serves the running event loop."""
+        return self._loop is not None and _get_running_loop() is self._loop
+
+    def prepare(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Work:
+        """Bind, validate and encode a call.
+
+        Raises:
+            NotDurable: the function or an argument has no durable form.
+            TypeError: the arguments do not fit the function's parameters.
+        """
+        task, args, kwargs = self._registry.call(function, args, kwargs)
+        encoded = task.encode(args, kwargs)
+        ids = self._ids
+        if ids is None:
+            # Not before: made in a parent that forks, it would give its children equal ids.
+            ids = self._ids = IdSource(self._clock)
+        work = Work(ids.new(), task.name, task.queue, encoded.payload, self._clock.now())
+        work.task = task
+        work.args = encoded.args
+        work.kwargs = encoded.kwargs
+        work.once = task.once
+        return work
+
+    async def commit(self, prepared: Sequence[Work]) -> None:
+        """Write a request's jobs, all or none; returns when they are on disk.
+
+        Raises:
+            JournalUnavailable: not confirmed within the budget.
+        """
+        works = prepared if len(prepared) == 1 else chained(prepared)
+        if self.serves():
+            assert self._runner is not None
+            await self._store_for(self._runner, works)
+            return
+        await self._opened()
+        await self.store(works, holder=await self._visits.runner())
+
+    async def _store_for(self, runner: Runner, works: Sequence[Work]) -> None:
+        holder = runner.reserve(len(works))
+        reply = self._ask(works, holder)
+        try:
+            placed = place(works, await reply)
+        except asyncio.CancelledError:
+            if reply.withdraw():
+                runner.decline(len(works) if holder else 0)
+            else:
+                # It is being committed: then it is accepted, and it runs.
+                reply.then(lambda reply: self._run_orphans(runner, works, holder, reply))
+            raise
+        except JournalUnavailable:
+            runner.decline(len(works) if holder else 0)
+            raise
+        self._hand_over(runner, works, holder, placed)
+
+    @staticmethod
+    def _hand_over(runner: Runner, works: Sequence[Work], holder: int | None, claimed: bool) -> None:
+        if claimed:
+            runner.take(works)
+        else:
+            runner.decline(len(works) if holder else 0)
+            runner.notify()
+
+    def _run_orphans(
+        self, runner: Runner, works: Sequence[Work], holder: int | None, reply: Reply[list[Added]]
+    ) -> None:
+        if not reply.done:
+            return
+        try:
+            claimed = place(works, reply.result())
+        except JournalUnavailable:
+            runner.decline(len(works) if holder else 0)
+            return
+        self._hand_over(runner, works, holder, claimed)
+        if claimed:
+            runner.start(works)
+
+    async def store(self, works: Sequence[Work], *, holder: int | None = None) -> None:
+        """Write jobs, all or none, claimed by `holder` if that may be."""
+        place(works, await self._ask(works, holder))
+
+    def _ask(self, works: Sequence[Work], holder: int | None) -> Reply[list[Added]]:
+        if len(works) == 1:
+            jobs = [works[0].new_job(False, None)]
+        else:
+            followers = {work.follower for work in works}
+            wait = round(self._config.order_wait * SECOND)
+            jobs = [
+                work.new_job(True, work.created + index * wait)
+                if work in followers
+                else work.new_job(False, None)
+                for index, work in enumerate(works)
+            ]
+        return self._store.add(jobs, claim_for=holder, budget=self._config.budget)
+
+    def start(self, prepared: Sequence[Work]) -> None:
+        """Let committed jobs start, where a runner serves this loop."""
+        if prepared and prepared[0].fence and self.serves():
+            assert self._runner is not None
+            self._runner.start(prepared)
+
+    async def settle(self, prepared: Sequence[Work]) -> None:
+        """Return when first attempts have ended; without a runner on this loop, run them here."""
+        if self.serves():
+            assert self._runner is not None
+            await self._runner.wait_for(prepared)
+        else:
+            await self._visits.run(prepared)
+
+    def in_memory(self, function: Callable[..., Any], why: str) -> None:
+        """Count, and warn once per line about, a task that has no durable form and runs in memory."""
+        self.memory_only += 1
+        line = _calling_line()
+        if line not in self._warned and len(self._warned) < 1000:
+            self._warned.add(line)
+            name = getattr(function, "__qualname__", None) or type(function).__name__
+            log.warning("%s:%d: %s is not durable and runs in memory only: %s", *line, name, why)
+
+
+def chained(works: Sequence[Work]) -> list[Work]:
+    """Link plain functions of one queue, each to the one after it, and put them side by side."""
+    chains: dict[str, list[Work]] = {}
+    alone: list[Work] = []
+    for work in works:
+        if work.concurrent or work.once:
+            alone.append(work)
+        else:
+            chains.setdefault(work.queue, []).append(work)
+    for chain in chains.values():
+        for before, after in pairwise(chain):
+            before.follower = after
+    return [work for chain in chains.values() for work in chain] + alone
+
+
+def place(works: Sequence[Work], added: Sequence[Added]) -> bool:
+    """Note where works are in the journal; says whether they were born claimed."""
+    for work, (seq, fence) in zip(works, added, strict=True):
+        work.seq = seq
+        work.fence = fence
+        if not fence:
+            work.follower = None  # the journal keeps their order
+    return bool(works[0].fence)
+
+
+def _calling_line() -> tuple[str, int]:
+    """Return the line outside this package that made the call."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "postlude":
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno

@@ -1,0 +1,1 @@
+"""What runs: claims are held here, executed on the loop or on threads, and their ends written."""

@@ -1,0 +1,116 @@
+"""What a runner does from time to time: look for work of others, due times, the dead, the old."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from postlude.clock import SECOND, Clock
+from postlude.config import Config
+from postlude.errors import PostludeError, UnknownTask
+from postlude.runner.runner import Runner
+from postlude.stores.protocol import Store
+from postlude.tasks.registry import Registry
+
+log = logging.getLogger("postlude.runner")
+
+
+class Housekeeping:
+    """The periodic duties of one runner, on its loop.
+
+    Args:
+        runner: who is told of work.
+        store: the journal.
+        registry: which names this release knows.
+        config: the periods.
+        clock: the time.
+    """
+
+    def __init__(
+        self, runner: Runner, store: Store, registry: Registry, config: Config, clock: Clock
+    ) -> None:
+        self._runner = runner
+        self._store = store
+        self._registry = registry
+        self._config = config
+        self._clock = clock
+        self._next_due: int | None = clock.now()
+        self._reap_at = 0
+        self._prune_at = clock.boot() + round(config.prune_every * SECOND)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="postlude-housekeeping")
+
+    async def stop(self) -> None:
+        """End, in the middle of a wait if need be."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        while True:
+            await self._duty(self._look)
+            await self._duty(self._reap)
+            await self._duty(self._prune)
+            await asyncio.sleep(self._pause())
+
+    @staticmethod
+    async def _duty(duty: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await duty()
+        except PostludeError as error:
+            log.warning("the journal cannot be looked after now: %s", error)
+        except Exception:
+            log.exception("housekeeping met an error of its own; it goes on")
+
+    def _pause(self) -> float:
+        if self._next_due is None:
+            return self._config.poll_every
+        return min(self._config.poll_every, max(0.0, (self._next_due - self._clock.now()) / SECOND))
+
+    async def _look(self) -> None:
+        """Look for jobs that others have stored and for those that are due."""
+        changed = self._store.changed()
+        if changed:
+            self._runner.notify()
+        if changed or (self._next_due is not None and self._next_due <= self._clock.now()):
+            promoted = await self._store.promote()
+            self._next_due = promoted.next_due
+            if promoted.jobs:
+                self._runner.notify()
+
+    async def _reap(self) -> None:
+        now = self._clock.boot()
+        if now < self._reap_at:
+            return
+        self._reap_at = now + round(self._config.reap_every * SECOND)
+        await self.reap()
+
+    async def reap(self) -> None:
+        """Bury the dead, and un-park what this release can run."""
+        reaped = await self._store.reap()
+        if reaped.runners:
+            log.warning(
+                "%d processes had died: %d jobs of theirs are ready again, %d have failed by it",
+                reaped.runners, reaped.released, reaped.ended,
+            )  # fmt: skip
+            self._runner.notify()
+        known = [pair for pair in await self._store.parked() if self._knows(*pair)]
+        if known and await self._store.unpark(known):
+            self._runner.notify()
+
+    def _knows(self, name: str, release: str) -> bool:
+        """Whether this release differs, in what matters, from the one that parked a job."""
+        try:
+            task = self._registry.resolve(name)
+        except UnknownTask:
+            return False
+        return task.release != release
+
+    async def _prune(self) -> None:
+        now = self._clock.boot()
+        if now < self._prune_at:
+            return
+        if not await self._store.prune(self._config.keep):
+            self._prune_at = now + round(self._config.prune_every * SECOND)

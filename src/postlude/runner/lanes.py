@@ -1,0 +1,166 @@
+"""Where work is executed: the application's event loop, and threads of our own.
+
+A lane starts what fits and keeps the rest, in order. What it keeps can be taken back, by any
+thread, until it starts: `deque.popleft` decides who has it.
+"""
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context
+from queue import SimpleQueue
+from typing import Any, Protocol
+
+from anyio._backends._asyncio import AsyncIOBackend
+from anyio._core._eventloop import claim_worker_thread
+
+from postlude.model.outcome import Outcome
+from postlude.runner.execution import run_async, run_sync
+from postlude.runner.work import Work
+
+log = logging.getLogger("postlude.jobs")
+
+Ended = Callable[[Work, Outcome | BaseException], None]
+Begin = Callable[[Work], None]
+
+
+class Lane(Protocol):
+    """One way of executing work."""
+
+    waiting: deque[Work]
+
+    def submit(self, work: Work) -> None:
+        """Start it, now or when there is room. On the loop."""
+        ...
+
+
+class LoopLane:
+    """Async functions, as tasks on the application's loop, at most `slots` at once.
+
+    Args:
+        slots: how many.
+        begin: called as work starts.
+        ended: called with how it ended.
+    """
+
+    def __init__(self, slots: int, begin: Begin, ended: Ended) -> None:
+        self.waiting: deque[Work] = deque()
+        self.tasks: dict[asyncio.Task[None], Work] = {}
+        self._slots = slots
+        self._begin = begin
+        self._ended = ended
+        self._loop = asyncio.get_running_loop()
+
+    def submit(self, work: Work) -> None:
+        """Start it, now or when there is room."""
+        if len(self.tasks) >= self._slots:
+            self.waiting.append(work)
+        else:
+            self._start(work)
+
+    def _start(self, work: Work) -> None:
+        self._begin(work)
+        # An empty context: nothing of the request, or of the job before, is visible to a job.
+        task = self._loop.create_task(self._run(work), context=Context())
+        self.tasks[task] = work
+        task.add_done_callback(self._done)
+
+    async def _run(self, work: Work) -> None:
+        assert work.task is not None
+        self._ended(work, await run_async(work, work.task))
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        work = self.tasks.pop(task)
+        if not work.over:
+            # Cancelled before its first step, or our own code failed.
+            error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            self._ended(work, error or RuntimeError("the attempt ended without an outcome"))
+        while self.waiting and len(self.tasks) < self._slots:
+            try:
+                work = self.waiting.popleft()
+            except IndexError:
+                return
+            self._start(work)
+
+
+class ThreadLane:
+    """Sync functions, on threads of our own, so that they never use up those that serve endpoints.
+
+    Daemon threads: one that hangs must not keep the process from ending. They count as anyio's
+    worker threads, so `anyio.from_thread` works in tasks as it does in FastAPI's.
+
+    Args:
+        threads: how many; started as they are needed.
+        begin: called as work starts, in the thread.
+        ended: called on the loop with how it ended.
+    """
+
+    def __init__(self, threads: int, begin: Begin, ended: Ended) -> None:
+        self.waiting: deque[Work] = deque()
+        self.running: set[Work] = set()
+        self._most = threads
+        self._begin = begin
+        self._ended = ended
+        self._loop = asyncio.get_running_loop()
+        self._threads: list[threading.Thread] = []
+        self._tokens: SimpleQueue[bool] = SimpleQueue()
+        self._results: deque[tuple[Work, Outcome | BaseException]] = deque()
+        self._told = False
+
+    def submit(self, work: Work) -> None:
+        """Start it, now or when there is room."""
+        self.waiting.append(work)
+        self._tokens.put(True)
+        threads = len(self._threads)
+        if threads < self._most and threads < len(self.running) + len(self.waiting):
+            thread = threading.Thread(target=self._serve, name="postlude-worker", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self) -> None:
+        """End the threads that are idle; those that are busy end after their work."""
+        for _ in self._threads:
+            self._tokens.put(False)
+
+    def _serve(self) -> None:
+        with claim_worker_thread(AsyncIOBackend, self._loop):
+            while self._tokens.get():
+                try:
+                    work = self.waiting.popleft()
+                except IndexError:
+                    continue  # taken back
+                self._execute(work)
+
+    def _execute(self, work: Work) -> None:
+        self.running.add(work)
+        self._begin(work)
+        assert work.task is not None
+        result = Context().run(run_sync, work, work.task)
+        self._results.append((work, result))
+        self.running.discard(work)
+        if not self._told:
+            self._told = True
+            try:
+                self._loop.call_soon_threadsafe(self._collect)
+            except RuntimeError:
+                log.warning("job %s ended after its event loop had closed; it will run again", work)
+
+    def _collect(self) -> None:
+        self._told = False
+        results = self._results
+        while results:
+            work, result = results.popleft()
+            self._ended(work, result)
+
+
+def take_back(lane: Any) -> list[Work]:
+    """Take everything that a lane has not started. From any thread."""
+    taken: list[Work] = []
+    waiting: deque[Work] = lane.waiting
+    while True:
+        try:
+            taken.append(waiting.popleft())
+        except IndexError:
+            return taken

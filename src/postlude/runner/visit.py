@@ -1,0 +1,100 @@
+"""Running jobs inside a request, where no runner serves the event loop.
+
+Without a lifespan (`--lifespan off`, a serverless host, `TestClient(app)` without `with`) the
+loop may stop as soon as the request's ASGI call returns, so its jobs run inside that call.
+"""
+
+import logging
+from collections.abc import Sequence
+
+from postlude.clock import SECOND, Clock
+from postlude.config import Config
+from postlude.errors import PostludeError
+from postlude.runner.housekeeping import Housekeeping
+from postlude.runner.membership import Membership
+from postlude.runner.runner import Runner
+from postlude.runner.work import Work
+from postlude.stores.protocol import Store
+from postlude.tasks.registry import Registry
+
+log = logging.getLogger("postlude")
+
+
+class Visits:
+    """Runs what requests have committed, and what else is due, inside their own calls.
+
+    All visits of a process share one membership: loops come and go, it stays.
+
+    Args:
+        store: the journal.
+        registry: where names become functions.
+        config: slots and limits.
+        clock: the time.
+    """
+
+    def __init__(self, store: Store, registry: Registry, config: Config, clock: Clock) -> None:
+        self._store = store
+        self._registry = registry
+        self._config = config
+        self._clock = clock
+        self._membership: Membership | None = None
+        self._looked: int | None = None
+        self._expected: dict[bytes, Work] = {}
+
+    async def runner(self) -> int:
+        """Return the number under which visits claim, enlisting it at the first call."""
+        if self._membership is None:
+            log.warning(
+                "no lifespan runs on this event loop: jobs run inside the requests that added them "
+                "(start the server with lifespan, or use `with TestClient(app)`, for a runner of its own)"
+            )
+            membership = Membership(self._store, self._config, self._clock, "visits")
+            await membership.join()
+            membership.keep(None, None)
+            self._membership = membership
+        return self._membership.runner
+
+    async def run(self, works: Sequence[Work]) -> None:
+        """Run committed works, and some of what else is due, until the works have ended."""
+        await self.runner()
+        assert self._membership is not None
+        runner = Runner(
+            self._membership,
+            self._store,
+            self._registry,
+            self._config,
+            self._clock,
+            claims=False,
+            expected=self._expected,
+        )
+        try:
+            await self._look(runner)
+            if works and works[0].fence:
+                runner.reserve(len(works))
+                runner.take(works)
+                runner.start(works)
+            else:
+                self._expected.update((work.id, work) for work in works)
+            while await runner.claim_once() and not all(work.written for work in works):
+                await runner.idle()
+            await runner.wait_for(works)
+            await runner.idle()
+        except PostludeError as error:
+            log.warning("jobs stay in the journal and run later: %s", error)
+        finally:
+            await runner.close()
+
+    async def _look(self, runner: Runner) -> None:
+        """Now and then: bury the dead, and make ready what is due."""
+        now = self._clock.boot()
+        if self._looked is not None and now - self._looked < self._config.reap_every * SECOND:
+            return
+        self._looked = now
+        await Housekeeping(runner, self._store, self._registry, self._config, self._clock).reap()
+        await self._store.promote()
+
+    def close(self) -> None:
+        """Stop renewing; the claims end with the process, or with the lease."""
+        if self._membership is not None:
+            self._membership.stop()
+            self._membership = None

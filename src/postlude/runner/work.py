@@ -1,0 +1,83 @@
+"""A call on its way through the runner: from `add_task`, or from a claim, to its end."""
+
+import asyncio
+from typing import Any
+
+from postlude.job import Job
+from postlude.model.job import Claim, NewJob
+from postlude.tasks.task import Task
+
+
+class Work:
+    """One attempt in the making. Mutable on purpose: one object per job, from its call to its end."""
+
+    __slots__ = (
+        "args", "created", "failures", "fence", "follower", "id", "kwargs", "name", "once",
+        "over", "payload", "place", "queue", "seq", "started", "suspect", "task", "waiter", "written",
+    )  # fmt: skip
+
+    def __init__(self, id: bytes, name: str, queue: str, payload: bytes, created: int) -> None:
+        self.id = id
+        self.name = name
+        self.queue = queue
+        self.payload = payload
+        self.created = created
+        self.task: Task[..., Any] | None = None
+        self.args: tuple[Any, ...] | None = None
+        self.kwargs: dict[str, Any] | None = None
+        self.once = False
+        self.seq = 0
+        self.fence = 0
+        self.failures = 0
+        self.suspect = False
+        self.started = 0
+        self.place = -1
+        self.over = False
+        self.written = False
+        self.follower: Work | None = None
+        self.waiter: asyncio.Future[None] | None = None
+
+    @classmethod
+    def of_claim(cls, claim: Claim, known: "Work | None" = None) -> "Work":
+        """Return the work that a claim gives a right to; `known`: what this process knows it as."""
+        work = known or cls(claim.id, claim.task, claim.queue, claim.payload, claim.created)
+        work.seq = claim.seq
+        work.fence = claim.fence
+        work.failures = claim.failures
+        work.suspect = claim.suspect
+        work.once = claim.once
+        return work
+
+    @property
+    def job(self) -> Job:
+        """The handle that the caller gets."""
+        return Job(self.id, self.name, self.queue)
+
+    @property
+    def on_failure(self) -> bool:
+        """Whether it is stored although its request fails."""
+        return self.task is not None and self.task.on_failure
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether it may run beside the other jobs of its request."""
+        return self.task is not None and not self.task.plain
+
+    def new_job(self, follows: bool, due: int | None) -> NewJob:
+        """Return what the store is given."""
+        return NewJob(self.id, self.name, self.queue, self.payload, self.created, due, 0, self.once, follows)
+
+    def end(self) -> None:
+        """Note that nothing more will come of it here; wakes who waits for it. From any thread."""
+        self.written = True
+        waiter = self.waiter
+        if waiter is None or waiter.done():
+            return
+        loop = waiter.get_loop()
+        if loop is asyncio._get_running_loop():
+            waiter.set_result(None)
+        elif not loop.is_closed():
+            loop.call_soon_threadsafe(self.end)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.job.id})"
