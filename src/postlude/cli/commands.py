@@ -1,0 +1,82 @@
+"""The commands: each opens a journal, asks it one thing and prints the answer."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from postlude.cli.display import console, print_job, print_jobs, print_json
+from postlude.cli.journal import reading
+from postlude.cli.text import escaped
+from postlude.errors import JobNotFound, PostludeError
+from postlude.ids import id_bytes
+from postlude.inspector import JobStatus
+from postlude.model.job import JobFilter
+from postlude.model.state import State
+from postlude.stores.location import DEFAULT_LOCATION
+
+app = typer.Typer(
+    name="postlude",
+    help="Look at the jobs of an application. Nothing here changes the journal.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+StoreOption = Annotated[
+    str,
+    typer.Option("--store", envvar="POSTLUDE_STORE", help="The journal: its path, or sqlite:///its/path.db."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+@app.command()
+def jobs(
+    state: Annotated[State | None, typer.Option(help="Only jobs in this state.")] = None,
+    task: Annotated[str | None, typer.Option(help="Only jobs of the task with this name.")] = None,
+    queue: Annotated[str | None, typer.Option(help="Only jobs of this queue.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
+    store: StoreOption = DEFAULT_LOCATION,
+    as_json: JsonOption = False,
+) -> None:
+    """List jobs, newest first."""
+    with _errors_in_one_line(), reading(store) as journal:
+        wanted = JobFilter(state=state, task=task, queue=queue, limit=limit)
+        found = [JobStatus.of(record) for record in journal.page(wanted)]
+    if as_json:
+        # A page has no attempts, and so no errors: leave them out rather than say there are none.
+        print_json([job.model_dump(mode="json", exclude={"attempts", "error"}) for job in found])
+    else:
+        print_jobs(console(), found)
+
+
+@app.command()
+def show(
+    id: Annotated[str, typer.Argument(help="The job's id.")],
+    store: StoreOption = DEFAULT_LOCATION,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one job: its arguments, and its attempts with their tracebacks."""
+    with _errors_in_one_line(), reading(store) as journal:
+        try:
+            record = journal.get(id_bytes(id))
+        except ValueError:
+            raise JobNotFound(f"{id!r} is not the id of a job; `postlude jobs` lists them") from None
+        if record is None:
+            raise JobNotFound(f"no job has the id {id}; it may have been pruned")
+    job = JobStatus.of(record)
+    if as_json:
+        print_json(job.model_dump(mode="json"))
+    else:
+        print_job(console(), job)
+
+
+@contextmanager
+def _errors_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except PostludeError as error:
+        typer.echo(f"postlude: {escaped(str(error))}", err=True)
+        raise typer.Exit(1) from error

@@ -1,0 +1,111 @@
+"""Jobs as tables and lines for people, and as JSON for programs."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from postlude.cli.text import escaped, when
+from postlude.inspector import AttemptStatus, JobStatus
+
+_WIDTH_OF_A_PIPE = 160
+"""A pipe has no width; ids and names must not be cut for it."""
+
+_STYLES = {"running": "cyan", "succeeded": "green", "failed": "red", "parked": "yellow", "cancelled": "dim"}
+
+
+def console() -> Console:
+    """Return standard output; without colours, markup or guessed highlights where it is no terminal."""
+    out = Console(markup=False, highlight=False, emoji=False)
+    if not out.is_terminal:
+        out.width = max(out.width, _WIDTH_OF_A_PIPE)
+    return out
+
+
+def print_json(value: Any) -> None:
+    """Print JSON in ASCII, so that no terminal acts on what it holds."""
+    print(json.dumps(value, indent=2, ensure_ascii=True).replace("\x7f", "\\u007f"))
+
+
+def print_jobs(out: Console, jobs: Sequence[JobStatus]) -> None:
+    """Print a page of jobs as a table."""
+    if not jobs:
+        out.print("No jobs.")
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("id", "state", "task", "queue", "attempt", "created", "finished"):
+        table.add_column(name, no_wrap=name in ("id", "state"), overflow="fold")
+    for job in jobs:
+        table.add_row(
+            job.id,
+            _state(job),
+            Text(escaped(job.task)),
+            Text(escaped(job.queue)),
+            str(job.attempt),
+            when(job.created),
+            when(job.finished),
+        )
+    out.print(table)
+
+
+def print_job(out: Console, job: JobStatus) -> None:
+    """Print everything about one job."""
+    for name, value in _facts(job):
+        out.print(Text.assemble((f"{name:<10}", "bold"), value), soft_wrap=True)
+    for attempt in job.attempts:
+        _print_attempt(out, attempt)
+
+
+def _facts(job: JobStatus) -> Iterator[tuple[str, str | Text]]:
+    yield "id", job.id
+    yield "task", escaped(job.task)
+    yield "queue", escaped(job.queue)
+    yield "state", _state(job)
+    yield "attempt", str(job.attempt)
+    if job.deaths:
+        yield "deaths", str(job.deaths)
+    for name, time in (
+        ("created", job.created),
+        ("due", job.due),
+        ("started", job.started),
+        ("finished", job.finished),
+    ):
+        if time is not None:
+            yield name, when(time)
+    if job.error is not None:
+        yield "error", escaped(job.error)
+    yield "arguments", _arguments(job)
+
+
+def _arguments(job: JobStatus) -> str:
+    if job.arguments is None:
+        return "(not readable)"
+    shown = [_value(value) for value in job.arguments.positional]
+    shown += [f"{escaped(name)}={_value(value)}" for name, value in job.arguments.named.items()]
+    return ", ".join(shown) or "(none)"
+
+
+def _value(value: Any) -> str:
+    return escaped(json.dumps(value, ensure_ascii=False))
+
+
+def _state(job: JobStatus) -> Text:
+    details = [
+        *(["scheduled"] if job.scheduled else []),
+        *(["retrying"] if job.retrying else []),
+        *([job.reason.value] if job.reason is not None else []),
+    ]
+    shown = f"{job.state.value} ({', '.join(details)})" if details else job.state.value
+    return Text(shown, _STYLES.get(job.state.value, ""))
+
+
+def _print_attempt(out: Console, attempt: AttemptStatus) -> None:
+    time = f"{when(attempt.started)} to {when(attempt.finished)}"
+    where = f"{escaped(attempt.host)}, process {attempt.pid}"
+    out.print()
+    out.print(Text(f"attempt {attempt.number}: {time}, {where}", "bold"), soft_wrap=True)
+    trace = attempt.traceback.rstrip() or attempt.error
+    out.print(Text(escaped(trace, keep="\n\t")), soft_wrap=True)

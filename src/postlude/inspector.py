@@ -1,0 +1,186 @@
+"""Looking at jobs: what the journal holds, in the words and types that people read."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from postlude.errors import JobNotFound
+from postlude.ids import id_bytes, id_text
+from postlude.model.job import AttemptRecord, JobFilter, JobRecord
+from postlude.model.state import Reason, State, Stored
+from postlude.stores.protocol import Counts, Reading
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Arguments(BaseModel):
+    """What a job was called with, as JSON."""
+
+    model_config = ConfigDict(frozen=True)
+
+    positional: list[Any]
+    named: dict[str, Any]
+
+
+class AttemptStatus(BaseModel):
+    """An attempt that did not succeed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    started: datetime
+    finished: datetime
+    error: str = Field(description="The exception's type and message, one line.")
+    traceback: str
+    host: str
+    pid: int
+
+
+class JobStatus(BaseModel):
+    """A job, for people. Times are UTC."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    seq: int = Field(description="Its place in the order of all jobs; `before` of the next page.")
+    task: str
+    queue: str
+    priority: int
+    state: State
+    scheduled: bool = Field(description="It waits for its due time, and has not been attempted.")
+    retrying: bool = Field(description="It waits for another attempt.")
+    attempt: int = Field(description="The number of the attempt that comes, runs or was the last, from 1.")
+    deaths: int = Field(description="How often a process died of it.")
+    reason: Reason | None = Field(description="Why it is where it is, when the state does not say.")
+    created: datetime
+    due: datetime | None
+    started: datetime | None = Field(description="When the last finished attempt started.")
+    finished: datetime | None
+    error: str | None = Field(description="The last attempt's error; not on pages.")
+    arguments: Arguments | None = Field(description="None if they are not kept as plain JSON.")
+    attempts: tuple[AttemptStatus, ...] = Field(description="Those that did not succeed; not on pages.")
+
+    @classmethod
+    def of(cls, record: JobRecord) -> "JobStatus":
+        """Read a job as the journal gave it."""
+        waits = record.state is State.QUEUED
+        ended = record.state in (State.FAILED, State.CANCELLED)
+        return cls(
+            id=id_text(record.id),
+            seq=record.seq,
+            task=record.task,
+            queue=record.queue,
+            priority=record.priority,
+            state=record.state,
+            scheduled=record.stored is Stored.SCHEDULED and record.failures == 0,
+            retrying=waits and record.failures > 0,
+            attempt=max(1, record.failures) if ended else record.failures + 1,
+            deaths=record.deaths,
+            reason=record.reason,
+            created=_time(record.created),
+            due=None if record.due is None else _time(record.due),
+            started=None if record.started is None else _time(record.started),
+            finished=None if record.finished is None else _time(record.finished),
+            error=_last_error(record),
+            arguments=_arguments(record.payload),
+            attempts=tuple(_attempt(attempt) for attempt in record.attempts),
+        )
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is in a final state."""
+        return self.state in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+
+
+class Inspector:
+    """Looks at the jobs of a store, and changes none.
+
+    Args:
+        store: the store, or its reading side.
+    """
+
+    def __init__(self, store: Reading) -> None:
+        self._store = store
+
+    async def get(self, id: str | UUID) -> JobStatus:
+        """Return a job with its arguments and attempts.
+
+        Raises:
+            JobNotFound: no job has this id, or it has been pruned, or it is not an id.
+            JournalUnavailable: the journal cannot be read now.
+        """
+        try:
+            raw = id.bytes if isinstance(id, UUID) else id_bytes(id)
+        except ValueError:
+            raise JobNotFound(f"{id!r} is not the id of a job") from None
+        record = await self._store.get(raw)
+        if record is None:
+            raise JobNotFound(f"no job has the id {id}; it may have been pruned")
+        return JobStatus.of(record)
+
+    async def page(
+        self,
+        state: State | None = None,
+        task: str | None = None,
+        queue: str | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> list[JobStatus]:
+        """Return jobs, newest first, without attempts.
+
+        Args:
+            state: only jobs in this state.
+            task: only jobs of the task with this name.
+            queue: only jobs of this queue.
+            before: the `seq` of the last job of the page before.
+            limit: how many jobs at most; 1 or more.
+
+        Raises:
+            ValueError: `limit` is below 1.
+            JournalUnavailable: the journal cannot be read now.
+        """
+        if limit < 1:
+            raise ValueError(f"limit={limit}: ask for one job or more")
+        wanted = JobFilter(state=state, task=task, queue=queue, before=before, limit=limit)
+        return [JobStatus.of(record) for record in await self._store.page(wanted)]
+
+    async def counts(self) -> list[Counts]:
+        """Return how many jobs each task has in each state; states without jobs are left out.
+
+        Raises:
+            JournalUnavailable: the journal cannot be read now.
+        """
+        return [count for count in await self._store.counts() if count.jobs]
+
+
+def _time(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def _last_error(record: JobRecord) -> str | None:
+    if record.state is State.SUCCEEDED or not record.attempts:
+        return None
+    return record.attempts[-1].error
+
+
+def _arguments(payload: bytes) -> Arguments | None:
+    try:
+        call = json.loads(payload)
+        return Arguments(positional=call["a"], named=call["k"])
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None
+
+
+def _attempt(record: AttemptRecord) -> AttemptStatus:
+    return AttemptStatus(
+        number=record.number,
+        started=_time(record.started),
+        finished=_time(record.finished),
+        error=record.error,
+        traceback=record.traceback,
+        host=record.host,
+        pid=record.pid,
+    )
