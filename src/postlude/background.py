@@ -4,7 +4,7 @@ Without a Postlude they are what Starlette's are: they run after the response, i
 In a request that a Postlude watches, their calls are bound and encoded on the line that makes them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar
 
@@ -76,6 +76,10 @@ class Collected(BackgroundTask):
         self.func, self.args, self.kwargs = func, args, kwargs  # type: ignore[assignment]
         self.prepared = prepared
         self.collector = collector
+
+
+class InMemory(StarletteBackgroundTask):
+    """A call that has been found to have no durable form."""
 
 
 class BackgroundTasks(StarletteBackgroundTasks):
@@ -151,3 +155,26 @@ _BY_HAND = (
     "postlude.fastapi.BackgroundTasks is a parameter type: FastAPI passes the request's own object. "
     "By hand, use postlude.BackgroundTasks."
 )
+
+_KNOWN = frozenset({"starlette.background", "fastapi.background", "postlude.background"})
+
+
+def parts(background: Any) -> Iterator[Any]:
+    """Return what a response's background consists of; itself if it is of an unknown kind."""
+    if isinstance(background, StarletteBackgroundTasks) and _is_known(background):
+        yield from background.tasks
+    else:
+        yield background
+
+
+def _is_known(background: Any) -> bool:
+    return getattr(type(background).__call__, "__module__", None) in _KNOWN
+
+
+def is_call(task: Any) -> bool:
+    """Return whether running the task means no more than calling its function."""
+    return (
+        isinstance(task, StarletteBackgroundTask)
+        and not isinstance(task, StarletteBackgroundTasks)
+        and _is_known(task)
+    )

@@ -101,7 +101,9 @@ def _inside(app: Any, wanted: tuple[type, ...]) -> list[Any]:
                 found.append(node)
             # What FastAPI made is the end: its closures lead to the handler and back to the application.
             made = getattr(node, "__qualname__", "") in _MAKERS
-            if not made and not is_tracked(node) and not isinstance(node, (Starlette, Router, type)):
+            ends = made or is_tracked(node) or isinstance(node, (Starlette, Router, type))
+            # Nor does it say anything of a method of a group of frontends what the group holds now.
+            if not ends and not isinstance(node, _FRONTENDS):
                 deeper += [part for part in _held(node) if callable(part)]
         layer = deeper[:_BREADTH]
     return found

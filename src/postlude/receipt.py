@@ -7,26 +7,24 @@ everything that can fail has succeeded), and ends with the request.
 
 import copy
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+import sys
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
 from anyio import CancelScope
 from starlette.background import BackgroundTask as StarletteBackgroundTask
-from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import NoMatchFound
 from starlette.types import Receive, Scope, Send
 
-from postlude.background import BackgroundTask, Collected
+from postlude.background import BackgroundTask, Collected, InMemory, is_call, parts
 from postlude.desk import Desk, Prepared
 from postlude.errors import JournalUnavailable, NotDurable, RequestOver
 from postlude.job import Job
 
 STATUS_ROUTE: Final = "postlude:job"
 """The name of the route that tells a job's state; its path parameter is ``id``."""
-
-_KNOWN = frozenset({"starlette.background", "fastapi.background", "postlude.background"})
 
 logger = logging.getLogger("postlude")
 
@@ -92,7 +90,7 @@ class Receipt:
             if tasks.strict:
                 raise
             self.desk.in_memory(function, str(why))
-            tasks.tasks.append(StarletteBackgroundTask(function, *args, **kwargs))
+            tasks.tasks.append(InMemory(function, *args, **kwargs))
             return None
         tasks.tasks.append(Collected(function, args, kwargs, prepared, self))
         return prepared.job
@@ -220,7 +218,7 @@ class Receipt:
                 self._admit(task, prepared)
             del tasks[:count]
         if own is not None:
-            for task in _parts(own):
+            for task in parts(own):
                 self._admit(task, prepared)
         return prepared
 
@@ -228,7 +226,7 @@ class Receipt:
         if isinstance(task, BackgroundTask) and task.collector is self and task.prepared is not None:
             prepared.append(task.prepared)
             return
-        if not _is_call(task):
+        if isinstance(task, InMemory) or not is_call(task):
             self._keep(task)
             return
         try:
@@ -263,24 +261,9 @@ class Receipt:
 
 def unavailable() -> HTTPException:
     """Return the answer to a client whose jobs the journal did not take."""
-    return HTTPException(503, "The journal did not confirm the request's jobs.", {"Retry-After": "1"})
-
-
-def _parts(background: Any) -> Iterator[Any]:
-    known = type(background).__call__.__module__ in _KNOWN
-    if isinstance(background, StarletteBackgroundTasks) and known:
-        yield from background.tasks
-    else:
-        yield background
-
-
-def _is_call(task: Any) -> bool:
-    """Return whether running the task means no more than calling its function."""
-    return (
-        isinstance(task, StarletteBackgroundTask)
-        and not isinstance(task, StarletteBackgroundTasks)
-        and type(task).__call__.__module__ in _KNOWN
-    )
+    # FastAPI's is a subclass, and the one that its applications write handlers and `except` for.
+    kind: type[HTTPException] = getattr(sys.modules.get("fastapi"), "HTTPException", HTTPException)
+    return kind(503, "The journal did not confirm the request's jobs.", {"Retry-After": "1"})
 
 
 def _status_path(scope: Scope, job: str) -> str | None:
