@@ -184,7 +184,8 @@ class Receipt:
                 )
             return
         try:
-            await self.run_in_memory()
+            if self.memory is not None:
+                await self.run_in_memory()
         finally:
             if self.committed and self._waits():
                 await self.desk.settle(self.committed)

@@ -1,0 +1,101 @@
+"""The 202: its body, its headers, and where they point."""
+
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.testclient import TestClient
+from pydantic import BaseModel
+
+from postlude.fastapi import Accepted, BackgroundTasks
+from tests.request.asgi import call, header
+from tests.request.calls import note
+from tests.request.conftest import Install
+
+pytestmark = pytest.mark.anyio
+
+
+class Report(BaseModel):
+    """What the task of these tests would return."""
+
+    orders: int
+
+
+def imports(target: FastAPI | APIRouter) -> None:
+    @target.post("/imports", status_code=202)
+    async def start(tasks: BackgroundTasks) -> Accepted[Report]:
+        return tasks.accepted(tasks.add_task(note, "a"))
+
+
+def status_router() -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/{id}", name="postlude:job")
+    async def job(id: str) -> str:
+        return id
+
+    return router
+
+
+def test_body_and_headers(install: Install) -> None:
+    app = FastAPI()
+    imports(app)
+    app.include_router(status_router(), prefix="/jobs")
+    install(app)
+    client = TestClient(app)
+    answer = client.post("/imports")
+    body = answer.json()
+    assert answer.status_code == 202
+    assert body == {"id": body["id"], "state": "queued", "task": "note", "result": None}
+    assert answer.headers["location"] == f"/jobs/{body['id']}"
+    assert answer.headers["retry-after"] == "1"
+    assert client.get(answer.headers["location"]).json() == body["id"]
+
+
+def test_without_the_status_route_there_is_no_location(install: Install) -> None:
+    app = FastAPI()
+    imports(app)
+    install(app)
+    answer = TestClient(app).post("/imports")
+    assert "location" not in answer.headers
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_root_path_prefixes_and_mounts(install: Install, log: list[str]) -> None:
+    app, sub, router = FastAPI(), FastAPI(), APIRouter()
+    imports(sub)
+    imports(router)
+    sub.include_router(status_router(), prefix="/jobs")
+    app.include_router(router, prefix="/api")
+    app.include_router(status_router(), prefix="/api/jobs")
+    app.mount("/sub", sub)
+    install(app)
+    for path, expected in (("/api/imports", "/api/jobs/"), ("/sub/imports", "/sub/jobs/")):
+        location = header(await call(app, path, "POST", log=log), "location")
+        assert location is not None
+        assert location.startswith(expected)
+        location = header(await call(app, path, "POST", log=log, root_path="/behind"), "location")
+        assert location is not None
+        assert location.startswith(f"/behind{expected}")
+
+
+async def test_a_mounted_application_uses_the_status_route_of_the_outer_one(
+    install: Install, log: list[str]
+) -> None:
+    app, sub = FastAPI(), FastAPI()
+    imports(sub)
+    app.include_router(status_router(), prefix="/jobs")
+    app.mount("/sub", sub)
+    install(app)
+    location = header(await call(app, "/sub/imports", "POST", log=log, root_path="/behind"), "location")
+    assert location is not None
+    assert location.startswith("/behind/jobs/")
+
+
+def test_the_schema_knows_the_result() -> None:
+    app = FastAPI()
+    imports(app)
+    schemas: dict[str, Any] = app.openapi()["components"]["schemas"]
+    assert "Report" in schemas
+    accepted = next(schema for name, schema in schemas.items() if name.startswith("Accepted"))
+    assert set(accepted["properties"]) == {"id", "state", "task", "result"}
