@@ -1,0 +1,198 @@
+"""The `postlude` command, on real journals."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from postlude.cli.commands import app
+from postlude.clock import ManualClock
+from postlude.ids import id_text
+from postlude.model.job import NewJob
+from postlude.model.outcome import Failed
+from postlude.stores.protocol import Store
+from postlude.stores.sqlite import SqliteStore
+from postlude.testing.conformance import Driver, StoreBench
+
+ATTACK = "\x1b[31mred\x1b]0;title\x07\u202egnp\u2028\x9b1m\x7f"
+
+
+class Bench(StoreBench):
+    def make(self, clock: ManualClock) -> Store:
+        return SqliteStore(Path("postlude.db"), clock=clock)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("POSTLUDE_STORE", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def driver(folder: Path) -> Iterator[Driver]:
+    driver = Driver(Bench(), ManualClock())
+    yield driver
+    driver.store.close()
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+def refused(*arguments: str) -> str:
+    """Run what must fail in one line on standard error; return the line."""
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("postlude: ")
+    assert len(result.stderr.splitlines()) == 1
+    return result.stderr
+
+
+def ended_badly(driver: Driver, error: str, traceback: str) -> NewJob:
+    job = driver.new("shop:mail", payload=b'{"a":[7],"k":{"name":"Ada"}}')
+    driver.add(job)
+    driver.finish(driver.claim_one(driver.enlist()), Failed(error, traceback))
+    return job
+
+
+def test_jobs_lists_the_newest_first(driver: Driver) -> None:
+    jobs = [driver.new("shop:first"), driver.new("shop:second")]
+    driver.add(*jobs)
+    result = run("jobs")
+    assert result.exit_code == 0
+    heading, newest, oldest = result.stdout.splitlines()
+    assert heading.split() == ["id", "state", "task", "queue", "attempt", "created", "finished"]
+    assert newest.split()[:5] == [id_text(jobs[1].id), "queued", "shop:second", "default", "1"]
+    assert oldest.split()[0] == id_text(jobs[0].id)
+
+
+def test_a_long_task_name_is_not_cut_in_a_pipe(driver: Driver) -> None:
+    name = "shop.orders.background.mails:send_the_receipt_of_an_order"
+    driver.add(driver.new(name))
+    assert name in run("jobs").stdout
+
+
+def test_an_empty_journal(driver: Driver) -> None:
+    assert run("jobs").stdout == "No jobs.\n"
+    assert json.loads(run("jobs", "--json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], ["c", "b", "a"]),
+        (["--limit", "2"], ["c", "b"]),
+        (["--state", "cancelled"], ["a"]),
+        (["--task", "b"], ["b"]),
+        (["--queue", "mail"], ["c"]),
+        (["--state", "running"], []),
+    ],
+)
+def test_filters_and_json(driver: Driver, options: list[str], expected: list[str]) -> None:
+    jobs = [driver.new("a"), driver.new("b"), driver.new("c", queue="mail")]
+    driver.add(*jobs)
+    driver.store.cancel([jobs[0].id]).wait(5)
+    listed = json.loads(run("jobs", "--json", *options).stdout)
+    assert [job["task"] for job in listed] == expected
+    assert all("error" not in job and "attempts" not in job for job in listed)
+
+
+@pytest.mark.parametrize("options", [["--limit", "0"], ["--state", "sleeping"]])
+def test_wrong_options_are_usage_errors(driver: Driver, options: list[str]) -> None:
+    assert run("jobs", *options).exit_code == 2
+
+
+def test_show(driver: Driver) -> None:
+    job = ended_badly(driver, "ValueError: no", "Traceback:\n\there\nValueError: no")
+    result = run("show", id_text(job.id))
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert f"id        {id_text(job.id)}" in lines
+    assert "state     failed" in lines
+    assert 'arguments 7, name="Ada"' in lines
+    assert "error     ValueError: no" in lines
+    assert lines[-4].startswith("attempt 1: 2025-12-31 23:59:59Z to 2026-01-01 00:00:00Z")
+    assert lines[-3] == "Traceback:"
+    assert lines[-1] == "ValueError: no"
+
+
+def test_show_as_json(driver: Driver) -> None:
+    job = ended_badly(driver, "ValueError: no", "Traceback")
+    shown = json.loads(run("show", id_text(job.id), "--json").stdout)
+    assert (shown["id"], shown["state"], shown["error"]) == (id_text(job.id), "failed", "ValueError: no")
+    assert shown["arguments"] == {"positional": [7], "named": {"name": "Ada"}}
+    assert shown["attempts"][0]["traceback"] == "Traceback"
+
+
+def test_stored_text_does_not_act_on_the_terminal(driver: Driver) -> None:
+    payload = json.dumps({"a": [ATTACK], "k": {ATTACK: 1}}, ensure_ascii=False).encode()
+    job = driver.new(f"task[red]{ATTACK}", queue=ATTACK, payload=payload)
+    driver.add(job)
+    driver.finish(driver.claim_one(driver.enlist()), Failed(ATTACK, f"line\n{ATTACK}"))
+    id = id_text(job.id)
+    for arguments in (["jobs"], ["show", id], ["jobs", "--json"], ["show", id, "--json"]):
+        shown = run(*arguments).stdout
+        assert not {c for c in shown if not c.isprintable() and c != "\n"}, arguments
+        assert "1b[31mred" in shown.replace("\n", ""), arguments
+    assert "task[red]" in run("show", id).stdout
+
+
+def test_the_journal_comes_from_the_option_or_the_variable(
+    driver: Driver, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    driver.add(driver.new("shop:mail"))
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    refused("jobs")
+    for store in (f"{folder}/postlude.db", f"sqlite:///{folder}/postlude.db"):
+        assert "shop:mail" in run("jobs", "--store", store).stdout
+    monkeypatch.setenv("POSTLUDE_STORE", f"sqlite:///{folder}/postlude.db")
+    assert "shop:mail" in run("jobs").stdout
+
+
+@pytest.mark.parametrize("command", [["jobs"], ["show", "0199b7c4-0000-7000-8000-000000000000"]])
+def test_a_missing_journal_is_said_and_not_made(folder: Path, command: list[str]) -> None:
+    assert f"no journal at {folder}/postlude.db" in refused(*command)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_foreign_file_is_refused_and_left_alone(folder: Path) -> None:
+    foreign = folder / "notes.db"
+    foreign.write_bytes(b"not a database at all" * 100)
+    before = foreign.read_bytes()
+    assert "notes.db" in refused("jobs", "--store", "notes.db")
+    assert foreign.read_bytes() == before
+
+
+@pytest.mark.parametrize("store", ["memory", "off", "postgresql://ada:hunter2@localhost/shop", "sqlite://x"])
+def test_stores_without_a_file_are_refused(store: str) -> None:
+    assert "hunter2" not in refused("jobs", "--store", store)
+
+
+@pytest.mark.parametrize("id", ["0199b7c4-0000-7000-8000-000000000000", "nonsense"])
+def test_an_unknown_job(driver: Driver, id: str) -> None:
+    assert id in refused("show", id)
+
+
+def test_the_program_has_help() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from postlude.cli import main; main()", "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "jobs" in done.stdout
+    assert "show" in done.stdout
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_without_the_extra_the_remedy_is_named(missing: str) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; from postlude.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == "postlude: the command line needs an extra: pip install 'postlude[cli]'\n"

@@ -1,0 +1,185 @@
+"""The route that tells the state of a job."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from fastapi import Depends, FastAPI, HTTPException
+from fastapi.testclient import TestClient
+
+from postlude.clock import ManualClock
+from postlude.errors import JournalUnavailable
+from postlude.ids import id_text
+from postlude.inspector import Inspector, JobStatus
+from postlude.model.job import JobRecord, NewJob
+from postlude.model.outcome import Parked
+from postlude.model.state import Reason
+from postlude.stores.memory import MemoryStore
+from postlude.stores.protocol import Store
+from postlude.stores.reply import Reply
+from postlude.testing.conformance import Driver, StoreBench
+from postlude.web import status_router
+from postlude.web.status import LATEST, ROUTE_NAME, SOONEST, retry_after
+
+SECRET = b'{"a":["hunter2"],"k":{}}'
+
+
+class BrokenStore(MemoryStore):
+    def get(self, id: bytes) -> Reply[JobRecord | None]:
+        return Reply.failed(JournalUnavailable("the disk is gone"))
+
+
+class Bench(StoreBench):
+    def make(self, clock: ManualClock) -> Store:
+        return MemoryStore(clock)
+
+
+@pytest.fixture
+def driver() -> Driver:
+    return Driver(Bench(), ManualClock())
+
+
+def client_of(store: Store, **options: Any) -> TestClient:
+    app = FastAPI()
+    app.include_router(status_router(lambda: Inspector(store), "/jobs", **options))
+    return TestClient(app)
+
+
+@pytest.fixture
+def client(driver: Driver) -> TestClient:
+    return client_of(driver.store)
+
+
+def path(job: NewJob) -> str:
+    return f"/jobs/{id_text(job.id)}"
+
+
+def test_a_waiting_job(driver: Driver, client: TestClient) -> None:
+    job = driver.new("shop:mail", payload=SECRET)
+    driver.add(job)
+    answer = client.get(path(job))
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "id": id_text(job.id),
+        "task": "shop:mail",
+        "queue": "default",
+        "state": "queued",
+        "scheduled": False,
+        "retrying": False,
+        "attempt": 1,
+        "reason": None,
+        "created": "2026-01-01T00:00:00Z",
+        "due": None,
+        "started": None,
+        "finished": None,
+        "error": None,
+    }
+    assert answer.headers["retry-after"] == "1"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_arguments_are_shown_only_if_asked_for(driver: Driver, client: TestClient) -> None:
+    job = driver.new(payload=SECRET)
+    driver.add(job)
+    assert "hunter2" not in client.get(path(job)).text
+    shown = client_of(driver.store, arguments=True).get(path(job)).json()
+    assert shown["arguments"] == {"positional": ["hunter2"], "named": {}}
+
+
+def test_an_error_is_shown_and_its_traceback_is_not(driver: Driver, client: TestClient) -> None:
+    job = driver.new()
+    driver.add(job)
+    driver.finish(driver.claim_one(driver.enlist()), driver.failed())
+    answer = client.get(path(job))
+    assert (answer.json()["state"], answer.json()["error"]) == ("failed", "ValueError: no")
+    assert "Traceback" not in answer.text
+
+
+def test_an_ended_job_need_not_be_asked_for_again(driver: Driver, client: TestClient) -> None:
+    job = driver.new()
+    driver.add(job)
+    driver.finish(driver.claim_one(driver.enlist()))
+    answer = client.get(path(job))
+    assert "retry-after" not in answer.headers
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("id", ["0199b7c4-0000-7000-8000-000000000000", "nonsense", "1", "%00"])
+def test_unknown_and_malformed_ids_are_404(client: TestClient, id: str) -> None:
+    answer = client.get(f"/jobs/{id}")
+    assert answer.status_code == 404
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_a_journal_that_cannot_be_read_is_503() -> None:
+    answer = client_of(BrokenStore(ManualClock())).get("/jobs/0199b7c4-0000-7000-8000-000000000000")
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "1"
+    assert "disk" not in answer.text
+
+
+def test_dependencies_guard_the_route(driver: Driver) -> None:
+    def nobody() -> None:
+        raise HTTPException(401)
+
+    job = driver.new()
+    driver.add(job)
+    client = client_of(driver.store, dependencies=[Depends(nobody)])
+    assert client.get(path(job)).status_code == 401
+
+
+def test_the_route_is_found_by_its_name(driver: Driver, client: TestClient) -> None:
+    app = client.app
+    assert isinstance(app, FastAPI)
+    assert app.url_path_for(ROUTE_NAME, id="x") == "/jobs/x"
+    assert ROUTE_NAME == "postlude:job"
+
+
+def test_openapi_documents_it(client: TestClient) -> None:
+    schema = client.get("/openapi.json").json()
+    responses = schema["paths"]["/jobs/{id}"]["get"]["responses"]
+    assert {"200", "404", "503"} <= responses.keys()
+    assert responses["200"]["content"]["application/json"]["schema"]["$ref"].endswith("/JobReport")
+    assert "Retry-After" in responses["200"]["headers"]
+    assert "arguments" not in schema["components"]["schemas"]["JobReport"]["properties"]
+
+
+def test_the_inspector_is_asked_for_at_each_request(driver: Driver) -> None:
+    inspectors: list[Inspector] = []
+    app = FastAPI()
+    app.include_router(status_router(lambda: inspectors[0], prefix="/jobs"))
+    inspectors.append(Inspector(driver.store))
+    assert TestClient(app).get("/jobs/nonsense").status_code == 404
+
+
+def test_options_reach_the_router(driver: Driver) -> None:
+    client = client_of(driver.store, tags=["background"])
+    operation = client.get("/openapi.json").json()["paths"]["/jobs/{id}"]["get"]
+    assert operation["tags"] == ["background"]
+
+
+@pytest.mark.parametrize(("due", "expected"), [(-5.0, SOONEST), (2.5, 3), (3600.0, LATEST)])
+def test_a_delayed_job_is_worth_asking_for_when_it_is_due(driver: Driver, due: float, expected: int) -> None:
+    job = driver.new(after=due)
+    driver.add(job)
+    status = JobStatus.of(driver.record(job))
+    assert retry_after(status, status.created) == expected
+    assert retry_after(status, status.created - timedelta(hours=1)) == LATEST
+
+
+def test_a_running_job_is_asked_for_soon_although_it_was_delayed(driver: Driver) -> None:
+    job = driver.new(after=30)
+    driver.add(job)
+    driver.clock.advance(30)
+    driver.promote()
+    driver.claim(driver.enlist())
+    status = JobStatus.of(driver.record(job))
+    assert retry_after(status, status.created) == SOONEST
+
+
+def test_a_parked_job_takes_its_time(driver: Driver) -> None:
+    job = driver.new()
+    driver.add(job)
+    driver.finish(driver.claim_one(driver.enlist()), Parked(Reason.UNKNOWN_TASK, "r1"))
+    status = JobStatus.of(driver.record(job))
+    assert retry_after(status, status.created) == LATEST
