@@ -43,6 +43,8 @@ def _web(options: argparse.Namespace, journals: Path, found: dict[str, Any]) -> 
         return
     plan = web.Plan(options.variants, options.rounds, options.seconds, options.loop, journals)
     with web.servers(plan) as running:
+        found["memory_idle"] = web.memory(running)
+        _show(pairs_table("memory of the servers before load, MiB", found["memory_idle"]))
         for kind in ("async", "sync"):
             if kind in wanted:
                 figures = found[f"requests_{kind}"] = web.saturated(running, plan, f"/{kind}")

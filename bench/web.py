@@ -42,14 +42,14 @@ class Server:
     process: "subprocess.Popen[bytes]"
 
     def report(self) -> Figures:
-        """Ask what its jobs have done since the last report."""
+        """Ask what its jobs have done."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/report", timeout=30) as answer:
             found: Figures = json.load(answer)
             return found
 
     def load(self, path: str, connections: int, seconds: float, rate: float | None = None) -> Figures:
         """Put it under load from another process, and wait until every job of that load has run."""
-        self.report()
+        before = self.report()["done"]
         command = [sys.executable, "-m", "bench.load", str(self.port), path, str(connections), str(seconds)]
         ended = subprocess.run(
             command + ([str(rate)] if rate else []), cwd=ROOT, stdout=subprocess.PIPE, check=True
@@ -57,26 +57,21 @@ class Server:
         found: Figures = json.loads(ended.stdout)
         if found["errors"]:
             raise RuntimeError(f"{self.variant}: {found['errors']} requests failed")
-        found |= self._settle(0 if self.variant == "none" else found["requests"])
+        found |= self._settle(before if self.variant == "none" else before + found["requests"])
         return found
 
-    def _settle(self, expected: int) -> Figures:
+    def _settle(self, until: int) -> Figures:
         began = time.perf_counter()
-        done, waits = 0, list[float]()
+        waits: list[float] = []
         while True:
             seen = self.report()
-            done += seen["done"]
             waits += seen["waits"]
-            if done >= expected:
+            if seen["done"] >= until:
                 break
             if time.perf_counter() - began > SETTLE:
-                raise RuntimeError(f"{self.variant}: {expected - done} of {expected} jobs have not run")
+                raise RuntimeError(f"{self.variant}: {until - seen['done']} jobs have not run")
             time.sleep(0.02)
-        return {
-            "settled": round(time.perf_counter() - began, 3),
-            "waits": sorted(waits),
-            "extra": done - expected,
-        }
+        return {"settled": round(time.perf_counter() - began, 3), "waits": sorted(waits)}
 
 
 @contextmanager
@@ -85,7 +80,7 @@ def servers(plan: Plan) -> Iterator[list[Server]]:
     with ExitStack() as stack:
         running = [stack.enter_context(_serve(variant, plan)) for variant in plan.variants]
         for server in running:
-            server.load("/async", 8, 1.0)  # warm: imports, caches, the journal's first pages
+            server.load("/async", 8, 0.5)  # warm: imports, caches, the journal's first pages
         yield running
 
 
@@ -113,6 +108,11 @@ def _serve(variant: str, plan: Plan) -> Iterator[Server]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def memory(running: Sequence[Server]) -> Figures:
+    """MiB that each server holds."""
+    return {server.variant: round(server.report()["resident"], 1) for server in running}
 
 
 def saturated(running: Sequence[Server], plan: Plan, path: str) -> Figures:
