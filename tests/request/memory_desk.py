@@ -38,6 +38,7 @@ class MemoryDesk:
     serving: bool = False
     unavailable: bool = False
     stored: list[str] = field(default_factory=list)
+    ids: set[bytes] = field(default_factory=set)
     waiting: list[Call] = field(default_factory=list)
     errors: list[BaseException] = field(default_factory=list)
     in_memory_calls: list[str] = field(default_factory=list)
@@ -65,7 +66,8 @@ class MemoryDesk:
         self.commits += 1
         for call in prepared:
             assert isinstance(call, Call)
-            assert call not in self.waiting, "stored twice"
+            assert call.job.raw_id not in self.ids, "stored twice"
+            self.ids.add(call.job.raw_id)
             self.stored.append(_label(call))
             self.log.append(f"commit {_label(call)}")
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Annotated, Any
 
 import pytest
+from anyio import CancelScope
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from starlette.background import BackgroundTask as StarletteTask
@@ -611,6 +612,51 @@ class TestClientGone:
         assert desk.stored == ["a", "late"]
         assert [call.args for call in desk.waiting] == [("a",), ("late",)]
 
+    async def test_a_cancelled_scope_still_stores_what_came_late(
+        self, install: Install, desk: MemoryDesk, log: list[str]
+    ) -> None:
+        app = simple(install)
+        cancelled = CancelScope()
+
+        @app.get("/x")
+        async def endpoint(tasks: BackgroundTasks) -> Any:
+            async def body() -> AsyncIterator[bytes]:
+                yield b"1"
+                tasks.add_task(note, "late")
+                cancelled.cancel()
+                await asyncio.Event().wait()
+
+            return StreamingResponse(body())
+
+        with cancelled:
+            await call(app, "/x", log=log)
+        assert desk.stored == ["late"]
+        assert "start late" in log
+
+    async def test_what_runs_in_memory_runs_too(
+        self, install: Install, desk: MemoryDesk, log: list[str]
+    ) -> None:
+        app = simple(install)
+
+        async def session() -> AsyncIterator[None]:
+            try:
+                yield
+            finally:
+                log.append("left")
+
+        @app.get("/x", dependencies=[Depends(session)])
+        async def endpoint(tasks: BackgroundTasks) -> None:
+            tasks.add_task(note_object, object())
+
+        def on_send(message: Any) -> None:
+            raise Gone
+
+        with pytest.raises(Gone):
+            await call(app, "/x", log=log, on_send=on_send)
+        assert "ran in memory" in log
+        if SCOPED:
+            assert log.index("ran in memory") < log.index("left")
+
 
 class TestWithoutDurableForm:
     """FastAPI's parameter runs it in memory, Postlude's raises on the line."""
@@ -641,7 +687,7 @@ class TestWithoutDurableForm:
     ) -> None:
         app = simple(install)
         ours = postlude.fastapi.BackgroundTasks
-        inner: Any = BackgroundTasks if where == "route" else ours
+        inner: Any = ours if where == "dependency" else BackgroundTasks
         outer: Any = {"route": ours, "dependency": BackgroundTasks, "annotated": Annotated[ours, "x"]}[where]
 
         async def sub(tasks: inner) -> None: ...
