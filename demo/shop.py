@@ -108,9 +108,11 @@ async def overview() -> dict[str, object]:
     return {"pid": os.getpid(), "counts": counts, "recent": recent}
 
 
-@app.post("/kill")
-async def kill() -> None:
+@app.post("/kill/{pid}")
+async def kill(pid: int) -> None:
     """Die at once, as by a power cut: no shutdown, no clean-up, no answer."""
+    if pid != os.getpid():
+        raise HTTPException(409, "that process is gone already")
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -62,7 +62,7 @@ function showJobs({ counts, recent }) {
 function showMails({ count, newsletters, latest }) {
   at("mail-count").textContent = count;
   at("mails").replaceChildren(...latest.map(({ to, subject, arrived }) =>
-    row([new Date(arrived * 1000).toLocaleTimeString()], [to], [subject])));
+    row([new Date(arrived * 1000).toLocaleTimeString("en-GB")], [to], [subject])));
   at("newsletter-progress").value = newsletters;
   if (newsletters) note("newsletter-note", `${newsletters} of 50 newsletters have arrived.`);
 }
@@ -140,7 +140,8 @@ at("newsletter").addEventListener("click", (event) => {
 });
 
 at("kill").addEventListener("click", async () => {
-  await fetch("/kill", { method: "POST" }).catch(() => null); // it dies before it can answer
+  // It dies before it can answer. The process is named, because browsers repeat a request whose connection broke.
+  await fetch(`/kill/${lastProcess}`, { method: "POST" }).catch(() => null);
   note("newsletter-note", "Killed.");
 });
 

@@ -73,10 +73,11 @@ def test_mails_outlive_the_server(demo: Demo) -> None:
     demo.eventually(lambda: demo.get("/mails")["newsletters"] >= 3, "the first newsletters")
 
     with pytest.raises(httpx2.TransportError):
-        demo.client.post("/kill")
+        demo.client.post(f"/kill/{before}")
     sent = len(arrived(demo.directory / "mailbox"))
     assert sent < SLOW_MAILS, "the server was killed too late to prove anything"
     assert demo.get("/overview")["pid"] != before
+    assert demo.client.post(f"/kill/{before}").status_code == 409
 
     demo.eventually(lambda: demo.get("/mails")["newsletters"] == SLOW_MAILS, "all newsletters")
     demo.eventually(lambda: set(demo.get("/overview")["counts"]) == {"succeeded"}, "every job has ended")
