@@ -53,6 +53,7 @@ class Codec:
         self._required = frozenset(p.name for p in parameters if p.required)
         self._exact = {p.name: self.fields[p.name].exact for p in parameters if p.kind in _KEYWORDS}
         self._all = len(self._exact)
+        self._careful = min(_LONGEST_INT, self._max)
         self._most = len(self._positional) if self._simple else -1
 
     def encode(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Encoded:
@@ -73,11 +74,9 @@ class Codec:
         positional, exact = self._positional, self._exact
         if len(args) > self._most:
             return None
-        named = dict(zip(positional, args, strict=False))
-        if kwargs:
-            named.update(kwargs)
-            if len(named) != len(args) + len(kwargs):
-                return None
+        named = dict(zip(positional, args, strict=False), **kwargs)
+        if len(named) != len(args) + len(kwargs):
+            return None
         if len(named) != self._all and not self._required <= named.keys():
             return None
         characters = 0
@@ -93,7 +92,7 @@ class Codec:
             payload = _NAMED_ONLY + to_json(named, inf_nan_mode="constants") + b"}"
         except Exception:  # an unknown name, a lone surrogate: the other path says what is wrong
             return None
-        if len(payload) > _LONGEST_INT and not _holds_long_payload(payload, self._max):
+        if len(payload) > self._careful and not _holds_long_payload(payload, self._max):
             return None
         return Encoded(payload, (), named)
 

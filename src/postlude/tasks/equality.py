@@ -102,9 +102,9 @@ def _same_mapping(given: Any, back: Any) -> bool:
         return False
     if isinstance(given, defaultdict) and given.default_factory is not back.default_factory:
         return False
-    keys, twins = list(given), list(back)
-    _check_parts("[{!r}]", ((a, a, b) for a, b in zip(keys, twins, strict=True)))
-    _check_parts("[{!r}]", ((a, given[a], back[b]) for a, b in zip(keys, twins, strict=True)))
+    if not _same_set(given.keys(), back.keys()):
+        return False
+    _check_parts("[{!r}]", ((key, part, back[key]) for key, part in given.items()))
     return True
 
 
@@ -152,5 +152,5 @@ def _check_parts(form: str, parts: Iterable[tuple[Any, Any, Any]]) -> None:
 def _changed_type(given: Any, back: Any) -> str:
     was, would = type(given), type(back)
     if issubclass(was, would):
-        return f"is a {was.__name__} and would come back as its base {would.__name__}; annotate it as it is"
-    return f"is a {was.__name__} and would come back as {would.__name__}; pass a {would.__name__}"
+        return f"is of type {was.__name__} and would come back as its base {would.__name__}; annotate it so"
+    return f"is of type {was.__name__} and would come back as {would.__name__}; pass it as that"

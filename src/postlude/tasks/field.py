@@ -6,6 +6,7 @@ types these are for the parameter, and is all that the hot path looks at.
 
 import types
 import typing
+from collections.abc import Iterable
 from typing import Any, Final, NewType
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
@@ -40,7 +41,7 @@ class Field:
     __slots__ = ("_adapter", "_problem", "annotation", "exact", "free", "name")
 
     def __init__(self, parameter: Parameter) -> None:
-        annotation = parameter.annotation
+        annotation = _as_list(parameter.annotation)
         self.name = parameter.name
         self.annotation = annotation
         self.free = is_free(annotation)
@@ -101,8 +102,8 @@ class Field:
         except Exception as error:
             # Not the error's text: it quotes the value.
             raise Refused(
-                f"is a {type(value).__qualname__}, which its annotation {shown(self.annotation)} cannot "
-                f"write ({type(error).__name__}); pass a value that fits, or change the annotation"
+                f"is of type {type(value).__qualname__}, which its annotation {shown(self.annotation)} "
+                f"cannot write ({type(error).__name__}); pass a value that fits, or what it can be loaded by"
             ) from None
 
     def _load(self, adapter: TypeAdapter[Any], text: bytes) -> Any:
@@ -149,6 +150,13 @@ def is_free(annotation: Any) -> bool:
 def shown(annotation: Any) -> str:
     """Return an annotation as people write it."""
     return annotation.__qualname__ if type(annotation) is type else str(annotation)
+
+
+def _as_list(annotation: Any) -> Any:
+    """Return `list[X]` for `Iterable[X]`, which pydantic would restore as an iterator."""
+    if typing.get_origin(annotation) is Iterable or annotation is Iterable:
+        return types.GenericAlias(list, typing.get_args(annotation) or (Any,))
+    return annotation
 
 
 def _make_adapter(annotation: Any) -> TypeAdapter[Any]:

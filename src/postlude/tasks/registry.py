@@ -234,6 +234,8 @@ def _declared_name(function: Any) -> str:
     """Return the name of a declared task. It is found by being declared, so it may be inside a function."""
     if type(function) is MethodType and not isinstance(function.__self__, type):
         raise NotDurable(f"{describe(function)} is bound to an object; give it a name=")
+    if not isinstance(getattr(function, "__qualname__", None), str):
+        raise NotDurable(f"{describe(function)} has no name of its own; give it a name=")
     name = name_of(function)
     if "<lambda>" in name:
         raise NotDurable(f"{describe(function)} is a lambda, which has no name; give it a name=")

@@ -5,6 +5,7 @@ would be used up by it).
 """
 
 import dataclasses
+import io
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -104,7 +105,7 @@ def _parts(value: Any) -> Iterable[tuple[str, Any, Any]] | None:
     if dataclasses.is_dataclass(kind):
         return ((".{}", key, part) for key, part in dataclass_state(value).items())
     if isinstance(value, Iterator):
-        raise Refused(f"is an iterator ({kind.__name__}): looking at it would use it up; pass a list")
+        raise Refused(_used_up(value))
     return None
 
 
@@ -129,15 +130,19 @@ def too_large(limits: Limits) -> Refused:
 def _no_plain_form(value: Any) -> str:
     kind = type(value)
     if isinstance(value, Iterator):
-        return f"is an iterator ({kind.__name__}): looking at it would use it up; pass a list"
+        return _used_up(value)
     if any(base in SCALARS or base in (list, dict) for base in kind.__mro__[1:]):
-        return (
-            f"is a {kind.__name__} and would come back as its base type; annotate the parameter with its type"
-        )
+        return f"is of type {kind.__name__} and would come back as its base; annotate the parameter with it"
     return (
-        f"is a {kind.__module__}.{kind.__qualname__}, which JSON cannot restore without an annotation; "
+        f"is of type {kind.__module__}.{kind.__qualname__}, which JSON cannot restore without an annotation; "
         f"annotate the parameter with a type that pydantic restores, or pass what it can be loaded by"
     )
+
+
+def _used_up(value: object) -> str:
+    if isinstance(value, io.IOBase):
+        return "is an open file, which another process does not have; pass its path or what it holds"
+    return f"is an iterator ({type(value).__name__}), which would be used up by looking at it; pass a list"
 
 
 def _short(key: Any) -> Any:

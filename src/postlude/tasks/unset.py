@@ -30,8 +30,8 @@ def unset_fields(given: Any, back: Any, way: list[str | int]) -> list[Note]:
         unset = back.__pydantic_fields_set__ - given.__pydantic_fields_set__
         if unset:
             notes.append((way, sorted(unset)))
-    for step, part in _steps(given):
-        notes += unset_fields(part, _take(back, step), [*way, step])
+    for step, part, part_back in _pairs(given, back):
+        notes += unset_fields(part, part_back, [*way, step])
     return notes
 
 
@@ -51,15 +51,17 @@ def restore_unset(arguments: Any, notes: Any) -> None:
             continue
 
 
-def _steps(value: Any) -> Iterable[tuple[str | int, Any]]:
-    if isinstance(value, BaseModel):
-        return value.__dict__.items()
-    if isinstance(value, dict):
-        return enumerate(value.values())
-    if isinstance(value, (list, tuple, deque)):
-        return () if SCALARS.issuperset(map(type, value)) else enumerate(value)
-    if dataclasses.is_dataclass(value):
-        return [(f.name, getattr(value, f.name)) for f in dataclasses.fields(value) if hasattr(value, f.name)]
+def _pairs(given: Any, back: Any) -> Iterable[tuple[str | int, Any, Any]]:
+    """Return the steps to the parts of what came back, each with the part that was given and itself."""
+    if isinstance(back, BaseModel):
+        return [(name, given.__dict__[name], part) for name, part in back.__dict__.items()]
+    if isinstance(back, dict):
+        return [(place, given[key], part) for place, (key, part) in enumerate(back.items())]
+    if isinstance(back, (list, tuple, deque)) and not SCALARS.issuperset(map(type, back)):
+        return [(place, given[place], part) for place, part in enumerate(back)]
+    if dataclasses.is_dataclass(back):
+        names = [field.name for field in dataclasses.fields(back) if hasattr(back, field.name)]
+        return [(name, getattr(given, name), getattr(back, name)) for name in names]
     return ()
 
 
