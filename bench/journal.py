@@ -24,23 +24,29 @@ def throughput(journals: Path, jobs: int, rounds: int) -> Figures:
     }
 
 
-def backlog(journals: Path, waiting: int, jobs: int) -> Figures:
-    """Start on a journal in which this many jobs wait, beside one that holds only those that are measured."""
-    large, small = journals / "backlog.db", journals / "small.db"
+def backlog(journals: Path, waiting: int, jobs: int, rounds: int) -> Figures:
+    """Start on a journal in which this many jobs wait, in turn with one that holds only those measured."""
+    large = journals / "backlog.db"
     filled = _child("fill", large, waiting)
-    _child("fill", small, jobs)
-    few = _child("drain", small, jobs)
-    many = _child("drain", large, jobs)
+    few, many = [], []
+    for number in range(rounds):
+        small = journals / f"small-{number}.db"
+        _child("fill", small, jobs)
+        few.append(_child("drain", small, jobs))
+        many.append(_child("drain", large, jobs))
+    growth = [full["most"] - short["most"] for full, short in zip(many, few, strict=True)]
+    shares = [full["per_second"] / short["per_second"] for full, short in zip(many, few, strict=True)]
     return {
         "seconds to fill": round(filled["seconds"], 1),
         "journal, MiB": round(large.stat().st_size / 2**20),
-        "seconds from start to the first claimed job": round(many["first"], 3),
-        "jobs a second on it": round(many["per_second"]),
-        f"jobs a second where only {jobs:,} wait": round(few["per_second"]),
-        "share of that": round(many["per_second"] / few["per_second"], 2),
-        "memory before start, MiB": round(few["before"], 1),
-        "memory with the backlog, MiB": round(many["most"], 1),
-        "more than with the small journal, MiB": round(many["most"] - few["most"], 1),
+        "seconds from start to the first job, median": round(median(one["first"] for one in many), 3),
+        "seconds from start to the first job, worst": round(max(one["first"] for one in many), 3),
+        "jobs a second on it": round(median(one["per_second"] for one in many)),
+        f"jobs a second where only {jobs:,} wait": round(median(one["per_second"] for one in few)),
+        "share of that, in the same round": round(median(shares), 2),
+        "memory before start, MiB": round(median(one["before"] for one in few), 1),
+        "memory with the backlog, MiB": round(max(one["most"] for one in many), 1),
+        "more than with the small journal, MiB": round(max(growth), 1),
     }
 
 

@@ -63,7 +63,7 @@ def _journal(options: argparse.Namespace, journals: Path, found: dict[str, Any])
         found["throughput"] = journal.throughput(journals, options.jobs, options.rounds)
         _show(pairs_table("add_tasks to the last finish, SQLite FULL", found["throughput"]))
     if "backlog" in options.scenarios:
-        found["backlog"] = journal.backlog(journals, options.backlog, options.jobs)
+        found["backlog"] = journal.backlog(journals, options.backlog, options.jobs, options.rounds)
         _show(pairs_table(f"backlog of {options.backlog:,}", found["backlog"]))
 
 
@@ -73,7 +73,9 @@ def _show(table: str) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench BENCH=...", description=__doc__)
-    parser.add_argument("scenarios", nargs="*", choices=[*SCENARIOS, []], help="all of them by default")
+    parser.add_argument(
+        "scenarios", nargs="*", metavar="SCENARIO", help=f"of {', '.join(SCENARIOS)}; default all"
+    )
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.5, help="of each measurement in a round")
@@ -82,6 +84,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--backlog", type=int, default=1_000_000)
     options = parser.parse_args()
     options.scenarios = options.scenarios or SCENARIOS
+    if unknown := set(options.scenarios) - set(SCENARIOS):
+        parser.error(f"no such scenario: {', '.join(sorted(unknown))}")
     return options
 
 
