@@ -16,6 +16,7 @@ import pytest
 from postlude.tasks.codec import Codec
 from postlude.tasks.encoded import Limits
 from tests.tasks import sample
+from tests.tasks.sameness import fingerprint
 
 GOLDEN: dict[str, str] = json.loads((Path(__file__).parent / "golden" / "payloads.json").read_text("utf-8"))
 LIMITS = Limits(payload=1024 * 1024, depth=100)
@@ -64,16 +65,15 @@ def test_every_golden_payload_has_a_case() -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_payloads_are_written_as_ever(name: str) -> None:
-    assert codec_of(name).encode((CASES[name][1],), {}).payload.decode() == GOLDEN[name]
+    # Older pydantic (2.12, say) writes 1e16 for 1e+16, the same number.
+    written = codec_of(name).encode((CASES[name][1],), {}).payload.decode()
+    assert written in {GOLDEN[name], GOLDEN[name].replace("e+", "e")}
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_payloads_are_read_as_ever(name: str) -> None:
     back = codec_of(name).decode(GOLDEN[name].encode())[1]["value"]
-    assert type(back) is type(CASES[name][1])
-    assert repr(back) == repr(CASES[name][1]).replace("datetime.timezone.utc", "TzInfo(0)").replace(
-        "datetime.timezone(datetime.timedelta(seconds=3600))", "TzInfo(3600)"
-    )
+    assert fingerprint(back) == fingerprint(CASES[name][1])
 
 
 def test_unnamed_arguments_are_written_and_read_as_ever() -> None:

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -264,6 +265,50 @@ class TestMainModule:
             task = Registry(root=shop).of(module.send)
             assert Registry(root=shop).resolve("shop:send").function is module.send
         assert (task.name, seen) == ("shop:send", [])
+
+
+PROGRAM = """
+from pathlib import Path
+from postlude.tasks import Registry
+
+def send(to: str) -> None: ...
+
+if __name__ == "__main__":
+    print(Registry(root=Path(__file__).parents[{levels}]).of(send).name)
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "start", "name"),
+    [
+        ("main.py", ["main.py"], "main:send"),
+        ("main.py", ["-m", "main"], "main:send"),
+        ("shop/main.py", ["-m", "shop.main"], "shop.main:send"),
+        ("shop/__main__.py", ["-m", "shop"], "shop.__main__:send"),
+    ],
+)
+def test_what_a_program_stores_is_found_by_a_server_that_imports_it(
+    tmp_path: Path, file: str, start: list[str], name: str
+) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(PROGRAM.format(levels=file.count("/")))
+    stored = run_python(tmp_path, *start)
+    assert stored == name
+    server = (
+        f"import pathlib, {name.split(':')[0]}\n"
+        f"from postlude.tasks import Registry\n"
+        f"print(Registry(root=pathlib.Path({str(tmp_path)!r})).resolve({stored!r}).name)"
+    )
+    assert run_python(tmp_path, "-c", server) == name
+
+
+def run_python(directory: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=directory, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Whatever the codec accepts comes back the same, type and value: Hypothesis looks for what does not."""
 
-import math
 from datetime import timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -8,12 +7,12 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel
 
 from postlude.errors import InvalidArguments, NotDurable
 from postlude.tasks.codec import Codec
 from postlude.tasks.encoded import Limits
 from tests.tasks import sample
+from tests.tasks.sameness import fingerprint
 
 LIMITS = Limits(payload=64 * 1024, depth=100)
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -75,24 +74,6 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 }
 CODECS = {name: Codec(name, sample.taking(annotation), LIMITS) for name, annotation in sample.TYPES.items()}
 FREE = Codec("free", sample.free, LIMITS)
-
-
-def fingerprint(value: Any) -> Any:
-    """Describe a value down to its last type: a second opinion, not the codec's own comparison."""
-    if isinstance(value, float):
-        return "nan" if math.isnan(value) else (value.hex(), type(value))
-    if isinstance(value, BaseModel):
-        fields = {name: fingerprint(part) for name, part in value.__dict__.items()}
-        return type(value), fields, frozenset(value.model_fields_set)
-    if isinstance(value, sample.Tree):
-        return sample.Tree, value.value, fingerprint(value.children)
-    if isinstance(value, dict):
-        return type(value), {repr(fingerprint(k)): fingerprint(v) for k, v in value.items()}
-    if isinstance(value, (set, frozenset)):
-        return type(value), value
-    if isinstance(value, (list, tuple)):
-        return type(value), [fingerprint(part) for part in value]
-    return type(value), str(value)
 
 
 def test_every_sample_type_has_values() -> None:

@@ -136,7 +136,13 @@ def gives_awaitable(function: Callable[..., Any]) -> bool:
     while isinstance(inner, functools.partial):
         inner = inner.func
     call = getattr(inner, "__call__", None)  # noqa: B004
-    return asyncio.iscoroutinefunction(inner) or asyncio.iscoroutinefunction(call)
+    return _is_coroutine_function(inner) or _is_coroutine_function(call)
+
+
+def _is_coroutine_function(function: Any) -> bool:
+    if sys.version_info >= (3, 12):
+        return inspect.iscoroutinefunction(function)
+    return asyncio.iscoroutinefunction(function)
 
 
 def _function_like(function: Any, is_async: bool) -> dict[str, Any]:

@@ -1,0 +1,64 @@
+"""What type checkers see of tasks.
+
+Each ignored line must be an error: mypy (`warn_unused_ignores`) and pyright say so if one is not.
+Checked by test_checkers.py and `make types`; never run.
+"""
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from typing import Any, assert_type
+
+from postlude.tasks import Registry, Task
+
+registry = Registry()
+
+
+@registry.task
+async def send(order: int, to: str, *, tenant: str = "none") -> str:
+    return f"{order} {to} {tenant}"
+
+
+@registry.task(queue="mail", on_failure=True)
+def audit(entry: str) -> int:
+    return len(entry)
+
+
+remove = registry.task(os.remove)
+
+
+async def direct_calls() -> None:
+    assert_type(await send(7, "ada"), str)
+    later = send(7, to="ada", tenant="acme")
+    expected: Coroutine[Any, Any, str] = later
+    assert_type(await expected, str)
+    assert_type(audit("x"), int)
+    await asyncio.gather(send(7, "ada"))
+    remove("/tmp/x")
+
+    send(7, "ada")  # type: ignore[unused-coroutine]
+    await send("7", "ada")  # type: ignore[arg-type]
+    await send(7)  # type: ignore[call-arg]
+    await send(7, "ada", cc="eve")  # type: ignore[call-arg]
+    await send(7, "ada", "acme")  # type: ignore[call-arg]
+    audit(1)  # type: ignore[arg-type]
+    audit()  # type: ignore[call-arg]
+    remove(None)  # type: ignore[arg-type]
+
+
+def attributes() -> None:
+    assert_type(send.name, str)
+    assert_type(send.is_async, bool)
+    assert_type(audit.function("x"), int)
+    task: Task[[str], int] = audit
+    other: Task[[int], int] = audit  # type: ignore[assignment]
+    assert task
+    assert other
+
+
+def declarations() -> None:
+    registry.task(7)  # type: ignore[call-overload]
+    registry.task(send.function, queue=7)  # type: ignore[call-overload]
+    registry.task(nam="x")  # type: ignore[call-overload]
+    Registry(delivery="exactly_once")  # type: ignore[arg-type]
