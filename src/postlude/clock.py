@@ -63,4 +63,5 @@ def boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
         # Without /proc (macOS) the boot's wall time is its name, rounded against drift.
-        return f"boot-{round((time.time_ns() - time.clock_gettime_ns(_BOOT_CLOCK)) / 60e9)}-{os.uname().nodename}"
+        booted = time.time_ns() - time.clock_gettime_ns(_BOOT_CLOCK)
+        return f"boot-{round(booted / 60e9)}-{os.uname().nodename}"

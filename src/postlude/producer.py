@@ -115,10 +115,11 @@ class Producer:
                 runner.decline(len(works) if holder else 0)
             else:
                 # It is being committed: then it is accepted, and it runs.
-                reply.then(lambda reply: self._run_orphans(runner, works, holder, reply))
+                reply.orphaned = lambda: self._run_orphans(runner, works, holder, reply)
             raise
         except JournalUnavailable:
             runner.decline(len(works) if holder else 0)
+            runner.doubt()
             raise
         self._hand_over(runner, works, holder, placed)
 
@@ -133,8 +134,6 @@ class Producer:
     def _run_orphans(
         self, runner: Runner, works: Sequence[Work], holder: int | None, reply: Reply[list[Added]]
     ) -> None:
-        if not reply.done:
-            return
         try:
             claimed = place(works, reply.result())
         except JournalUnavailable:

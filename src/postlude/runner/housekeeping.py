@@ -51,6 +51,7 @@ class Housekeeping:
     async def _run(self) -> None:
         while True:
             await self._duty(self._look)
+            await self._duty(self._runner.audit)
             await self._duty(self._reap)
             await self._duty(self._prune)
             await asyncio.sleep(self._pause())

@@ -13,18 +13,17 @@ from postlude.errors import PostludeError
 from postlude.model.job import Claim, Hold
 from postlude.model.outcome import Failed, Finish, Outcome, Parked, Succeeded
 from postlude.model.state import State
+from postlude.runner.chains import Chains
+from postlude.runner.claimer import Claimer
+from postlude.runner.ends import Ends
 from postlude.runner.execution import Unrunnable, judge_error, ready
 from postlude.runner.lanes import LoopLane, ThreadLane, take_back
 from postlude.runner.membership import Membership
 from postlude.runner.work import Work
 from postlude.stores.protocol import Store
-from postlude.stores.reply import Reply
 from postlude.tasks.registry import Registry
 
 log = logging.getLogger("postlude.runner")
-
-FINISH_AGAIN_AFTER: Final = 0.5
-"""Seconds until ends that the journal did not take are offered again."""
 
 LOOK_EVERY: Final = 0.1
 """Seconds between looks at a job that somebody waits for and that another process may run."""
@@ -68,23 +67,18 @@ class Runner:
         self._async = LoopLane(config.loop_slots, self._begin, self._ended)
         self._sync = ThreadLane(config.threads, self._begin, self._ended)
         self._held: dict[int, Work] = {}
-        # Held works whose predecessor has not ended. Whoever pops one has it: see `give_back`.
-        self._chained: dict[int, Work] = {}
+        self._chains = Chains(self.loop, config.order_wait, self._submit)
         self._reserved = 0
-        self._finished: list[tuple[Work, Finish]] = []
-        self._flushes: set[asyncio.Future[list[bool]]] = set()
-        self._flush_due = False
+        self._ends = Ends(store, self._written)
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
         self._suspect: Work | None = None
-        self._claims = claims
         self._expected: dict[bytes, Work] = {} if expected is None else expected
-        self._claiming = False
-        self._more = True
+        self._claimer = Claimer(store, membership, config.ahead, self)
+        self._claimer.stopped = not claims
+        self._uncertain = False
         self._rejoining: asyncio.Task[None] | None = None
         self.draining = False
-
-    # -- what it is given -----------------------------------------------------------------------
 
     def reserve(self, jobs: int) -> int | None:
         """Offer to run jobs at once; returns the runner's number, or None if it holds enough.
@@ -101,69 +95,70 @@ class Runner:
         self._reserved -= len(works)
         for work in works:
             self._held[work.seq] = work
-            if work.follower is not None:
-                self._chained[work.follower.seq] = work.follower
+            self._chains.hold(work)
         self._idle.clear()
 
     def decline(self, jobs: int) -> None:
         """Give up a reservation."""
         self._reserved -= jobs
 
+    def doubt(self) -> None:
+        """A write of jobs for this runner failed, so the journal may hold claims unknown here."""
+        self._uncertain = True
+
     def start(self, works: Iterable[Work]) -> None:
         """Start held works, as far as they fit; followers wait for their turn."""
         for work in works:
-            if work.seq not in self._chained:
+            if not self._chains.waits(work):
                 self._submit(work)
 
     def notify(self) -> None:
         """The journal may have work."""
-        self._more = True
-        self._pump()
+        self._claimer.notify()
 
-    # -- claiming -------------------------------------------------------------------------------
+    @property
+    def load(self) -> int:
+        """How many jobs it holds, or is about to."""
+        return len(self._held) + self._reserved
 
-    def _pump(self) -> None:
-        """Claim, if there may be work and at most half of what may be held is."""
-        if not self._more or self._claiming or self.draining or not self._claims:
-            return
-        held = len(self._held) + self._reserved
-        if held * 2 > self._config.ahead:
-            return
-        self._claim(self._config.ahead - held)
+    @property
+    def wants_suspect(self) -> bool:
+        """Whether it may be given a suspect: it runs one at a time."""
+        return self._suspect is None
 
-    def _claim(self, limit: int) -> Reply[list[Claim]]:
-        self._claiming, self._more = True, False
-        reply = self._store.claim(self._membership.runner, limit, suspect=self._suspect is None)
-        reply.then(lambda reply: self._claimed(reply, limit))
-        return reply
-
-    def _claimed(self, reply: Reply[list[Claim]], limit: int) -> None:
-        self._claiming = False
-        try:
-            claims = reply.result()
-        except PostludeError as error:
-            log.warning("no jobs could be claimed: %s", error)
-            self._more = True
-            return
-        if len(claims) >= limit:
-            self._more = True
+    def accept(self, claims: Sequence[Claim]) -> None:
+        """Take claims, and start what fits."""
         works = [Work.of_claim(claim, self._expected.pop(claim.id, None)) for claim in claims]
         for work in works:
             self._held[work.seq] = work
             if work.suspect:
                 self._suspect = work
-        if works:
-            self._idle.clear()
-            self.start(works)
-        self._pump()
+        self._idle.clear()
+        self.start(works)
 
     async def claim_once(self) -> int:
         """Claim what is ready and start it; returns how much that was."""
-        room = self._config.ahead - len(self._held) - self._reserved
-        claims = await self._claim(room) if room > 0 else []
-        return len(claims)
+        return await self._claimer.once()
 
-    # -- running --------------------------------------------------------------------------------
+    async def audit(self) -> None:
+        """After the journal failed: release what it holds in this runner's name and nobody here knows."""
+        if not (self._uncertain or self._claimer.failed or self._ends.failed) or not self._quiet():
+            return
+        self._claimer.failed = self._ends.failed = False
+        self._uncertain = True  # until it has come to its end
+        holds = await self._store.holds(self._membership.runner)
+        if not self._quiet():
+            return
+        unknown = [hold for hold in holds if hold.seq not in self._held and not self._ends.knows(hold.seq)]
+        if unknown:
+            log.warning("%d claims, made while the journal failed, are released", len(unknown))
+            await self._store.release(self._membership.runner, unknown)
+            self.notify()
+        self._uncertain = False
+
+    def _quiet(self) -> bool:
+        """Whether no claim is being made and no end written."""
+        return not self._claimer.busy and not self._reserved and not self._ends.under_way
 
     def _submit(self, work: Work) -> None:
         try:
@@ -181,19 +176,8 @@ class Runner:
         """Note that work starts. In the thread that runs it."""
         work.place = self._membership.marks.started(work.seq)
         work.started = self._clock.now()
-        follower = work.follower
-        if follower is not None:
-            self.loop.call_soon_threadsafe(self._follow_later, work)
-
-    def _follow_later(self, work: Work) -> None:
-        if not work.over:
-            self.loop.call_later(self._config.order_wait, self._follow, work)
-
-    def _follow(self, work: Work) -> None:
-        """Start what waits for the first attempt of a work that has ended, or takes too long."""
-        follower, work.follower = work.follower, None
-        if follower is not None and self._chained.pop(follower.seq, None) is not None:
-            self._submit(follower)
+        if work.follower is not None:
+            self._chains.started(work)
 
     def _ended(self, work: Work, result: Outcome | BaseException) -> None:
         """An attempt has ended. On the loop."""
@@ -203,55 +187,21 @@ class Runner:
         self._membership.marks.ended(work.place)
         if work is self._suspect:
             self._suspect = None
-            self._more = True
+            self._claimer.notify()
         now = self._clock.now()
         outcome: Outcome
         if isinstance(result, Succeeded | Failed | Parked):
             outcome = result
         else:
             outcome = judge_error(work, result, now, self._rng, self._config.max_error)
-        self._finished.append((work, Finish(work.seq, work.fence, work.name, work.started, now, outcome)))
-        if not self._flush_due:
-            self._flush_due = True
-            self.loop.call_soon(self._flush)
+        self._ends.add(work, Finish(work.seq, work.fence, work.name, work.started, now, outcome))
         if work.follower is not None:
-            self._follow(work)
+            self._chains.next(work)
 
-    # -- writing ends ---------------------------------------------------------------------------
-
-    def _flush(self) -> None:
-        """Offer what has ended in this turn of the loop to the journal."""
-        self._flush_due = False
-        finished, self._finished = self._finished, []
-        if not finished:
-            return
-        reply = self._store.finish([finish for _, finish in finished])
-        if reply.future is not None:
-            self._flushes.add(reply.future)
-        reply.then(lambda reply: self._flushed(reply, finished))
-        self._pump()
-
-    def _flushed(self, reply: Reply[list[bool]], finished: list[tuple[Work, Finish]]) -> None:
-        if reply.future is not None:
-            self._flushes.discard(reply.future)
-        try:
-            answers = reply.result()
-        except PostludeError as error:
-            log.warning(
-                "%d ends of jobs could not be written; they are offered again: %s", len(finished), error
-            )
-            self._finished.extend(finished)
-            if not self._flush_due:
-                self._flush_due = True
-                self.loop.call_later(FINISH_AGAIN_AFTER, self._flush)
-            return
-        for (work, _), kept in zip(finished, answers, strict=True):
-            if not kept:
-                log.warning("job %s was taken over by another process; this attempt does not count", work)
-            work.end()
-        if not self._held and not self._finished and not self._flushes:
+    def _written(self) -> None:
+        if not self._held and self._ends.settled:
             self._idle.set()
-        self._pump()
+        self._claimer.pump()
 
     async def wait_for(self, works: Iterable[Work]) -> None:
         """Return when works have ended and their ends are written."""
@@ -275,15 +225,13 @@ class Runner:
 
     async def idle(self) -> None:
         """Return when nothing is held and all ends are written."""
-        if self._held or self._finished or self._flushes:
+        if self._held or not self._ends.settled:
             self._idle.clear()
             await self._idle.wait()
 
-    # -- ending ---------------------------------------------------------------------------------
-
     async def drain(self, grace: float) -> None:
         """Stop claiming and run what is held, for so many seconds; then stop what can be stopped."""
-        self.draining = True
+        self.draining = self._claimer.stopped = True
         self._membership.marks.draining()
         try:
             await asyncio.wait_for(self.idle(), grace)
@@ -301,19 +249,13 @@ class Runner:
         tasks = list(self._async.tasks)
         for task in tasks:
             task.cancel()
-        pending: list[asyncio.Future[Any]] = [*tasks, *self._flushes]
+        pending: list[asyncio.Future[Any]] = [*tasks, *self._ends.under_way]
         if pending:
             await asyncio.wait(pending, timeout=STOP_WITHIN)
 
     def _take_back(self) -> list[Work]:
         """Take everything that has not started. From any thread."""
-        works = take_back(self._async) + take_back(self._sync)
-        while self._chained:
-            try:
-                works.append(self._chained.popitem()[1])
-            except KeyError:
-                break
-        return works
+        return take_back(self._async) + take_back(self._sync) + self._chains.take_back()
 
     def give_back(self) -> int:
         """Release what has not started; from the heartbeat's thread, while the loop hangs."""
@@ -324,6 +266,7 @@ class Runner:
             self._forget(work)
             work.end()
         holds = [Hold(work.seq, work.fence) for work in works]
+        self._uncertain = True  # until the audit, should this fail
         return self._store.release(self._membership.runner, holds).wait(self._config.lease)
 
     def on_loop(self) -> str:

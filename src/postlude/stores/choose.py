@@ -1,17 +1,16 @@
 """Which store a text means."""
 
 import os
-from pathlib import Path
 from typing import Final
 
 from postlude.clock import Clock
-from postlude.errors import JournalRefused
+from postlude.stores.location import DEFAULT_LOCATION, StoreKind, parse_location
 from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import Store
 from postlude.stores.sqlite import SqliteStore
 
-DEFAULT: Final = "sqlite:///postlude.db"
 VARIABLE: Final = "POSTLUDE_STORE"
+"""Overrides the text that the application gives."""
 
 
 def choose_store(store: str | Store | None, clock: Clock) -> Store | None:
@@ -20,14 +19,15 @@ def choose_store(store: str | Store | None, clock: Clock) -> Store | None:
     Args:
         store: a text, overridden by the variable `POSTLUDE_STORE`; or a store, used as it is.
         clock: the time, for the store.
+
+    Raises:
+        JournalRefused: the text names no store; the message says what is allowed.
     """
     if store is not None and not isinstance(store, str):
         return store
-    text = os.environ.get(VARIABLE) or store or DEFAULT
-    if text == "off":
+    location = parse_location(os.environ.get(VARIABLE) or store or DEFAULT_LOCATION)
+    if location.kind is StoreKind.OFF:
         return None
-    if text == "memory":
+    if location.path is None:
         return MemoryStore(clock)
-    if text.startswith("sqlite:///"):
-        return SqliteStore(Path(text.removeprefix("sqlite:///")), clock=clock)
-    raise JournalRefused(text)
+    return SqliteStore(location.path, clock=clock)

@@ -118,6 +118,10 @@ class Claims(Protocol):
         """
         ...
 
+    def holds(self, runner: int) -> Reply[list[Hold]]:
+        """Return the claims that a runner has, as far as they are written."""
+        ...
+
     def renew(self, runner: int) -> Reply[bool]:
         """Start the runner's lease afresh; False if it has been buried meanwhile."""
         ...

@@ -19,7 +19,7 @@ class Reply(Generic[T]):
     given its value or its error once, by the store.
     """
 
-    __slots__ = ("_error", "_event", "_value", "done", "future", "loop", "withdraw")
+    __slots__ = ("_error", "_event", "_value", "done", "future", "loop", "orphaned", "withdraw")
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = asyncio._get_running_loop()
@@ -30,6 +30,8 @@ class Reply(Generic[T]):
         self.done = False
         self.withdraw: Callable[[], bool] = _too_late
         """Call the request off; False if the store has begun with it."""
+        self.orphaned: Callable[[], None] | None = None
+        """Called on the loop when the answer comes although the wait for it was cancelled."""
 
     @classmethod
     def of(cls, value: T) -> "Reply[T]":
@@ -56,11 +58,15 @@ class Reply(Generic[T]):
     def deliver(self) -> None:
         """Pass the answer to those who await it. Only on the reply's own loop."""
         future = self.future
-        if future is not None and not future.done():
+        if future is None:
+            return
+        if not future.done():
             if self._error is None:
                 future.set_result(self._value)
             else:
                 future.set_exception(self._error)
+        elif self.orphaned is not None and self.done:
+            self.orphaned()
 
     def then(self, call: Callable[["Reply[T]"], None]) -> None:
         """Call back on the reply's own loop once the answer is there; the caller reads `result`."""

@@ -99,6 +99,12 @@ class MemoryStore:
                 holder.renew(self._clock.boot())
             return Reply.of(holder is not None)
 
+    def holds(self, runner: int) -> Reply[list[Hold]]:
+        with self._lock:
+            holder = self._runners.get(runner)
+            rows = [] if holder is None else list(holder.held.values())
+            return Reply.of([Hold(row.seq, row.fence) for row in rows])
+
     def release(self, runner: int, holds: Sequence[Hold]) -> Reply[int]:
         with self._lock:
             holder = self._runners.get(runner)

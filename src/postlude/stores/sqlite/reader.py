@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import apsw
 
 from postlude.errors import JournalUnavailable
-from postlude.model.job import AttemptRecord, JobFilter, JobRecord
+from postlude.model.job import AttemptRecord, Hold, JobFilter, JobRecord
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Counts
 from postlude.stores.sqlite.connection import open_reader
@@ -50,6 +50,10 @@ class JournalReader:
         """Return the distinct (task name, release) pairs of parked jobs."""
         return self._answer(self._parked)
 
+    def holds(self, runner: int) -> list[Hold]:
+        """Return the claims of a runner."""
+        return self._answer(lambda: [Hold(*row) for row in self._rows("holds", runner)])
+
     def changed(self) -> bool:
         """Say whether any other connection has written since the last call."""
         version: int = self._db.execute(SQL["data_version"]).get
@@ -70,6 +74,9 @@ class JournalReader:
     def _parked(self) -> list[tuple[str, str]]:
         found: Any = self._db.execute(SQL["parked"]).fetchall()
         return list(found)
+
+    def _rows(self, name: str, *bindings: Any) -> Any:
+        return self._db.execute(SQL[name], bindings).fetchall()
 
     def _get(self, id: bytes) -> JobRecord | None:
         where = "WHERE job.id = ?1 OR job.seq = (SELECT job FROM alias WHERE id = ?1)"

@@ -69,14 +69,15 @@ class SqliteStore:
     def close(self) -> None:
         """Write what was asked for and close."""
         writer, self._writer = self._writer, None
-        if writer is not None:
-            writer.stop(CLOSE_WITHIN)
         if self._reader is not None:
             self._reader.stop()
             self._reader = None
         if self._watch is not None:
             self._watch.close()
             self._watch = None
+        if writer is not None:
+            # Last: the last connection that can write folds the WAL into the database.
+            writer.stop(CLOSE_WITHIN)
 
     def add(
         self, jobs: Sequence[NewJob], *, claim_for: int | None = None, budget: float | None = None
@@ -95,6 +96,10 @@ class SqliteStore:
     def claim(self, runner: int, limit: int, *, suspect: bool) -> Reply[list[Claim]]:
         """Claim ready jobs."""
         return self._ask(Verb.CLAIM, ClaimCall(runner, limit, suspect), rows=limit)
+
+    def holds(self, runner: int) -> Reply[list[Hold]]:
+        """Return a runner's claims."""
+        return self._look(lambda reader: reader.holds(runner))
 
     def renew(self, runner: int) -> Reply[bool]:
         """Start the runner's lease afresh."""

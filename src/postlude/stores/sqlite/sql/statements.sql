@@ -106,6 +106,9 @@ UPDATE job SET state = 0, due = NULL WHERE seq = ? AND state = 2 RETURNING task
 SELECT json_group_array(json_array(seq, fence, task)) FROM job
 WHERE state = 3 AND runner = ?1 AND seq IN (SELECT value FROM json_each(?2))
 
+-- name: holds
+SELECT seq, fence FROM job WHERE state = 3 AND runner = ?
+
 -- name: release
 UPDATE job SET state = 0, runner = NULL WHERE seq IN (SELECT value FROM json_each(?1))
 

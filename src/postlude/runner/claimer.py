@@ -1,0 +1,98 @@
+"""Claiming ahead: keeps a runner supplied, and asks the journal only when it may have work."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from postlude.errors import PostludeError
+from postlude.model.job import Claim
+from postlude.runner.membership import Membership
+from postlude.stores.protocol import Store
+from postlude.stores.reply import Reply
+
+log = logging.getLogger("postlude.runner")
+
+
+class Taker(Protocol):
+    """Who takes the claims."""
+
+    @property
+    def load(self) -> int:
+        """How many jobs it holds, or is about to."""
+        ...
+
+    @property
+    def wants_suspect(self) -> bool:
+        """Whether it may be given a suspect."""
+        ...
+
+    def accept(self, claims: list[Claim]) -> None:
+        """Take claims, and start what fits."""
+        ...
+
+
+class Claimer:
+    """Makes claims for one runner, one request at a time.
+
+    Args:
+        store: the journal.
+        membership: in whose name.
+        ahead: how many jobs the runner may hold.
+        taker: the runner.
+    """
+
+    def __init__(self, store: Store, membership: Membership, ahead: int, taker: Taker) -> None:
+        self.busy = False
+        self.failed = False
+        """Whether a claim has failed since this was last looked at: the journal's state is uncertain."""
+        self.stopped = False
+        self._store = store
+        self._membership = membership
+        self._ahead = ahead
+        self._taker = taker
+        self._more = True
+
+    def notify(self) -> None:
+        """The journal may have work."""
+        self._more = True
+        self.pump()
+
+    def pump(self) -> None:
+        """Claim, if there may be work and at most half of what may be held is."""
+        if not self._more or self.busy or self.stopped:
+            return
+        load = self._taker.load
+        if load * 2 <= self._ahead:
+            self._claim(self._ahead - load, self._claimed)
+
+    async def once(self) -> int:
+        """Claim what is ready now, also when stopped; returns how much that was."""
+        room = self._ahead - self._taker.load
+        if room <= 0:
+            return 0
+        reply = self._claim(room, self._claimed)
+        assert reply.future is not None
+        # Not awaited itself: a cancelled wait must not lose claims that are being made.
+        await asyncio.wait([reply.future])
+        return len(reply.result())
+
+    def _claim(self, limit: int, claimed: Callable[[Reply[list[Claim]], int], None]) -> Reply[list[Claim]]:
+        self.busy, self._more = True, False
+        reply = self._store.claim(self._membership.runner, limit, suspect=self._taker.wants_suspect)
+        reply.then(lambda reply: claimed(reply, limit))
+        return reply
+
+    def _claimed(self, reply: Reply[list[Claim]], limit: int) -> None:
+        self.busy = False
+        try:
+            claims = reply.result()
+        except PostludeError as error:
+            log.warning("no jobs could be claimed: %s", error)
+            self._more = self.failed = True
+            return
+        if len(claims) >= limit:
+            self._more = True
+        if claims:
+            self._taker.accept(claims)
+        self.pump()

@@ -1,0 +1,84 @@
+"""Writing how attempts ended: gathered for a turn of the loop, and offered until the journal takes them."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from postlude.errors import PostludeError
+from postlude.model.outcome import Finish
+from postlude.runner.work import Work
+from postlude.stores.protocol import Store
+from postlude.stores.reply import Reply
+
+log = logging.getLogger("postlude.runner")
+
+AGAIN_AFTER: Final = 0.5
+"""Seconds until ends that the journal did not take are offered again."""
+
+
+class Ends:
+    """The ends of attempts on their way to the journal.
+
+    Args:
+        store: the journal.
+        written: called after each answer of the journal.
+    """
+
+    def __init__(self, store: Store, written: Callable[[], None]) -> None:
+        self.under_way: set[asyncio.Future[list[bool]]] = set()
+        self.failed = False
+        """Whether the journal has refused some since this was last looked at: its state is uncertain."""
+        self._store = store
+        self._written = written
+        self._loop = asyncio.get_running_loop()
+        self._gathered: list[tuple[Work, Finish]] = []
+        self._due = False
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything has been written."""
+        return not self._gathered and not self.under_way
+
+    def knows(self, seq: int) -> bool:
+        """Whether a job's end is waiting to be offered."""
+        return any(work.seq == seq for work, _ in self._gathered)
+
+    def add(self, work: Work, finish: Finish) -> None:
+        """Write this end, together with the others of this turn."""
+        self._gathered.append((work, finish))
+        if not self._due:
+            self._due = True
+            self._loop.call_soon(self._offer)
+
+    def _offer(self) -> None:
+        self._due = False
+        offered, self._gathered = self._gathered, []
+        if not offered:
+            return
+        reply = self._store.finish([finish for _, finish in offered])
+        if reply.future is not None:
+            self.under_way.add(reply.future)
+        reply.then(lambda reply: self._answered(reply, offered))
+        self._written()
+
+    def _answered(self, reply: Reply[list[bool]], offered: list[tuple[Work, Finish]]) -> None:
+        if reply.future is not None:
+            self.under_way.discard(reply.future)
+        try:
+            answers = reply.result()
+        except PostludeError as error:
+            log.warning("%d ends of jobs were not written; they are offered again: %s", len(offered), error)
+            self.failed = True
+            self._gathered.extend(offered)
+            if not self._due:
+                self._due = True
+                self._loop.call_later(AGAIN_AFTER, self._offer)
+            return
+        for (work, _), kept in zip(offered, answers, strict=True):
+            if not kept:
+                log.warning(
+                    "job %s: this attempt does not count; it had been written, or taken over, before", work
+                )
+            work.end()
+        self._written()
