@@ -14,37 +14,31 @@ from postlude.stores.memory.row import NOBODY, Row
 from postlude.stores.memory.runners import MemoryRunner
 from postlude.stores.memory.shelves import Shelves
 
+_UNENDED = frozenset({Stored.RUNNING, Stored.READY})
 
-def may_finish(row: Row | None, fence: int) -> bool:
+
+def may_finish(row: Row, fence: int) -> bool:
     """Say whether an attempt's end may be written: nobody has taken the job over, nor ended it."""
-    return (
-        row is not None
-        and row.fence == fence
-        and row.unended
-        and (row.stored is Stored.RUNNING or row.stored is Stored.READY)
-    )
+    return row.fence == fence and row.unended and row.stored in _UNENDED
 
 
-def write_finish(shelves: Shelves, row: Row, finish: Finish, now: int) -> None:
+def write_finish(shelves: Shelves, row: Row, finish: Finish) -> None:
     """Write an attempt's end."""
     outcome = finish.outcome
-    row.runner = NOBODY
     row.unended = False
-    if row.stored is Stored.RUNNING:
-        # It ended and its process lives. A late end says nothing of the death in between.
-        row.suspect = False
+    row.suspect = False
     if isinstance(outcome, Parked):
         row.reason, row.release = outcome.reason, outcome.release
         shelves.move(row, Stored.PARKED)
     elif isinstance(outcome, Failed):
-        _write_failure(shelves, row, finish, outcome, now)
+        _write_failure(shelves, row, finish, outcome)
     else:
         row.started, row.finished = finish.started, finish.finished
         shelves.move(row, Stored.SUCCEEDED)
     ready_follower(shelves, row)
 
 
-def _write_failure(shelves: Shelves, row: Row, finish: Finish, outcome: Failed, now: int) -> None:
+def _write_failure(shelves: Shelves, row: Row, finish: Finish, outcome: Failed) -> None:
     row.failures += 1
     attempt = AttemptRecord(
         number=row.failures,
@@ -62,9 +56,7 @@ def _write_failure(shelves: Shelves, row: Row, finish: Finish, outcome: Failed, 
         shelves.move(row, Stored.FAILED)
         return
     row.due = outcome.retry_at
-    if row.stored is Stored.READY and row.due <= now:
-        return  # a late finish of a released job, whose next attempt is due at once: it waits already
-    shelves.move(row, Stored.SCHEDULED if row.due > now else Stored.READY)
+    shelves.move(row, Stored.SCHEDULED)
 
 
 def ready_follower(shelves: Shelves, row: Row) -> None:

@@ -114,6 +114,9 @@ class Shelves:
         job = row.job
         self.counts[job.task][state] += 1
         if state is Stored.READY:
+            if job.queue not in self._lines:
+                self._lines[job.queue] = WaitingLine()
+            self._lines[job.queue].ready += 1
             self._line_up(row)
         elif state in _DUE:
             if row.due is not None:
@@ -141,11 +144,7 @@ class Shelves:
                 del self.parked[job.task, row.release]
 
     def _line_up(self, row: Row) -> None:
-        queue = row.job.queue
-        line = self._lines.get(queue)
-        if line is None:
-            line = self._lines[queue] = WaitingLine()
-        line.ready += 1
+        line = self._lines[row.job.queue]
         if row.suspect:
             heappush(self._suspects, (row.job.priority, row.seq))
             return

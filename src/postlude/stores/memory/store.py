@@ -118,7 +118,6 @@ class MemoryStore:
             return Reply.of(released)
 
     def finish(self, finishes: Sequence[Finish]) -> Reply[list[bool]]:
-        now = self._clock.now()
         written: list[bool] = []
         with self._lock:
             for finish in finishes:
@@ -126,7 +125,7 @@ class MemoryStore:
                 accepted = row is not None and endings.may_finish(row, finish.fence)
                 if row is not None and accepted:
                     self._let_go(row)
-                    endings.write_finish(self._shelves, row, finish, now)
+                    endings.write_finish(self._shelves, row, finish)
                 written.append(accepted)
         return Reply.of(written)
 
@@ -264,7 +263,8 @@ class MemoryStore:
 
     def _let_go(self, row: Row) -> None:
         if row.runner != NOBODY:
-            self._runners[row.runner].held.pop(row.seq, None)
+            del self._runners[row.runner].held[row.seq]
+            row.runner = NOBODY
 
     def _bury(self, runner: MemoryRunner, *, draining: bool) -> tuple[int, int]:
         del self._runners[runner.number]

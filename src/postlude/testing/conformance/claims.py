@@ -89,6 +89,22 @@ class ClaimCases(Cases):
         assert driver.store.release(other.runner, [Hold(claim.seq, claim.fence)]).wait(PATIENCE) == 0
         assert driver.state(job) is State.RUNNING
 
+    def test_a_runner_can_ask_what_it_holds(self, driver: Driver) -> None:
+        runner, other = driver.enlist(), driver.enlist()
+        driver.add(driver.new(), driver.new(), driver.new())
+        ended, held, given = driver.claim(runner)
+        assert driver.store.holds(other.runner).wait(PATIENCE) == []
+        driver.finish(ended)
+        driver.store.release(runner.runner, [Hold(given.seq, given.fence)]).wait(PATIENCE)
+        assert driver.store.holds(runner.runner).wait(PATIENCE) == [Hold(held.seq, held.fence)]
+
+    def test_a_buried_runner_holds_nothing(self, driver: Driver) -> None:
+        runner = driver.enlist()
+        driver.add(driver.new())
+        driver.claim(runner)
+        driver.store.retire(runner.runner, draining=True).wait(PATIENCE)
+        assert driver.store.holds(runner.runner).wait(PATIENCE) == []
+
     def test_an_at_most_once_job_given_back_is_ready(self, driver: Driver) -> None:
         runner, job = driver.enlist(), driver.new(once=True)
         driver.add(job)

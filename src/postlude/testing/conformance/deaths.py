@@ -135,6 +135,25 @@ class DeathCases(Cases):
         assert driver.finish(driver.claim_one(driver.enlist(), suspect=True))
         assert driver.state(job) is State.SUCCEEDED
 
+    def test_a_suspect_whose_attempt_ended_is_one_no_more(self, driver: Driver) -> None:
+        job = driver.new()
+        driver.add(job)
+        driver.die_in(job)
+        driver.finish(driver.claim_one(driver.enlist(), suspect=True), driver.failed(retry_after=1))
+        driver.clock.advance(1)
+        driver.promote()
+        assert driver.claim_one(driver.enlist()).suspect is False
+
+    def test_a_suspect_whose_late_end_is_written_is_one_no_more(self, driver: Driver) -> None:
+        runner, job = driver.enlist(), driver.new()
+        driver.add(job)
+        claim = driver.claim_one(runner)
+        runner.marks.started(claim.seq)
+        driver.store.retire(runner.runner, draining=False).wait(PATIENCE)
+        driver.finish(claim, driver.failed(retry_after=0))
+        driver.promote()
+        assert driver.claim_one(driver.enlist()).suspect is False
+
     def test_at_most_once_fails_when_its_runner_dies_holding_it(self, driver: Driver) -> None:
         runner, job = driver.enlist(), driver.new(once=True)
         driver.add(job)
