@@ -84,6 +84,12 @@ def with_surprise() -> Order:
     return order
 
 
+def without_note() -> Order:
+    order = Order()
+    del order.__dict__["note"]
+    return order
+
+
 class Page(BaseModel, Generic[T]):
     items: list[T]
 

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from pydantic import SecretStr
+from pydantic import PlainSerializer, SecretStr
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
@@ -181,6 +181,8 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
     "class": (type, int, "'value'"),
     "NaN as Decimal": (Decimal, Decimal("NaN"), "would not come back"),
     "attribute beside the fields": (sample.Order, sample.with_surprise(), "'value.surprise' would be lost"),
+    "a sign that is lost": (Annotated[float, PlainSerializer(abs)], -0.0, "would come back changed"),
+    "model that has lost a field": (sample.Order, sample.without_note(), "'value.note' is missing"),
     "model without a field": (sample.Line, sample.Line.model_construct(), "'value"),
 }
 

@@ -19,6 +19,7 @@ from tests.tasks import sample
 HERE = "tests.tasks.sample"
 
 HOSTILE = [
+    "shop:makedirs", "shop:box.run", "bazaar.__main__:send", "bazaar.__main__:eval",
     "os:system", "posix:system", "builtins:eval", "builtins:exec", "subprocess:Popen",
     "importlib:import_module", "a.b:__class__", "shop:__class__", "shop:__builtins__",
     "shop.__builtins__:eval", "shop:__builtins__.eval", "shop:Mail.__init__",
@@ -37,7 +38,7 @@ HOSTILE = [
 
 SHOP = """
 import functools, os
-from os import path, system
+from os import makedirs, path, system
 
 class Meta(type):
     def __getattr__(cls, name):
@@ -61,6 +62,10 @@ def send(): return "sent"
 
 Mail.descriptor = Descriptor()
 alias = send
+box = type("Box", (), {})()
+def run(): ...
+run.__qualname__ = "box.run"
+box.run = run
 partial = functools.partial(send)
 mail = object.__new__(Mail)
 shout = lambda: None
@@ -76,15 +81,16 @@ def registry() -> Registry:
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A flat application: a module beside another, and a library installed below the same directory."""
     (tmp_path / "shop.py").write_text(SHOP)
-    (tmp_path / "unimported_library.py").write_text("raise AssertionError('imported')")
+    (tmp_path / "bazaar").mkdir()
+    (tmp_path / "bazaar" / "__init__.py").touch()
+    (tmp_path / "bazaar" / "__main__.py").write_text("def send(): ...")
     library = tmp_path / ".venv" / "lib" / "site-packages"
     library.mkdir(parents=True)
     (library / "unimported_library.py").write_text("raise AssertionError('imported')")
-    (tmp_path / "unimported_library.py").unlink()
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.syspath_prepend(str(library))
     yield tmp_path
-    for name in ("shop", "late", "broken", "leaving"):
+    for name in ("shop", "bazaar", "late", "broken", "leaving"):
         sys.modules.pop(name, None)
 
 
