@@ -120,9 +120,12 @@ class Claims:
         standing = tx.value("standing", finish.seq)
         if standing is None:
             return False
-        state, fence, task, failures = standing
+        state, fence, task, failures, runner = standing
         outcome = finish.outcome
-        if fence != finish.fence or state not in (Stored.RUNNING, Stored.READY):
+        # Ready, but with no runner: released since this claim, and claimed by nobody. (An attempt
+        # that has ended leaves 0 there: it is not written again after a retry became due.)
+        held = state == Stored.RUNNING or (state == Stored.READY and runner is None)
+        if not fence or fence != finish.fence or not held:
             return False
         after, due, reason, release = _landing(outcome)
         if isinstance(outcome, Failed):
@@ -142,9 +145,7 @@ class Claims:
         for seq in seqs:
             if seq in self._followed:
                 self._followed.discard(seq)
-                task = tx.value("unblock", seq + 1)
-                if task is not None:
-                    tx.count(task, Stored.BLOCKED, Stored.READY)
+                tx.unblock(seq + 1)
 
 
 def _landing(outcome: Succeeded | Failed | Parked) -> tuple[Stored, int | None, Reason | None, str | None]:

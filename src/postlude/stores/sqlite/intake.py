@@ -32,7 +32,7 @@ def add(tx: Transaction, calls: Sequence[AddCall]) -> list[list[Added]]:
             if claimed:
                 state, fence, runner = Stored.RUNNING, 1, claim_for
             else:
-                state, fence, runner = _waiting(job, tx.now), 0, None
+                state, fence, runner = _waiting(job, place, tx.now), 0, None
                 due = None if state is Stored.READY else job.due
                 followed = place < last and jobs[place + 1].follows
                 if state is Stored.READY:
@@ -63,8 +63,8 @@ def _places(calls: Sequence[AddCall], holders: Sequence[bool], first: int) -> li
     return results
 
 
-def _waiting(job: NewJob, now: int) -> Stored:
-    if job.follows:
+def _waiting(job: NewJob, place: int, now: int) -> Stored:
+    if job.follows and place:
         return Stored.BLOCKED
     if job.due is not None and job.due > now:
         return Stored.SCHEDULED
@@ -95,11 +95,13 @@ def _cancel_one(tx: Transaction, id: bytes) -> bool:
     found = tx.value("job_by_id", id)
     if found is None:
         return False
-    seq, task, state = found
+    seq, task, state, followed = found
     if Stored.CANCELLED not in MOVES[Stored(state)] or state == Stored.RUNNING:
         return False
     tx.run("cancel", seq, tx.now, None)
     tx.count(task, Stored(state), Stored.CANCELLED)
+    if followed:
+        tx.unblock(seq + 1)
     return True
 
 
@@ -107,6 +109,6 @@ def disown(tx: Transaction, stored: Sequence[Sequence[Added]]) -> None:
     """Cancel what was stored for callers who had been told that it was not."""
     for added in stored:
         for seq, _ in added:
-            state, _, task, _ = tx.value("standing", seq)
+            state, _, task, _, _ = tx.value("standing", seq)
             tx.run("cancel", seq, tx.now, Reason.UNACKNOWLEDGED)
             tx.count(task, Stored(state), Stored.CANCELLED)

@@ -104,7 +104,7 @@ class Runners:
         tasks = {row[0]: row[1] for row in held}
         started = [
             Started(seq, bool(suspect), deaths)
-            for seq, _, suspect, deaths, once in held
+            for seq, _, suspect, deaths, once, _ in held
             if seq in left.started and not once
         ]
         verdicts = judge(started, draining=left.draining)
@@ -112,9 +112,12 @@ class Runners:
             tx.run("charge", verdict.seq, verdict.suspect, verdict.deaths)
         ended = {verdict.seq: Reason.KILLED for verdict in verdicts if verdict.killed}
         ended |= {row[0]: Reason.MAY_HAVE_RUN for row in held if row[4]}
+        followed = {row[0] for row in held if row[5]}
         for seq, reason in ended.items():
             tx.run("condemn", seq, tx.now, reason)
             tx.count(tasks[seq], Stored.RUNNING, Stored.FAILED)
+            if seq in followed:
+                tx.unblock(seq + 1)
         released = release_rows(tx, [(seq, task) for seq, task in tasks.items() if seq not in ended])
         tx.run("forget_runner", runner)
         return released, len(ended)

@@ -33,7 +33,7 @@ INSERT INTO stat (task, state, n) VALUES (?, ?, ?)
 ON CONFLICT DO UPDATE SET n = n + excluded.n
 
 -- name: job_by_id
-SELECT seq, task, state FROM job WHERE id = ?
+SELECT seq, task, state, followed FROM job WHERE id = ?
 
 -- name: cancel
 UPDATE job SET state = 10, finished = ?2, reason = ?3 WHERE seq = ?1
@@ -90,10 +90,11 @@ FROM json_each(?1) AS f
 WHERE job.seq = f.value ->> 0 AND job.fence = f.value ->> 1 AND job.state = 3
 
 -- name: standing
-SELECT state, fence, task, failures FROM job WHERE seq = ?
+SELECT state, fence, task, failures, runner FROM job WHERE seq = ?
 
 -- name: finish_one
-UPDATE job SET state = ?2, started = ?3, finished = ?4, failures = ?5, due = ?6, reason = ?7, release = ?8, suspect = 0
+UPDATE job SET state = ?2, started = ?3, finished = ?4, failures = ?5, due = ?6, reason = ?7, release = ?8,
+    runner = 0, suspect = 0
 WHERE seq = ?1
 
 -- name: add_attempt
@@ -113,7 +114,7 @@ SELECT seq, fence FROM job WHERE state = 3 AND runner = ?
 UPDATE job SET state = 0, runner = NULL WHERE seq IN (SELECT value FROM json_each(?1))
 
 -- name: held_by
-SELECT json_group_array(json_array(seq, task, suspect, deaths, once)) FROM job
+SELECT json_group_array(json_array(seq, task, suspect, deaths, once, followed)) FROM job
 WHERE state = 3 AND runner = ?1
 
 -- name: charge
