@@ -45,4 +45,5 @@ class Config:
     """How deeply a job's arguments may be nested."""
     max_error: int = 16 * 1024
     """Characters that are kept of an error's traceback."""
-    delivery: Literal["at_least_once", "at_most_once"] = "at_least_once"
+    tune_gc: bool = True
+    """Let Python's garbage collector look less often while the runner runs (`runner/collector.py`)."""

@@ -2,6 +2,7 @@
 
 from postlude.clock import Clock
 from postlude.config import Config
+from postlude.runner.collector import CollectorTuning
 from postlude.runner.housekeeping import Housekeeping
 from postlude.runner.membership import Membership
 from postlude.runner.runner import Runner
@@ -24,6 +25,7 @@ class Service:
         self._registry = registry
         self._config = config
         self._clock = clock
+        self._collector = CollectorTuning()
         self._parts: tuple[Membership, Runner, Housekeeping] | None = None
 
     async def start(self) -> Runner:
@@ -36,6 +38,8 @@ class Service:
         housekeeping.start()
         runner.notify()
         self._parts = membership, runner, housekeeping
+        if self._config.tune_gc:
+            self._collector.start()
         return runner
 
     async def stop(self) -> None:
@@ -44,6 +48,7 @@ class Service:
             return
         membership, runner, housekeeping = self._parts
         self._parts = None
+        self._collector.stop()
         await housekeeping.stop()
         await runner.drain(self._config.grace)
         await membership.leave(draining=True)

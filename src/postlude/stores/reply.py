@@ -57,6 +57,7 @@ class Reply(Generic[T]):
 
     def deliver(self) -> None:
         """Pass the answer to those who await it. Only on the reply's own loop."""
+        self.withdraw = _too_late  # or reply and request would keep each other alive
         future = self.future
         if future is None:
             return
