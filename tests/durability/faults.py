@@ -1,0 +1,188 @@
+"""Faults of the process under test, by name: where it kills or stops itself, and what it does wrong.
+
+The mutants are the mistakes that the checker must find. All are put in from outside, so that
+the code that is shipped knows nothing of them.
+"""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from postlude.stores.protocol import Reaped
+from postlude.stores.sqlite.backend import SqliteBackend
+from postlude.stores.sqlite.claims import Claims
+from postlude.stores.sqlite.locks import LeftMarks
+from postlude.stores.sqlite.runners import Runners, _sum
+from postlude.stores.sqlite.transaction import Transaction
+from postlude.stores.writer import Verb
+
+_commit: Final = SqliteBackend.commit
+_begin: Final = SqliteBackend.begin
+_apply: Final = SqliteBackend.apply
+
+
+def arm(faults: Sequence[str]) -> None:
+    """Put faults in, each given as `name` or `name:argument`."""
+    for fault in faults:
+        name, _, argument = fault.partition(":")
+        FAULTS[name](argument)
+
+
+def _put(owner: Any, name: str, function: Callable[..., Any]) -> None:
+    setattr(owner, name, function)
+
+
+# -- where a process dies or stops --------------------------------------------------------------
+
+
+def before_commit(nth: str) -> None:
+    """Die as the nth group that adds jobs is about to be committed."""
+    _around_commit(int(nth), before=lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def after_commit(nth: str) -> None:
+    """Die when the nth group that adds jobs has been committed and nobody knows."""
+    _around_commit(int(nth), after=lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def stop_in_commit(nth: str) -> None:
+    """Be stopped, holding the locks, as the nth group that adds jobs is about to be committed."""
+    _around_commit(int(nth), before=lambda: os.kill(os.getpid(), signal.SIGSTOP))
+
+
+def _nothing() -> None:
+    pass
+
+
+def _around_commit(
+    nth: int, *, before: Callable[[], None] = _nothing, after: Callable[[], None] = _nothing
+) -> None:
+    adding = False
+    left = nth
+
+    def apply(self: SqliteBackend, verb: Verb, arguments: Sequence[Any]) -> list[Any]:
+        nonlocal adding
+        adding |= verb is Verb.ADD
+        return _apply(self, verb, arguments)
+
+    def commit(self: SqliteBackend) -> None:
+        nonlocal adding, left
+        now, adding = adding, False
+        left -= now
+        if now and left == 0:
+            before()
+        _commit(self)
+        if now and left == 0:
+            after()
+
+    _put(SqliteBackend, "apply", apply)
+    _put(SqliteBackend, "commit", commit)
+
+
+# -- mutants ------------------------------------------------------------------------------------
+
+
+def answers_early(_: str) -> None:
+    """Answer before the commit, which comes 30 ms later at the earliest."""
+    open_since: float | None = None
+
+    def begin(self: SqliteBackend) -> None:
+        if open_since is None:
+            _begin(self)
+        else:
+            assert self._db is not None
+            self._tx = Transaction(self._db, self._clock.now(), self._names)
+
+    def commit(self: SqliteBackend) -> None:
+        nonlocal open_since
+        if open_since is None:
+            open_since = time.monotonic()
+        if time.monotonic() < open_since + 0.03:
+            assert self._tx is not None
+            self._tx.finish()
+            return
+        open_since = None
+        _commit(self)
+
+    _put(SqliteBackend, "begin", begin)
+    _put(SqliteBackend, "commit", commit)
+
+
+def finishes_without_fence(_: str) -> None:
+    """Write how an attempt ended whoever holds the job now."""
+    finish_one = Claims._finish_one
+
+    def unfenced(self: Claims, tx: Transaction, finish: Any) -> bool:
+        tx.db.execute(
+            "UPDATE job SET fence = ?, state = 3 WHERE seq = ? AND state <> 3", (finish.fence, finish.seq)
+        )
+        return finish_one(self, tx, finish)
+
+    _put(Claims, "_finish_quickly", staticmethod(lambda tx, quick: False))
+    _put(Claims, "_finish_one", unfenced)
+
+
+def never_recovers(_: str) -> None:
+    """Leave the dead unburied."""
+    _put(Runners, "reap", lambda self, tx, calls: [Reaped(0, 0, 0)] * len(calls))
+
+
+def buries_the_living(_: str) -> None:
+    """Take a live process for dead, now and then."""
+    reap = Runners.reap
+
+    def eager(self: Runners, tx: Transaction, calls: Sequence[None]) -> list[Reaped]:
+        found = reap(self, tx, calls)[0]
+        for runner, token, *_ in tx.rows("runners"):
+            if token in self._mine and random.random() < 0.5:
+                found = _sum(found, self._bury(tx, runner, LeftMarks(b"")))
+        return [found] * len(calls)
+
+    _put(Runners, "reap", eager)
+
+
+def forgets_when_asked_much(_: str) -> None:
+    """Say that jobs were stored that were not, when many come at once."""
+    apply = SqliteBackend.apply
+
+    def dropping(self: SqliteBackend, verb: Verb, arguments: Sequence[Any]) -> list[Any]:
+        if verb is not Verb.ADD or len(arguments) < 8:
+            return apply(self, verb, arguments)
+        kept = apply(self, verb, arguments[:-1])
+        return [*kept, kept[-1]]
+
+    _put(SqliteBackend, "apply", dropping)
+
+
+def stores_twice(_: str) -> None:
+    """Store a request's jobs a second time, under other ids."""
+    apply = SqliteBackend.apply
+
+    def doubling(self: SqliteBackend, verb: Verb, arguments: Sequence[Any]) -> list[Any]:
+        answers = apply(self, verb, arguments)
+        if verb is Verb.ADD and random.random() < 0.2:
+            call = arguments[0]
+            again = [job._replace(id=os.urandom(16)) for job in call.jobs]
+            apply(self, verb, [call._replace(jobs=again, claim_for=None)])
+        return answers
+
+    _put(SqliteBackend, "apply", doubling)
+
+
+FAULTS: Final[dict[str, Callable[[str], None]]] = {
+    fault.__name__: fault
+    for fault in (
+        before_commit,
+        after_commit,
+        stop_in_commit,
+        answers_early,
+        finishes_without_fence,
+        never_recovers,
+        buries_the_living,
+        forgets_when_asked_much,
+        stores_twice,
+    )
+}

@@ -1,0 +1,162 @@
+"""A real server in a process of its own, that can be killed, stopped and started again."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+
+from tests.durability.journal import eventually
+from tests.durability.witness import Witness
+
+ROOT: Final = Path(__file__).parents[2]
+
+_ADDRESS: Final = re.compile(r"Uvicorn running on http://127\.0\.0\.1:(\d+)")
+
+
+class Server:
+    """uvicorn with the application in `served.py`.
+
+    Args:
+        folder: for witnesses and logs.
+        journal: the database.
+        config: what differs from the defaults of `Config`.
+        faults: see `faults.py`.
+        options: more of uvicorn's command line.
+        prepare: called in the child before it becomes the server.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        journal: Path,
+        *,
+        config: Mapping[str, Any] | None = None,
+        faults: Sequence[str] = (),
+        options: Sequence[str] = (),
+        prepare: Callable[[], None] | None = None,
+    ) -> None:
+        arena = {
+            "folder": str(folder),
+            "journal": str(journal),
+            "config": dict(config or {}),
+            "faults": list(faults),
+        }
+        self._environment = os.environ | {"DURABILITY": json.dumps(arena), "PYTHONUNBUFFERED": "1"}
+        self._environment.pop("POSTLUDE_STORE", None)
+        self._options = options
+        self._prepare = prepare
+        self._witness = Witness(folder, f"server-{id(self)}")
+        self._log = folder / f"server-{id(self)}.log"
+        self._log.touch()
+        self._read_from = 0
+        self.process: subprocess.Popen[bytes] | None = None
+        self.port: int | None = None
+        self.client = httpx2.Client(timeout=20)
+
+    def start(self, *, wait: bool = True) -> "Server":
+        """Start it; `wait` until it serves."""
+        self.port = None
+        self._read_from = self._log.stat().st_size
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable, "-m", "uvicorn", "tests.durability.served:app",
+                    "--port", "0", "--no-access-log", *self._options,
+                ],
+                cwd=ROOT,
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                preexec_fn=self._prepare,
+                start_new_session=True,
+            )  # fmt: skip
+        if wait:
+            self.serving()
+        return self
+
+    def serving(self) -> None:
+        """Return when it serves."""
+        eventually(self.located, "the server says where it is", 30)
+
+    def located(self) -> bool:
+        """Whether it has named its port."""
+        found = _ADDRESS.search(self.lines())
+        if found is None:
+            assert self.alive, f"the server has ended:\n{self.log()}"
+            return False
+        self.port = int(found[1])
+        return True
+
+    @property
+    def pid(self) -> int:
+        """Of the process that was started."""
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self.process is not None and self.process.poll() is None
+
+    def log(self) -> str:
+        """Return everything that it has written."""
+        return self._log.read_text()
+
+    def lines(self) -> str:
+        """Return what it has written since it was started last."""
+        return self._log.read_bytes()[self._read_from :].decode()
+
+    def signal(self, number: signal.Signals, pid: int | None = None) -> None:
+        """Send a signal to it, or to one of its workers."""
+        os.kill(pid or self.pid, number)
+
+    def kill(self, pid: int | None = None) -> None:
+        """Kill it, or one of its workers, and note that."""
+        victim = pid or self.pid
+        self.signal(signal.SIGKILL, victim)
+        self._witness.note("kill", "-", victim)
+        if pid is None:
+            self.ended()
+            self.port = None
+
+    def died(self) -> int:
+        """Return the exit code of a server that ends by itself, and note that it died."""
+        code = self.ended()
+        self._witness.note("kill", "-", self.pid)
+        return code
+
+    def ended(self, within: float = 20) -> int:
+        """Return the exit code when it has ended."""
+        assert self.process is not None
+        return self.process.wait(within)
+
+    def terminate(self, within: float = 20) -> int:
+        """Ask it to end, as an orchestrator does."""
+        self.signal(signal.SIGTERM)
+        return self.ended(within)
+
+    def clean_up(self) -> None:
+        """End it and what it has started, however it is."""
+        self.client.close()
+        if self.process is None:
+            return
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        self.process.wait()
+
+    def post(self, path: str, **query: Any) -> httpx2.Response:
+        """Post to a route."""
+        return self.client.post(f"http://127.0.0.1:{self.port}{path}", params=query)
+
+    def get(self, path: str) -> httpx2.Response:
+        """Get a route."""
+        return self.client.get(f"http://127.0.0.1:{self.port}{path}")
