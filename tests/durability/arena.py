@@ -1,6 +1,8 @@
 """One run: a journal, its servers, its witnesses, and the check at the end."""
 
 import itertools
+import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +12,7 @@ import httpx2
 
 from tests.durability.checker import Verdict, check
 from tests.durability.journal import Row, eventually, row_of, unfinished
-from tests.durability.server import Server
+from tests.durability.server import ROOT, Server, environment
 from tests.durability.witness import Event, Kind, Witness, seen
 
 QUICK: Final[Mapping[str, Any]] = {
@@ -50,6 +52,18 @@ class Arena:
         server = Server(self.folder, self.journal, config=settings, faults=faults, options=options)
         self._servers.append(server)
         return server
+
+    def run(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a module of this folder, not a server, on this journal."""
+        return subprocess.run(
+            [sys.executable, "-m", f"tests.durability.{module}", *arguments],
+            cwd=ROOT,
+            env=environment(self.folder, self.journal, QUICK),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
 
     def add(self, server: Server, kind: str, *, jobs: int = 0, **query: Any) -> str:
         """Have a job added, and be acknowledged; returns its token."""

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from tests.durability.journal import Row, Rows, read_rows
@@ -104,7 +105,7 @@ def _check_phantoms(history: History, rows: Rows, verdict: Verdict) -> None:
 
 
 def _check_bound(history: History, starts: list[Event], row: Row, verdict: Verdict) -> None:
-    """I3: another start only after the death of the process before, by another claim, and never after the end."""
+    """I3: each further start needs a death and a claim of its own, and none comes after the end."""
     deaths = sum(1 for start in starts if history.killed.get(start.pid, 0) >= start.at)
     if len(starts) - 1 > deaths:
         verdict.unbounded.append(f"{row.token}: {len(starts)} starts, {deaths} deaths")
@@ -116,7 +117,7 @@ def _check_bound(history: History, starts: list[Event], row: Row, verdict: Verdi
 
 def _check_overlap(history: History, starts: list[Event], verdict: Verdict) -> None:
     """I4: an attempt has ended, or its process was killed, before the next one starts."""
-    for before, after in zip(starts, starts[1:], strict=False):
+    for before, after in pairwise(starts):
         over = history.ends.get((before.token, before.pid)) or history.killed.get(before.pid)
         if over is None or over > after.at:
             verdict.overlaps.append(f"{before.token}: in {before.pid} and {after.pid} at once")

@@ -137,7 +137,7 @@ def buries_the_living(_: str) -> None:
     def eager(self: Runners, tx: Transaction, calls: Sequence[None]) -> list[Reaped]:
         found = reap(self, tx, calls)[0]
         for runner, token, *_ in tx.rows("runners"):
-            if token in self._mine and random.random() < 0.5:
+            if token not in self._mine and random.random() < 0.5:
                 found = _sum(found, self._bury(tx, runner, LeftMarks(b"")))
         return [found] * len(calls)
 

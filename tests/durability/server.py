@@ -1,5 +1,6 @@
 """A real server in a process of its own, that can be killed, stopped and started again."""
 
+import contextlib
 import json
 import os
 import re
@@ -18,6 +19,21 @@ from tests.durability.witness import Witness
 ROOT: Final = Path(__file__).parents[2]
 
 _ADDRESS: Final = re.compile(r"Uvicorn running on http://127\.0\.0\.1:(\d+)")
+
+
+def environment(
+    folder: Path, journal: Path, config: Mapping[str, Any], faults: Sequence[str] = ()
+) -> dict[str, str]:
+    """Return the environment in which `served.py` can be imported."""
+    arena = {
+        "folder": str(folder),
+        "journal": str(journal),
+        "config": dict(config),
+        "faults": list(faults),
+    }
+    variables = os.environ | {"DURABILITY": json.dumps(arena), "PYTHONUNBUFFERED": "1"}
+    variables.pop("POSTLUDE_STORE", None)
+    return variables
 
 
 class Server:
@@ -42,14 +58,7 @@ class Server:
         options: Sequence[str] = (),
         prepare: Callable[[], None] | None = None,
     ) -> None:
-        arena = {
-            "folder": str(folder),
-            "journal": str(journal),
-            "config": dict(config or {}),
-            "faults": list(faults),
-        }
-        self._environment = os.environ | {"DURABILITY": json.dumps(arena), "PYTHONUNBUFFERED": "1"}
-        self._environment.pop("POSTLUDE_STORE", None)
+        self._environment = environment(folder, journal, config or {}, faults)
         self._options = options
         self._prepare = prepare
         self._witness = Witness(folder, f"server-{id(self)}")
@@ -132,6 +141,19 @@ class Server:
         self._witness.note("kill", "-", self.pid)
         return code
 
+    def stop(self) -> None:
+        """Stop it, so that it runs no instruction until it may go on."""
+        self.signal(signal.SIGSTOP)
+        eventually(self.is_stopped, "the process is stopped")
+
+    def is_stopped(self) -> bool:
+        """Whether it has been stopped."""
+        return ") T " in Path(f"/proc/{self.pid}/stat").read_text()
+
+    def go_on(self) -> None:
+        """Let it run again."""
+        self.signal(signal.SIGCONT)
+
     def ended(self, within: float = 20) -> int:
         """Return the exit code when it has ended."""
         assert self.process is not None
@@ -156,6 +178,11 @@ class Server:
     def post(self, path: str, **query: Any) -> httpx2.Response:
         """Post to a route."""
         return self.client.post(f"http://127.0.0.1:{self.port}{path}", params=query)
+
+    def post_and_forget(self, path: str, **query: Any) -> None:
+        """Post to a route that may take the server along before it answers."""
+        with contextlib.suppress(httpx2.TransportError):
+            self.post(path, **query)
 
     def get(self, path: str) -> httpx2.Response:
         """Get a route."""

@@ -1,0 +1,46 @@
+"""A server that runs no lifespan: jobs are stored, and run inside the requests that added them."""
+
+import functools
+import threading
+
+import pytest
+
+from tests.durability.arena import Arena
+
+pytestmark = [pytest.mark.slow, pytest.mark.durability]
+
+OFF = ("--lifespan", "off")
+
+
+def test_jobs_run_inside_their_requests(arena: Arena) -> None:
+    server = arena.server(options=OFF).start()
+    for kind in ("noop", "nap", "work", "declared"):
+        token, answer = arena.ask(server, kind, seconds=0.2)
+        assert answer.status_code == 200
+        assert arena.final(token).succeeded
+    _, answer = arena.ask(server, "several", jobs=3)
+    assert answer.status_code == 200
+    assert server.log().count("no lifespan runs on this event loop") == 1
+
+
+def test_what_a_kill_left_is_picked_up_by_later_requests(arena: Arena) -> None:
+    server = arena.server(options=OFF).start()
+    token = "nap-left"
+    arena.witness.note("intent", token)
+    ask = functools.partial(server.post_and_forget, f"/jobs/nap/{token}", seconds=1.5)
+    asking = threading.Thread(target=ask)
+    asking.start()
+    arena.started(token)
+    server.kill()
+    asking.join()
+    assert not arena.row(token).final
+    server.start()
+    for _ in range(20):
+        arena.add(server, "noop")
+        if arena.row(token).final:
+            break
+    assert arena.final(token, 5).succeeded
+    verdict = arena.verdict()
+    verdict.assert_clean()
+    assert verdict.figures["duplicates"] == 1
+    assert server.log().count("no lifespan runs on this event loop") == 2, "once in each process"

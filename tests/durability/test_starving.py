@@ -1,0 +1,75 @@
+"""Jobs that block: threads, or the event loop itself. The application and the other jobs go on."""
+
+import statistics
+import time
+
+import pytest
+
+from tests.durability.arena import QUICK, Arena
+from tests.durability.journal import eventually
+
+pytestmark = [pytest.mark.slow, pytest.mark.durability]
+
+
+def test_41_sync_tasks_leave_sync_routes_their_threads(
+    arena: Arena, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = arena.server(config={"lease": 15.0, "renew_every": 5.0, "grace": 0.1}).start()
+    tokens = [arena.add(server, "work", seconds=2.0) for _ in range(41)]
+    assert not arena.row(tokens[-1]).final
+    assert server.get("/threads").json() == 0, "jobs use the threads of endpoints"
+    waits = []
+    until = time.monotonic() + 3.0
+    while time.monotonic() < until:
+        began = time.perf_counter()
+        assert server.get("/ping").status_code == 200
+        waits.append((time.perf_counter() - began) * 1000)
+        time.sleep(0.02)
+    assert not arena.row(tokens[-1]).final, "the tasks had ended before the pings"
+    with capsys.disabled():
+        print(  # noqa: T201
+            f"\n41 sync tasks of 2 s: {len(waits)} pings, median {statistics.median(waits):.1f} ms, "
+            f"max {max(waits):.1f} ms"
+        )
+    assert statistics.median(waits) < 50
+    assert statistics.quantiles(waits, n=20)[-1] < 50
+    assert len(arena.events("start")) >= 16, "the tasks did not run"
+
+
+def test_a_blocked_loop_keeps_its_job_and_loses_what_waits(arena: Arena) -> None:
+    blocked = arena.server(config={"loop_slots": 1}).start()
+    token = arena.add(blocked, "blocked", jobs=4, seconds=3.5 * QUICK["lease"], behind=4)
+    arena.started(token)
+    other = arena.server().start()
+    waiting = [f"{token}.{number}" for number in range(4)]
+    for each in waiting:
+        assert arena.started(each).pid == other.pid
+    assert not arena.events("end", token), "the loop was free again before the others had started"
+    assert arena.final(token).succeeded
+    assert [event.pid for event in arena.events("start", token)] == [blocked.pid]
+    named = [line for line in blocked.log().splitlines() if "has not turned" in line]
+    assert len(named) == 1
+    assert "served:block" in named[0]
+    assert "4 waiting jobs were released" in named[0]
+    assert "time.sleep(seconds)" in blocked.log(), "the stack is shown"
+    arena.verdict().assert_clean()
+
+
+def test_a_stopped_process_loses_its_jobs_and_cannot_write_their_ends(arena: Arena) -> None:
+    zombie = arena.server().start()
+    token = arena.add(zombie, "stale", seconds=0.3)
+    arena.started(token)
+    zombie.stop()
+    other = arena.server().start()
+    assert arena.started(token, 2).pid == other.pid
+    assert arena.final(token).succeeded
+    zombie.go_on()
+    eventually(lambda: "this attempt does not count" in zombie.log(), "the stale end is refused")
+    row = arena.row(token)
+    assert (row.succeeded, row.failures, row.fence) == (True, 0, 2)
+    eventually(lambda: "it joins again" in zombie.log(), "the zombie notices")
+    later = arena.add(zombie, "noop")
+    assert arena.final(later).succeeded
+    verdict = arena.verdict()
+    assert list(verdict.violated) == ["unbounded", "overlaps"], "it did run twice at once: that is a zombie"
+    assert verdict.figures["duplicates"] == 1
