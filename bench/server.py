@@ -76,7 +76,7 @@ def main() -> None:
     listening = socket.socket(fileno=int(fd))
     kind: Literal["asyncio", "uvloop"] = "uvloop" if loop == "uvloop" else "asyncio"
     config = uvicorn.Config(
-        build(variant, journal), loop=kind, http="httptools", access_log=False, log_level="warning"
+        build(variant, journal), loop=kind, http=os.environ.get("BENCH_HTTP", "httptools"), access_log=False, log_level="warning"
     )
     server = uvicorn.Server(config)
     threading.Thread(target=_end_with_parent, args=[server], daemon=True).start()

@@ -12,7 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from postlude.background import CURRENT
 from postlude.errors import JournalUnavailable, UnsupportedFramework
-from postlude.receipt import Receipt, unavailable
+from postlude.answers import unavailable
+from postlude.receipt import Receipt
 from postlude.watch import is_tracked, track
 
 # Some of these names are replaced while the program runs, and some exist in newer versions only.

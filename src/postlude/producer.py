@@ -98,18 +98,15 @@ class Producer:
             JournalUnavailable: not confirmed within the budget.
         """
         works = prepared if len(prepared) == 1 else chained(prepared)
-        if self.serves():
-            assert self._runner is not None
-            await self._store_for(self._runner, works)
+        runner = self._runner
+        if runner is None or not self.serves():
+            await self._opened()
+            await self.store(works, holder=await self._visits.runner())
             return
-        await self._opened()
-        await self.store(works, holder=await self._visits.runner())
-
-    async def _store_for(self, runner: Runner, works: Sequence[Work]) -> None:
         holder = runner.reserve(len(works))
         reply = self._ask(works, holder)
         try:
-            placed = place(works, await reply)
+            claimed = place(works, await reply)
         except asyncio.CancelledError:
             if reply.withdraw():
                 runner.decline(len(works) if holder else 0)
@@ -121,7 +118,10 @@ class Producer:
             runner.decline(len(works) if holder else 0)
             runner.doubt()
             raise
-        self._hand_over(runner, works, holder, placed)
+        if claimed:
+            runner.take(works)
+        else:
+            self._hand_over(runner, works, holder, claimed)
 
     @staticmethod
     def _hand_over(runner: Runner, works: Sequence[Work], holder: int | None, claimed: bool) -> None:
@@ -163,9 +163,9 @@ class Producer:
 
     def start(self, prepared: Sequence[Work]) -> None:
         """Let committed jobs start, where a runner serves this loop."""
-        if prepared and prepared[0].fence and self.serves():
-            assert self._runner is not None
-            self._runner.start(prepared)
+        runner = prepared[0].runner if prepared else None
+        if runner is not None:
+            runner.start(prepared)
 
     async def settle(self, prepared: Sequence[Work]) -> None:
         """Return when first attempts have ended; without a runner on this loop, run them here."""

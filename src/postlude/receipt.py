@@ -7,24 +7,18 @@ everything that can fail has succeeded), and ends with the request.
 
 import copy
 import logging
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
 from anyio import CancelScope
 from starlette.background import BackgroundTask as StarletteBackgroundTask
-from starlette.exceptions import HTTPException
-from starlette.responses import Response
-from starlette.routing import NoMatchFound
 from starlette.types import Receive, Scope, Send
 
+from postlude.answers import point_to, unavailable
 from postlude.background import BackgroundTask, Collected, InMemory, is_call, parts
 from postlude.desk import Desk, Prepared
 from postlude.errors import JournalUnavailable, NotDurable, RequestOver
 from postlude.job import Job
-
-STATUS_ROUTE: Final = "postlude:job"
-"""The name of the route that tells a job's state; its path parameter is ``id``."""
 
 _NO_SCOPE: Final[Scope] = {}
 
@@ -117,7 +111,7 @@ class Receipt:
         except JournalUnavailable as error:
             raise unavailable() from error
         if self.accepted is not None:
-            self._point_to(self.accepted, response)
+            point_to(self.accepted, self.scope, response)
         try:
             await response(scope, receive, send)
         except Exception:
@@ -158,6 +152,18 @@ class Receipt:
             logger.exception("The journal did not take the jobs of a failed request: %s", names)
         else:
             self._note(kept)
+
+    def end_at_once(self) -> bool:
+        """End the request, if nothing of it is left to wait for: nearly always."""
+        committed = self.committed
+        if committed is None or self.memory is not None or self._waits():
+            return False
+        if self.injected is not None and self.injected.tasks:
+            return False
+        self.over = True
+        self.desk.start(committed)
+        self._let_go()
+        return True
 
     async def end(self, *, cancelled: bool) -> None:
         """The request has ended, however it did: start what is stored, store and start what came late.
@@ -258,38 +264,14 @@ class Receipt:
 
     def _waits(self) -> bool:
         """Whether the request waits for its jobs: nobody else would run them, or a test client asks."""
-        if not self.desk.serves():
+        scope = self.scope
+        if scope["type"] == "websocket":
+            client = scope.get("client")
+            if client is not None and client[0] == "testclient":
+                return True
+        elif "http.response.debug" in (scope.get("extensions") or ()):
             return True
-        if self.scope["type"] == "websocket":
-            client = self.scope.get("client")
-            return client is not None and client[0] == "testclient"
-        return "http.response.debug" in (self.scope.get("extensions") or ())
-
-    def _point_to(self, job: Job, response: Response) -> None:
-        response.headers.setdefault("Retry-After", "1")
-        path = _status_path(self.scope, job.id)
-        if path is not None:
-            response.headers.setdefault("Location", path)
-
-
-def unavailable() -> HTTPException:
-    """Return the answer to a client whose jobs the journal did not take."""
-    # FastAPI's is a subclass, and the one that its applications write handlers and `except` for.
-    kind: type[HTTPException] = getattr(sys.modules.get("fastapi"), "HTTPException", HTTPException)
-    return kind(503, "The journal did not confirm the request's jobs.", {"Retry-After": "1"})
-
-
-def _status_path(scope: Scope, job: str) -> str | None:
-    root = scope.get("root_path", "")
-    for key, prefix in (("app", root), ("router", scope.get("app_root_path", root))):
-        provider = scope.get(key)
-        if provider is None:
-            continue
-        try:
-            return str(prefix).rstrip("/") + str(provider.url_path_for(STATUS_ROUTE, id=job))
-        except NoMatchFound:
-            continue
-    return None
+        return not self.desk.serves()
 
 
 def _name(function: Any) -> str:

@@ -69,7 +69,7 @@ def track(app: ASGIApp, *, shared: bool = False) -> ASGIApp:
             raise
         finally:
             CURRENT.reset(token)
-            if receipt.injected is not None or receipt.committed is not None:
+            if (receipt.injected is not None or receipt.committed is not None) and not receipt.end_at_once():
                 await receipt.end(cancelled=cancelled)
 
     tracked.__dict__[SCOPE_KEY] = True

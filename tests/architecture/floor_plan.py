@@ -17,6 +17,7 @@ LAYERS = (
         "request",
         (
             "background",
+            "answers",
             "receipt",
             "watch",
             "middleware",

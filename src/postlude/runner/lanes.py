@@ -47,7 +47,7 @@ class LoopLane:
 
     def __init__(self, slots: int, begin: Begin, ended: Ended) -> None:
         self.waiting: deque[Work] = deque()
-        self.tasks: dict[asyncio.Task[None], Work] = {}
+        self.tasks: dict[Work, asyncio.Task[None]] = {}
         self._slots = slots
         self._begin = begin
         self._ended = ended
@@ -63,24 +63,18 @@ class LoopLane:
     def _start(self, work: Work) -> None:
         self._begin(work)
         # An empty context: nothing of the request, or of the job before, is visible to a job.
-        task = self._loop.create_task(self._run(work), context=Context())
-        self.tasks[task] = work
-        task.add_done_callback(self._done)
+        self.tasks[work] = self._loop.create_task(self._run(work), context=Context())
 
     async def _run(self, work: Work) -> None:
         assert work.task is not None
-        self._ended(work, await run_async(work, work.task))
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        work = self.tasks.pop(task)
-        if not work.over:
-            # Cancelled before its first step, or our own code failed.
-            error = asyncio.CancelledError() if task.cancelled() else task.exception()
-            self._ended(work, error or RuntimeError("the attempt ended without an outcome"))
-        while self.waiting and len(self.tasks) < self._slots:
+        result = await run_async(work, work.task)
+        del self.tasks[work]
+        self._ended(work, result)
+        waiting = self.waiting
+        while waiting and len(self.tasks) < self._slots:
             try:
-                work = self.waiting.popleft()
-            except IndexError:
+                work = waiting.popleft()
+            except IndexError:  # taken back
                 return
             self._start(work)
 

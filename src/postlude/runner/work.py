@@ -1,11 +1,20 @@
 """A call on its way through the runner: from `add_task`, or from a claim, to its end."""
 
 import asyncio
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 from postlude.job import Job
 from postlude.model.job import Claim, NewJob
 from postlude.tasks.task import Task
+
+
+class Starter(Protocol):
+    """The runner that holds a work, as far as those need it who let it start."""
+
+    def start(self, works: "Iterable[Work]") -> None:
+        """Start held works, as far as they fit."""
+        ...
 
 
 class Work:
@@ -13,7 +22,8 @@ class Work:
 
     __slots__ = (
         "args", "created", "failures", "fence", "follower", "id", "kwargs", "name", "once",
-        "over", "payload", "place", "queue", "seq", "started", "suspect", "task", "waiter", "written",
+        "over", "payload", "place", "queue", "runner", "seq", "started", "suspect", "task",
+        "waiter", "written",
     )  # fmt: skip
 
     def __init__(self, id: bytes, name: str, queue: str, payload: bytes, created: int) -> None:
@@ -35,6 +45,7 @@ class Work:
         self.over = False
         self.written = False
         self.follower: Work | None = None
+        self.runner: Starter | None = None
         self.waiter: asyncio.Future[None] | None = None
 
     @classmethod

@@ -1,0 +1,42 @@
+"""What Postlude adds to an application's answers: the 503, and where a job's state is told."""
+
+import sys
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import NoMatchFound
+from starlette.types import Scope
+
+from postlude.job import Job
+
+STATUS_ROUTE: Final = "postlude:job"
+"""The name of the route that tells a job's state; its path parameter is ``id``."""
+
+
+def unavailable() -> HTTPException:
+    """Return the answer to a client whose jobs the journal did not take."""
+    # FastAPI's is a subclass, and the one that its applications write handlers and `except` for.
+    kind: type[HTTPException] = getattr(sys.modules.get("fastapi"), "HTTPException", HTTPException)
+    return kind(503, "The journal did not confirm the request's jobs.", {"Retry-After": "1"})
+
+
+def point_to(job: Job, scope: Scope, response: Response) -> None:
+    """Let a response say where the state of a job is told, if the application tells it."""
+    response.headers.setdefault("Retry-After", "1")
+    path = _status_path(scope, job.id)
+    if path is not None:
+        response.headers.setdefault("Location", path)
+
+
+def _status_path(scope: Scope, job: str) -> str | None:
+    root = scope.get("root_path", "")
+    for key, prefix in (("app", root), ("router", scope.get("app_root_path", root))):
+        provider = scope.get(key)
+        if provider is None:
+            continue
+        try:
+            return str(prefix).rstrip("/") + str(provider.url_path_for(STATUS_ROUTE, id=job))
+        except NoMatchFound:
+            continue
+    return None
