@@ -24,7 +24,9 @@ ARENA: Final[dict[str, Any]] = json.loads(os.environ[VARIABLE])
 FOLDER: Final = Path(ARENA["folder"])
 
 app = FastAPI()
-postlude = Postlude(app, store=f"sqlite:///{ARENA['journal']}", config=Config(**ARENA["config"]))
+_delivery = ARENA["config"].pop("delivery", "at_least_once")
+_config = Config(**ARENA["config"])
+postlude = Postlude(app, store=f"sqlite:///{ARENA['journal']}", config=_config, delivery=_delivery)
 arm(ARENA["faults"])
 
 _witnesses: dict[int, Witness] = {}

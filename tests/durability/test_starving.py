@@ -73,3 +73,21 @@ def test_a_stopped_process_loses_its_jobs_and_cannot_write_their_ends(arena: Are
     verdict = arena.verdict()
     assert list(verdict.violated) == ["unbounded", "overlaps"], "it did run twice at once: that is a zombie"
     assert verdict.figures["duplicates"] == 1
+
+
+def test_a_process_that_was_taken_for_dead_keeps_its_new_marks_apart(arena: Arena) -> None:
+    """What it had started before ends later, and must not wipe out the mark of what it runs now."""
+    zombie, other = arena.server().start(), arena.server().start()
+    before = arena.add(zombie, "nap", seconds=3.5)
+    arena.started(before)
+    zombie.stop()
+    arena.started(before, 2)
+    zombie.go_on()
+    eventually(lambda: "it joins again" in zombie.log(), "the zombie notices")
+    now = arena.add(zombie, "nap", seconds=6.0)
+    assert arena.started(now).pid == zombie.pid
+    eventually(lambda: any(e.pid == zombie.pid for e in arena.events("end", before)), "the first one's end")
+    zombie.kill()
+    assert arena.started(now, 2).pid == other.pid
+    assert arena.row(now).deaths == 1, "nobody knows that it had started"
+    other.terminate()

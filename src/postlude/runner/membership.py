@@ -9,12 +9,13 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.errors import PostludeError
+from postlude.model.job import Hold
 from postlude.stores.protocol import Enlisted, Marks, NewRunner, Store
 
 log = logging.getLogger("postlude.runner")
@@ -93,10 +94,13 @@ class Membership:
         self._thread = threading.Thread(target=self._beat, name="postlude-heartbeat", daemon=True)
         self._thread.start()
 
-    async def leave(self, *, draining: bool) -> int:
-        """Stop renewing and retire; returns how many claims were released."""
+    async def leave(self, holds: Sequence[Hold], *, draining: bool) -> int:
+        """Stop renewing, release these claims and retire; returns how many claims were given up."""
         self.stop()
-        return await self._store.retire(self.runner, draining=draining)
+        # Asked for in one turn, so that both are one write.
+        released = self._store.release(self.runner, holds)
+        retired = self._store.retire(self.runner, draining=draining)
+        return await released + await retired
 
     def stop(self) -> None:
         """Stop renewing."""

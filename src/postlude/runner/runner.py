@@ -19,7 +19,7 @@ from postlude.runner.ends import Ends
 from postlude.runner.execution import Unrunnable, judge_error, ready
 from postlude.runner.lanes import LoopLane, ThreadLane, take_back
 from postlude.runner.membership import Membership
-from postlude.runner.work import Work
+from postlude.runner.work import NOWHERE, Work, holds_of
 from postlude.stores.protocol import Store
 from postlude.tasks.registry import Registry
 
@@ -95,7 +95,9 @@ class Runner:
         self._reserved -= len(works)
         for work in works:
             self._held[work.seq] = work
-            self._chains.hold(work)
+            work.runner = self
+            if work.follower is not None:
+                self._chains.hold(work)
         self._idle.clear()
 
     def decline(self, jobs: int) -> None:
@@ -127,7 +129,10 @@ class Runner:
         return self._suspect is None
 
     def accept(self, claims: Sequence[Claim]) -> None:
-        """Take claims, and start what fits."""
+        """Take claims, and start what fits; one that comes after the end of claiming goes back."""
+        if self.draining:
+            self._store.release(self._membership.runner, holds_of(claims))
+            return
         works = [Work.of_claim(claim, self._expected.pop(claim.id, None)) for claim in claims]
         for work in works:
             self._held[work.seq] = work
@@ -229,63 +234,61 @@ class Runner:
             self._idle.clear()
             await self._idle.wait()
 
-    async def drain(self, grace: float) -> None:
-        """Stop claiming and run what is held, for so many seconds; then stop what can be stopped."""
+    async def drain(self, grace: float) -> list[Hold]:
+        """Stop claiming and run what is held, for so many seconds; then `close`."""
         self.draining = self._claimer.stopped = True
         self._membership.marks.draining()
         try:
             await asyncio.wait_for(self.idle(), grace)
         except TimeoutError:
             log.warning("%d jobs had not ended after the grace period and are released", len(self._held))
-        await self.close()
+        return await self.close()
 
-    async def close(self) -> None:
-        """Stop what can be stopped. What is still held is the journal's again."""
-        for work in self._take_back() + list(self._held.values()):
-            # Released: the cancellation that follows is not an outcome.
-            self._held.pop(work.seq, None)
-            work.end()
+    async def close(self) -> list[Hold]:
+        """Stop what can be stopped; returns what others may run: all but started at-most-once jobs."""
+        works = self._take_back()
+        running, self._held = list(self._held.values()), {}
+        for work in running:
+            work.end()  # its cancellation is not an outcome
         self._sync.stop()
-        tasks = list(self._async.tasks)
+        tasks = list(self._async.tasks.values())
         for task in tasks:
             task.cancel()
         pending: list[asyncio.Future[Any]] = [*tasks, *self._ends.under_way]
         if pending:
             await asyncio.wait(pending, timeout=STOP_WITHIN)
+        return holds_of(works + [work for work in running if not work.once])
 
     def _take_back(self) -> list[Work]:
-        """Take everything that has not started. From any thread."""
-        return take_back(self._async) + take_back(self._sync) + self._chains.take_back()
+        """Take and forget everything that has not started. From any thread."""
+        works = take_back(self._async) + take_back(self._sync) + self._chains.take_back()
+        for work in works:
+            self._held.pop(work.seq, None)
+            if work is self._suspect:
+                self._suspect = None
+            work.end()
+        return works
 
     def give_back(self) -> int:
         """Release what has not started; from the heartbeat's thread, while the loop hangs."""
         works = self._take_back()
         if not works:
             return 0
-        for work in works:
-            self._forget(work)
-            work.end()
-        holds = [Hold(work.seq, work.fence) for work in works]
         self._uncertain = True  # until the audit, should this fail
-        return self._store.release(self._membership.runner, holds).wait(self._config.lease)
+        return self._store.release(self._membership.runner, holds_of(works)).wait(self._config.lease)
 
     def on_loop(self) -> str:
         """Name the job that the loop is running, for the log."""
         task = asyncio.current_task(self.loop)
-        work = self._async.tasks.get(task) if task is not None else None
-        return "no job of ours" if work is None else f"job {work}"
+        works = [work for work, running in list(self._async.tasks.items()) if running is task]
+        return f"job {works[0]}" if works else "no job of ours"
 
     def lost(self) -> None:
         """The journal has buried this runner: forget what has not started, and join again."""
-        for work in self._take_back():
-            self._forget(work)
-            work.end()
+        self._take_back()
+        for work in self._held.values():
+            work.place = NOWHERE  # in marks that are not ours any more
         self._rejoining = self.loop.create_task(self._rejoin())
-
-    def _forget(self, work: Work) -> None:
-        self._held.pop(work.seq, None)
-        if work is self._suspect:
-            self._suspect = None
 
     async def _rejoin(self) -> None:
         try:

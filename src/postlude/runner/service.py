@@ -50,5 +50,4 @@ class Service:
         self._parts = None
         self._collector.stop()
         await housekeeping.stop()
-        await runner.drain(self._config.grace)
-        await membership.leave(draining=True)
+        await membership.leave(await runner.drain(self._config.grace), draining=True)

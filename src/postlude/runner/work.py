@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from postlude.job import Job
-from postlude.model.job import Claim, NewJob
+from postlude.model.job import Claim, Hold, NewJob
 from postlude.tasks.task import Task
 
 
@@ -15,6 +15,10 @@ class Starter(Protocol):
     def start(self, works: "Iterable[Work]") -> None:
         """Start held works, as far as they fit."""
         ...
+
+
+NOWHERE: Final = -1
+"""The place of a start that is not marked."""
 
 
 class Work:
@@ -41,7 +45,7 @@ class Work:
         self.failures = 0
         self.suspect = False
         self.started = 0
-        self.place = -1
+        self.place = NOWHERE
         self.over = False
         self.written = False
         self.follower: Work | None = None
@@ -92,3 +96,8 @@ class Work:
 
     def __str__(self) -> str:
         return f"{self.name} ({self.job.id})"
+
+
+def holds_of(works: "Iterable[Work | Claim]") -> list[Hold]:
+    """Return claims as the journal is told of them."""
+    return [Hold(work.seq, work.fence) for work in works]
