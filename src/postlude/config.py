@@ -22,8 +22,9 @@ class Config:
     """Async jobs that run at once in one process."""
     threads: int = 8
     """Sync jobs that run at once in one process."""
-    ahead: int = 256
-    """Jobs that one process holds claimed; the rest wait in the journal."""
+    ahead: int = 1024
+    """Jobs that one process holds claimed at most; slow jobs far fewer (`runner/pace.py`). The rest
+    wait in the journal."""
     lease: float = 15.0
     renew_every: float = 5.0
     reap_every: float = 1.0

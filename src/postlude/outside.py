@@ -1,5 +1,6 @@
 """Adding jobs outside a request: from async code, in bulk, and from sync code."""
 
+import asyncio
 from asyncio import _get_running_loop
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -62,9 +63,15 @@ async def add_all(
         return [work.job for work in works]
     jobs: list[Job] = []
     source = iter(calls)
+    before: asyncio.Task[None] | None = None
     while works := prepare_all(producer, islice(source, GROUP)):
-        await _queue(producer, works)
+        # The next group is prepared while this one is written.
+        writing = asyncio.create_task(_queue(producer, works))
+        await (before or asyncio.sleep(0))
+        before = writing
         jobs += [work.job for work in works]
+    if before is not None:
+        await before
     return jobs
 
 

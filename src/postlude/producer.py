@@ -171,7 +171,7 @@ class Producer:
         """Return when first attempts have ended; without a runner on this loop, run them here."""
         if self.serves():
             assert self._runner is not None
-            await self._runner.wait_for(prepared)
+            await self._runner.awaited.wait_for(prepared)
         else:
             await self._visits.run(prepared)
 

@@ -23,6 +23,11 @@ class Taker(Protocol):
         ...
 
     @property
+    def limit(self) -> int:
+        """How many it may hold."""
+        ...
+
+    @property
     def wants_suspect(self) -> bool:
         """Whether it may be given a suspect."""
         ...
@@ -38,18 +43,16 @@ class Claimer:
     Args:
         store: the journal.
         membership: in whose name.
-        ahead: how many jobs the runner may hold.
         taker: the runner.
     """
 
-    def __init__(self, store: Store, membership: Membership, ahead: int, taker: Taker) -> None:
+    def __init__(self, store: Store, membership: Membership, taker: Taker) -> None:
         self.busy = False
         self.failed = False
         """Whether a claim has failed since this was last looked at: the journal's state is uncertain."""
         self.stopped = False
         self._store = store
         self._membership = membership
-        self._ahead = ahead
         self._taker = taker
         self._more = True
 
@@ -62,13 +65,13 @@ class Claimer:
         """Claim, if there may be work and at most half of what may be held is."""
         if not self._more or self.busy or self.stopped:
             return
-        load = self._taker.load
-        if load * 2 <= self._ahead:
-            self._claim(self._ahead - load, self._claimed)
+        load, limit = self._taker.load, self._taker.limit
+        if load * 2 <= limit:
+            self._claim(limit - load, self._claimed)
 
     async def once(self) -> int:
         """Claim what is ready now, also when stopped; returns how much that was."""
-        room = self._ahead - self._taker.load
+        room = self._taker.limit - self._taker.load
         if room <= 0:
             return 0
         reply = self._claim(room, self._claimed)

@@ -22,10 +22,10 @@ class Ends:
 
     Args:
         store: the journal.
-        written: called after each answer of the journal.
+        written: called when ends are offered, with their number, and after each answer with 0.
     """
 
-    def __init__(self, store: Store, written: Callable[[], None]) -> None:
+    def __init__(self, store: Store, written: Callable[[int], None]) -> None:
         self.under_way: set[asyncio.Future[list[bool]]] = set()
         self.failed = False
         """Whether the journal has refused some since this was last looked at: its state is uncertain."""
@@ -60,7 +60,7 @@ class Ends:
         if reply.future is not None:
             self.under_way.add(reply.future)
         reply.then(lambda reply: self._answered(reply, offered))
-        self._written()
+        self._written(len(offered))
 
     def _answered(self, reply: Reply[list[bool]], offered: list[tuple[Work, Finish]]) -> None:
         if reply.future is not None:
@@ -81,4 +81,4 @@ class Ends:
                     "job %s: this attempt does not count; it had been written, or taken over, before", work
                 )
             work.end()
-        self._written()
+        self._written(0)

@@ -12,21 +12,19 @@ from postlude.config import Config
 from postlude.errors import PostludeError
 from postlude.model.job import Claim, Hold
 from postlude.model.outcome import Failed, Finish, Outcome, Parked, Succeeded
-from postlude.model.state import State
+from postlude.runner.awaited import Awaited
 from postlude.runner.chains import Chains
 from postlude.runner.claimer import Claimer
 from postlude.runner.ends import Ends
 from postlude.runner.execution import Unrunnable, judge_error, ready
 from postlude.runner.lanes import LoopLane, ThreadLane, take_back
 from postlude.runner.membership import Membership
+from postlude.runner.pace import Pace
 from postlude.runner.work import NOWHERE, Work, holds_of
 from postlude.stores.protocol import Store
 from postlude.tasks.registry import Registry
 
 log = logging.getLogger("postlude.runner")
-
-LOOK_EVERY: Final = 0.1
-"""Seconds between looks at a job that somebody waits for and that another process may run."""
 
 STOP_WITHIN: Final = 1.0
 """Seconds that cancelled tasks have to leave; one that swallows its cancellation is left behind."""
@@ -42,7 +40,7 @@ class Runner:
         config: slots and limits.
         clock: the time.
         claims: whether it claims from the journal on its own; False inside a request.
-        expected: works that were queued and that somebody waits for, by id.
+        awaited: queued works that somebody waits for; shared by the visits of a process.
     """
 
     def __init__(
@@ -54,7 +52,7 @@ class Runner:
         clock: Clock,
         *,
         claims: bool = True,
-        expected: dict[bytes, Work] | None = None,
+        awaited: Awaited | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.thread = threading.get_ident()
@@ -70,11 +68,12 @@ class Runner:
         self._chains = Chains(self.loop, config.order_wait, self._submit)
         self._reserved = 0
         self._ends = Ends(store, self._written)
+        self._pace = Pace(config.loop_slots + config.threads, config.ahead, self.loop.time())
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
         self._suspect: Work | None = None
-        self._expected: dict[bytes, Work] = {} if expected is None else expected
-        self._claimer = Claimer(store, membership, config.ahead, self)
+        self.awaited = awaited or Awaited(store)
+        self._claimer = Claimer(store, membership, self)
         self._claimer.stopped = not claims
         self._uncertain = False
         self._rejoining: asyncio.Task[None] | None = None
@@ -85,7 +84,7 @@ class Runner:
 
         What is reserved becomes held by `take`, or is given up by `decline`.
         """
-        if self.draining or len(self._held) + self._reserved + jobs > self._config.ahead:
+        if self.draining or len(self._held) + self._reserved + jobs > self._pace.limit:
             return None
         self._reserved += jobs
         return self._membership.runner
@@ -124,6 +123,11 @@ class Runner:
         return len(self._held) + self._reserved
 
     @property
+    def limit(self) -> int:
+        """How many jobs it may hold."""
+        return self._pace.limit
+
+    @property
     def wants_suspect(self) -> bool:
         """Whether it may be given a suspect: it runs one at a time."""
         return self._suspect is None
@@ -133,7 +137,7 @@ class Runner:
         if self.draining:
             self._store.release(self._membership.runner, holds_of(claims))
             return
-        works = [Work.of_claim(claim, self._expected.pop(claim.id, None)) for claim in claims]
+        works = [Work.of_claim(claim, self.awaited.known(claim.id)) for claim in claims]
         for work in works:
             self._held[work.seq] = work
             if work.suspect:
@@ -203,30 +207,11 @@ class Runner:
         if work.follower is not None:
             self._chains.next(work)
 
-    def _written(self) -> None:
+    def _written(self, ended: int) -> None:
+        self._pace.ended(ended, self.loop.time())
         if not self._held and self._ends.settled:
             self._idle.set()
         self._claimer.pump()
-
-    async def wait_for(self, works: Iterable[Work]) -> None:
-        """Return when works have ended and their ends are written."""
-        for work in works:
-            if not work.fence and not work.written:
-                self._expected[work.id] = work
-        for work in works:
-            while not work.written and not await self._heard(work):
-                pass
-
-    async def _heard(self, work: Work) -> bool:
-        """Wait for a work; one that was queued may end in another process, so its job is looked at."""
-        work.waiter = self.loop.create_future()
-        await asyncio.wait([work.waiter], timeout=None if work.fence else LOOK_EVERY)
-        if work.written or work.fence:
-            return work.written
-        record = await self._store.get(work.id)
-        return (
-            record is None or record.started is not None or record.state not in (State.QUEUED, State.RUNNING)
-        )
 
     async def idle(self) -> None:
         """Return when nothing is held and all ends are written."""

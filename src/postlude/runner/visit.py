@@ -6,10 +6,15 @@ loop may stop as soon as the request's ASGI call returns, so its jobs run inside
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
+
+from anyio import CancelScope
 
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.errors import PostludeError
+from postlude.model.job import Hold
+from postlude.runner.awaited import Awaited
 from postlude.runner.housekeeping import Housekeeping
 from postlude.runner.membership import Membership
 from postlude.runner.runner import Runner
@@ -39,7 +44,8 @@ class Visits:
         self._clock = clock
         self._membership: Membership | None = None
         self._looked: int | None = None
-        self._expected: dict[bytes, Work] = {}
+        self._unreleased: list[Hold] = []
+        self._awaited = Awaited(store)
 
     async def runner(self) -> int:
         """Return the number under which visits claim, enlisting it at the first call."""
@@ -65,24 +71,39 @@ class Visits:
             self._config,
             self._clock,
             claims=False,
-            expected=self._expected,
+            awaited=self._awaited,
         )
         try:
+            await self._release()
             await self._look(runner)
             if works and works[0].fence:
                 runner.reserve(len(works))
                 runner.take(works)
                 runner.start(works)
             else:
-                self._expected.update((work.id, work) for work in works)
+                self._awaited.expect(works)
             while await runner.claim_once() and not all(work.written for work in works):
                 await runner.idle()
-            await runner.wait_for(works)
+            await self._awaited.wait_for(works)
             await runner.idle()
         except PostludeError as error:
             log.warning("jobs stay in the journal and run later: %s", error)
         finally:
-            await runner.close()
+            with CancelScope(shield=True):
+                self._unreleased += await runner.close()
+                with suppress(PostludeError):
+                    await self._release()
+
+    async def _release(self) -> None:
+        """Give back what visits had to leave behind: this process lives on, so nobody else would."""
+        holds, self._unreleased = self._unreleased, []
+        if not holds:
+            return
+        try:
+            await self._store.release(await self.runner(), holds)
+        except PostludeError:
+            self._unreleased += holds
+            raise
 
     async def _look(self, runner: Runner) -> None:
         """Now and then: bury the dead, and make ready what is due."""

@@ -1,0 +1,51 @@
+"""Waiting for works: those of this runner, and those that were queued and that anybody may run."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final
+
+from postlude.model.state import State
+from postlude.runner.work import Work
+from postlude.stores.protocol import Store
+
+LOOK_EVERY: Final = 0.1
+"""Seconds between looks at a job that somebody waits for and that another process may run."""
+
+
+class Awaited:
+    """Works that somebody waits for.
+
+    Args:
+        store: the journal.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._queued: dict[bytes, Work] = {}
+
+    def expect(self, works: Iterable[Work]) -> None:
+        """Remember works that were queued: claimed, they are the same objects."""
+        self._queued.update((work.id, work) for work in works if not work.fence and not work.written)
+
+    def known(self, id: bytes) -> Work | None:
+        """Return, once, the work that a claim is of, if somebody waits for it."""
+        return self._queued.pop(id, None)
+
+    async def wait_for(self, works: Iterable[Work]) -> None:
+        """Return when works have ended and their ends are written."""
+        works = list(works)
+        self.expect(works)
+        for work in works:
+            while not work.written and not await self._heard(work):
+                pass
+
+    async def _heard(self, work: Work) -> bool:
+        """Wait for a work; one that was queued may end in another process, so its job is looked at."""
+        work.waiter = asyncio.get_running_loop().create_future()
+        await asyncio.wait([work.waiter], timeout=None if work.fence else LOOK_EVERY)
+        if work.written or work.fence:
+            return work.written
+        record = await self._store.get(work.id)
+        return (
+            record is None or record.started is not None or record.state not in (State.QUEUED, State.RUNNING)
+        )
