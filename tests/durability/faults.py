@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import apsw
+
 from postlude.stores.protocol import Reaped
 from postlude.stores.sqlite.backend import SqliteBackend
 from postlude.stores.sqlite.claims import Claims
@@ -80,6 +82,20 @@ def _around_commit(
 
     _put(SqliteBackend, "apply", apply)
     _put(SqliteBackend, "commit", commit)
+
+
+def claim_breaks(nth: str) -> None:
+    """Let the disk fail in the nth group that claims."""
+    left = int(nth)
+
+    def apply(self: SqliteBackend, verb: Verb, arguments: Sequence[Any]) -> list[Any]:
+        nonlocal left
+        left -= verb is Verb.CLAIM
+        if verb is Verb.CLAIM and left == 0:
+            raise self._throw_away(apsw.IOError("put in on purpose"))
+        return _apply(self, verb, arguments)
+
+    _put(SqliteBackend, "apply", apply)
 
 
 # -- mutants ------------------------------------------------------------------------------------
@@ -178,6 +194,7 @@ FAULTS: Final[dict[str, Callable[[str], None]]] = {
         before_commit,
         after_commit,
         stop_in_commit,
+        claim_breaks,
         answers_early,
         finishes_without_fence,
         never_recovers,

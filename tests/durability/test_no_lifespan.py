@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from tests.durability.arena import Arena
+from tests.durability.journal import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.durability]
 
@@ -35,12 +36,30 @@ def test_what_a_kill_left_is_picked_up_by_later_requests(arena: Arena) -> None:
     asking.join()
     assert not arena.row(token).final
     server.start()
-    for _ in range(20):
+
+    def picked_up() -> bool:
         arena.add(server, "noop")
-        if arena.row(token).final:
-            break
-    assert arena.final(token, 5).succeeded
+        return arena.row(token).final
+
+    eventually(picked_up, "a later request runs it")
+    assert arena.row(token).succeeded
     verdict = arena.verdict()
     verdict.assert_clean()
     assert verdict.figures["duplicates"] == 1
     assert server.log().count("no lifespan runs on this event loop") == 2, "once in each process"
+
+
+def test_what_a_failing_journal_left_is_picked_up_by_later_requests(arena: Arena) -> None:
+    server = arena.server(options=OFF, faults=["claim_breaks:1"]).start()
+    token, answer = arena.ask(server, "nap", seconds=0.5)
+    assert answer.status_code == 200
+    eventually(lambda: "jobs stay in the journal and run later" in server.log(), "the journal's failure")
+    assert not arena.row(token).final
+
+    def picked_up() -> bool:
+        _, answer = arena.ask(server, "noop")
+        assert answer.status_code in (200, 503)
+        return arena.row(token).final
+
+    eventually(picked_up, "a later request runs it", 5)
+    assert arena.row(token).succeeded

@@ -87,6 +87,7 @@ class Runners:
                     continue
                 # This process slept or was stopped: it is treated like any other.
                 found = _sum(found, self._bury(tx, runner, marks_of_the_living(path)))
+                self._mine.pop(token).remove()
                 continue
             with left_by(path) as left:
                 if left is None and expired:
