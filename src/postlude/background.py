@@ -74,7 +74,7 @@ class Collected(BackgroundTask):
         collector: Collector,
     ) -> None:
         self.func, self.args, self.kwargs = func, args, kwargs  # type: ignore[assignment]
-        self.prepared = prepared
+        self.prepared: Prepared = prepared
         self.collector = collector
 
 

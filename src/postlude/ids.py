@@ -4,8 +4,6 @@ import os
 import random
 import uuid
 
-from postlude.clock import Clock
-
 
 class IdSource:
     """Makes ids that grow within one process.
@@ -14,16 +12,19 @@ class IdSource:
     it): it is ``seq``. Growing ids only keep the unique index cheap. An id is not a secret.
     """
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         # Not the module's generator: an application that calls random.seed() in each of its
         # processes would make equal ids.
         self._random = random.Random(os.urandom(32))
         self._last = 0
 
-    def new(self) -> bytes:
-        """Return a fresh id. From any thread: the noise alone keeps ids apart."""
-        stamp = (self._clock.now() // 1000) << 12
+    def new(self, now: int) -> bytes:
+        """Return a fresh id. From any thread: the noise alone keeps ids apart.
+
+        Args:
+            now: the time (microseconds, UTC), which it carries in milliseconds.
+        """
+        stamp = (now // 1000) << 12
         last = self._last
         # The low 12 bits count within a millisecond, and carry on into the next one if they must.
         self._last = stamp = stamp if stamp > last else last + 1

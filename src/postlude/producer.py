@@ -83,8 +83,9 @@ class Producer:
         ids = self._ids
         if ids is None:
             # Not before: made in a parent that forks, it would give its children equal ids.
-            ids = self._ids = IdSource(self._clock)
-        work = Work(ids.new(), task.name, task.queue, encoded.payload, self._clock.now())
+            ids = self._ids = IdSource()
+        now = self._clock.now()
+        work = Work(ids.new(now), task.name, task.queue, encoded.payload, now)
         work.task = task
         work.args = encoded.args
         work.kwargs = encoded.kwargs

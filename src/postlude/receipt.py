@@ -89,7 +89,8 @@ class Receipt:
             tasks.tasks.append(InMemory(function, *args, **kwargs))
             return None
         tasks.tasks.append(Collected(function, args, kwargs, prepared, self))
-        return prepared.job
+        # FastAPI's own parameter gives nothing back, and is everywhere: no handle is made for it.
+        return prepared.job if tasks.strict else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Commit, then send the response.
@@ -185,21 +186,19 @@ class Receipt:
                     error = unconfirmed
         if self.committed is not None and len(self.committed) > len(started):
             self.desk.start(self.committed[len(started) :])
-        if cancelled:
-            if self.memory:
-                logger.error(
-                    "A cancelled request dropped %d tasks that have no durable form", len(self.memory)
-                )
-            self._let_go()
-            return
+        if cancelled and self.memory:
+            logger.error("A cancelled request dropped %d tasks that have no durable form", len(self.memory))
+            self.memory = None
         try:
             if self.memory is not None:
                 await self.run_in_memory()
         finally:
             if self.committed and self._waits():
-                await self.desk.settle(self.committed)
+                # Also when cancelled: without a runner, nobody else would run them.
+                with CancelScope(shield=cancelled):
+                    await self.desk.settle(self.committed)
             self._let_go()
-        if error is not None:
+        if error is not None and not cancelled:
             raise error
 
     def _let_go(self) -> None:
@@ -234,7 +233,10 @@ class Receipt:
             tasks = self.injected.tasks
             count = len(tasks)
             for task in tasks[:count]:
-                self._admit(task, prepared)
+                if task.__class__ is Collected and task.collector is self:
+                    prepared.append(task.prepared)
+                else:
+                    self._admit(task, prepared)
             del tasks[:count]
         if own is not None:
             for task in parts(own):

@@ -1,7 +1,7 @@
 """The order of plain functions of one request: each starts when the attempt before it has ended."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from postlude.runner.work import Work
 
@@ -29,9 +29,10 @@ class Chains:
         if work.follower is not None:
             self._waiting[work.follower.seq] = work.follower
 
-    def waits(self, work: Work) -> bool:
-        """Whether a work is kept back."""
-        return work.seq in self._waiting
+    def heads(self, works: Iterable[Work]) -> Iterable[Work]:
+        """Return the works that are not kept back."""
+        waiting = self._waiting
+        return [work for work in works if work.seq not in waiting] if waiting else works
 
     def started(self, work: Work) -> None:
         """A work that is followed starts. From any thread."""

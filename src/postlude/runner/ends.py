@@ -80,5 +80,7 @@ class Ends:
                 log.warning(
                     "job %s: this attempt does not count; it had been written, or taken over, before", work
                 )
-            work.end()
+            work.written = True
+            if work.waiter is not None:
+                work.end()
         self._written(0)

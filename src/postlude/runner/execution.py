@@ -50,17 +50,6 @@ def ready(work: Work, registry: Registry) -> Task[..., Any]:
     return task
 
 
-async def run_async(work: Work, task: Task[..., Any]) -> Outcome | BaseException:
-    """Run an async function; whatever it raises is returned, for nothing may reach the loop."""
-    assert work.args is not None
-    assert work.kwargs is not None
-    try:
-        await task.function(*work.args, **work.kwargs)
-    except BaseException as error:
-        return error
-    return SUCCEEDED
-
-
 def run_sync(work: Work, task: Task[..., Any]) -> Outcome | BaseException:
     """Run a sync function in this thread; whatever it raises is returned."""
     assert work.args is not None

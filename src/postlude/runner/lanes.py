@@ -16,8 +16,8 @@ from typing import Any, Protocol
 from anyio._backends._asyncio import AsyncIOBackend
 from anyio._core._eventloop import claim_worker_thread
 
-from postlude.model.outcome import Outcome
-from postlude.runner.execution import run_async, run_sync
+from postlude.model.outcome import SUCCEEDED, Outcome
+from postlude.runner.execution import run_sync
 from postlude.runner.work import Work
 
 log = logging.getLogger("postlude.jobs")
@@ -67,7 +67,13 @@ class LoopLane:
 
     async def _run(self, work: Work) -> None:
         assert work.task is not None
-        result = await run_async(work, work.task)
+        assert work.args is not None
+        assert work.kwargs is not None
+        result: Outcome | BaseException = SUCCEEDED
+        try:
+            await work.task.function(*work.args, **work.kwargs)
+        except BaseException as error:
+            result = error  # whatever it is, it must not reach the loop
         del self.tasks[work]
         self._ended(work, result)
         waiting = self.waiting

@@ -16,7 +16,7 @@ from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.errors import PostludeError
 from postlude.model.job import Hold
-from postlude.stores.protocol import Enlisted, Marks, NewRunner, Store
+from postlude.stores.protocol import Marks, NewRunner, Store
 
 log = logging.getLogger("postlude.runner")
 
@@ -58,7 +58,10 @@ class Membership:
         self._config = config
         self._clock = clock
         self._release = release
-        self._enlisted: Enlisted | None = None
+        self.runner: int
+        """Its number in the journal; from `join` on."""
+        self.marks: Marks
+        """Where it notes what it starts; from `join` on."""
         self._watched: Watched | None = None
         self._lost: Callable[[], None] | None = None
         self._stop = threading.Event()
@@ -66,21 +69,9 @@ class Membership:
         self._turn = clock.boot()
         self._stalled_since: int | None = None
 
-    @property
-    def runner(self) -> int:
-        """Its number in the journal."""
-        assert self._enlisted is not None, "not enlisted"
-        return self._enlisted.runner
-
-    @property
-    def marks(self) -> Marks:
-        """Where it notes what it starts."""
-        assert self._enlisted is not None, "not enlisted"
-        return self._enlisted.marks
-
     async def join(self) -> None:
         """Enlist; again, after the journal has buried this runner."""
-        self._enlisted = await self._store.enlist(NewRunner(self._release, self._config.lease))
+        self.runner, self.marks = await self._store.enlist(NewRunner(self._release, self._config.lease))
 
     def keep(self, watched: Watched | None, lost: Callable[[], None] | None) -> None:
         """Start renewing.

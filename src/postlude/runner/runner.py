@@ -11,7 +11,7 @@ from postlude.clock import Clock
 from postlude.config import Config
 from postlude.errors import PostludeError
 from postlude.model.job import Claim, Hold
-from postlude.model.outcome import Failed, Finish, Outcome, Parked, Succeeded
+from postlude.model.outcome import Finish, Outcome
 from postlude.runner.awaited import Awaited
 from postlude.runner.chains import Chains
 from postlude.runner.claimer import Claimer
@@ -97,7 +97,6 @@ class Runner:
             work.runner = self
             if work.follower is not None:
                 self._chains.hold(work)
-        self._idle.clear()
 
     def decline(self, jobs: int) -> None:
         """Give up a reservation."""
@@ -109,8 +108,10 @@ class Runner:
 
     def start(self, works: Iterable[Work]) -> None:
         """Start held works, as far as they fit; followers wait for their turn."""
-        for work in works:
-            if not self._chains.waits(work):
+        for work in self._chains.heads(works):
+            if work.args is not None and work.task is not None and work.task.is_async:
+                self._async.submit(work)
+            else:
                 self._submit(work)
 
     def notify(self) -> None:
@@ -142,7 +143,6 @@ class Runner:
             self._held[work.seq] = work
             if work.suspect:
                 self._suspect = work
-        self._idle.clear()
         self.start(works)
 
     async def claim_once(self) -> int:
@@ -199,10 +199,10 @@ class Runner:
             self._claimer.notify()
         now = self._clock.now()
         outcome: Outcome
-        if isinstance(result, Succeeded | Failed | Parked):
-            outcome = result
-        else:
+        if isinstance(result, BaseException):
             outcome = judge_error(work, result, now, self._rng, self._config.max_error)
+        else:
+            outcome = result
         self._ends.add(work, Finish(work.seq, work.fence, work.name, work.started, now, outcome))
         if work.follower is not None:
             self._chains.next(work)

@@ -89,6 +89,23 @@ class Backend(Protocol):
         ...
 
 
+class ForkGuard:
+    """Notices that this process is a fork of the one that made it, without asking each time."""
+
+    __slots__ = ("__weakref__", "is_set")
+
+    def __init__(self) -> None:
+        self.is_set = False
+        me = weakref.ref(self)
+
+        def forked() -> None:
+            guard = me()
+            if guard is not None:
+                guard.is_set = True
+
+        os.register_at_fork(after_in_child=forked)
+
+
 class Writer:
     """Gathers requests, commits them in groups, and answers each.
 
@@ -104,7 +121,7 @@ class Writer:
         self._passed: list[Request] = []
         self._gate: Gate | None = None
         self._gates: weakref.WeakKeyDictionary[AbstractEventLoop, Gate] = weakref.WeakKeyDictionary()
-        self._pid = os.getpid()
+        self._forked = ForkGuard()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -122,11 +139,7 @@ class Writer:
             lazy: it may wait a little for company.
         """
         reply: Reply[Any] = Reply()
-        if os.getpid() != self._pid:
-            raise ForkedJournal(
-                "this process was forked after the journal had been opened; open it after the fork "
-                "(start Postlude in the worker's lifespan, not in the parent)"
-            )
+        self.refuse_fork()
         request = Request(verb, argument, reply, rows)
         reply.withdraw = request.withdraw
         if self._stopping:
@@ -141,9 +154,17 @@ class Writer:
             gate.submit(request, budget, lazy)
         return reply
 
+    def refuse_fork(self) -> None:
+        """Raise `ForkedJournal` in a fork of the process that opened the journal."""
+        if self._forked.is_set:
+            raise ForkedJournal(
+                "this process was forked after the journal had been opened; open it after the fork "
+                "(start Postlude in the worker's lifespan, not in the parent)"
+            )
+
     def stop(self, timeout: float) -> bool:
         """Write what was asked for, then end the thread; False if it did not end in time (seconds)."""
-        if os.getpid() != self._pid:
+        if self._forked.is_set:
             return True
         self._stopping = True
         self._inbox.put(None)

@@ -83,7 +83,9 @@ class SqliteStore:
         self, jobs: Sequence[NewJob], *, claim_for: int | None = None, budget: float | None = None
     ) -> Reply[list[Added]]:
         """Store jobs, all or none."""
-        return self._ask(Verb.ADD, AddCall(jobs, claim_for), rows=len(jobs), budget=budget)
+        if self._writer is None:
+            return Reply.failed(JournalUnavailable("the journal is not open"))
+        return self._writer.submit(Verb.ADD, AddCall(jobs, claim_for), rows=len(jobs), budget=budget)
 
     def cancel(self, ids: Sequence[bytes]) -> Reply[list[bool]]:
         """Cancel queued or parked jobs."""
@@ -161,8 +163,9 @@ class SqliteStore:
         return self._writer.submit(verb, argument, rows=rows, budget=budget, lazy=lazy)
 
     def _look(self, look: Callable[[JournalReader], T]) -> Reply[T]:
-        if self._reader is None:
+        if self._reader is None or self._writer is None:
             return Reply.failed(JournalUnavailable("the journal is not open"))
+        self._writer.refuse_fork()
         return self._reader.ask(look)
 
 

@@ -45,7 +45,7 @@ class Driver:
         self.clock = clock
         self.store = bench.make(clock)
         self.store.open()
-        self._ids = IdSource(clock)
+        self._ids = IdSource()
 
     def reopen(self) -> None:
         """Close the store and open it again, or skip the case."""
@@ -69,7 +69,7 @@ class Driver:
     ) -> NewJob:
         """Make a job that is due `after` so many seconds."""
         return NewJob(
-            id=self._ids.new(),
+            id=self._ids.new(self.clock.now()),
             task=task,
             queue=queue,
             payload=payload,
