@@ -19,7 +19,7 @@ from postlude.stores.sqlite.claims import Claims
 from postlude.stores.sqlite.locks import LeftMarks
 from postlude.stores.sqlite.runners import Runners, _sum
 from postlude.stores.sqlite.transaction import Transaction
-from postlude.stores.writer import Verb
+from postlude.stores.backend import Verb
 
 _commit: Final = SqliteBackend.commit
 _begin: Final = SqliteBackend.begin

@@ -10,83 +10,19 @@ import threading
 import weakref
 from asyncio import AbstractEventLoop
 from collections import defaultdict
-from collections.abc import Sequence
-from enum import IntEnum
 from queue import Empty, SimpleQueue
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 
 from postlude.errors import ForkedJournal, JournalUnavailable, PostludeError
+from postlude.stores.backend import Backend, Broken, Busy, Verb
 from postlude.stores.gate import Gate, Request
 from postlude.stores.reply import Reply
 
 log = logging.getLogger("postlude.journal")
 
-T = TypeVar("T")
-
 MAX_REQUESTS: Final = 256
 MAX_ROWS: Final = 1024
 """A group ends at so many requests or rows, so that no commit keeps others waiting for long."""
-
-
-class Verb(IntEnum):
-    """What can be asked of a backend, in the order in which a group applies it."""
-
-    FINISH = 0
-    ENLIST = 1
-    RELEASE = 2
-    RENEW = 3
-    RETIRE = 4
-    REAP = 5
-    PROMOTE = 6
-    UNPARK = 7
-    CANCEL = 8
-    CLAIM = 9
-    ADD = 10
-    PRUNE = 11
-
-
-class Busy(Exception):
-    """The database is locked by a program that does not take our lock: try again."""
-
-
-class Broken(Exception):
-    """The connection can no longer be trusted. Nothing is known of the running transaction."""
-
-
-class Backend(Protocol):
-    """A durable store's connection. Used by the writer's thread only."""
-
-    def acquire(self) -> None:
-        """Take the lock between processes; blocks."""
-        ...
-
-    def release(self) -> None:
-        """Give the lock back."""
-        ...
-
-    def begin(self) -> None:
-        """Start a transaction, reopening the connection if need be; raises `Busy` or `Broken`."""
-        ...
-
-    def apply(self, verb: Verb, arguments: Sequence[Any]) -> list[Any]:
-        """Apply calls of one verb; one result for each. Raises any error to fail the transaction."""
-        ...
-
-    def commit(self) -> None:
-        """Make the transaction durable; raises `Broken` if that is not certain."""
-        ...
-
-    def rollback(self) -> None:
-        """Undo the transaction, if there is one. Never raises."""
-        ...
-
-    def disown(self, results: Sequence[Any]) -> None:
-        """Cancel, in a transaction of its own, what adds stored whose callers were told that they failed."""
-        ...
-
-    def close(self) -> None:
-        """Close the connection."""
-        ...
 
 
 class ForkGuard:

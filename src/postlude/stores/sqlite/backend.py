@@ -10,6 +10,7 @@ import apsw
 
 from postlude.clock import Clock
 from postlude.errors import JournalRefused
+from postlude.stores.backend import Broken, Busy, Verb
 from postlude.stores.sqlite import intake, upkeep
 from postlude.stores.sqlite.claims import Claims
 from postlude.stores.sqlite.connection import check_integrity, migrate, open_writer
@@ -17,7 +18,6 @@ from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.locks import WriterLock
 from postlude.stores.sqlite.runners import Runners
 from postlude.stores.sqlite.transaction import Transaction
-from postlude.stores.writer import Broken, Busy, Verb
 
 log = logging.getLogger("postlude.journal")
 

@@ -13,6 +13,7 @@ from postlude.config import Keep
 from postlude.errors import JournalRefused, JournalUnavailable
 from postlude.model.job import Added, Claim, Hold, JobFilter, JobRecord, NewJob
 from postlude.model.outcome import Finish
+from postlude.stores.backend import Verb
 from postlude.stores.protocol import Counts, Enlisted, NewRunner, Promoted, Reaped
 from postlude.stores.reply import Reply
 from postlude.stores.sqlite.backend import SqliteBackend
@@ -22,7 +23,7 @@ from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.intake import AddCall
 from postlude.stores.sqlite.reader import JournalReader
 from postlude.stores.sqlite.runners import RetireCall
-from postlude.stores.writer import Verb, Writer
+from postlude.stores.writer import Writer
 
 T = TypeVar("T")
 
