@@ -10,9 +10,9 @@ from starlette.applications import Starlette
 from starlette.routing import Host, Mount, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from postlude.answers import unavailable
 from postlude.background import CURRENT
 from postlude.errors import JournalUnavailable, UnsupportedFramework
-from postlude.answers import unavailable
 from postlude.receipt import Receipt
 from postlude.watch import is_tracked, track
 

@@ -194,8 +194,8 @@ class Receipt:
                 await self.run_in_memory()
         finally:
             if self.committed and self._waits():
-                # Also when cancelled: without a runner, nobody else would run them.
-                with CancelScope(shield=cancelled):
+                # Also when cancelled, now or meanwhile: without a runner, nobody else would run them.
+                with CancelScope(shield=True):
                     await self.desk.settle(self.committed)
             self._let_go()
         if error is not None and not cancelled:

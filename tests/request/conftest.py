@@ -1,22 +1,22 @@
-"""One place that knows how an application gets a desk: the rest of these tests does not.
-
-`installed` gives an application its Postlude. To run these tests on another desk, change it and
-`desk` here.
-"""
+"""How an application of these tests gets its Postlude: a real one, on each of the stores."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import BackgroundTasks, FastAPI, routing
+from fastapi import BackgroundTasks, routing
 from fastapi.dependencies import utils
-from starlette.applications import Starlette
 
-from postlude import fastapi_hook, middleware
+from postlude.clock import SystemClock
+from postlude.stores.memory import MemoryStore
+from postlude.stores.protocol import Store
+from postlude.stores.sqlite import SqliteStore
 from tests.request import calls
-from tests.request.memory_desk import MemoryDesk, MemoryHost
+from tests.request.recorder import Recorder, RecordingPostlude
 
-Install = Callable[..., MemoryHost]
+Install = Callable[..., RecordingPostlude]
+MakeDesk = Callable[[], Recorder]
 
 
 @pytest.fixture
@@ -27,22 +27,39 @@ def log() -> Iterator[list[str]]:
     calls.LOG.clear()
 
 
-@pytest.fixture
-def desk(log: list[str]) -> MemoryDesk:
-    return MemoryDesk(log)
+@pytest.fixture(params=["memory", "sqlite"])
+def make_desk(request: pytest.FixtureRequest, tmp_path: Path, log: list[str]) -> Iterator[MakeDesk]:
+    """Make a desk with a journal of its own. After the test, its books must be in order."""
+    made: list[Recorder] = []
+
+    def make() -> Recorder:
+        clock = SystemClock()
+
+        def make_store() -> Store:
+            if request.param == "memory":
+                return MemoryStore(clock)
+            return SqliteStore(tmp_path / f"jobs{len(made)}.db", clock=clock)
+
+        made.append(Recorder(log, make_store))
+        return made[-1]
+
+    yield make
+    for desk in made:
+        desk.close_the_books()
 
 
 @pytest.fixture
-def install(desk: MemoryDesk) -> Install:
+def desk(make_desk: MakeDesk) -> Recorder:
+    return make_desk()
+
+
+@pytest.fixture
+def install(desk: Recorder) -> Install:
     """Give an application a Postlude."""
 
-    def give(app: Any, *, desk: MemoryDesk = desk) -> MemoryHost:
-        check = (lambda: fastapi_hook.cover(app)) if isinstance(app, (FastAPI, Starlette)) else (lambda: None)
-        host = MemoryHost(desk, check)
-        fastapi_hook.install()
-        fastapi_hook.cover(app)
-        middleware.join(app, host)
-        return host
+    def give(app: Any, *, desk: Recorder = desk) -> RecordingPostlude:
+        desk.host.install(app)
+        return desk.host
 
     return give
 

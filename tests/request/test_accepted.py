@@ -46,7 +46,7 @@ def test_body_and_headers(install: Install) -> None:
     answer = client.post("/imports")
     body = answer.json()
     assert answer.status_code == 202
-    assert body == {"id": body["id"], "state": "queued", "task": "note", "result": None}
+    assert body == {"id": body["id"], "state": "queued", "task": "tests.request.calls:note", "result": None}
     assert answer.headers["location"] == f"/jobs/{body['id']}"
     assert answer.headers["retry-after"] == "1"
     assert client.get(answer.headers["location"]).json() == body["id"]

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from postlude.errors import JournalUnavailable, PostludeError
 from tests.request.calls import note
 from tests.request.conftest import Install
-from tests.request.memory_desk import MemoryDesk
+from tests.request.recorder import Recorder
 
 
 def lifespan_app(log: list[str], fails_in: str = "") -> FastAPI:
@@ -122,7 +122,7 @@ def test_too_late(install: Install) -> None:
 
 @pytest.mark.parametrize("lifespan", [True, False])
 def test_a_test_client_has_jobs_done_when_the_call_returns(
-    lifespan: bool, install: Install, desk: MemoryDesk, log: list[str]
+    lifespan: bool, install: Install, desk: Recorder, log: list[str]
 ) -> None:
     app = FastAPI()
     host = install(app)

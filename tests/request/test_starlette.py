@@ -24,7 +24,7 @@ from postlude.starlette import Route
 from tests.request.asgi import call, status
 from tests.request.calls import fails, note, note_object, note_sync
 from tests.request.conftest import Install
-from tests.request.memory_desk import MemoryDesk
+from tests.request.recorder import Recorder
 
 pytestmark = pytest.mark.anyio
 
@@ -60,7 +60,7 @@ ENDPOINTS: list[Any] = [endpoint, endpoint_sync, Endpoint, EndpointSync, functoo
 @pytest.mark.parametrize("mounted", [True, False])
 @pytest.mark.parametrize("function", ENDPOINTS)
 async def test_a_response_of_our_route_is_a_receipt(
-    function: Any, mounted: bool, install: Install, desk: MemoryDesk, log: list[str]
+    function: Any, mounted: bool, install: Install, desk: Recorder, log: list[str]
 ) -> None:
     route = Route("/x", function, methods=["GET"])
     app = Starlette(routes=[Mount("/m", routes=[route])] if mounted else [route])
@@ -87,7 +87,7 @@ def test_a_route_is_known_by_what_it_was_given(function: Any) -> None:
 
 
 async def test_route_middleware_and_methods_are_kept(
-    install: Install, desk: MemoryDesk, log: list[str]
+    install: Install, desk: Recorder, log: list[str]
 ) -> None:
     zips = [Middleware(GZipMiddleware, minimum_size=1)]
     app = Starlette(routes=[Route("/x", endpoint, middleware=zips)])
@@ -98,7 +98,7 @@ async def test_route_middleware_and_methods_are_kept(
     assert desk.stored == ["a", "b"]
 
 
-async def test_a_plain_route_runs_in_memory(install: Install, desk: MemoryDesk, log: list[str]) -> None:
+async def test_a_plain_route_runs_in_memory(install: Install, desk: Recorder, log: list[str]) -> None:
     app = Starlette(routes=[StarletteRoute("/x", endpoint)])
     install(app)
     await call(app, "/x", log=log)
@@ -106,7 +106,7 @@ async def test_a_plain_route_runs_in_memory(install: Install, desk: MemoryDesk, 
     assert log[1:] == ["start", "body", "ran a", "ran b"]
 
 
-async def test_unavailable(install: Install, desk: MemoryDesk, log: list[str]) -> None:
+async def test_unavailable(install: Install, desk: Recorder, log: list[str]) -> None:
     app = Starlette(routes=[Route("/x", endpoint), Route("/c", Endpoint)])
     install(app)
     desk.unavailable = True
@@ -114,7 +114,7 @@ async def test_unavailable(install: Install, desk: MemoryDesk, log: list[str]) -
     assert status(await call(app, "/c", log=log)) == 503
 
 
-async def test_a_failed_handler_stores_nothing(install: Install, desk: MemoryDesk, log: list[str]) -> None:
+async def test_a_failed_handler_stores_nothing(install: Install, desk: Recorder, log: list[str]) -> None:
     async def bad(request: Request) -> Response:
         respond()
         raise HTTPException(418)
@@ -141,7 +141,7 @@ async def test_ours_by_hand_is_strict_on_its_line(
     assert "raised" in log
 
 
-async def test_starlettes_by_hand_is_lenient(install: Install, desk: MemoryDesk, log: list[str]) -> None:
+async def test_starlettes_by_hand_is_lenient(install: Install, desk: Recorder, log: list[str]) -> None:
     async def lenient(request: Request) -> Response:
         return Response(background=StarletteTask(note_object, object()))
 
@@ -153,7 +153,7 @@ async def test_starlettes_by_hand_is_lenient(install: Install, desk: MemoryDesk,
 
 
 async def test_arguments_are_what_they_were_when_the_task_was_made(
-    install: Install, desk: MemoryDesk, log: list[str]
+    install: Install, desk: Recorder, log: list[str]
 ) -> None:
     async def twice(request: Request) -> Response:
         task = BackgroundTask(note, "a")
