@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from anyio._backends._asyncio import AsyncIOBackend
 from anyio._core._eventloop import claim_worker_thread
@@ -21,6 +21,9 @@ from postlude.runner.execution import run_sync
 from postlude.runner.work import Work
 
 log = logging.getLogger("postlude.jobs")
+
+MOMENT: Final = 0.001
+"""Seconds in which ends of sync jobs, and threads to be woken, gather."""
 
 Ended = Callable[[Work, Outcome | BaseException], None]
 Begin = Callable[[Work], None]
@@ -99,53 +102,87 @@ class ThreadLane:
 
     def __init__(self, threads: int, begin: Begin, ended: Ended) -> None:
         self.waiting: deque[Work] = deque()
-        self.running: set[Work] = set()
         self._most = threads
         self._begin = begin
         self._ended = ended
         self._loop = asyncio.get_running_loop()
         self._threads: list[threading.Thread] = []
+        self._idle: deque[None] = deque()
         self._tokens: SimpleQueue[bool] = SimpleQueue()
         self._results: deque[tuple[Work, Outcome | BaseException]] = deque()
+        self._waking = False
         self._told = False
 
     def submit(self, work: Work) -> None:
         """Start it, now or when there is room."""
         self.waiting.append(work)
-        self._tokens.put(True)
-        threads = len(self._threads)
-        if threads < self._most and threads < len(self.running) + len(self.waiting):
-            thread = threading.Thread(target=self._serve, name="postlude-worker", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        if not self._waking:
+            self._waking = True
+            self._loop.call_soon(self._wake)
 
     def stop(self) -> None:
         """End the threads that are idle; those that are busy end after their work."""
         for _ in self._threads:
             self._tokens.put(False)
 
+    def _wake(self) -> None:
+        """Wake or start one thread; another a moment later, if work still waits then.
+
+        One thread runs a burst of short jobs alone. Waking one for each job costs two changes of
+        threads a job, which is more than most such jobs.
+        """
+        self._waking = False
+        if not self.waiting:
+            return
+        try:
+            self._idle.pop()
+        except IndexError:
+            if len(self._threads) >= self._most:
+                return  # all are busy, and take what waits when they are done
+            thread = threading.Thread(target=self._serve, name="postlude-worker", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        else:
+            self._tokens.put(True)
+        self._waking = True
+        self._loop.call_later(MOMENT, self._wake)
+
     def _serve(self) -> None:
         with claim_worker_thread(AsyncIOBackend, self._loop):
-            while self._tokens.get():
-                try:
-                    work = self.waiting.popleft()
-                except IndexError:
-                    continue  # taken back
-                self._execute(work)
+            while True:
+                self._run_what_waits()
+                self._idle.append(None)
+                if self.waiting:
+                    # It came after the look and before this thread counted as idle.
+                    try:
+                        self._idle.pop()
+                    except IndexError:
+                        pass  # the loop has taken the place: a token is on its way
+                    else:
+                        continue
+                if not self._tokens.get():
+                    return
 
-    def _execute(self, work: Work) -> None:
-        self.running.add(work)
-        self._begin(work)
-        assert work.task is not None
-        result = Context().run(run_sync, work, work.task)
-        self._results.append((work, result))
-        self.running.discard(work)
-        if not self._told:
-            self._told = True
+    def _run_what_waits(self) -> None:
+        while True:
             try:
-                self._loop.call_soon_threadsafe(self._collect)
-            except RuntimeError:
-                log.warning("job %s ended after its event loop had closed; it will run again", work)
+                work = self.waiting.popleft()
+            except IndexError:
+                return
+            self._begin(work)
+            assert work.task is not None
+            result = Context().run(run_sync, work, work.task)
+            self._results.append((work, result))
+            del work, result
+            if not self._told:
+                self._told = True
+                self._tell()
+
+    def _tell(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._loop.call_later, MOMENT, self._collect)
+        except RuntimeError:
+            log.warning("a job ended after its event loop had closed; it will run again")
 
     def _collect(self) -> None:
         self._told = False
