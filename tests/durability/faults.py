@@ -13,13 +13,13 @@ from typing import Any, Final
 
 import apsw
 
+from postlude.stores.backend import Verb
 from postlude.stores.protocol import Reaped
 from postlude.stores.sqlite.backend import SqliteBackend
 from postlude.stores.sqlite.claims import Claims
 from postlude.stores.sqlite.locks import LeftMarks
 from postlude.stores.sqlite.runners import Runners, _sum
 from postlude.stores.sqlite.transaction import Transaction
-from postlude.stores.backend import Verb
 
 _commit: Final = SqliteBackend.commit
 _begin: Final = SqliteBackend.begin
