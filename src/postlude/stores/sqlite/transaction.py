@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import apsw
 
-from postlude.model.state import Stored
+from postlude.model.state import MOVES, Stored
 from postlude.stores.sqlite.sql import SQL
 
 CHUNK: Final = 64
@@ -74,6 +74,7 @@ class Transaction:
     def count(self, task: int, before: Stored | None, after: Stored | None, jobs: int = 1) -> None:
         """Note for the tally that jobs of a task change their state."""
         if before is not None:
+            assert after is None or after in MOVES[before], f"no job goes from {before!r} to {after!r}"
             self._deltas[task, before] -= jobs
         if after is not None:
             self._deltas[task, after] += jobs
