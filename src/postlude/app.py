@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -11,13 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, overlo
 
 from starlette.applications import Starlette
 
+from postlude.announce import announce, count_of
 from postlude.clock import Clock, SystemClock
 from postlude.config import Config
 from postlude.desk import Desk
 from postlude.errors import PostludeError
 from postlude.inspector import Inspector
-from postlude.install import install, verify
+from postlude.install import hook, hook_if_possible, install, install_off
 from postlude.job import Job
+from postlude.off import Off, OffBlocking
 from postlude.outside import Blocking, add_all
 from postlude.producer import Producer
 from postlude.runner.service import Service
@@ -32,8 +33,6 @@ from postlude.tasks.task import Task
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
-log = logging.getLogger("postlude")
-
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -43,8 +42,9 @@ class Postlude:
 
     Args:
         app: the application; or call `install` with it later.
-        store: where jobs are kept: `"sqlite:///postlude.db"` (the default), `"memory"`, `"off"`
-            (the frameworks as they are), or a store. The variable `POSTLUDE_STORE` overrides a text.
+        store: where jobs are kept: `"sqlite:///postlude.db"` (the default), `"memory"`, or a store; or
+            `"off"`: the frameworks as they are, with nothing stored. The variable `POSTLUDE_STORE`
+            overrides a text.
         packages: top-level packages whose functions are the application's own, besides what lies
             beside the module that makes this object.
         strict: only functions declared with `task` are tasks.
@@ -52,8 +52,14 @@ class Postlude:
         config: numbers and switches.
         clock: the time; for tests.
 
+    When off, background tasks run in memory after the response, as FastAPI's own do, also those of
+    `postlude.fastapi.BackgroundTasks`, whose handles name jobs that nothing knows (404). What is added
+    outside of a request (`add_task`, `add_tasks`, `blocking`) runs before the call returns, so that
+    none is lost and a debugger sees it; what it raises is logged.
+
     Raises:
         JournalRefused: `store` is not understood.
+        UnsupportedFramework: this version of FastAPI does not behave as needed.
     """
 
     def __init__(
@@ -78,8 +84,7 @@ class Postlude:
             delivery=delivery,
         )
         chosen = choose_store(store, clock)
-        self.off = chosen is None
-        """Whether this Postlude does nothing (`POSTLUDE_STORE=off`)."""
+        self._off = Off(self._registry) if chosen is None else None
         self._store: Store = MemoryStore(clock) if chosen is None else chosen
         self._opening = threading.Lock()
         self._open = False
@@ -89,8 +94,17 @@ class Postlude:
         self._service = Service(self._store, self._registry, self.config, clock)
         self.inspector = Inspector(self._store)
         """Looking at jobs: `get`, `page`, `counts`."""
-        self.blocking = Blocking(self._producer, self._store, self.config, self._ensure_open)
+        self.blocking = (
+            Blocking(self._producer, self._store, self.config, self._ensure_open)
+            if self._off is None
+            else OffBlocking(self._off)
+        )
         """Adding jobs from sync code."""
+        # Already here, for the routes that are made before `install`.
+        if self._off is None:
+            hook()
+        else:
+            hook_if_possible()
         if app is not None:
             self.install(app)
 
@@ -135,15 +149,18 @@ class Postlude:
         """Join an application, before it has started.
 
         Raises:
+            PostludeError: it has started or has a Postlude already, or this Postlude has another one.
             UnsupportedFramework: its version does not behave as needed.
         """
         if self._app is app:
             return
         if self._app is not None:
             raise PostludeError("this Postlude has an application already; make another for another one")
-        self._app = app
-        if not self.off:
+        if self._off is None:
             install(app, self)
+        else:
+            install_off(app, self._off, _announce_off)
+        self._app = app
 
     def router(
         self, *, prefix: str = "", dependencies: Sequence[Any] | None = None, **options: Any
@@ -160,6 +177,11 @@ class Postlude:
         return status_router(lambda: self.inspector, prefix=prefix, dependencies=dependencies, **options)
 
     @property
+    def off(self) -> bool:
+        """Whether this Postlude stores nothing (`POSTLUDE_STORE=off`)."""
+        return self._off is not None
+
+    @property
     def desk(self) -> Desk:
         """Where the application's requests hand in their jobs."""
         # A desk is only ever given back what it has prepared itself.
@@ -168,7 +190,7 @@ class Postlude:
     def verify(self) -> None:
         """Make sure that every route gives receipts."""
         assert self._app is not None
-        verify(self._app)
+        hook(self._app)
 
     # -- the lifespan ---------------------------------------------------------------------------
 
@@ -176,7 +198,7 @@ class Postlude:
         """Open the journal and say where it is and how many jobs wait."""
         await self._opened()
         waiting = sum(c.jobs for c in await self._store.counts() if c.state in ("queued", "running"))
-        log.info("journal: %s; %d jobs wait", self._store.location, waiting)
+        announce(f"journal: {self._store.location}; {count_of(waiting, 'job waits', 'jobs wait')}")
 
     async def start(self) -> None:
         """Start the runner on this loop."""
@@ -214,6 +236,8 @@ class Postlude:
             NotDurable: the function or an argument has no durable form.
             JournalUnavailable: not confirmed within the budget.
         """
+        if self._off is not None:
+            return await self._off.run(function, args, kwargs)
         work = self._producer.prepare(function, args, kwargs)
         if self._producer.serves():
             await self._producer.commit([work])
@@ -235,8 +259,14 @@ class Postlude:
         Raises:
             JournalUnavailable: a group was not confirmed; those before it are stored.
         """
+        if self._off is not None:
+            return await self._off.run_all(calls)
         await self._opened()
         return await add_all(self._producer, calls, atomic=atomic)
+
+
+def _announce_off() -> None:
+    announce("off: nothing is stored, background tasks run in memory as the framework's own do")
 
 
 def _root_of(module: dict[str, Any]) -> Path | None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, get_args, get_origin
 
 import fastapi
 from anyio import CancelScope
+from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 from starlette.types import ASGIApp, Scope
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -20,6 +21,7 @@ from postlude.errors import UnsupportedFramework
 from postlude.fastapi_canary import Canary, NotProven
 from postlude.fastapi_routes import cover
 from postlude.job import Job
+from postlude.off import PASSING, Passing
 from postlude.receipt import Receipt
 from postlude.watch import answer, track
 
@@ -44,6 +46,9 @@ class InjectedBackgroundTasks(fastapi.BackgroundTasks, RequestTasks):
     def __new__(cls) -> Any:
         receipt: Receipt | None = CURRENT.get()
         if receipt is None:
+            passing: Passing | None = PASSING.get()
+            if passing is not None and _is_strict(passing):
+                return PassedBackgroundTasks(passing)
             return fastapi.BackgroundTasks()
         if receipt.injected is None:
             self = super().__new__(cls)
@@ -70,12 +75,30 @@ class InjectedBackgroundTasks(fastapi.BackgroundTasks, RequestTasks):
         await self._receipt.run_in_memory()
 
 
-def _is_strict(receipt: Receipt) -> bool:
-    facts = receipt.facts
+class PassedBackgroundTasks(fastapi.BackgroundTasks, RequestTasks):
+    """FastAPI's background tasks where Postlude is off, for a route that asks for Postlude's."""
+
+    def __init__(self, passing: Passing) -> None:
+        StarletteBackgroundTasks.__init__(self)
+        self._passing = passing
+
+    def add_task(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Add a call; the handle is of a job that nothing stores."""
+        StarletteBackgroundTasks.add_task(self, func, *args, **kwargs)
+        return self._passing.off.job(func)
+
+    def accepted(self, job: Job) -> Accepted[Any]:
+        """Return the body of a 202; see `RequestTasks.accepted`."""
+        self._passing.accepted = job
+        return Accepted(id=job.id, task=job.task)
+
+
+def _is_strict(request: Receipt | Passing) -> bool:
+    facts = request.facts
     if facts is None:
-        return _asks_strictly(_dependant(receipt.scope))
+        return _asks_strictly(_dependant(request.scope))
     if facts.strict is None:
-        facts.strict = _asks_strictly(_dependant(receipt.scope))
+        facts.strict = _asks_strictly(_dependant(request.scope))
     return facts.strict
 
 

@@ -1,35 +1,57 @@
 """Joining an application: the middleware, and the hook if FastAPI is about."""
 
+import logging
 import sys
+from collections.abc import Callable
 
 from starlette.applications import Starlette
 
-from postlude.middleware import Host, join
+from postlude.errors import UnsupportedFramework
+from postlude.middleware import Host, OffMiddleware, PostludeMiddleware, join
+from postlude.off import Off
+
+log = logging.getLogger("postlude")
+
+
+def hook(app: Starlette | None = None) -> None:
+    """Install the hook if FastAPI is about, and make every route of an application give receipts.
+
+    Raises:
+        UnsupportedFramework: this version of FastAPI does not behave as the hook needs, or a route
+            does not give receipts and cannot be made to.
+    """
+    if "fastapi" in sys.modules:
+        from postlude import fastapi_hook
+
+        fastapi_hook.install()
+        if app is not None:
+            fastapi_hook.cover(app)
+
+
+def hook_if_possible(app: Starlette | None = None) -> None:
+    """Install the hook for a Postlude that is off: what cannot be is said, and is no error."""
+    try:
+        hook(app)
+    except UnsupportedFramework as error:
+        log.warning("Routes that ask for postlude.fastapi.BackgroundTasks will fail: %s", error)
 
 
 def install(app: Starlette, host: Host) -> None:
     """Make an application's requests give receipts, and its lifespan start and stop a host.
 
     Raises:
-        UnsupportedFramework: this version of FastAPI does not behave as the hook needs.
+        UnsupportedFramework: see `hook`.
         PostludeError: the application has started already.
     """
-    if "fastapi" in sys.modules:
-        from postlude import fastapi_hook
-
-        fastapi_hook.install()
-        fastapi_hook.cover(app)
-    join(app, host)
+    hook(app)
+    join(app, PostludeMiddleware, host=host)
 
 
-def verify(app: Starlette) -> None:
-    """Make sure that every route gives receipts, also those that came later.
+def install_off(app: Starlette, off: Off, announce: Callable[[], None]) -> None:
+    """Let an application work without Postlude, its routes that were written for Postlude included.
 
     Raises:
-        UnsupportedFramework: a route does not, and cannot be made to.
+        PostludeError: the application has started already.
     """
-    if "fastapi" in sys.modules:
-        from postlude import fastapi_hook
-
-        fastapi_hook.install()
-        fastapi_hook.cover(app)
+    hook_if_possible(app)
+    join(app, OffMiddleware, off=off, verify=lambda: hook_if_possible(app), announce=announce)

@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from postlude.desk import Desk
 from postlude.errors import PostludeError
+from postlude.off import OFF_KEY, Off
 from postlude.watch import SCOPE_KEY
 
 logger = logging.getLogger("postlude")
@@ -81,6 +82,37 @@ class PostludeMiddleware:
             await lifespan.close()
 
 
+class OffMiddleware:
+    """Marks the requests of an application whose Postlude is off.
+
+    Args:
+        app: what comes behind it.
+        off: gives handles.
+        verify: called once, before the first request.
+        announce: called when the application starts.
+    """
+
+    def __init__(
+        self, app: ASGIApp, off: Off, verify: Callable[[], None], announce: Callable[[], None]
+    ) -> None:
+        self.app = app
+        self._off = off
+        self._verify = verify
+        self._announce = announce
+        self._verified = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            self._announce()
+        elif not self._verified:
+            self._verify()
+            self._verified = True
+        scope[OFF_KEY] = self._off
+        # An application around this one may have a Postlude that is on.
+        scope.pop(SCOPE_KEY, None)
+        await self.app(scope, receive, send)
+
+
 class _Lifespan:
     """One start and end of an application: stands between it and the server."""
 
@@ -134,14 +166,17 @@ class _Lifespan:
         await self._send(message)
 
 
-def join(app: Starlette, host: Host) -> None:
-    """Add the middleware to an application.
+def join(app: Starlette, middleware: Any, **options: Any) -> None:
+    """Add a middleware to an application.
 
     Raises:
-        PostludeError: the application has started already.
+        PostludeError: the application has started, or has a Postlude already.
     """
+    present: list[Any] = [each.cls for each in app.user_middleware]
+    if PostludeMiddleware in present or OffMiddleware in present:
+        raise PostludeError("this application has a Postlude already; one application has one")
     try:
-        app.add_middleware(PostludeMiddleware, host=host)
+        app.add_middleware(middleware, **options)
     except RuntimeError as error:
         raise PostludeError(
             "Postlude must be installed before the application starts: call Postlude(app), or "

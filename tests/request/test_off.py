@@ -1,0 +1,219 @@
+"""Postlude switched off: FastAPI as it is, and routes that were written for Postlude go on working."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI
+from fastapi.responses import JSONResponse
+from fastapi.testclient import TestClient
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask as StarletteTask
+from starlette.requests import Request
+from starlette.testclient import TestClient as StarletteClient
+
+import postlude.background
+import postlude.starlette
+from postlude import Postlude, fastapi_canary
+from postlude.fastapi import Accepted
+from postlude.fastapi import BackgroundTasks as Ours
+from tests.request.asgi import call, header, status
+from tests.request.calls import note, note_object, note_sync
+from tests.request.routes import KINDS, Router, ran
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("never_installed")]
+
+Switch = Callable[[Any], Postlude]
+
+
+@pytest.fixture(params=["argument", "variable"])
+def off(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Switch:
+    """Give an application a Postlude that is off, in each of the two ways."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("POSTLUDE_STORE", raising=False)
+    if request.param == "argument":
+        return lambda app: Postlude(app, store="off")
+    monkeypatch.setenv("POSTLUDE_STORE", "off")
+    return lambda app: Postlude(app, store="sqlite:///jobs.db")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_native_parameter_is_fastapis_own(kind: Any, off: Switch, log: list[str]) -> None:
+    kinds: list[type] = []
+
+    def add(router: Router) -> None:
+        @router.get("/x")
+        async def endpoint(tasks: BackgroundTasks) -> None:
+            kinds.append(type(tasks))
+            given: Any = tasks.add_task(note_object, object())  # type: ignore[func-returns-value]
+            assert given is None
+
+    app, path = kind(add, off)
+    assert status(await call(app, path, log=log)) == 200
+    assert kinds == [BackgroundTasks]
+    assert log == ["start", "body", "ran in memory"]
+
+
+async def test_a_failing_task_drops_later_ones_and_reaches_the_server(off: Switch, log: list[str]) -> None:
+    app = FastAPI()
+    off(app)
+
+    async def bad() -> None:
+        raise ZeroDivisionError
+
+    @app.get("/x")
+    async def endpoint(tasks: BackgroundTasks) -> None:
+        tasks.add_task(bad)
+        tasks.add_task(note, "later")
+
+    with pytest.raises(ZeroDivisionError):
+        await call(app, "/x", log=log)
+    assert ran(log) == []
+
+
+async def test_a_response_with_its_own_background_drops_what_was_injected(
+    off: Switch, log: list[str]
+) -> None:
+    app = FastAPI()
+    off(app)
+
+    @app.get("/x")
+    async def endpoint(tasks: BackgroundTasks) -> Any:
+        tasks.add_task(note, "injected")
+        return JSONResponse({}, background=StarletteTask(note, "own"))
+
+    await call(app, "/x", log=log)
+    assert ran(log) == ["ran own"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_postludes_parameter_gives_handles(kind: Any, off: Switch, log: list[str]) -> None:
+    given: list[Any] = []
+
+    async def dependency(tasks: BackgroundTasks) -> None:
+        given.append(tasks)
+
+    def add(router: Router) -> None:
+        @router.post("/x", status_code=202, dependencies=[Depends(dependency)])
+        async def endpoint(tasks: Ours) -> Accepted[int]:
+            given.append(tasks)
+            tasks.add_task(note_object, object())
+            tasks.add_task(lambda: log.append("ran lambda"))
+            return tasks.accepted(tasks.add_task(note, "a"))
+
+    app, path = kind(add, off)
+    sent = await call(app, path, "POST", log=log)
+    assert status(sent) == 202
+    assert header(sent, "retry-after") == "1"
+    assert given[0] is given[1]
+    assert isinstance(given[0], (BackgroundTasks, Ours))
+    assert log == ["start", "body", "ran in memory", "ran lambda", "ran a"]
+
+
+def test_a_handle_leads_to_a_404(off: Switch, log: list[str]) -> None:
+    app = FastAPI()
+    postlude = off(app)
+
+    @postlude.task(queue="mail")
+    async def declared(text: str) -> None:
+        log.append(f"ran {text}")
+
+    @app.post("/x", status_code=202)
+    async def endpoint(tasks: Ours) -> Accepted[int]:
+        return tasks.accepted(tasks.add_task(declared, "a"))
+
+    app.include_router(postlude.router(prefix="/jobs"))
+    with TestClient(app) as client:
+        answer = client.post("/x")
+        body = answer.json()
+        assert (body["state"], body["task"], body["result"]) == ("queued", declared.name, None)
+        assert answer.headers["location"] == f"/jobs/{UUID(body['id'])}"
+        assert client.get(answer.headers["location"]).status_code == 404
+    assert log == ["ran a"]
+
+
+async def test_what_comes_from_outside_of_requests_runs_at_once(
+    off: Switch, log: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    postlude = off(None)
+    job = await postlude.add_task(note, "a")
+    assert (ran(log), job.task, len(job.id)) == (["ran a"], "tests.request.calls:note", 36)
+
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    declared = postlude.task(note_sync)
+    jobs = await postlude.add_tasks([broken, declared.call("b")])
+    assert [job.task for job in jobs] == [
+        "tests.request.test_off:test_what_comes_from_outside_of_requests_runs_at_once.<locals>.broken",
+        "tests.request.calls:note_sync",
+    ]
+    assert ran(log) == ["ran a", "ran b"]
+    assert "ZeroDivisionError" in caplog.text
+    with pytest.raises(RuntimeError, match="await postlude"):
+        postlude.blocking.add_task(note, "c")
+
+
+def test_blocking_runs_at_once(off: Switch, log: list[str]) -> None:
+    postlude = off(None)
+    postlude.blocking.add_task(note, "a")
+    postlude.blocking.add_task(note_sync, "b")
+    assert log == ["ran a", "ran b"]
+
+
+def test_nothing_is_opened(off: Switch, log: list[str], tmp_path: Any) -> None:
+    app = FastAPI()
+    off(app)
+
+    @app.get("/x")
+    def endpoint(tasks: Ours) -> None:
+        tasks.add_task(note, "a")
+
+    with TestClient(app) as client:
+        client.get("/x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_starlette_by_hand(off: Switch, log: list[str]) -> None:
+    async def endpoint(request: Request) -> Any:
+        return JSONResponse({}, background=postlude.background.BackgroundTask(note_object, object()))
+
+    app = Starlette(routes=[postlude.starlette.Route("/x", endpoint)])
+    off(app)
+    StarletteClient(app).get("/x")
+    assert log == ["ran in memory"]
+
+
+async def test_an_application_that_is_off_inside_one_that_is_not(
+    off: Switch, install: Callable[..., Any], log: list[str]
+) -> None:
+    app, sub, router = FastAPI(), FastAPI(), APIRouter()
+    kinds: list[type] = []
+
+    @router.get("/x")
+    async def endpoint(tasks: BackgroundTasks) -> None:
+        kinds.append(type(tasks))
+
+    sub.include_router(router)
+    app.mount("/m", sub)
+    install(app)
+    off(sub)
+    await call(app, "/m/x", log=log)
+    assert kinds == [BackgroundTasks]
+
+
+def test_a_fastapi_that_is_not_supported_still_works_switched_off(
+    off: Switch, log: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(fastapi_canary, "_GOOD", ["something else"])
+    app = FastAPI()
+    off(app)
+
+    @app.get("/x")
+    async def endpoint(tasks: BackgroundTasks) -> None:
+        tasks.add_task(note, "a")
+
+    assert TestClient(app).get("/x").status_code == 200
+    assert log == ["ran a"]
+    assert "will fail" in caplog.text
