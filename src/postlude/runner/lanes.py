@@ -87,6 +87,13 @@ class LoopLane:
                 return
             self._start(work)
 
+    def sweep(self) -> None:
+        """Notice tasks that somebody else cancelled before their first step: they told nobody."""
+        for work, task in list(self.tasks.items()):
+            if task.done():
+                del self.tasks[work]
+                self._ended(work, asyncio.CancelledError("cancelled before it had begun"))
+
 
 class ThreadLane:
     """Sync functions, on threads of our own, so that they never use up those that serve endpoints.

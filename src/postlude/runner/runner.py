@@ -150,7 +150,8 @@ class Runner:
         return await self._claimer.once()
 
     async def audit(self) -> None:
-        """After the journal failed: release what it holds in this runner's name and nobody here knows."""
+        """End what somebody else cancelled; after the journal failed, release claims unknown here."""
+        self._async.sweep()
         if not (self._uncertain or self._claimer.failed or self._ends.failed) or not self._quiet():
             return
         self._claimer.failed = self._ends.failed = False

@@ -133,8 +133,10 @@ class SqliteBackend:
         except apsw.Error as error:
             # After a commit that failed nothing is certain, least of all a second fsync's success.
             raise self._throw_away(error) from error
-        self._tx = None
+        tx, self._tx = self._tx, None
         self._pause = FIRST_PAUSE
+        for call in tx.afterwards:
+            call()
 
     def rollback(self) -> None:
         """Undo it. Numbers given to new task names are forgotten with it."""

@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,12 +68,12 @@ class Runners:
         """End runners of this process."""
         answers = []
         for runner, draining in calls:
-            marks = self._mine.pop(tx.value("runner_token", runner), None)
+            marks = self._mine.get(tx.value("runner_token", runner))
             left = marks_of_the_living(marks.path) if marks is not None else LeftMarks(b"")
             left.draining |= draining
             released, ended = self._bury(tx, runner, left)
             if marks is not None:
-                marks.remove()
+                self._leave(tx, marks)
             answers.append(released + ended)
         return answers
 
@@ -87,17 +88,26 @@ class Runners:
                     continue
                 # This process slept or was stopped: it is treated like any other.
                 found = _sum(found, self._bury(tx, runner, marks_of_the_living(path)))
-                self._mine.pop(token).remove()
+                self._leave(tx, self._mine[token])
                 continue
             with left_by(path) as left:
                 if left is None and expired:
                     left = marks_of_the_living(path)
                 if left is not None:
                     found = _sum(found, self._bury(tx, runner, left))
-                    path.unlink(missing_ok=True)
+                    tx.afterwards.append(partial(path.unlink, missing_ok=True))
         for runner in tx.rows("orphaned_runners"):
             found = _sum(found, self._bury(tx, runner, LeftMarks(b"")))
         return [found] * len(calls)
+
+    def _leave(self, tx: Transaction, marks: MarksFile) -> None:
+        """Remove a file of marks, once the burial that it was read for is written."""
+
+        def remove() -> None:
+            if self._mine.pop(marks.token, None) is not None:
+                marks.remove()
+
+        tx.afterwards.append(remove)
 
     def _bury(self, tx: Transaction, runner: int, left: LeftMarks) -> tuple[int, int]:
         """Judge a runner's death; returns how many jobs are ready again and how many have failed."""

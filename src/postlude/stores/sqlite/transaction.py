@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import chain
 from typing import Any, Final
@@ -32,12 +32,14 @@ class Transaction:
         names: task numbers that are known so far; kept over transactions.
     """
 
-    __slots__ = ("_deltas", "db", "names", "now")
+    __slots__ = ("_deltas", "afterwards", "db", "names", "now")
 
     def __init__(self, db: apsw.Connection, now: int, names: dict[str, int]) -> None:
         self.db = db
         self.now = now
         self.names = names
+        self.afterwards: list[Callable[[], None]] = []
+        """What is to be done once it is committed, and not otherwise."""
         self._deltas: defaultdict[tuple[int, int], int] = defaultdict(int)
 
     def run(self, name: str, *bindings: Any) -> None:

@@ -1,0 +1,159 @@
+"""Where work is executed."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import anyio
+import pytest
+
+from postlude.model.outcome import SUCCEEDED
+from postlude.runner.lanes import LoopLane, ThreadLane, take_back
+from postlude.runner.work import Work
+from postlude.tasks.encoded import Limits
+from postlude.tasks.task import Task
+
+pytestmark = pytest.mark.anyio
+LIMITS = Limits(1024, 10)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def work(function: Callable[[], Any]) -> Work:
+    made = Work(b"0" * 16, "app:f", "default", b"", 0)
+    made.task = Task(function, "app:f", LIMITS)
+    made.args, made.kwargs = (), {}
+    return made
+
+
+class Seen:
+    """What a lane has told."""
+
+    def __init__(self) -> None:
+        self.begun: list[Work] = []
+        self.ended: list[tuple[Work, Any]] = []
+
+    def end(self, work: Work, result: Any) -> None:
+        self.ended.append((work, result))
+
+    async def until(self, count: int) -> None:
+        with anyio.fail_after(10):
+            while len(self.ended) < count:
+                await asyncio.sleep(0.001)
+
+
+async def nothing() -> None: ...
+
+
+async def test_what_does_not_fit_waits_and_starts_in_order() -> None:
+    seen, go, order = Seen(), asyncio.Event(), list[int]()
+
+    async def wait(number: int) -> None:
+        order.append(number)
+        await go.wait()
+
+    lane = LoopLane(2, seen.begun.append, seen.end)
+    for number in range(5):
+        lane.submit(work(partial(wait, number)))
+    await asyncio.sleep(0)
+    assert (order, len(lane.waiting)) == ([0, 1], 3)
+    go.set()
+    await seen.until(5)
+    assert order == [0, 1, 2, 3, 4]
+
+
+async def test_a_job_cancelled_before_its_first_step_is_told_by_the_sweep() -> None:
+    seen = Seen()
+    lane = LoopLane(2, seen.begun.append, seen.end)
+    lane.submit(lost := work(nothing))
+    (task,) = lane.tasks.values()
+    task.cancel()
+    await asyncio.wait([task])
+    assert seen.ended == []
+    lane.sweep()
+    assert [ended for ended, _ in seen.ended] == [lost]
+    assert isinstance(seen.ended[0][1], asyncio.CancelledError)
+    assert not lane.tasks
+
+
+async def test_what_a_job_raises_is_an_ending() -> None:
+    seen = Seen()
+
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    lane = LoopLane(2, seen.begun.append, seen.end)
+    lane.submit(work(leave))
+    await seen.until(1)
+    assert isinstance(seen.ended[0][1], SystemExit)
+
+
+async def test_a_burst_of_short_sync_jobs_needs_one_thread() -> None:
+    seen, threads = Seen(), set[int]()
+    lane = ThreadLane(8, seen.begun.append, seen.end)
+    for _ in range(200):
+        lane.submit(work(lambda: threads.add(threading.get_ident())))
+    await seen.until(200)
+    assert [result for _, result in seen.ended] == [SUCCEEDED] * 200
+    assert len(threads) <= 2
+    lane.stop()
+
+
+async def test_sync_jobs_that_take_long_run_beside_each_other() -> None:
+    seen, together = Seen(), threading.Barrier(8, timeout=10)
+    lane = ThreadLane(8, seen.begun.append, seen.end)
+    for _ in range(8):
+        lane.submit(work(together.wait))
+    await seen.until(8)
+    assert [result for _, result in seen.ended] == [SUCCEEDED] * 8
+    lane.stop()
+
+
+async def test_no_more_threads_than_allowed_and_the_rest_can_be_taken_back() -> None:
+    seen, go = Seen(), threading.Event()
+    lane = ThreadLane(2, seen.begun.append, seen.end)
+    for _ in range(5):
+        lane.submit(work(go.wait))
+    with anyio.fail_after(10):
+        while len(seen.begun) < 2:
+            await asyncio.sleep(0.001)
+    assert len(take_back(lane)) == 3
+    go.set()
+    await seen.until(2)
+    lane.stop()
+
+
+async def test_threads_that_idle_take_what_comes_later() -> None:
+    seen = Seen()
+    lane = ThreadLane(1, seen.begun.append, seen.end)
+    for count in range(1, 50):
+        lane.submit(work(lambda: None))
+        await seen.until(count)
+    lane.stop()
+
+
+async def test_a_sync_job_that_returns_a_coroutine_has_failed() -> None:
+    seen = Seen()
+    lane = ThreadLane(1, seen.begun.append, seen.end)
+    lane.submit(work(lambda: nothing()))
+    await seen.until(1)
+    assert isinstance(seen.ended[0][1], TypeError)
+    lane.stop()
+
+
+async def test_from_thread_works_in_sync_jobs() -> None:
+    seen, told = Seen(), list[str]()
+
+    async def tell() -> None:
+        told.append("on the loop")
+
+    lane = ThreadLane(1, seen.begun.append, seen.end)
+    lane.submit(work(lambda: anyio.from_thread.run(tell)))
+    await seen.until(1)
+    assert (told, seen.ended[0][1]) == (["on the loop"], SUCCEEDED)
+    lane.stop()

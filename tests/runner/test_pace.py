@@ -1,0 +1,41 @@
+"""How far ahead a runner claims."""
+
+from postlude.runner.pace import AHEAD_OF, MEASURED_OVER, Pace
+
+SLOTS, MOST = 40, 1024
+
+
+def test_slow_jobs_are_hardly_claimed_ahead() -> None:
+    pace = Pace(SLOTS, MOST, now=0.0)
+    for second in range(1, 60):
+        pace.ended(4, now=float(second))
+    assert pace.limit == SLOTS
+
+
+def test_short_jobs_are_claimed_far_ahead_at_once() -> None:
+    pace = Pace(SLOTS, MOST, now=0.0)
+    pace.ended(600, now=MEASURED_OVER)
+    assert pace.limit == MOST
+
+
+def test_the_limit_is_what_starts_within_a_moment() -> None:
+    pace = Pace(SLOTS, MOST, now=0.0)
+    pace.ended(1000, now=1.0)
+    assert pace.limit == SLOTS + round(1000 * AHEAD_OF)
+
+
+def test_a_pause_lowers_it_by_steps() -> None:
+    pace = Pace(SLOTS, MOST, now=0.0)
+    pace.ended(600, now=MEASURED_OVER)
+    pace.ended(0, now=10.0)
+    assert pace.limit == MOST * 3 // 4
+
+
+def test_it_is_never_more_than_was_allowed() -> None:
+    assert Pace(SLOTS, 10, now=0.0).limit == 10
+
+
+def test_one_report_is_no_rate() -> None:
+    pace = Pace(SLOTS, MOST, now=0.0)
+    pace.ended(600, now=MEASURED_OVER / 2)
+    assert pace.limit == 2 * SLOTS
