@@ -113,7 +113,7 @@ class Producer:
                 runner.decline(len(works) if holder else 0)
             else:
                 # It is being committed: then it is accepted, and it runs.
-                reply.orphaned = lambda: self._run_orphans(runner, works, holder, reply)
+                reply.orphan(lambda: self._run_orphans(runner, works, holder, reply))
             raise
         except JournalUnavailable:
             runner.decline(len(works) if holder else 0)
@@ -172,7 +172,7 @@ class Producer:
         """Return when first attempts have ended; without a runner on this loop, run them here."""
         if self.serves():
             assert self._runner is not None
-            await self._runner.awaited.wait_for(prepared)
+            await self._runner.wait_for(prepared)
         else:
             await self._visits.run(prepared)
 

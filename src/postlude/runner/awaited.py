@@ -33,15 +33,17 @@ class Awaited:
 
     async def wait_for(self, works: Iterable[Work]) -> None:
         """Return when works have ended and their ends are written."""
-        works = list(works)
+        works = [work for work in works if not work.written]
         self.expect(works)
+        for work in works:
+            work.waiter = asyncio.get_running_loop().create_future()
         for work in works:
             while not work.written and not await self._heard(work):
                 pass
 
     async def _heard(self, work: Work) -> bool:
         """Wait for a work; one that was queued may end in another process, so its job is looked at."""
-        work.waiter = asyncio.get_running_loop().create_future()
+        assert work.waiter is not None
         await asyncio.wait([work.waiter], timeout=None if work.fence else LOOK_EVERY)
         if work.written or work.fence:
             return work.written

@@ -1,4 +1,4 @@
-"""Writing how attempts ended: gathered for a turn of the loop, and offered until the journal takes them."""
+"""Writing how attempts ended: gathered for a moment, and offered until the journal takes them."""
 
 import asyncio
 import logging
@@ -12,6 +12,12 @@ from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 
 log = logging.getLogger("postlude.runner")
+
+GATHER: Final = 0.005
+"""Seconds in which ends gather: the rows that many requests add lie together, and so do their ends."""
+
+MANY: Final = 256
+"""So many ends are offered at once."""
 
 AGAIN_AFTER: Final = 0.5
 """Seconds until ends that the journal did not take are offered again."""
@@ -34,6 +40,7 @@ class Ends:
         self._loop = asyncio.get_running_loop()
         self._gathered: list[tuple[Work, Finish]] = []
         self._due = False
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def settled(self) -> bool:
@@ -45,14 +52,23 @@ class Ends:
         return any(work.seq == seq for work, _ in self._gathered)
 
     def add(self, work: Work, finish: Finish) -> None:
-        """Write this end, together with the others of this turn."""
+        """Write this end, together with the others of this moment."""
         self._gathered.append((work, finish))
         if not self._due:
             self._due = True
-            self._loop.call_soon(self._offer)
+            self._timer = self._loop.call_later(GATHER, self._offer)
+        if work.waiter is not None or len(self._gathered) == MANY:
+            self.hurry()
+
+    def hurry(self) -> None:
+        """Do not wait for company: somebody waits, or there are many."""
+        if self._timer is not None and self._gathered:
+            self._timer.cancel()
+            self._timer = self._loop.call_later(0, self._offer)
 
     def _offer(self) -> None:
         self._due = False
+        self._timer = None
         offered, self._gathered = self._gathered, []
         if not offered:
             return
@@ -73,7 +89,7 @@ class Ends:
             self._gathered.extend(offered)
             if not self._due:
                 self._due = True
-                self._loop.call_later(AGAIN_AFTER, self._offer)
+                self._timer = self._loop.call_later(AGAIN_AFTER, self._offer)
             return
         for (work, _), kept in zip(offered, answers, strict=True):
             if not kept:

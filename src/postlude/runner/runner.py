@@ -214,9 +214,15 @@ class Runner:
             self._idle.set()
         self._claimer.pump()
 
+    async def wait_for(self, works: Iterable[Work]) -> None:
+        """Return when works have ended and their ends are written."""
+        self._ends.hurry()
+        await self.awaited.wait_for(works)
+
     async def idle(self) -> None:
         """Return when nothing is held and all ends are written."""
         if self._held or not self._ends.settled:
+            self._ends.hurry()
             self._idle.clear()
             await self._idle.wait()
 

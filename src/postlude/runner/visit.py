@@ -84,7 +84,7 @@ class Visits:
                 self._awaited.expect(works)
             while await runner.claim_once() and not all(work.written for work in works):
                 await runner.idle()
-            await self._awaited.wait_for(works)
+            await runner.wait_for(works)
             await runner.idle()
         except PostludeError as error:
             log.warning("jobs stay in the journal and run later: %s", error)

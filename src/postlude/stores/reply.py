@@ -19,7 +19,7 @@ class Reply(Generic[T]):
     given its value or its error once, by the store.
     """
 
-    __slots__ = ("_error", "_event", "_value", "done", "future", "loop", "orphaned", "withdraw")
+    __slots__ = ("_delivered", "_error", "_event", "_orphaned", "_value", "done", "future", "loop", "withdraw")
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = asyncio._get_running_loop()
@@ -30,8 +30,8 @@ class Reply(Generic[T]):
         self.done = False
         self.withdraw: Callable[[], bool] = _too_late
         """Call the request off; False if the store has begun with it."""
-        self.orphaned: Callable[[], None] | None = None
-        """Called on the loop when the answer comes although the wait for it was cancelled."""
+        self._delivered = False
+        self._orphaned: Callable[[], None] | None = None
 
     @classmethod
     def of(cls, value: T) -> "Reply[T]":
@@ -58,6 +58,7 @@ class Reply(Generic[T]):
     def deliver(self) -> None:
         """Pass the answer to those who await it. Only on the reply's own loop."""
         self.withdraw = _too_late  # or reply and request would keep each other alive
+        self._delivered = True
         future = self.future
         if future is None:
             return
@@ -66,8 +67,18 @@ class Reply(Generic[T]):
                 future.set_result(self._value)
             else:
                 future.set_exception(self._error)
-        elif self.orphaned is not None and self.done:
-            self.orphaned()
+        elif self._orphaned is not None and self.done:
+            self._orphaned()
+
+    def orphan(self, call: Callable[[], None]) -> None:
+        """Have `call` made on the loop with the answer, because the wait for it was cancelled.
+
+        The answer may be there already: a task can be cancelled in the very turn that wakes it.
+        """
+        if self._delivered and self.loop is not None:
+            self.loop.call_soon(call)
+        else:
+            self._orphaned = call
 
     def then(self, call: Callable[["Reply[T]"], None]) -> None:
         """Call back on the reply's own loop once the answer is there; the caller reads `result`."""

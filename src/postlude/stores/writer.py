@@ -59,6 +59,8 @@ class Writer:
         self._gates: weakref.WeakKeyDictionary[AbstractEventLoop, Gate] = weakref.WeakKeyDictionary()
         self._forked = ForkGuard()
         self._stopping = False
+        self._ended = False
+        self._ending = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -82,7 +84,7 @@ class Writer:
             return Reply.failed(JournalUnavailable("the journal is closed"))
         loop = reply.loop
         if loop is None:
-            self._inbox.put([request])
+            self._receive([request])
         else:
             gate = self._gate
             if gate is None or gate.loop is not loop:
@@ -115,11 +117,16 @@ class Writer:
         return gate
 
     def _receive(self, batch: list[Request]) -> None:
-        if self._thread.is_alive():
-            self._inbox.put(batch)
-        else:
-            self._fail(batch, JournalUnavailable("the journal is closed"))
-            self._answer(batch)
+        # Under a lock, or a batch could slip in behind the last look of a thread that is closing.
+        with self._ending:
+            if not self._ended:
+                self._inbox.put(batch)
+                return
+        self._refuse(batch)
+
+    def _refuse(self, batch: list[Request]) -> None:
+        self._fail(batch, JournalUnavailable("the journal is closed"))
+        self._answer(batch)
 
     # -- the thread ---------------------------------------------------------------------------
 
@@ -134,6 +141,10 @@ class Writer:
                 self._group()
             except Exception:
                 log.exception("the journal's writer met an error of its own; it goes on")
+        with self._ending:
+            self._ended = True
+        while not self._inbox.empty():
+            self._refuse(self._inbox.get_nowait() or [])
         self._backend.close()
 
     def _group(self) -> None:

@@ -60,6 +60,7 @@ def open_writer(path: Path) -> apsw.Connection:
 
 def open_reader(path: Path) -> apsw.Connection:
     """Open a connection that cannot write; the journal must exist."""
+    path = path.parent.resolve() / path.name  # NOFOLLOW is meant for the file, not for its folders
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOFOLLOW)
     db.set_busy_timeout(BUSY_MS)
     try:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,9 @@ from postlude.errors import JournalRefused, JournalUnavailable
 log = logging.getLogger("postlude.journal")
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
+
+_ESCAPED: Final = re.compile(rb"\\([0-7]{3})")
+"""How the kernel writes blanks and backslashes in paths; all other bytes stand as they are."""
 
 _NETWORK: Final = frozenset(
     [
@@ -39,7 +43,8 @@ class JournalFiles:
     """
 
     def __init__(self, path: Path) -> None:
-        self.database = path.absolute()
+        # Its folder may be reached by symbolic links (macOS's /tmp is one); the file itself may not.
+        self.database = path.parent.resolve() / path.name
         self.runners = self.database.with_name(f"{self.database.name}.runners")
         self.writer_lock = self.runners / "writer"
 
@@ -65,11 +70,8 @@ class JournalFiles:
             raise JournalUnavailable(why) from error
 
     def _make(self) -> None:
-        found = _lstat(self.database)
-        if found is None:
-            # O_EXCL: nobody in this process can have it open yet, so closing it drops no locks.
-            os.close(os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
-        elif not stat.S_ISREG(found.st_mode):
+        found = _lstat(self.database) or self._create()
+        if not stat.S_ISREG(found.st_mode):
             raise JournalRefused(f"{self.database} is not a plain file; name the file itself in store=")
         elif not os.access(self.database, os.R_OK | os.W_OK):
             raise JournalUnavailable(f"the journal {self.database} is not writable by this user")
@@ -77,6 +79,21 @@ class JournalFiles:
             log.warning("the journal %s was readable by others; it is now mode 0600", self.database)
             self.database.chmod(0o600)
         self.runners.mkdir(mode=0o700, exist_ok=True)
+        beside = self.runners.lstat()
+        if stat.S_ISLNK(beside.st_mode):
+            raise JournalRefused(f"{self.runners} is a link; move it away: the journal's locks are kept there")
+        if beside.st_mode & 0o077:
+            log.warning("the folder %s was open to others; it is now mode 0700", self.runners)
+            self.runners.chmod(0o700)
+
+    def _create(self) -> os.stat_result:
+        """Make the database, unless another process has just done so."""
+        try:
+            # O_EXCL: nobody in this process can have it open yet, so closing it drops no locks.
+            os.close(os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+        except FileExistsError:
+            log.debug("another process made %s at the same time", self.database)
+        return self.database.lstat()
 
     @staticmethod
     def _check_folder(folder: Path) -> None:
@@ -109,17 +126,21 @@ def check_file_system(folder: Path, mounts: Path = _MOUNTS) -> None:
         )
 
 
+def _unescape(found: re.Match[bytes]) -> bytes:
+    return bytes([int(found[1], 8)])
+
+
 def file_system_of(folder: Path, mounts: Path = _MOUNTS) -> str | None:
     """Return the type of the file system that holds a folder, if the kernel tells."""
     try:
-        lines = mounts.read_text("utf-8", "surrogateescape").splitlines()
+        lines = mounts.read_bytes().split(b"\n")
     except OSError:
         return None
     place = folder.resolve()
     best: tuple[int, str] | None = None
-    for line in lines:
-        left, _, right = line.partition(" - ")
-        mount = Path(left.split(" ")[4].encode().decode("unicode_escape"))
+    for line in filter(None, lines):
+        left, _, right = line.partition(b" - ")
+        mount = Path(os.fsdecode(_ESCAPED.sub(_unescape, left.split(b" ")[4])))
         if place.is_relative_to(mount) and (best is None or len(mount.parts) >= best[0]):
-            best = (len(mount.parts), right.split(" ")[0])
+            best = (len(mount.parts), os.fsdecode(right.split(b" ")[0]))
     return None if best is None else best[1]

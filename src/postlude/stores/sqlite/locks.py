@@ -4,6 +4,7 @@ Both are files of their own, because opening and closing the database or its -sh
 process would drop SQLite's own locks on it.
 """
 
+import errno
 import fcntl
 import mmap
 import os
@@ -59,10 +60,15 @@ class MarksFile:
         self._fd = os.open(
             self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
         )
-        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Written out, not stretched: a hole in a mapped file on a full disk is a fatal signal.
-        os.write(self._fd, _MAGIC.ljust(_SIZE, b"\0"))
-        self._map = mmap.mmap(self._fd, _SIZE)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Written out, not stretched: a hole in a mapped file on a full disk is a fatal signal.
+            if os.write(self._fd, _MAGIC.ljust(_SIZE, b"\0")) != _SIZE:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+            self._map = mmap.mmap(self._fd, _SIZE)
+        except BaseException:
+            self.remove()
+            raise
         self._free = list(range(_SIZE - _PLACE.size, _FIRST - 1, -_PLACE.size))
 
     def started(self, seq: int) -> int:
