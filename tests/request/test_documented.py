@@ -1,5 +1,6 @@
 """FastAPI's documented background tasks, unchanged, in an application with a Postlude."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,9 @@ import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI
 from fastapi.testclient import TestClient
 
+from tests.request.asgi import call
 from tests.request.conftest import Install
+from tests.request.recorder import Recorder
 
 
 def write_notification(email: str, message: str = "") -> None:
@@ -37,6 +40,32 @@ def test_a_file_is_written_after_the_response(install: Install, directory: Path)
     answer = TestClient(app).post("/send-notification/foo@example.com")
     assert answer.json() == {"message": "Notification sent in the background"}
     assert (directory / "log.txt").read_text() == "notification for foo@example.com: some notification"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("serving", [True, False])
+async def test_not_before_the_response_has_left(
+    serving: bool, install: Install, desk: Recorder, directory: Path, log: list[str]
+) -> None:
+    app = FastAPI()
+
+    @app.post("/send-notification/{email}")
+    async def send_notification(email: str, background_tasks: BackgroundTasks) -> dict[str, str]:
+        background_tasks.add_task(write_notification, email, message="some notification")
+        return {"message": "Notification sent in the background"}
+
+    install(app)
+    there: list[bool] = []
+    async with desk.running() if serving else nullcontext():
+        await call(
+            app,
+            "/send-notification/foo@example.com",
+            "POST",
+            log=log,
+            on_send=lambda message: there.append((directory / "log.txt").exists()),
+        )
+    assert there == [False, False]
+    assert (directory / "log.txt").exists()
 
 
 def test_a_dependencys_tasks_come_before_the_path_operations(install: Install, directory: Path) -> None:

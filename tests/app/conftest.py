@@ -1,0 +1,32 @@
+"""Journals for the tests of `Postlude` objects."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.app import work
+
+Location = str
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Be where a new journal harms nobody, and where no variable decides."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("POSTLUDE_STORE", raising=False)
+    return tmp_path
+
+
+@pytest.fixture(params=["memory", "sqlite:///jobs.db"], ids=["memory", "sqlite"])
+def location(request: pytest.FixtureRequest) -> Location:
+    """Where a journal is: each of the kinds."""
+    return str(request.param)
+
+
+@pytest.fixture
+def log() -> Iterator[list[str]]:
+    """What the tasks of these tests have done, in order."""
+    work.LOG.clear()
+    yield work.LOG
+    work.LOG.clear()

@@ -1,0 +1,64 @@
+"""Running a Postlude without a server, and waiting for what its jobs become."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import pytest
+
+from postlude import Job, Postlude
+from postlude.inspector import JobStatus
+from postlude.model.state import State
+
+T = TypeVar("T")
+
+UNHEARD = pytest.mark.parametrize(
+    "location",
+    [
+        pytest.param(
+            "memory",
+            marks=pytest.mark.xfail(
+                strict=True, reason="nobody tells a runner what its own ends make ready in a memory store"
+            ),
+        ),
+        pytest.param("sqlite:///jobs.db", id="sqlite"),
+    ],
+)
+
+
+@asynccontextmanager
+async def serving(*postludes: Postlude) -> AsyncIterator[None]:
+    """Do what the lifespan does; at the end, what was claimed has run."""
+    for postlude in postludes:
+        await postlude.open()
+        await postlude.start()
+    try:
+        yield
+    finally:
+        for postlude in postludes:
+            await postlude.drain()
+            await postlude.close()
+
+
+PATIENCE = 10.0
+"""Seconds until a wait is given up."""
+
+
+async def becomes(postlude: Postlude, job: Job, state: State, patience: float = PATIENCE) -> JobStatus:
+    """Return a job once it is in a state."""
+
+    async def look() -> JobStatus | None:
+        status = await postlude.inspector.get(job.id)
+        return status if status.state is state else None
+
+    return await eventually(look, patience)
+
+
+async def eventually(look: Callable[[], Awaitable[T | None]], patience: float = PATIENCE) -> T:
+    async with asyncio.timeout(patience):
+        while True:
+            seen = await look()
+            if seen is not None:
+                return seen
+            await asyncio.sleep(0.005)

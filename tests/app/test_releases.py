@@ -1,0 +1,80 @@
+"""Jobs of another release: parked when it does not fit, and taken up when it does again."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from postlude import Config, Job, Postlude
+from postlude.model.state import Reason, State
+from tests.app.serving import becomes, serving
+from tests.app.work import say
+
+pytestmark = pytest.mark.anyio
+
+QUICK = Config(reap_every=0.02, poll_every=0.01, tune_gc=False)
+
+
+def release(function: Any = None, **options: Any) -> Postlude:
+    """Return the application of one release; they share a journal."""
+    postlude = Postlude(store="sqlite:///jobs.db", config=QUICK, **options)
+    if function is not None:
+        postlude.task(function, name="mail")
+    return postlude
+
+
+async def of_text(value: str) -> None:
+    say(f"text {value}")
+
+
+async def of_number(value: int) -> None:
+    say(f"number {value}")
+
+
+async def added() -> Job:
+    postlude = release(of_text)
+    job = await postlude.add_task(postlude.task(of_text, name="mail"), "seven")
+    await postlude.close()
+    return job
+
+
+async def test_an_unknown_task_waits_for_a_release_that_knows_it(
+    folder: Path, log: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    job = await added()
+    without = release()
+    with caplog.at_level(logging.WARNING):
+        async with serving(without):
+            parked = await becomes(without, job, State.PARKED)
+            assert (parked.reason, parked.attempt, parked.attempts) == (Reason.UNKNOWN_TASK, 1, ())
+    assert "mail" in caplog.text
+    fits = release(of_text)
+    async with serving(fits):
+        assert (await becomes(fits, job, State.SUCCEEDED)).attempts == ()
+    assert log == ["text seven"]
+
+
+async def test_a_task_that_appears_while_the_process_runs(folder: Path, log: list[str]) -> None:
+    job = await added()
+    postlude = release()
+    async with serving(postlude):
+        await becomes(postlude, job, State.PARKED)
+        postlude.task(of_text, name="mail")
+        await becomes(postlude, job, State.SUCCEEDED)
+    assert log == ["text seven"]
+
+
+async def test_arguments_that_do_not_validate_wait_for_a_release_that_takes_them(
+    folder: Path, log: list[str]
+) -> None:
+    job = await added()
+    for _ in range(2):  # the same release again does not try again
+        other = release(of_number)
+        async with serving(other):
+            parked = await becomes(other, job, State.PARKED)
+            assert (parked.reason, parked.attempts) == (Reason.INVALID_ARGUMENTS, ())
+    fits = release(of_text)
+    async with serving(fits):
+        await becomes(fits, job, State.SUCCEEDED)
+    assert log == ["text seven"]

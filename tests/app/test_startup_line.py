@@ -1,0 +1,128 @@
+"""What whoever starts a server is told: where the journal is, and how much waits in it."""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from postlude import Postlude
+from postlude.announce import announce, count_of
+from tests.app.work import note
+
+MAIN = """
+import os
+import signal
+from contextlib import asynccontextmanager
+from fastapi import FastAPI
+from postlude import Postlude
+{before}
+
+@asynccontextmanager
+async def lifespan(app):
+    os.kill(os.getpid(), signal.SIGTERM)
+    yield
+
+app = FastAPI(lifespan=lifespan)
+postlude = Postlude(app)
+"""
+
+
+def start(folder: Path, *options: str, before: str = "", **environment: str) -> str:
+    """Run an application under uvicorn until it has started; return what is written."""
+    folder.joinpath("main.py").write_text(MAIN.format(before=before))
+    done = subprocess.run(
+        [sys.executable, "-m", "uvicorn", "main:app", "--port", "0", *options],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,  # uvicorn ends by the signal that it was sent
+    )
+    assert "Application startup complete" in done.stderr or "warning" in options
+    return done.stdout + done.stderr
+
+
+def lines(output: str) -> list[str]:
+    return [line for line in output.splitlines() if "journal: " in line]
+
+
+@pytest.mark.slow
+class TestUvicorn:
+    """A real one."""
+
+    @pytest.mark.parametrize(
+        ("waiting", "words"), [(0, "0 jobs wait"), (1, "1 job waits"), (2, "2 jobs wait")]
+    )
+    def test_plain(self, folder: Path, waiting: int, words: str) -> None:
+        earlier = Postlude(store="sqlite:///postlude.db")
+        for _ in range(waiting):
+            earlier.blocking.add_task(note, "a")
+        output = start(folder)
+        assert len(lines(output)) == 1, output
+        assert lines(output)[0].startswith("INFO: ")
+        assert lines(output)[0].endswith(f"postlude: journal: {folder / 'postlude.db'}; {words}")
+
+    def test_configured_logging_has_it_once(self, folder: Path) -> None:
+        output = start(folder, before="import logging; logging.basicConfig(level=logging.INFO)")
+        assert len(lines(output)) == 1, output
+        assert lines(output)[0].startswith("INFO:postlude:journal: ")
+
+    def test_a_level_of_its_own_is_kept(self, folder: Path) -> None:
+        output = start(folder, before="import logging; logging.getLogger('postlude').setLevel('WARNING')")
+        assert lines(output) == []
+
+    def test_a_quiet_server_stays_quiet(self, folder: Path) -> None:
+        assert lines(start(folder, "--log-level", "warning")) == []
+
+    def test_off(self, folder: Path) -> None:
+        output = start(folder, POSTLUDE_STORE="off")
+        assert output.count("postlude: off: nothing is stored") == 1, output
+        assert not folder.joinpath("postlude.db").exists()
+
+
+class Told(logging.Handler):
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(f"{record.name} {record.getMessage()}")
+
+
+@pytest.fixture
+def server() -> Iterator[Told]:
+    """The server's logger, as uvicorn sets it up."""
+    told, logger = Told(), logging.getLogger("uvicorn.error")
+    before = logger.level, logger.propagate
+    logger.addHandler(told)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    yield told
+    logger.removeHandler(told)
+    logger.setLevel(before[0])
+    logger.propagate = before[1]
+
+
+def test_the_servers_log_is_used_where_ours_shows_nothing(
+    server: Told, caplog: pytest.LogCaptureFixture
+) -> None:
+    announce("here")
+    assert server.texts == ["uvicorn.error postlude: here"]
+    with caplog.at_level(logging.INFO, "postlude"):
+        announce("there")
+    with caplog.at_level(logging.WARNING, "postlude"):
+        announce("nowhere")
+    assert server.texts == ["uvicorn.error postlude: here"]
+    assert [record.message for record in caplog.records if record.name == "postlude"] == ["there"]
+
+
+def test_count_of() -> None:
+    counted = [count_of(number, "job waits", "jobs wait") for number in (0, 1, 2)]
+    assert counted == ["0 jobs wait", "1 job waits", "2 jobs wait"]
