@@ -1,0 +1,146 @@
+"""A backend in memory that does what a test tells it: be busy, break, fail, or stop half-way."""
+
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from postlude.errors import JournalUnavailable
+from postlude.stores.backend import Broken, Busy, Verb
+from postlude.stores.reply import Reply
+from postlude.stores.writer import Writer
+
+PATIENCE = 5.0
+"""Seconds after which something that should have happened has not."""
+
+
+class Door:
+    """A place in the writer's way that a test can close; the writer says when it stands before it."""
+
+    def __init__(self) -> None:
+        self._open = threading.Event()
+        self._open.set()
+        self._reached = threading.Event()
+
+    def close(self) -> None:
+        self._reached.clear()
+        self._open.clear()
+
+    def open(self) -> None:
+        self._open.set()
+
+    def reached(self) -> None:
+        """Wait until the writer stands here."""
+        assert self._reached.wait(PATIENCE), "the writer did not come here"
+
+    def pass_through(self) -> None:
+        self._reached.set()
+        assert self._open.wait(PATIENCE), "the test did not open this door again"
+
+
+class ScriptedBackend:
+    """Stores arguments in a list; an argument's result is `("done", argument)`."""
+
+    def __init__(self) -> None:
+        self.at_lock, self.at_begin, self.at_commit = Door(), Door(), Door()
+        self.busy = 0
+        """How often `begin` is still to say that the database is locked."""
+        self.breaks: list[str] = []
+        """At which methods the connection is still to break."""
+        self.poison: Any = object()
+        """The argument that cannot be applied."""
+        self.stored: list[Any] = []
+        self.groups: list[list[tuple[Verb, list[Any]]]] = []
+        """Every transaction that was begun, with what was applied in it."""
+        self.disowned: list[Any] = []
+        self.disowned_under_lock = False
+        self.locked = False
+        self.closed = False
+        self._pending: list[Any] = []
+
+    def acquire(self) -> None:
+        self.at_lock.pass_through()
+        self.locked = True
+
+    def release(self) -> None:
+        self.locked = False
+
+    def begin(self) -> None:
+        self.at_begin.pass_through()
+        if self.busy:
+            self.busy -= 1
+            raise Busy
+        self._break_at("begin")
+        self._pending = []
+        self.groups.append([])
+
+    def apply(self, verb: Verb, arguments: Sequence[Any]) -> list[Any]:
+        assert self.locked, "a write without the lock"
+        self._break_at("apply")
+        self.groups[-1].append((verb, list(arguments)))
+        if self.poison in arguments:
+            raise ValueError(f"{self.poison} cannot be applied")
+        self._pending += arguments
+        return [("done", argument) for argument in arguments]
+
+    def commit(self) -> None:
+        self.at_commit.pass_through()
+        self._break_at("commit")
+        self.stored += self._pending
+        self._pending = []
+
+    def rollback(self) -> None:
+        self._pending = []
+
+    def disown(self, results: Sequence[Any]) -> None:
+        self.disowned += results
+        self.disowned_under_lock = self.locked
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _break_at(self, place: str) -> None:
+        if self.breaks and self.breaks[0] == place:
+            self.breaks.pop(0)
+            raise Broken(f"at {place}")
+
+
+@contextmanager
+def written_by(backend: ScriptedBackend) -> Iterator[Writer]:
+    """A writer over the backend, stopped in the end whatever the test left closed."""
+    writer = Writer(backend, "writer-under-test")
+    try:
+        yield writer
+    finally:
+        for door in (backend.at_lock, backend.at_begin, backend.at_commit):
+            door.open()
+        backend.busy = 0
+        assert writer.stop(PATIENCE)
+
+
+async def reached(door: Door) -> None:
+    """Wait, from a loop, until the writer stands before a door."""
+    await asyncio.to_thread(door.reached)
+
+
+async def turns(count: int = 3) -> None:
+    """Give the loop some turns."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def answered(writer: Writer, backend: ScriptedBackend) -> None:
+    """Open every door and wait until all that was handed over has been answered."""
+    for door in (backend.at_lock, backend.at_begin, backend.at_commit):
+        door.open()
+    await writer.submit(Verb.PRUNE, "last")
+
+
+async def told(reply: Reply[Any]) -> JournalUnavailable:
+    """Return what a caller is told whose write did not go through."""
+    try:
+        value = await asyncio.wait_for(reply, PATIENCE)
+    except JournalUnavailable as error:
+        return error
+    raise AssertionError(f"the caller was told {value!r}")

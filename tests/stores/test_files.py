@@ -1,0 +1,274 @@
+"""Where a journal may be, and who may read its files."""
+
+import logging
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from postlude.errors import JournalRefused, JournalUnavailable
+from postlude.stores.sqlite import SqliteStore, files
+from postlude.stores.sqlite.files import JournalFiles, check_file_system, file_system_of
+
+NOBODY = 65534
+
+
+@pytest.fixture(params=[0o000, 0o022, 0o077], ids="umask {:03o}".format)
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+@pytest.mark.usefixtures("umask")
+def test_nobody_else_may_read_anything(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "journal.db")
+    store.open()
+    store.cancel([]).wait(5)
+    modes = {path.name: mode(path) for path in tmp_path.rglob("*")}
+    store.close()
+    assert modes == {
+        "journal.db": 0o600,
+        "journal.db-wal": 0o600,
+        "journal.db-shm": 0o600,
+        "journal.db.runners": 0o700,
+        "writer": 0o600,
+    }
+
+
+def test_a_journal_that_others_could_read_is_shut(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    place = JournalFiles(tmp_path / "journal.db")
+    place.prepare()
+    place.database.chmod(0o644)
+    place.prepare()
+    assert mode(place.database) == 0o600
+    assert f"the journal {place.database} was readable by others" in caplog.text
+
+
+def test_a_folder_of_marks_that_others_could_write_is_shut(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = JournalFiles(tmp_path / "journal.db")
+    place.runners.mkdir()
+    place.runners.chmod(0o777)
+    place.prepare()
+    assert mode(place.runners) == 0o700
+    assert f"the folder {place.runners} was open to others" in caplog.text
+
+
+def test_nothing_is_said_about_files_that_are_as_they_should_be(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = JournalFiles(tmp_path / "journal.db")
+    place.prepare()
+    place.prepare()
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def link(path: Path) -> None:
+    target = path.with_name("elsewhere")
+    target.touch()
+    path.symlink_to(target)
+
+
+@pytest.mark.parametrize("plant", [link, Path.mkdir, os.mkfifo])
+def test_only_a_plain_file_can_be_a_journal(tmp_path: Path, plant: Callable[[Path], None]) -> None:
+    path = tmp_path / "journal.db"
+    plant(path)
+    with pytest.raises(JournalRefused, match="not a plain file"):
+        SqliteStore(path).open()
+    assert not JournalFiles(path).runners.exists()
+
+
+def test_a_link_that_leads_nowhere_is_not_followed(tmp_path: Path) -> None:
+    path, target = tmp_path / "journal.db", tmp_path / "elsewhere"
+    path.symlink_to(target)
+    with pytest.raises(JournalRefused):
+        SqliteStore(path).open()
+    assert not target.exists()
+
+
+def test_the_marks_are_not_kept_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "journal.db.runners").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(JournalRefused, match="is a link"):
+        SqliteStore(tmp_path / "journal.db").open()
+
+
+def test_a_file_where_the_marks_should_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "journal.db.runners").touch()
+    with pytest.raises(JournalRefused, match=r"journal\.db\.runners is in the journal's way"):
+        SqliteStore(tmp_path / "journal.db").open()
+
+
+def test_a_folder_may_be_reached_by_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    store = SqliteStore(tmp_path / "link" / "journal.db")
+    store.open()
+    store.close()
+    assert store.location == str(tmp_path / "real" / "journal.db")
+
+
+def test_a_process_that_made_it_at_the_same_time_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = JournalFiles(tmp_path / "journal.db")
+
+    def not_yet(path: Path) -> None:
+        path.touch(0o600)  # the other one makes it right after our look
+
+    monkeypatch.setattr(files, "_lstat", not_yet)
+    place.prepare()
+    assert mode(place.database) == 0o600
+
+
+def test_a_missing_folder_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(JournalRefused, match=r"does not exist; create it, or change store="):
+        SqliteStore(tmp_path / "missing" / "journal.db").open()
+    assert not (tmp_path / "missing").exists()
+
+
+def test_a_folder_in_which_anybody_may_replace_files_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(JournalRefused, match="anybody may replace files"):
+        JournalFiles(tmp_path / "journal.db").prepare()
+    tmp_path.chmod(0o1777)
+    JournalFiles(tmp_path / "journal.db").prepare()
+
+
+# -- another user ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users can reach."""
+    path = Path(tempfile.mkdtemp())
+    path.chmod(0o755)
+    yield path
+    path.chmod(0o755)
+    shutil.rmtree(path)
+
+
+def prepared_by_nobody(path: Path) -> str:
+    """Prepare as a user without special rights; return the error's name and words."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(NOBODY)
+                os.setuid(NOBODY)
+            JournalFiles(path).prepare()
+            said = "nothing"
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        os.write(writing, said.encode())
+        os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as pipe:
+        said = pipe.read().decode()
+    os.waitpid(pid, 0)
+    return said
+
+
+def test_a_folder_that_may_not_be_written(open_folder: Path) -> None:
+    open_folder.chmod(0o555)
+    path = open_folder / "journal.db"
+    said = prepared_by_nobody(path)
+    assert said.startswith(f"{JournalUnavailable.__name__}: cannot write the journal at {path}: ")
+
+
+def test_a_journal_that_may_not_be_written(open_folder: Path) -> None:
+    path = open_folder / "journal.db"
+    path.touch()
+    path.chmod(0o444)
+    said = prepared_by_nobody(path)
+    assert said == f"{JournalUnavailable.__name__}: the journal {path} is not writable by this user"
+
+
+# -- file systems ---------------------------------------------------------------------------
+
+
+def mounts(folder: Path, *lines: tuple[str, str]) -> Path:
+    """Write a kernel's table of mounts: (place, file system), as the kernel escapes them."""
+    table = folder / "mountinfo"
+    table.write_bytes(
+        b"".join(
+            os.fsencode(f"36 35 98:0 / {place} rw,noatime master:1 - {kind} source rw\n")
+            for place, kind in [("/", "ext4"), *lines]
+        )
+    )
+    return table
+
+
+@pytest.mark.parametrize("kind", ["nfs", "nfs4", "9p", "cifs", "smb3", "fuse.sshfs", "ceph"])
+def test_a_network_file_system_is_refused(tmp_path: Path, kind: str) -> None:
+    table = mounts(tmp_path, (str(tmp_path), kind))
+    with pytest.raises(JournalRefused, match=rf"network file system \({kind}\).*use a local disk"):
+        check_file_system(tmp_path, table)
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "tmpfs", "overlay", "zfs"])
+def test_a_local_file_system_is_fine(tmp_path: Path, kind: str) -> None:
+    check_file_system(tmp_path, mounts(tmp_path, (str(tmp_path), kind)))
+
+
+def test_preparing_looks_at_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "file_system_of", lambda folder, mounts: "nfs4")
+    with pytest.raises(JournalRefused, match="nfs4"):
+        JournalFiles(tmp_path / "journal.db").prepare()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_innermost_mount_counts(tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    for lines in ([(inner, "xfs"), (tmp_path, "nfs4")], [(tmp_path, "nfs4"), (inner, "xfs")]):
+        table = mounts(tmp_path, *((str(place), kind) for place, kind in lines))
+        assert file_system_of(inner, table) == "xfs"
+        assert file_system_of(tmp_path, table) == "nfs4"
+
+
+def test_the_last_mount_at_one_place_counts(tmp_path: Path) -> None:
+    table = mounts(tmp_path, (str(tmp_path), "xfs"), (str(tmp_path), "nfs"))
+    assert file_system_of(tmp_path, table) == "nfs"
+
+
+def test_a_mount_beside_it_does_not_count(tmp_path: Path) -> None:
+    beside = tmp_path / "data-of-others"
+    (tmp_path / "data").mkdir()
+    assert file_system_of(tmp_path / "data", mounts(tmp_path, (str(beside), "nfs"))) == "ext4"
+
+
+@pytest.mark.parametrize(
+    "name, escaped",
+    [
+        ("a b", r"a\040b"),
+        ("tab\there", r"tab\011here"),
+        (r"back\slash", r"back\134slash"),
+        ("données", "données"),
+    ],
+)
+def test_mounts_with_odd_names(tmp_path: Path, name: str, escaped: str) -> None:
+    (tmp_path / name).mkdir()
+    table = mounts(tmp_path, (f"{tmp_path}/{escaped}", "nfs4"))
+    assert file_system_of(tmp_path / name, table) == "nfs4"
+
+
+def test_a_mount_whose_name_is_no_text_stops_nobody(tmp_path: Path) -> None:
+    assert file_system_of(tmp_path, mounts(tmp_path, ("/mnt/\udcff", "nfs4"))) == "ext4"
+
+
+def test_without_a_table_nothing_is_known(tmp_path: Path) -> None:
+    check_file_system(tmp_path, tmp_path / "missing")
+    assert file_system_of(tmp_path, tmp_path / "missing") is None

@@ -1,0 +1,127 @@
+"""Budgets: what a caller is told who could not wait longer, and what is stored then."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from postlude.stores import gate
+from postlude.stores.backend import Busy, Verb
+from postlude.stores.reply import Reply
+from postlude.stores.writer import Writer
+from tests.stores.scripted import ScriptedBackend, answered, reached, told, written_by
+
+pytestmark = pytest.mark.anyio
+
+SHORT = 0.02
+"""A budget, in seconds, that runs out while a door is closed."""
+
+
+@pytest.fixture
+def backend() -> ScriptedBackend:
+    return ScriptedBackend()
+
+
+@pytest.fixture
+def writer(backend: ScriptedBackend) -> Iterator[Writer]:
+    with written_by(backend) as writer:
+        yield writer
+
+
+async def test_a_budget_that_runs_out_before_the_writer_begins(
+    writer: Writer, backend: ScriptedBackend
+) -> None:
+    backend.at_begin.close()
+    late, patient = writer.submit(Verb.ADD, "late", budget=SHORT), writer.submit(Verb.ADD, "patient")
+    assert "budget" in str(await told(late))
+    await answered(writer, backend)
+    await patient
+    assert backend.stored == ["patient", "last"], "certainly not stored, not even afterwards"
+    assert backend.disowned == []
+
+
+async def test_a_budget_that_runs_out_while_the_database_is_locked(
+    writer: Writer, backend: ScriptedBackend
+) -> None:
+    inner = backend.begin
+    given = threading.Event()
+
+    def begin() -> None:
+        if not given.wait(0.001):  # as SQLite does, which waits a while itself
+            raise Busy
+        inner()
+
+    backend.begin = begin  # type: ignore[method-assign]
+    assert "budget" in str(await told(writer.submit(Verb.ADD, "late", budget=SHORT)))
+    given.set()
+    await answered(writer, backend)
+    assert backend.stored == ["last"]
+
+
+async def test_a_budget_that_runs_out_while_it_waits_behind_a_commit(
+    writer: Writer, backend: ScriptedBackend
+) -> None:
+    backend.at_commit.close()
+    first = writer.submit(Verb.ADD, "first")
+    await reached(backend.at_commit)
+    await told(writer.submit(Verb.ADD, "late", budget=SHORT))
+    await answered(writer, backend)
+    await first
+    assert backend.stored == ["first", "last"]
+
+
+async def test_a_budget_that_runs_out_during_the_commit_is_disowned_under_the_lock(
+    writer: Writer, backend: ScriptedBackend
+) -> None:
+    backend.at_commit.close()
+    late, patient = writer.submit(Verb.ADD, "late", budget=SHORT), writer.submit(Verb.ADD, "patient")
+    await told(late)
+    await answered(writer, backend)
+    assert await patient == ("done", "patient")
+    assert backend.disowned == [("done", "late")]
+    assert backend.disowned_under_lock
+
+
+async def test_jobs_that_cannot_be_disowned_do_not_stop_the_writer(
+    writer: Writer, backend: ScriptedBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(results: Any) -> None:
+        raise OSError("no space")
+
+    backend.disown = fail  # type: ignore[method-assign]
+    backend.at_commit.close()
+    await told(writer.submit(Verb.ADD, "late", budget=SHORT))
+    await answered(writer, backend)
+    assert "could not be cancelled" in caplog.text
+
+
+async def test_a_commit_that_failed_has_nothing_to_disown(writer: Writer, backend: ScriptedBackend) -> None:
+    backend.at_commit.close()
+    backend.breaks = ["commit"]
+    await told(writer.submit(Verb.ADD, "late", budget=SHORT))
+    await answered(writer, backend)
+    assert backend.disowned == []
+
+
+async def test_an_outcome_that_was_certain_first_is_told(writer: Writer, backend: ScriptedBackend) -> None:
+    """The answer is on its way to the loop when the budget ends: the caller gets the answer."""
+    backend.at_lock.close()
+    reply = writer.submit(Verb.ADD, "a", budget=SHORT)
+    await reached(backend.at_lock)
+    backend.at_lock.open()
+    while not reply.done:  # the loop is not given a turn: the answer cannot be delivered
+        threading.Event().wait(0.001)
+    assert reply.future is not None
+    assert not reply.future.done()
+    threading.Event().wait(SHORT)
+    assert await reply == ("done", "a")
+    assert backend.disowned == []
+
+
+async def test_settled_or_abandoned_never_both() -> None:
+    request = gate.Request(Verb.ADD, "a", Reply(), 1)
+    assert request.settle()
+    assert not request.abandon()
+    assert request.take()
+    assert not request.withdraw()

@@ -1,0 +1,194 @@
+"""What a loop sees of the writer: few wake-ups, cancelled waits, and other loops beside it."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from postlude.stores import gate
+from postlude.stores.backend import Verb
+from postlude.stores.reply import Reply
+from postlude.stores.writer import Writer
+from tests.stores.scripted import PATIENCE, ScriptedBackend, answered, reached, told, turns, written_by
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def backend() -> ScriptedBackend:
+    return ScriptedBackend()
+
+
+@pytest.fixture
+def writer(backend: ScriptedBackend) -> Iterator[Writer]:
+    with written_by(backend) as writer:
+        yield writer
+
+
+@pytest.fixture
+def wakes(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the writer's thread called on the loop."""
+    seen: list[Any] = []
+    inner = asyncio.BaseEventLoop.call_soon_threadsafe
+
+    def counted(self: Any, callback: Any, *args: Any, **kwargs: Any) -> Any:
+        if threading.current_thread().name == "writer-under-test":
+            seen.append(callback)
+        return inner(self, callback, *args, **kwargs)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "call_soon_threadsafe", counted)
+    return seen
+
+
+async def test_what_one_turn_asks_is_one_group_and_one_wake_up(
+    writer: Writer, backend: ScriptedBackend, wakes: list[Any]
+) -> None:
+    answers = await asyncio.gather(*(writer.submit(Verb.ADD, number) for number in range(50)))
+    assert [number for _, number in answers] == list(range(50))
+    assert len(backend.groups) == 1
+    assert len(wakes) == 1
+
+
+async def test_what_is_asked_during_a_commit_goes_together(
+    writer: Writer, backend: ScriptedBackend, wakes: list[Any]
+) -> None:
+    backend.at_commit.close()
+    replies = [writer.submit(Verb.ADD, 0)]
+    await reached(backend.at_commit)
+    for number in range(1, 10):
+        replies.append(writer.submit(Verb.ADD, number))
+        await turns(1)
+    backend.at_commit.open()
+    await asyncio.gather(*replies)
+    assert [group[0][1] for group in backend.groups] == [[0], list(range(1, 10))]
+    assert len(wakes) == 2
+
+
+async def test_a_lazy_request_waits_for_company(writer: Writer, backend: ScriptedBackend) -> None:
+    lazy = writer.submit(Verb.FINISH, "lazy", lazy=True)
+    await turns()
+    assert backend.groups == []
+    await writer.submit(Verb.ADD, "company")
+    assert lazy.done
+    assert backend.groups == [[(Verb.FINISH, ["lazy"]), (Verb.ADD, ["company"])]]
+
+
+async def test_a_lazy_request_does_not_wait_for_long(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    delays: list[float] = []
+    loop = asyncio.get_running_loop()
+    inner = loop.call_later
+
+    def noted(delay: float, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:
+        delays.append(delay)
+        return inner(delay, *args, **kwargs)
+
+    monkeypatch.setattr(loop, "call_later", noted)
+    answers = await asyncio.gather(*(writer.submit(Verb.FINISH, n, lazy=True) for n in range(3)))
+    assert answers == [("done", n) for n in range(3)]
+    assert delays == [gate.LINGER], "one timer for all of them"
+
+
+async def test_a_cancelled_wait_can_be_withdrawn_while_nobody_has_begun(
+    writer: Writer, backend: ScriptedBackend
+) -> None:
+    backend.at_begin.close()
+    reply = writer.submit(Verb.ADD, "a")
+    await turns()
+    assert reply.future is not None
+    reply.future.cancel()
+    assert reply.withdraw() is True
+    await answered(writer, backend)
+    assert backend.stored == ["last"]
+
+
+async def test_a_cancelled_wait_for_what_is_being_committed_is_an_orphan(
+    writer: Writer, backend: ScriptedBackend
+) -> None:
+    backend.at_commit.close()
+    reply = writer.submit(Verb.ADD, "a")
+    await reached(backend.at_commit)
+    assert reply.future is not None
+    reply.future.cancel()
+    assert reply.withdraw() is False
+    heard: list[Any] = []
+    reply.orphan(lambda: heard.append(reply.result()))
+    await answered(writer, backend)
+    assert heard == [("done", "a")]
+
+
+async def test_cancelled_in_the_turn_that_brings_the_answer_it_is_an_orphan(writer: Writer) -> None:
+    heard: list[Any] = []
+
+    def cancel(_: Reply[Any]) -> None:
+        asking.cancel()
+
+    async def ask() -> None:
+        reply = writer.submit(Verb.ADD, "a")
+        reply.then(cancel)
+        try:
+            await reply
+        except asyncio.CancelledError:
+            assert reply.withdraw() is False
+            reply.orphan(lambda: heard.append(reply.result()))
+            raise
+
+    asking = asyncio.create_task(ask())
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await turns()
+    assert heard == [("done", "a")]
+
+
+async def test_an_error_reaches_who_only_listens(writer: Writer, backend: ScriptedBackend) -> None:
+    backend.breaks = ["commit"]
+    heard: list[Reply[Any]] = []
+    reply = writer.submit(Verb.ADD, "a")
+    reply.then(heard.append)
+    await told(reply)
+    assert heard == [reply]
+
+
+async def test_a_loop_is_not_blocked_by_wait(writer: Writer) -> None:
+    reply = writer.submit(Verb.ADD, "a")
+    with pytest.raises(RuntimeError, match="await"):
+        reply.wait()
+    await reply
+
+
+def test_a_thread_is_told_to_wait(writer: Writer) -> None:
+    reply = writer.submit(Verb.ADD, "a")
+    with pytest.raises(RuntimeError, match="wait"):
+        reply.__await__()
+    assert reply.wait(PATIENCE) == ("done", "a")
+
+
+def test_two_loops_share_a_writer(writer: Writer, backend: ScriptedBackend) -> None:
+    both = threading.Barrier(2)
+    answers: dict[str, list[Any]] = {}
+
+    async def ask(name: str) -> None:
+        both.wait(PATIENCE)
+        asked = [await writer.submit(Verb.ADD, f"{name}{number}", budget=PATIENCE) for number in range(20)]
+        answers[name] = [argument for _, argument in asked]
+
+    threads = [threading.Thread(target=asyncio.run, args=(ask(name),)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert answers == {name: [f"{name}{number}" for number in range(20)] for name in "ab"}
+    assert len(backend.stored) == 40
+
+
+def test_a_loop_that_has_closed_stops_nobody(writer: Writer, backend: ScriptedBackend) -> None:
+    async def leave() -> None:
+        writer.submit(Verb.ADD, "a")
+        await reached(backend.at_commit)
+
+    backend.at_commit.close()
+    asyncio.run(leave())
+    backend.at_commit.open()
+    assert writer.submit(Verb.ADD, "b").wait(PATIENCE) == ("done", "b")
+    assert backend.stored == ["a", "b"]
