@@ -4,7 +4,8 @@ Without a Postlude they are what Starlette's are: they run after the response, i
 In a request that a Postlude watches, their calls are bound and encoded on the line that makes them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar
 
@@ -17,6 +18,8 @@ from postlude.desk import Prepared
 from postlude.errors import PostludeError
 from postlude.job import Job
 from postlude.model.state import State
+
+logger = logging.getLogger("postlude")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -178,3 +181,19 @@ def is_call(task: Any) -> bool:
         and not isinstance(task, StarletteBackgroundTasks)
         and _is_known(task)
     )
+
+
+async def run_all(tasks: Iterable[Callable[[], Awaitable[Any]]]) -> None:
+    """Run tasks in memory, one after another, all of them; then raise the first error."""
+    first: Exception | None = None
+    for task in tasks:
+        try:
+            await task()
+        except Exception as error:
+            if first is None:
+                first = error
+            else:
+                name = getattr(getattr(task, "func", task), "__qualname__", None) or repr(task)
+                logger.exception("A background task in memory failed: %s", name)
+    if first is not None:
+        raise first

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from postlude.answers import point_to, unavailable
-from postlude.background import BackgroundTask, Collected, InMemory, is_call, parts
+from postlude.background import BackgroundTask, Collected, InMemory, is_call, parts, run_all
 from postlude.desk import Desk, Prepared
 from postlude.errors import JournalUnavailable, NotDurable, RequestOver
 from postlude.job import Job
@@ -121,12 +121,6 @@ class Receipt:
     async def send(self, own: Any, scope: Scope, receive: Receive, send: Send) -> None:
         """Commit, then send the response.
 
-        Args:
-            own: the background task that the response brought along.
-            scope: of the request; likewise the others.
-            receive: likewise.
-            send: likewise.
-
         Raises:
             HTTPException: 503, the journal did not take the jobs; nothing has been sent.
         """
@@ -147,9 +141,6 @@ class Receipt:
 
     async def commit(self, own: Any = None) -> None:
         """Store what has been added so far, all or none; the request has succeeded.
-
-        Args:
-            own: the background task that the response brought along.
 
         Raises:
             JournalUnavailable: nothing was stored.
@@ -234,19 +225,9 @@ class Receipt:
         self.scope = _NO_SCOPE
 
     async def run_in_memory(self) -> None:
-        """Run what has no durable form, one after another, all of it; then raise the first error."""
+        """Run what has no durable form; see `run_all`."""
         tasks, self.memory = self.memory, None
-        first: Exception | None = None
-        for task in tasks or ():
-            try:
-                await task()
-            except Exception as error:
-                if first is None:
-                    first = error
-                else:
-                    logger.exception("A background task in memory failed: %s", _name(task))
-        if first is not None:
-            raise first
+        await run_all(tasks or ())
 
     def _note(self, prepared: list[Prepared]) -> None:
         self.committed = prepared if self.committed is None else [*self.committed, *prepared]

@@ -19,7 +19,9 @@ class Reply(Generic[T]):
     given its value or its error once, by the store.
     """
 
-    __slots__ = ("_delivered", "_error", "_event", "_orphaned", "_value", "done", "future", "loop", "withdraw")
+    __slots__ = (
+        "_delivered", "_error", "_event", "_orphaned", "_value", "done", "future", "loop", "withdraw",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop | None = asyncio._get_running_loop()

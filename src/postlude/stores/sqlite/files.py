@@ -73,15 +73,15 @@ class JournalFiles:
         found = _lstat(self.database) or self._create()
         if not stat.S_ISREG(found.st_mode):
             raise JournalRefused(f"{self.database} is not a plain file; name the file itself in store=")
-        elif not os.access(self.database, os.R_OK | os.W_OK):
+        if not os.access(self.database, os.R_OK | os.W_OK):
             raise JournalUnavailable(f"the journal {self.database} is not writable by this user")
-        elif found.st_mode & 0o077:
+        if found.st_mode & 0o077:
             log.warning("the journal %s was readable by others; it is now mode 0600", self.database)
             self.database.chmod(0o600)
         self.runners.mkdir(mode=0o700, exist_ok=True)
         beside = self.runners.lstat()
         if stat.S_ISLNK(beside.st_mode):
-            raise JournalRefused(f"{self.runners} is a link; move it away: the journal's locks are kept there")
+            raise JournalRefused(f"{self.runners} is a link; move it away: the journal keeps its locks there")
         if beside.st_mode & 0o077:
             log.warning("the folder %s was open to others; it is now mode 0700", self.runners)
             self.runners.chmod(0o700)
