@@ -25,7 +25,7 @@ def main() -> None:
     # Beside the results, because a temporary directory may be in memory, where fsync costs nothing.
     journals = Path(tempfile.mkdtemp(prefix="journal-", dir=RESULTS))
     began = time.monotonic()
-    found: dict[str, Any] = {"machine": description() | {"loop": options.loop}}
+    found: dict[str, Any] = {"machine": description() | {"loop": options.loop, "http": options.http}}
     try:
         _web(options, journals, found)
         _journal(options, journals, found)
@@ -41,7 +41,7 @@ def _web(options: argparse.Namespace, journals: Path, found: dict[str, Any]) -> 
     wanted = set(options.scenarios) & {"async", "sync", "one", "start"}
     if not wanted:
         return
-    plan = web.Plan(options.variants, options.rounds, options.seconds, options.loop, journals)
+    plan = web.Plan(options.variants, options.rounds, options.seconds, options.loop, options.http, journals)
     with web.servers(plan) as running:
         found["memory_idle"] = web.memory(running)
         _show(pairs_table("memory of the servers before load, MiB", found["memory_idle"]))
@@ -80,6 +80,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.5, help="of each measurement in a round")
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
+    parser.add_argument(
+        "--http",
+        choices=("h11", "httptools"),
+        default="h11",
+        help="uvicorn's parser: what `pip install uvicorn` brings, or `uvicorn[standard]`",
+    )
     parser.add_argument("--jobs", type=int, default=60_000)
     parser.add_argument("--backlog", type=int, default=1_000_000)
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """One variant of the measured application, served on one core.
 
-    python -m bench.server FD VARIANT LOOP JOURNAL
+    python -m bench.server FD VARIANT LOOP HTTP JOURNAL
 
 The routes are the same in all variants; what differs is what they add, and who keeps it.
 """
@@ -72,11 +72,12 @@ async def report() -> dict[str, Any]:
 def main() -> None:
     """Serve until the parent's end of the pipe is closed."""
     pin(0)
-    fd, variant, loop, journal = sys.argv[1:]
+    fd, variant, loop, http, journal = sys.argv[1:]
     listening = socket.socket(fileno=int(fd))
     kind: Literal["asyncio", "uvloop"] = "uvloop" if loop == "uvloop" else "asyncio"
+    parser: Literal["h11", "httptools"] = "httptools" if http == "httptools" else "h11"
     config = uvicorn.Config(
-        build(variant, journal), loop=kind, http=os.environ.get("BENCH_HTTP", "httptools"), access_log=False, log_level="warning"
+        build(variant, journal), loop=kind, http=parser, access_log=False, log_level="warning"
     )
     server = uvicorn.Server(config)
     threading.Thread(target=_end_with_parent, args=[server], daemon=True).start()

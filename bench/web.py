@@ -30,6 +30,7 @@ class Plan:
     rounds: int
     seconds: float
     loop: str
+    http: str
     journals: Path
 
 
@@ -95,6 +96,7 @@ def _serve(variant: str, plan: Plan) -> Iterator[Server]:
             str(listening.fileno()),
             variant,
             plan.loop,
+            plan.http,
             str(journal),
         ]
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, pass_fds=[listening.fileno()])
