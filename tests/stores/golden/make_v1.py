@@ -12,7 +12,7 @@ import apsw
 
 from postlude.clock import SECOND, ManualClock
 from postlude.model.job import NewJob
-from postlude.model.outcome import SUCCEEDED, Failed, Finish, Parked
+from postlude.model.outcome import SUCCEEDED, Failed, Finish, Outcome, Parked
 from postlude.model.state import Reason
 from postlude.stores.protocol import NewRunner
 from postlude.stores.sqlite import SqliteStore
@@ -50,7 +50,7 @@ def _fill(store: SqliteStore, clock: ManualClock) -> None:
     store.add([job("succeeded"), job("failed"), job("parked"), job("retrying")]).wait(5)
     runner = store.enlist(NewRunner("release-1", 15.0)).wait(5).runner
     clock.advance(1)
-    outcomes = [
+    outcomes: list[Outcome] = [
         SUCCEEDED,
         Failed("ValueError: no", "Traceback ...\nValueError: no"),
         Parked(Reason.UNKNOWN_TASK, "release-1"),

@@ -97,6 +97,8 @@ class MarksFile:
 
     def let_go(self) -> None:
         """Give the lock back and leave the file, as the process's death would."""
+        # Said, not left to the closing: the map has a descriptor of its own that keeps the lock.
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
         os.close(self._fd)
 
 

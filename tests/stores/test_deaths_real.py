@@ -1,0 +1,132 @@
+"""Real processes that are killed with started jobs; another process of the journal judges."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from postlude.ids import IdSource
+from postlude.model.death import MAX_DEATHS
+from postlude.model.job import JobRecord, NewJob
+from postlude.model.state import Reason, State
+from postlude.stores.protocol import NewRunner, Reaped
+from postlude.stores.sqlite import SqliteStore
+from postlude.stores.sqlite.transaction import Transaction
+from tests.stores.dying import dying
+
+PATIENCE = 10.0
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteStore]:
+    store = SqliteStore(tmp_path / "journal.db")
+    store.open()
+    yield store
+    store.close()
+
+
+def add(store: SqliteStore, count: int = 1, *, once: bool = False) -> list[bytes]:
+    ids = IdSource()
+    jobs = [NewJob(ids.new(1), "app:task", "default", b"{}", 1, once=once) for _ in range(count)]
+    store.add(jobs).wait(PATIENCE)
+    return [job.id for job in jobs]
+
+
+def record(store: SqliteStore, id: bytes) -> JobRecord:
+    found = store.get(id).wait(PATIENCE)
+    assert found is not None
+    return found
+
+
+def marks(store: SqliteStore) -> set[str]:
+    return {path.name for path in Path(f"{store.location}.runners").iterdir()} - {"writer"}
+
+
+def die_with(store: SqliteStore, *ids: bytes, draining: bool = False) -> Reaped:
+    """Let a process claim all that is ready, which are these jobs, start them, and be killed."""
+    with dying("run", store.location, *(["draining"] if draining else [])) as (process, said):
+        assert set(said.split()) == {id.hex() for id in ids}
+        assert store.reap().wait(PATIENCE) == Reaped(0, 0, 0), "it lives, and is left alone"
+        process.kill()
+        process.wait(PATIENCE)
+    return store.reap().wait(PATIENCE)
+
+
+def test_killed_in_company_all_are_suspects_and_none_is_charged(store: SqliteStore) -> None:
+    ids = add(store, 3)
+    assert die_with(store, *ids) == Reaped(1, 3, 0), "seen at once, although its lease is an hour"
+    assert {(record(store, id).state, record(store, id).deaths) for id in ids} == {(State.QUEUED, 0)}
+    runner = store.enlist(NewRunner("r1", 15.0)).wait(PATIENCE).runner
+    assert store.claim(runner, 10, suspect=False).wait(PATIENCE) == []
+    claims = store.claim(runner, 10, suspect=True).wait(PATIENCE)
+    assert [(claim.id, claim.suspect) for claim in claims] == [(ids[0], True)]
+
+
+def test_killed_alone_thrice_it_has_failed_and_its_neighbours_run(store: SqliteStore) -> None:
+    (culprit,) = add(store)
+    for deaths in range(1, MAX_DEATHS):
+        assert die_with(store, culprit) == Reaped(1, 1, 0)
+        assert (record(store, culprit).state, record(store, culprit).deaths) == (State.QUEUED, deaths)
+    (innocent,) = add(store)
+    assert die_with(store, culprit, innocent) == Reaped(1, 1, 1)
+    condemned = record(store, culprit)
+    assert (condemned.state, condemned.reason, condemned.deaths) == (State.FAILED, Reason.KILLED, MAX_DEATHS)
+    runner = store.enlist(NewRunner("r1", 15.0)).wait(PATIENCE).runner
+    (claim,) = store.claim(runner, 10, suspect=False).wait(PATIENCE)
+    assert (claim.id, claim.suspect, record(store, innocent).deaths) == (innocent, False, 0)
+
+
+def test_a_process_that_drains_charges_nobody(store: SqliteStore) -> None:
+    (id,) = add(store)
+    for _ in range(MAX_DEATHS):
+        assert die_with(store, id, draining=True) == Reaped(1, 1, 0)
+    assert (record(store, id).state, record(store, id).deaths) == (State.QUEUED, 0)
+
+
+def test_at_most_once_is_not_run_again(store: SqliteStore) -> None:
+    (id,) = add(store, once=True)
+    assert die_with(store, id) == Reaped(1, 0, 1)
+    failed = record(store, id)
+    assert (failed.state, failed.reason) == (State.FAILED, Reason.MAY_HAVE_RUN)
+
+
+def test_at_most_once_shares_no_blame(store: SqliteStore) -> None:
+    """What may never run again is no candidate, so the other one is charged alone."""
+    (once,), (often,) = add(store, once=True), add(store)
+    assert die_with(store, once, often) == Reaped(1, 1, 1)
+    assert record(store, often).deaths == 1
+
+
+def test_without_its_marks_a_death_charges_nobody(store: SqliteStore) -> None:
+    (id,) = add(store)
+    with dying("run", store.location) as (process, _):
+        process.kill()
+        process.wait(PATIENCE)
+    for token in marks(store):
+        Path(f"{store.location}.runners", token).unlink()
+    assert store.reap().wait(PATIENCE) == Reaped(1, 1, 0)
+    assert record(store, id).deaths == 0
+
+
+def test_marks_are_kept_until_the_burial_is_written(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (id,) = add(store)
+    with dying("run", store.location) as (process, _):
+        process.kill()
+        process.wait(PATIENCE)
+    before = marks(store)
+    assert len(before) == 1
+
+    def full(self: Transaction) -> None:
+        raise apsw.FullError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Transaction, "finish", full)
+        with pytest.raises(Exception, match="disk is full"):
+            store.reap().wait(PATIENCE)
+    assert marks(store) == before
+    assert store.reap().wait(PATIENCE) == Reaped(1, 1, 0)
+    assert record(store, id).deaths == 1, "the second look still found the mark"
+    assert marks(store) == set()

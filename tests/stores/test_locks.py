@@ -1,0 +1,183 @@
+"""The lock between writers, and marks that outlive the process which made them."""
+
+import errno
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from postlude.stores.sqlite.locks import (
+    NOWHERE,
+    LeftMarks,
+    MarksFile,
+    WriterLock,
+    left_by,
+    marks_of_the_living,
+)
+from tests.stores.dying import dying
+
+
+def left(path: Path) -> LeftMarks:
+    with left_by(path) as marks:
+        assert marks is not None, "it is taken for alive"
+        return marks
+
+
+def lives(path: Path) -> bool:
+    with left_by(path) as marks:
+        return marks is None
+
+
+def take(lock: WriterLock, got_it: threading.Event) -> None:
+    lock.acquire()
+    got_it.set()
+
+
+# -- the writers' lock ------------------------------------------------------------------------
+
+
+def test_one_process_at_a_time_until_its_death(tmp_path: Path) -> None:
+    got_it = threading.Event()
+    with dying("lock", tmp_path / "writer") as (process, said):
+        assert said == "locked"
+        lock = WriterLock(tmp_path / "writer")
+        waiting = threading.Thread(target=take, args=(lock, got_it))
+        waiting.start()
+        assert not got_it.wait(0.05)
+        process.kill()
+        assert got_it.wait(5)
+    waiting.join(5)
+    lock.release()
+    lock.close()
+
+
+def test_two_stores_of_one_process_exclude_each_other_too(tmp_path: Path) -> None:
+    first, second = WriterLock(tmp_path / "writer"), WriterLock(tmp_path / "writer")
+    got_it = threading.Event()
+    first.acquire()
+    waiting = threading.Thread(target=take, args=(second, got_it))
+    waiting.start()
+    assert not got_it.wait(0.05)
+    first.release()
+    assert got_it.wait(5)
+    waiting.join(5)
+    first.close()
+    second.close()
+
+
+def test_a_lock_is_not_followed_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "writer").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError) as caught:
+        WriterLock(tmp_path / "writer")
+    assert caught.value.errno == errno.ELOOP
+    assert not (tmp_path / "elsewhere").exists()
+
+
+# -- marks ------------------------------------------------------------------------------------
+
+
+def test_marks_survive_a_kill_and_are_read_only_then(tmp_path: Path) -> None:
+    with dying("marks", tmp_path, 7, 2**40, -8, 9) as (process, token):
+        assert lives(tmp_path / token)
+        process.kill()
+        process.wait(5)
+        marks = left(tmp_path / token)
+    assert marks.started == {7, 2**40, 9}
+    assert marks.draining is False
+
+
+def test_draining_survives_a_kill(tmp_path: Path) -> None:
+    with dying("marks", tmp_path, 7, "draining") as (process, token):
+        process.kill()
+        process.wait(5)
+        marks = left(tmp_path / token)
+    assert marks.started == {7}
+    assert marks.draining is True
+
+
+def test_marks_of_the_living_can_be_read(tmp_path: Path) -> None:
+    marks = MarksFile(tmp_path)
+    marks.started(3)
+    assert marks_of_the_living(marks.path).started == {3}
+    assert lives(marks.path), "reading has dropped its lock"
+    marks.remove()
+
+
+def test_only_the_owner_may_read_marks(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        marks = MarksFile(tmp_path)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(marks.path.stat().st_mode) == 0o600
+    marks.remove()
+
+
+def test_letting_go_looks_like_a_death(tmp_path: Path) -> None:
+    marks = MarksFile(tmp_path)
+    marks.started(3)
+    marks.let_go()
+    assert left(marks.path).started == {3}
+
+
+def test_a_file_that_is_gone_is_a_death_that_charges_nobody(tmp_path: Path) -> None:
+    marks = left(tmp_path / "gone")
+    assert (marks.started, marks.draining) == (frozenset(), True)
+    gone = marks_of_the_living(tmp_path / "gone")
+    assert (gone.started, gone.draining) == (frozenset(), True)
+
+
+@pytest.mark.parametrize("content", [b"", b"PLMARKS1", b"PLMARKS9".ljust(16_384, b"\1"), b"\1" * 16_384])
+def test_a_file_that_is_none_of_ours_charges_nobody(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "marks"
+    path.write_bytes(content)
+    marks = left(path)
+    assert (marks.started, marks.draining) == (frozenset(), True)
+
+
+def test_places_are_used_again(tmp_path: Path) -> None:
+    marks = MarksFile(tmp_path)
+    for seq in range(1, 5000):
+        place = marks.started(seq)
+        assert place != NOWHERE
+        marks.ended(place)
+    assert marks_of_the_living(marks.path).started == frozenset()
+    marks.remove()
+
+
+def test_more_starts_than_places(tmp_path: Path) -> None:
+    marks = MarksFile(tmp_path)
+    places = [marks.started(seq) for seq in range(1, 2100)]
+    noted = [seq for seq, place in enumerate(places, start=1) if place != NOWHERE]
+    assert 2000 < len(noted) < len(places)
+    assert len({place for place in places if place != NOWHERE}) == len(noted), "a place was given twice"
+    assert marks_of_the_living(marks.path).started == set(noted)
+    assert marks_of_the_living(marks.path).draining is False, "a mark was written over the head"
+    marks.ended(places[-1])  # one that has no place
+    marks.ended(places[0])
+    assert marks_of_the_living(marks.path).started == set(noted) - {1}
+    assert marks.started(9999) == places[0]
+    marks.remove()
+
+
+def test_late_threads_may_still_mark_after_the_removal(tmp_path: Path) -> None:
+    marks = MarksFile(tmp_path)
+    place = marks.started(1)
+    marks.remove()
+    marks.ended(place)
+    marks.started(2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_marks_that_do_not_fit_on_the_disk_leave_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: inner(fd, data[:100]))
+    before = len(os.listdir("/dev/fd"))
+    with pytest.raises(OSError, match="space"):
+        MarksFile(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert len(os.listdir("/dev/fd")) == before
