@@ -1,0 +1,58 @@
+"""The table of legal moves, and the numbers that stand in users' files."""
+
+import pytest
+
+from postlude.model.state import FINAL, MOVES, State, Stored
+
+
+def test_the_numbers_never_change() -> None:
+    assert {stored.name: int(stored) for stored in Stored} == {
+        "READY": 0,
+        "SCHEDULED": 1,
+        "BLOCKED": 2,
+        "RUNNING": 3,
+        "PARKED": 4,
+        "SUCCEEDED": 8,
+        "FAILED": 9,
+        "CANCELLED": 10,
+    }
+
+
+def test_every_state_is_shown_as_one_of_six() -> None:
+    assert {stored.public for stored in Stored} == set(State)
+    queued = {stored for stored in Stored if stored.public is State.QUEUED}
+    assert queued == {Stored.READY, Stored.SCHEDULED, Stored.BLOCKED}
+
+
+def test_every_state_has_its_moves_and_none_to_itself() -> None:
+    assert set(MOVES) == set(Stored)
+    assert [stored for stored, after in MOVES.items() if stored in after] == []
+
+
+@pytest.mark.parametrize("stored", Stored)
+def test_from_every_state_an_end_can_be_reached(stored: Stored) -> None:
+    seen, ahead = {stored}, [stored]
+    while ahead:
+        new = MOVES[ahead.pop()] - seen
+        seen |= new
+        ahead += new
+    assert seen & FINAL
+    assert stored.final == (stored in FINAL)
+
+
+def test_ends() -> None:
+    assert {stored for stored in Stored if stored.final} == {
+        Stored.SUCCEEDED,
+        Stored.FAILED,
+        Stored.CANCELLED,
+    }
+    assert MOVES[Stored.SUCCEEDED] == frozenset(), "what has succeeded is never run again"
+    assert MOVES[Stored.FAILED] == MOVES[Stored.CANCELLED] == {Stored.READY}, "asked for again by a person"
+
+
+def test_only_a_claim_starts_a_job() -> None:
+    assert {stored for stored, after in MOVES.items() if Stored.RUNNING in after} == {Stored.READY}
+
+
+def test_nothing_goes_back_to_waiting_for_its_predecessor() -> None:
+    assert [stored for stored, after in MOVES.items() if Stored.BLOCKED in after] == []
