@@ -33,7 +33,7 @@ async def test_plain_functions_run_in_order(location: str, log: list[str]) -> No
 
     async with serving(postlude):
         await asyncio.gather(*(client(range(first, REQUESTS, 16)) for first in range(16)))
-        await asyncio.to_thread(until, 3 * REQUESTS, 5.0)
+        await asyncio.to_thread(until, 3 * REQUESTS, 4.0)
     assert len(log) == 3 * REQUESTS
     seen: dict[str, list[str]] = {}
     for line in log:

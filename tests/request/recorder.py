@@ -1,6 +1,5 @@
 """A real Postlude whose requests, starts and ends are written down as they happen."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -128,7 +127,8 @@ class Recorder:
             ended = [record.state in (State.SUCCEEDED, State.FAILED) for record in records]
             assert all(ended), [(argument(record), record.state) for record in records]
         finally:
-            asyncio.run(Postlude.close(self.host))
+            self.host._visits.close()
+            self.host._store.close()
 
 
 class RecordingPostlude(Postlude):

@@ -22,8 +22,14 @@ pytestmark = pytest.mark.anyio
 class TestOwnBackground:
     """A handler that returns a response with its own background tasks."""
 
-    @pytest.mark.parametrize("own", [StarletteTask, BackgroundTask, "starlette", "ours", "fastapi"])
-    @pytest.mark.parametrize("parameter", [None, *PARAMETERS])
+    @pytest.mark.parametrize(
+        ("parameter", "own"),
+        [
+            *((parameter, StarletteTask) for parameter in (None, *PARAMETERS)),
+            *((BackgroundTasks, own) for own in (BackgroundTask, "starlette", "ours", "fastapi")),
+            *((None, own) for own in (BackgroundTask, "starlette", "ours", "fastapi")),
+        ],
+    )
     async def test_both_run_injected_first(
         self, parameter: Any, own: Any, install: Install, desk: Recorder, log: list[str]
     ) -> None:
