@@ -43,7 +43,8 @@ class ScriptedBackend:
     """Stores arguments in a list; an argument's result is `("done", argument)`."""
 
     def __init__(self) -> None:
-        self.at_lock, self.at_begin, self.at_commit = Door(), Door(), Door()
+        self.at_lock, self.at_begin, self.at_commit, self.at_release = Door(), Door(), Door(), Door()
+        self.doors = (self.at_lock, self.at_begin, self.at_commit, self.at_release)
         self.busy = 0
         """How often `begin` is still to say that the database is locked."""
         self.breaks: list[str] = []
@@ -64,6 +65,7 @@ class ScriptedBackend:
         self.locked = True
 
     def release(self) -> None:
+        self.at_release.pass_through()
         self.locked = False
 
     def begin(self) -> None:
@@ -113,7 +115,7 @@ def written_by(backend: ScriptedBackend) -> Iterator[Writer]:
     try:
         yield writer
     finally:
-        for door in (backend.at_lock, backend.at_begin, backend.at_commit):
+        for door in backend.doors:
             door.open()
         backend.busy = 0
         assert writer.stop(PATIENCE)
@@ -132,7 +134,7 @@ async def turns(count: int = 3) -> None:
 
 async def answered(writer: Writer, backend: ScriptedBackend) -> None:
     """Open every door and wait until all that was handed over has been answered."""
-    for door in (backend.at_lock, backend.at_begin, backend.at_commit):
+    for door in backend.doors:
         door.open()
     await writer.submit(Verb.PRUNE, "last")
 

@@ -217,3 +217,19 @@ def test_what_comes_while_the_writer_ends_is_answered(backend: ScriptedBackend) 
     stopping.join(PATIENCE)
     with pytest.raises(JournalUnavailable, match="closed"):
         reply.wait(0)
+
+
+def test_what_comes_behind_the_word_to_stop_is_answered(backend: ScriptedBackend) -> None:
+    writer = Writer(backend, "writer-under-test")
+    backend.at_commit.close()
+    first = writer.submit(Verb.ADD, "first")
+    backend.at_commit.reached()
+    assert writer.stop(0.01) is False
+    writer._stopping = False  # who asked had looked just before
+    reply = writer.submit(Verb.ADD, "late")
+    backend.at_commit.open()
+    assert first.wait(PATIENCE) == ("done", "first")
+    with pytest.raises(JournalUnavailable, match="closed"):
+        reply.wait(PATIENCE)
+    assert backend.stored == ["first"]
+    assert writer.stop(PATIENCE)

@@ -1,5 +1,6 @@
 """Budgets: what a caller is told who could not wait longer, and what is stored then."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -104,18 +105,22 @@ async def test_a_commit_that_failed_has_nothing_to_disown(writer: Writer, backen
     assert backend.disowned == []
 
 
-async def test_an_outcome_that_was_certain_first_is_told(writer: Writer, backend: ScriptedBackend) -> None:
-    """The answer is on its way to the loop when the budget ends: the caller gets the answer."""
-    backend.at_lock.close()
+@pytest.mark.parametrize("breaks", [[], ["commit"]], ids=["stored", "failed"])
+async def test_an_outcome_that_was_certain_first_is_told(
+    writer: Writer, backend: ScriptedBackend, breaks: list[str]
+) -> None:
+    backend.breaks = list(breaks)
+    backend.at_release.close()
     reply = writer.submit(Verb.ADD, "a", budget=SHORT)
-    await reached(backend.at_lock)
-    backend.at_lock.open()
-    while not reply.done:  # the loop is not given a turn: the answer cannot be delivered
-        threading.Event().wait(0.001)
+    await reached(backend.at_release)
+    await asyncio.sleep(2 * SHORT)
     assert reply.future is not None
-    assert not reply.future.done()
-    threading.Event().wait(SHORT)
-    assert await reply == ("done", "a")
+    assert not reply.future.done(), "nothing is said against an outcome that is on its way"
+    await answered(writer, backend)
+    if breaks:
+        assert "at commit" in str(await told(reply))
+    else:
+        assert await reply == ("done", "a")
     assert backend.disowned == []
 
 

@@ -182,7 +182,9 @@ def test_two_loops_share_a_writer(writer: Writer, backend: ScriptedBackend) -> N
     assert len(backend.stored) == 40
 
 
-def test_a_loop_that_has_closed_stops_nobody(writer: Writer, backend: ScriptedBackend) -> None:
+def test_a_loop_that_has_closed_stops_nobody(
+    writer: Writer, backend: ScriptedBackend, caplog: pytest.LogCaptureFixture
+) -> None:
     async def leave() -> None:
         writer.submit(Verb.ADD, "a")
         await reached(backend.at_commit)
@@ -192,3 +194,4 @@ def test_a_loop_that_has_closed_stops_nobody(writer: Writer, backend: ScriptedBa
     backend.at_commit.open()
     assert writer.submit(Verb.ADD, "b").wait(PATIENCE) == ("done", "b")
     assert backend.stored == ["a", "b"]
+    assert caplog.text == ""
