@@ -3,8 +3,11 @@
 python -m tests.stores.dying lock FILE
 python -m tests.stores.dying marks FOLDER SEQ... [draining]
 python -m tests.stores.dying run JOURNAL [draining]
+
+With `forking` as the last word it leaves a child that lives on.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +38,9 @@ def main(what: str, place: Path, *rest: str) -> None:
         said = _marks(place, *rest)
     else:
         said = _run(place, draining="draining" in rest)
+    if "forking" in rest and os.fork() == 0:
+        sys.stdin.read()
+        os._exit(0)
     sys.stdout.write(f"{said}\n")
     sys.stdout.flush()
     sys.stdin.read()
@@ -55,6 +61,8 @@ def _marks(folder: Path, *rest: str) -> str:
     global kept
     kept = marks = MarksFile(folder)
     for word in rest:
+        if word == "forking":
+            continue
         if word == "draining":
             marks.draining()
         elif word.startswith("-"):

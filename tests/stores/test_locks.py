@@ -181,3 +181,43 @@ def test_marks_that_do_not_fit_on_the_disk_leave_nothing(
         MarksFile(tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert len(os.listdir("/dev/fd")) == before
+
+
+# -- forks ------------------------------------------------------------------------------------
+
+
+def test_a_child_that_lives_on_keeps_no_lock(tmp_path: Path) -> None:
+    with dying("lock", tmp_path / "writer", "forking") as (process, _):
+        process.kill()
+        process.wait(5)
+        got_it = threading.Event()
+        lock = WriterLock(tmp_path / "writer")
+        waiting = threading.Thread(target=take, args=(lock, got_it), daemon=True)
+        waiting.start()
+        assert got_it.wait(5)
+        lock.close()
+
+
+def test_a_child_that_lives_on_does_not_hide_a_death(tmp_path: Path) -> None:
+    with dying("marks", tmp_path, 7, "forking") as (process, token):
+        process.kill()
+        process.wait(5)
+        assert left(tmp_path / token).started == {7}
+
+
+def test_a_child_does_not_touch_its_parents_marks(tmp_path: Path) -> None:
+    marks = MarksFile(tmp_path)
+    place = marks.started(7)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            marks.ended(place)
+            marks.draining()
+            marks.let_go()
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    assert lives(marks.path)
+    assert marks_of_the_living(marks.path).started == {7}
+    assert marks_of_the_living(marks.path).draining is False
+    marks.remove()

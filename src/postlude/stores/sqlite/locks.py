@@ -10,7 +10,8 @@ import mmap
 import os
 import secrets
 import struct
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,17 @@ NOWHERE: Final = -1
 """The place of a start that could not be noted, because very many jobs run at once."""
 
 
+def _in_forks(forget: Callable[[], None]) -> None:
+    """Call a method in every fork of this process: a lock is shared with them, and would outlive it."""
+    method = weakref.WeakMethod(forget)
+
+    def forked() -> None:
+        if (call := method()) is not None:
+            call()
+
+    os.register_at_fork(after_in_child=forked)
+
+
 class WriterLock:
     """A lock between processes that is granted about in the order of asking.
 
@@ -33,6 +45,7 @@ class WriterLock:
 
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        _in_forks(self.close)
 
     def acquire(self) -> None:
         """Wait for the lock."""
@@ -44,7 +57,9 @@ class WriterLock:
 
     def close(self) -> None:
         """Let go of the file."""
-        os.close(self._fd)
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
 
 class MarksFile:
@@ -65,10 +80,11 @@ class MarksFile:
             # Written out, not stretched: a hole in a mapped file on a full disk is a fatal signal.
             if os.write(self._fd, _MAGIC.ljust(_SIZE, b"\0")) != _SIZE:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-            self._map = mmap.mmap(self._fd, _SIZE)
+            self._map: mmap.mmap | bytearray = mmap.mmap(self._fd, _SIZE)
         except BaseException:
             self.remove()
             raise
+        _in_forks(self._forget)
         self._free = list(range(_SIZE - _PLACE.size, _FIRST - 1, -_PLACE.size))
 
     def started(self, seq: int) -> int:
@@ -98,8 +114,19 @@ class MarksFile:
     def let_go(self) -> None:
         """Give the lock back and leave the file, as the process's death would."""
         # Said, not left to the closing: the map has a descriptor of its own that keeps the lock.
-        fcntl.flock(self._fd, fcntl.LOCK_UN)
-        os.close(self._fd)
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            fcntl.flock(fd, fcntl.LOCK_UN)
+            os.close(fd)
+
+    def _forget(self) -> None:
+        """In a fork: close the file without giving the lock back, and mark what nobody reads."""
+        if isinstance(self._map, mmap.mmap):
+            self._map.close()
+        self._map = bytearray(_SIZE)
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
 
 class LeftMarks:
