@@ -63,15 +63,19 @@ async def add_all(
         return [work.job for work in works]
     jobs: list[Job] = []
     source = iter(calls)
-    before: asyncio.Task[None] | None = None
-    while works := prepare_all(producer, islice(source, GROUP)):
-        # The next group is prepared while this one is written.
-        writing = asyncio.create_task(_queue(producer, works))
-        await (before or asyncio.sleep(0))
-        before = writing
-        jobs += [work.job for work in works]
-    if before is not None:
-        await before
+    writing: asyncio.Task[None] | None = None
+    try:
+        while works := prepare_all(producer, islice(source, GROUP)):
+            if writing is not None:
+                await writing
+            writing = asyncio.create_task(_queue(producer, works))
+            await asyncio.sleep(0)  # it is being written while the next group is prepared
+            jobs += [work.job for work in works]
+        if writing is not None:
+            await writing
+    finally:
+        if writing is not None and not writing.done():
+            await asyncio.wait([writing])
     return jobs
 
 

@@ -146,7 +146,14 @@ class Producer:
 
     async def store(self, works: Sequence[Work], *, holder: int | None = None) -> None:
         """Write jobs, all or none, claimed by `holder` if that may be."""
-        place(works, await self._ask(works, holder))
+        reply = self._ask(works, holder)
+        try:
+            place(works, await reply)
+        except asyncio.CancelledError:
+            if not reply.withdraw() and holder is not None:
+                # It is being committed, and nobody will run it in this call: a later one does.
+                reply.orphan(lambda: self._visits.let_go(works, reply))
+            raise
 
     def _ask(self, works: Sequence[Work], holder: int | None) -> Reply[list[Added]]:
         if len(works) == 1:

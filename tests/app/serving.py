@@ -13,18 +13,7 @@ from postlude.model.state import State
 
 T = TypeVar("T")
 
-UNHEARD = pytest.mark.parametrize(
-    "location",
-    [
-        pytest.param(
-            "memory",
-            marks=pytest.mark.xfail(
-                strict=True, reason="nobody tells a runner what its own ends make ready in a memory store"
-            ),
-        ),
-        pytest.param("sqlite:///jobs.db", id="sqlite"),
-    ],
-)
+EVERY_STORE = pytest.mark.parametrize("location", ["memory", pytest.param("sqlite:///jobs.db", id="sqlite")])
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ import pytest
 from fastapi import BackgroundTasks, FastAPI
 
 from postlude import Config, Postlude
-from tests.app.serving import UNHEARD, serving
+from tests.app.serving import EVERY_STORE, serving
 from tests.app.work import note, note_all, note_sync, say, until
 from tests.request.asgi import call, status
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 REQUESTS = 1000
 
 
-@UNHEARD
+@EVERY_STORE
 async def test_plain_functions_run_in_order(location: str, log: list[str]) -> None:
     app = FastAPI()
     postlude = Postlude(app, store=location)

@@ -7,7 +7,7 @@ import pytest
 from postlude import Config, Keep, Postlude
 from postlude.model.retry import Exponential
 from postlude.model.state import State
-from tests.app.serving import UNHEARD, becomes, eventually, serving
+from tests.app.serving import EVERY_STORE, becomes, eventually, serving
 from tests.app.work import breaks, note, say
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +28,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return asked
 
 
-@UNHEARD
+@EVERY_STORE
 async def test_a_declared_task_is_attempted_five_times(
     location: str, waits: list[int], log: list[str]
 ) -> None:
@@ -42,7 +42,7 @@ async def test_a_declared_task_is_attempted_five_times(
     assert {attempt.error for attempt in status.attempts} == {"ValueError: a"}
 
 
-@UNHEARD
+@EVERY_STORE
 async def test_a_declared_task_may_succeed_later(location: str, waits: list[int], log: list[str]) -> None:
     postlude = Postlude(store=location, config=QUICK)
 

@@ -13,13 +13,14 @@ from anyio import CancelScope
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.errors import PostludeError
-from postlude.model.job import Hold
+from postlude.model.job import Added, Hold
 from postlude.runner.awaited import Awaited
 from postlude.runner.housekeeping import Housekeeping
 from postlude.runner.membership import Membership
 from postlude.runner.runner import Runner
 from postlude.runner.work import Work
 from postlude.stores.protocol import Store
+from postlude.stores.reply import Reply
 from postlude.tasks.registry import Registry
 
 log = logging.getLogger("postlude")
@@ -113,6 +114,16 @@ class Visits:
         self._looked = now
         await Housekeeping(runner, self._store, self._registry, self._config, self._clock).reap()
         await self._store.promote()
+
+    def let_go(self, works: Sequence[Work], reply: Reply[list[Added]]) -> None:
+        """Release what was claimed for a call that has been cancelled meanwhile."""
+        try:
+            holds = [Hold(*added) for added in reply.result() if added.fence]
+        except PostludeError:
+            return
+        if holds and self._membership is not None:
+            log.debug("%d jobs of a cancelled request wait for another call", len(works))
+            self._store.release(self._membership.runner, holds)
 
     def close(self) -> None:
         """Stop renewing; the claims end with the process, or with the lease."""

@@ -190,7 +190,11 @@ class Reading(Protocol):
         ...
 
     def changed(self) -> bool:
-        """Say whether another process may have written since the last call. Cheap; call it often."""
+        """Say whether jobs may have begun to wait since the last call, here or in another process.
+
+        A runner asks it many times a second, to hear also of what its own writes have readied or
+        scheduled; it must be cheap, and may say so once too often.
+        """
         ...
 
 

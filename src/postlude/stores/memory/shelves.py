@@ -47,6 +47,8 @@ class Shelves:
         self.parked: dict[tuple[str, str], dict[int, Row]] = {}
         self.counts: dict[str, list[int]] = {}
         """Per task, the jobs in each stored state."""
+        self.stirred = False
+        """Whether a job has begun to wait since this was last cleared."""
         self._lines: dict[str, WaitingLine] = {}
         self._turn: deque[WaitingLine] = deque()
         self._suspects: list[tuple[int, int]] = []
@@ -114,11 +116,13 @@ class Shelves:
         job = row.job
         self.counts[job.task][state] += 1
         if state is Stored.READY:
+            self.stirred = True
             if job.queue not in self._lines:
                 self._lines[job.queue] = WaitingLine()
             self._lines[job.queue].ready += 1
             self._line_up(row)
         elif state in _DUE:
+            self.stirred = True
             if row.due is not None:
                 heappush(self._due, (row.due, row.seq))
         elif state is Stored.SUCCEEDED:

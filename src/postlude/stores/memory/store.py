@@ -207,8 +207,9 @@ class MemoryStore:
         return Reply.of([Counts(task, state, jobs) for (task, state), jobs in totals.items() if jobs])
 
     def changed(self) -> bool:
-        """No other process can write here."""
-        return False
+        """Say whether any job has begun to wait since the last call."""
+        stirred, self._shelves.stirred = self._shelves.stirred, False
+        return stirred
 
     # Steps
 

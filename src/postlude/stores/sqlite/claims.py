@@ -68,16 +68,21 @@ class Claims:
         found: list[Any] = []
         if call.suspect:
             for queue in queues:
-                if rows := tx.rows("ready", queue, 1, 1):
+                if rows := tx.rows("ready", queue, 1, 1, 0):
                     found += rows
                     break
         self._turn += 1
-        for place in range(len(queues)):
-            # Each queue has the first choice in its turn, and an equal share when all have work.
-            queue = queues[(place + self._turn) % len(queues)]
-            share = -(-(call.limit - len(found)) // (len(queues) - place))
-            if share > 0:
-                found += tx.rows("ready", queue, 0, share)
+        first = self._turn % max(1, len(queues))
+        seen = dict.fromkeys(queues[first:] + queues[:first], 0)
+        while seen and len(found) < call.limit:
+            # Each queue has the first choice in its turn, and an equal share while all have work.
+            for left, queue in zip(range(len(seen), 0, -1), list(seen), strict=True):
+                share = -(-(call.limit - len(found)) // left)
+                rows = tx.rows("ready", queue, 0, share, seen[queue])
+                found += rows
+                seen[queue] += len(rows)
+                if len(rows) < share:
+                    del seen[queue]
         return found
 
     def release(self, tx: Transaction, calls: Sequence[ReleaseCall]) -> list[int]:
@@ -100,8 +105,8 @@ class Claims:
             for call in calls
         ]
         if self._followed:
-            for call in calls:
-                self._unblock(tx, [f.seq for f in call])
+            for call, written_one in zip(calls, answers, strict=True):
+                self._unblock(tx, [f.seq for f, kept in zip(call, written_one, strict=True) if kept])
         return answers
 
     @staticmethod

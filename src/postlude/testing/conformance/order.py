@@ -99,3 +99,19 @@ class OrderCases(Cases):
         driver.store.cancel([second.id]).wait(PATIENCE)
         driver.finish(driver.claim_one(runner))
         assert driver.state(second) is State.CANCELLED
+
+    def test_an_end_that_does_not_count_frees_nobody(self, driver: Driver) -> None:
+        stale, runner = driver.enlist(), driver.enlist()
+        first, second = driver.new(), driver.new(follows=True)
+        driver.add(first, second)
+        lost = driver.claim_one(stale)
+        driver.store.release(stale.runner, [Hold(lost.seq, lost.fence)]).wait(PATIENCE)
+        held = driver.claim_one(runner)
+        assert driver.finish(lost) is False
+        assert driver.claim(runner) == []
+        assert driver.finish(held) is True
+        assert driver.claim_one(runner).id == second.id
+
+    def test_what_one_queue_does_not_use_of_its_share_goes_to_the_others(self, driver: Driver) -> None:
+        driver.add(*(driver.new(queue="long") for _ in range(5)), driver.new(queue="short"))
+        assert len(driver.claim(driver.enlist(), 4)) == 4

@@ -78,7 +78,7 @@ SELECT json_group_array(
     ORDER BY j.priority, j.seq
 )
 FROM (
-    SELECT * FROM job WHERE state = 0 AND queue = ?1 AND suspect = ?2 ORDER BY priority, seq LIMIT ?3
+    SELECT * FROM job WHERE state = 0 AND queue = ?1 AND suspect = ?2 ORDER BY priority, seq LIMIT ?3 OFFSET ?4
 ) AS j JOIN payload AS p ON p.seq = j.seq
 
 -- name: claim
