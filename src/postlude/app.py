@@ -16,7 +16,7 @@ from postlude.config import Config
 from postlude.desk import Desk
 from postlude.errors import PostludeError
 from postlude.inspector import Inspector
-from postlude.install import hook, hook_if_possible, install, install_off
+from postlude.install import hook, hook_if_possible, install, install_off, say_what_is_not_durable
 from postlude.job import Job
 from postlude.off import Off, OffBlocking
 from postlude.outside import Blocking, add_all
@@ -73,6 +73,8 @@ class Postlude:
         config: Config | None = None,
         clock: Clock | None = None,
     ) -> None:
+        if delivery not in ("at_least_once", "at_most_once"):
+            raise ValueError(f'delivery= must be "at_least_once" or "at_most_once", not {delivery!r}')
         self.config = config or Config()
         clock = clock or SystemClock()
         self._registry = Registry(
@@ -191,6 +193,7 @@ class Postlude:
         """Make sure that every route gives receipts."""
         assert self._app is not None
         hook(self._app)
+        say_what_is_not_durable(self._app)
 
     # -- the lifespan ---------------------------------------------------------------------------
 

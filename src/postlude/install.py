@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from postlude.errors import UnsupportedFramework
 from postlude.middleware import Host, OffMiddleware, PostludeMiddleware, join
@@ -26,6 +27,19 @@ def hook(app: Starlette | None = None) -> None:
         fastapi_hook.install()
         if app is not None:
             fastapi_hook.cover(app)
+
+
+def say_what_is_not_durable(app: Starlette) -> None:
+    """Name the routes of a Starlette application whose background tasks run in memory."""
+    fastapi = sys.modules.get("fastapi")
+    if fastapi is not None and isinstance(app, fastapi.FastAPI):
+        return  # its plain routes are its own: the documentation's pages
+    plain = [route.path for route in app.routes if type(route) is Route]
+    if plain:
+        log.warning(
+            "background tasks of these routes run in memory only; use postlude.starlette.Route for them: %s",
+            ", ".join(plain[:10]) + (" ..." if len(plain) > 10 else ""),
+        )
 
 
 def hook_if_possible(app: Starlette | None = None) -> None:

@@ -45,12 +45,24 @@ def test_nobody_else_may_read_anything(tmp_path: Path) -> None:
 
 
 def test_a_journal_that_others_could_read_is_shut(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    place = JournalFiles(tmp_path / "journal.db")
-    place.prepare()
-    place.database.chmod(0o644)
-    place.prepare()
-    assert mode(place.database) == 0o600
-    assert f"the journal {place.database} was readable by others" in caplog.text
+    path = tmp_path.resolve() / "journal.db"
+    for _ in range(2):
+        store = SqliteStore(path)
+        store.open()
+        modes = {mode(file) for file in tmp_path.glob("journal.db*") if file.is_file()}
+        store.close()
+        assert modes == {0o600}
+        path.chmod(0o644)
+    assert f"the journal {path} was readable by others" in caplog.text
+
+
+def test_a_file_that_is_no_journal_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a journal\n" * 100, "utf-8")
+    path.chmod(0o644)
+    with pytest.raises(JournalRefused, match="not a database"):
+        SqliteStore(path).open()
+    assert mode(path) == 0o644
 
 
 def test_a_folder_of_marks_that_others_could_write_is_shut(

@@ -233,7 +233,9 @@ class Runner:
         try:
             await asyncio.wait_for(self.idle(), grace)
         except TimeoutError:
-            log.warning("%d jobs had not ended after the grace period and are released", len(self._held))
+            log.warning(
+                "jobs that had not ended after the grace period and are released: %d", len(self._held)
+            )
         return await self.close()
 
     async def close(self) -> list[Hold]:

@@ -4,6 +4,7 @@ import os
 from typing import Final
 
 from postlude.clock import Clock
+from postlude.errors import JournalRefused
 from postlude.stores.location import DEFAULT_LOCATION, StoreKind, parse_location
 from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import Store
@@ -25,7 +26,11 @@ def choose_store(store: str | Store | None, clock: Clock) -> Store | None:
     """
     if store is not None and not isinstance(store, str):
         return store
-    location = parse_location(os.environ.get(VARIABLE) or store or DEFAULT_LOCATION)
+    chosen = os.environ.get(VARIABLE)
+    try:
+        location = parse_location(chosen or store or DEFAULT_LOCATION)
+    except JournalRefused as error:
+        raise JournalRefused(f"the variable {VARIABLE}: {error}" if chosen else str(error)) from None
     if location.kind is StoreKind.OFF:
         return None
     if location.path is None:

@@ -84,6 +84,7 @@ class SqliteBackend:
         try:
             self._db = open_writer(self._files.database)
             migrate(self._db, self._files.database)
+            self._files.tighten()
             check_integrity(self._db, self._files.database)
         except BaseException:
             self.close()
@@ -177,6 +178,7 @@ class SqliteBackend:
             self._files.prepare()
             db = open_writer(self._files.database)
             migrate(db, self._files.database)
+            self._files.tighten()
         except apsw.BusyError as error:
             raise Busy from error
         except (apsw.Error, OSError, JournalRefused) as error:

@@ -1,5 +1,6 @@
 """Where a journal may be, and making its files so that nobody else can read or replace them."""
 
+import contextlib
 import logging
 import os
 import re
@@ -69,15 +70,21 @@ class JournalFiles:
             why = f"cannot write the journal at {self.database}: {error.strerror}"
             raise JournalUnavailable(why) from error
 
+    def tighten(self) -> None:
+        """Take the database away from others. Only once it has proven to be a journal."""
+        if not self.database.lstat().st_mode & 0o077:
+            return
+        log.warning("the journal %s was readable by others; it is now mode 0600", self.database)
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                self.database.with_name(self.database.name + suffix).chmod(0o600)
+
     def _make(self) -> None:
         found = _lstat(self.database) or self._create()
         if not stat.S_ISREG(found.st_mode):
             raise JournalRefused(f"{self.database} is not a plain file; name the file itself in store=")
         if not os.access(self.database, os.R_OK | os.W_OK):
             raise JournalUnavailable(f"the journal {self.database} is not writable by this user")
-        if found.st_mode & 0o077:
-            log.warning("the journal %s was readable by others; it is now mode 0600", self.database)
-            self.database.chmod(0o600)
         self.runners.mkdir(mode=0o700, exist_ok=True)
         beside = self.runners.lstat()
         if stat.S_ISLNK(beside.st_mode):
