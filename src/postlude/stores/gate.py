@@ -110,9 +110,9 @@ class Gate:
             self._under_way = 0
 
     def _deliver(self, requests: list[Request]) -> None:
+        self._under_way -= len(requests)
         for request in requests:
             request.reply.deliver()
-        self._under_way -= len(requests)
         if self._pending and self._under_way <= 0 and not self._scheduled:
             self._scheduled = True
             self.loop.call_soon(self.flush)

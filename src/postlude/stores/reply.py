@@ -69,8 +69,9 @@ class Reply(Generic[T]):
                 future.set_result(self._value)
             else:
                 future.set_exception(self._error)
-        elif self._orphaned is not None and self.done:
-            self._orphaned()
+        elif self._orphaned is not None and self.done and self.loop is not None:
+            # Not here: what it raises must not keep others from their answers.
+            self.loop.call_soon(self._orphaned)
 
     def orphan(self, call: Callable[[], None]) -> None:
         """Have `call` made on the loop with the answer, because the wait for it was cancelled.
