@@ -9,9 +9,6 @@ from typing import NamedTuple
 
 from postlude.model.state import Reason, State, Stored
 
-JSON_CODEC = 0
-"""The codec byte of arguments kept as plain JSON."""
-
 DEFAULT_QUEUE = "default"
 
 
@@ -34,12 +31,6 @@ class NewJob(NamedTuple):
     """It waits for the first attempt of the job before it in the same call of `add`."""
     request: bytes | None = None
     owner: str | None = None
-
-
-class Holder(NamedTuple):
-    """A runner that offers to run at once what it adds."""
-
-    runner: int
 
 
 class Added(NamedTuple):

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from queue import SimpleQueue
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from anyio._backends._asyncio import AsyncIOBackend
 from anyio._core._eventloop import claim_worker_thread
@@ -199,10 +199,10 @@ class ThreadLane:
             self._ended(work, result)
 
 
-def take_back(lane: Any) -> list[Work]:
+def take_back(lane: Lane) -> list[Work]:
     """Take everything that a lane has not started. From any thread."""
     taken: list[Work] = []
-    waiting: deque[Work] = lane.waiting
+    waiting = lane.waiting
     while True:
         try:
             taken.append(waiting.popleft())
