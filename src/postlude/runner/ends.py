@@ -56,7 +56,7 @@ class Ends:
         self._gathered.append((work, finish))
         if not self._due:
             self._due = True
-            self._timer = self._loop.call_later(GATHER, self._offer)
+            self._timer = self._loop.call_later(GATHER, self.offer)
         if work.waiter is not None or len(self._gathered) == MANY:
             self.hurry()
 
@@ -64,11 +64,14 @@ class Ends:
         """Do not wait for company: somebody waits, or there are many."""
         if self._timer is not None and self._gathered:
             self._timer.cancel()
-            self._timer = self._loop.call_later(0, self._offer)
+            self._timer = self._loop.call_later(0, self.offer)
 
-    def _offer(self) -> None:
+    def offer(self) -> None:
+        """Offer what has gathered now."""
         self._due = False
-        self._timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         offered, self._gathered = self._gathered, []
         if not offered:
             return
@@ -89,7 +92,7 @@ class Ends:
             self._gathered.extend(offered)
             if not self._due:
                 self._due = True
-                self._timer = self._loop.call_later(AGAIN_AFTER, self._offer)
+                self._timer = self._loop.call_later(AGAIN_AFTER, self.offer)
             return
         for (work, _), kept in zip(offered, answers, strict=True):
             if not kept:

@@ -248,6 +248,7 @@ class Runner:
         tasks = list(self._async.tasks.values())
         for task in tasks:
             task.cancel()
+        self._ends.offer()  # what ended a moment ago must not be released, and run again
         pending: list[asyncio.Future[Any]] = [*tasks, *self._ends.under_way]
         if pending:
             await asyncio.wait(pending, timeout=STOP_WITHIN)
