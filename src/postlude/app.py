@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
 from starlette.applications import Starlette
 
@@ -27,6 +27,7 @@ from postlude.stores.choose import choose_store
 from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import Store
 from postlude.tasks.call import Call
+from postlude.tasks.policy import TaskOptions
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
 
@@ -113,37 +114,28 @@ class Postlude:
     # -- defining tasks -------------------------------------------------------------------------
 
     @overload
-    def task(
-        self, function: Callable[P, R], *, name: str | None = ..., queue: str = ..., on_failure: bool = ...
-    ) -> Task[P, R]: ...
+    def task(self, function: Callable[P, R], **options: Unpack[TaskOptions]) -> Task[P, R]: ...
 
     @overload
     def task(
-        self, function: None = ..., *, name: str | None = ..., queue: str = ..., on_failure: bool = ...
+        self, function: None = ..., **options: Unpack[TaskOptions]
     ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
     def task(
-        self,
-        function: Callable[P, R] | None = None,
-        *,
-        name: str | None = None,
-        queue: str = "default",
-        on_failure: bool = False,
+        self, function: Callable[P, R] | None = None, **options: Unpack[TaskOptions]
     ) -> Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]:
         """Declare a task; still a function. As `@postlude.task`, `@postlude.task(...)` or `postlude.task(f)`.
 
         Args:
             function: what runs.
-            name: what the journal knows it by; `module:qualname` by default.
-            queue: the name that its jobs wait under.
-            on_failure: store its jobs although the request fails (an audit entry, say).
+            options: its policy; see `postlude.tasks.policy.TaskOptions`.
 
         Raises:
-            TaskDefinitionError: it cannot be a task so.
+            TaskDefinitionError: it cannot be a task so; the message names the option.
         """
         if function is None:
-            return self._registry.task(name=name, queue=queue, on_failure=on_failure)
-        return self._registry.task(function, name=name, queue=queue, on_failure=on_failure)
+            return self._registry.task(**options)
+        return self._registry.task(function, **options)
 
     # -- the framework --------------------------------------------------------------------------
 

@@ -49,3 +49,65 @@ class JobNotFound(PostludeError, LookupError):
 
 class UnsupportedFramework(PostludeError):
     """This version of FastAPI or Starlette does not behave as the hook needs."""
+
+
+class KeyTaken(PostludeError):
+    """A job with this key waits or runs, and `on_conflict="raise"` was asked; in a request, 409."""
+
+
+class JobFailed(PostludeError):
+    """The job whose result was asked for has failed; the text is its last attempt's error."""
+
+
+class JobCancelled(PostludeError):
+    """The job whose result was asked for was cancelled, discarded, or had expired."""
+
+
+class WaitsForItself(PostludeError):
+    """The result of a job was asked for in the request that added it, which has yet to store it."""
+
+
+class ResultDropped(PostludeError):
+    """The job succeeded, but what it returned was too large to keep, or has no durable form."""
+
+
+class Snooze(Exception):
+    """Raised by a task: run it again after so many seconds. Costs no attempt.
+
+    Args:
+        seconds: how long from now, 0 or more.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        _check_wait("Snooze", seconds)
+        super().__init__(f"again in {seconds:g} s")
+        self.seconds = seconds
+
+
+class RetryLater(Exception):
+    """Raised by a task: this attempt has failed, and the next comes after so many seconds.
+
+    For a server's `Retry-After`. It costs an attempt; after the last one the job has failed.
+
+    Args:
+        seconds: how long from now, 0 or more.
+        reason: what is recorded with the attempt.
+    """
+
+    def __init__(self, seconds: float, reason: str = "") -> None:
+        _check_wait("RetryLater", seconds)
+        super().__init__(reason or f"again in {seconds:g} s")
+        self.seconds = seconds
+
+
+class Discard(Exception):
+    """Raised by a task: end the job here, cancelled with the reason `discarded`; no other attempt.
+
+    Args:
+        reason: what is recorded with the attempt.
+    """
+
+
+def _check_wait(kind: str, seconds: float) -> None:
+    if not 0 <= seconds < 1e9:
+        raise ValueError(f"{kind}({seconds!r}): give seconds, 0 or more")

@@ -210,7 +210,7 @@ def chained(works: Sequence[Work]) -> list[Work]:
 
 def place(works: Sequence[Work], added: Sequence[Added]) -> bool:
     """Note where works are in the journal; says whether they were born claimed."""
-    for work, (seq, fence) in zip(works, added, strict=True):
+    for work, (seq, fence, _) in zip(works, added, strict=True):
         work.seq = seq
         work.fence = fence
         if not fence:

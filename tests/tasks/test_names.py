@@ -191,7 +191,7 @@ def test_a_module_is_imported_when_its_name_is_met_and_may_declare_it(shop: Path
     with imports() as seen:
         task = registry.resolve("late:run")
     assert seen, "the audit hook sees nothing, so the other tests prove nothing"
-    assert (task.plain, task.retry.attempts) == (False, 5)
+    assert (task.plain, task.policy.retry.attempts) == (False, 5)
     with pytest.raises(UnknownTask, match="not defined in this release"):
         registry.resolve("late:gone")
 

@@ -5,11 +5,24 @@ made a second and they are bound to SQL statements as they are.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
+from postlude.model.outcome import LogLine
 from postlude.model.state import Reason, State, Stored
 
 DEFAULT_QUEUE = "default"
+
+
+class Conflict(StrEnum):
+    """What happens to a call whose key a waiting or running job has."""
+
+    KEEP = "keep"
+    """The job that is there stands for it too."""
+    REPLACE = "replace"
+    """If that job is queued, it becomes what this call asks for; otherwise as `KEEP`."""
+    RAISE = "raise"
+    """Nothing of the call's `add` is stored: `KeyTaken`."""
 
 
 class NewJob(NamedTuple):
@@ -31,6 +44,17 @@ class NewJob(NamedTuple):
     """It waits for the first attempt of the job before it in the same call of `add`."""
     request: bytes | None = None
     owner: str | None = None
+    key: str | None = None
+    """No other job of the task with this key waits, is parked or runs."""
+    conflict: Conflict = Conflict.KEEP
+    lane: str | None = None
+    """Its task has a limit: as many jobs of one task and lane as the limit says run at once."""
+    rated: bool = False
+    """Its task, or its queue, has a limit or a rate: it is never born claimed."""
+    opts: str | None = None
+    """What its call set of its policy (`postlude.model.opts`), as JSON."""
+    context: str | None = None
+    """Values of context variables that travel with it, as JSON."""
 
 
 class Added(NamedTuple):
@@ -38,6 +62,8 @@ class Added(NamedTuple):
 
     seq: int
     fence: int
+    joined: bool = False
+    """Its key was taken: `seq` is that of the job that stands for it, and that its id resolves to."""
 
 
 class Claim(NamedTuple):
@@ -54,6 +80,57 @@ class Claim(NamedTuple):
     """It was running when a process died: it runs as the only such job of its process."""
     once: bool
     created: int
+    opts: str | None = None
+    context: str | None = None
+    limited: bool = False
+    """It takes part in a limit: its end is worth telling at once."""
+
+
+class Claimed(NamedTuple):
+    """What a claim gives."""
+
+    claims: list[Claim]
+    more: bool = False
+    """More can be claimed now, or, if `room` was what stopped it, as soon as there is room."""
+    again: int | None = None
+    """When a rate lets more of a queue start (microseconds, UTC)."""
+
+
+class Room(NamedTuple):
+    """How many jobs of each kind a runner could start at once: a limited job is claimed only to start."""
+
+    loop: int
+    threads: int
+    processes: int
+
+
+class Cancel(StrEnum):
+    """What became of a request to cancel a job."""
+
+    CANCELLED = "cancelled"
+    """It was queued or parked, and is cancelled."""
+    ASKED = "asked"
+    """It runs; its runner is told, and its state is cancelled when that is true."""
+    TOO_LATE = "too_late"
+    """It has ended, or there is no such job."""
+
+
+class Progress(NamedTuple):
+    """How far a job says that it is."""
+
+    done: float
+    total: float | None
+    message: str | None
+    at: int
+    """When it said so (microseconds, UTC)."""
+
+
+class ProgressNote(NamedTuple):
+    """Progress on its way to the journal; kept if the claim still holds."""
+
+    seq: int
+    fence: int
+    progress: Progress
 
 
 class Hold(NamedTuple):
@@ -98,6 +175,16 @@ class JobRecord:
     owner: str | None
     payload: bytes
     attempts: tuple[AttemptRecord, ...] = ()
+    key: str | None = None
+    opts: str | None = None
+    context: str | None = None
+    cancel_asked: int | None = None
+    """When it was asked to stop, if it was while it ran."""
+    progress: Progress | None = None
+    result: bytes | None = None
+    """What it returned, as JSON; not on pages."""
+    logs: tuple[tuple[int, LogLine], ...] = ()
+    """What its attempts logged, each with the attempt's number; not on pages."""
 
     @property
     def state(self) -> State:

@@ -8,6 +8,11 @@ from postlude.model.state import Reason
 class Succeeded(NamedTuple):
     """The function returned."""
 
+    result: bytes | None = None
+    """What it returned, as JSON; None: nothing is kept."""
+    dropped: bool = False
+    """It returned something that could not be kept."""
+
 
 class Failed(NamedTuple):
     """The function raised, or could not be run."""
@@ -28,7 +33,31 @@ class Parked(NamedTuple):
     """What of this release did not fit: a release in which it differs un-parks the job."""
 
 
-Outcome = Succeeded | Failed | Parked
+class Snoozed(NamedTuple):
+    """The task asked to be run again later; it costs no attempt."""
+
+    due: int
+
+
+class Cancelled(NamedTuple):
+    """The job has ended without success or failure: somebody cancelled it, or it gave up, or it expired."""
+
+    reason: Reason | None = None
+    error: str | None = None
+    """If an attempt had begun: what it raised, one line; it is recorded as an attempt."""
+    traceback: str = ""
+
+
+Outcome = Succeeded | Failed | Parked | Snoozed | Cancelled
+
+
+class LogLine(NamedTuple):
+    """A log record of an attempt."""
+
+    at: int
+    level: int
+    logger: str
+    message: str
 
 
 class Finish(NamedTuple):
@@ -40,6 +69,8 @@ class Finish(NamedTuple):
     started: int
     finished: int
     outcome: Outcome
+    logs: tuple[LogLine, ...] = ()
+    """What the attempt logged, within the caps."""
 
 
 SUCCEEDED = Succeeded()

@@ -1,35 +1,127 @@
 """When a failed attempt is followed by another."""
 
 import random
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
 
 from postlude.clock import SECOND
+
+LONGEST: Final = 366 * 86_400.0
+"""Seconds that no wait exceeds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exponential:
-    """Waits that double, with full jitter: each is drawn between nothing and its bound.
+    """Waits that double.
 
     Attributes:
         first: bound of the first wait, in seconds.
         most: bound that no wait exceeds, in seconds.
+        jitter: draw each wait between nothing and its bound (full jitter), so that jobs that failed
+            together do not come back together.
     """
 
     first: float = 1.0
     most: float = 300.0
+    jitter: bool = True
+
+    def __post_init__(self) -> None:
+        _check_seconds("Exponential", first=self.first, most=self.most)
 
     def wait(self, failures: int, rng: random.Random) -> float:
         """Return the seconds to wait after so many failures (1 or more)."""
-        bound = min(self.most, self.first * 2.0 ** min(failures - 1, 64))
-        return rng.uniform(0.0, bound)
+        return _drawn(min(self.most, self.first * 2.0 ** min(failures - 1, 64)), self.jitter, rng)
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """Waits that grow by the same step each time.
+
+    Attributes:
+        first: bound of the first wait, in seconds.
+        step: what is added to the bound after each failure, in seconds.
+        most: bound that no wait exceeds, in seconds.
+        jitter: draw each wait between nothing and its bound.
+    """
+
+    first: float = 1.0
+    step: float = 1.0
+    most: float = 300.0
+    jitter: bool = True
+
+    def __post_init__(self) -> None:
+        _check_seconds("Linear", first=self.first, step=self.step, most=self.most)
+
+    def wait(self, failures: int, rng: random.Random) -> float:
+        """Return the seconds to wait after so many failures (1 or more)."""
+        return _drawn(min(self.most, self.first + self.step * (failures - 1)), self.jitter, rng)
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """The same wait each time.
+
+    Attributes:
+        seconds: the wait, or with `jitter` its bound.
+        jitter: draw each wait between nothing and its bound.
+    """
+
+    seconds: float = 60.0
+    jitter: bool = False
+
+    def __post_init__(self) -> None:
+        _check_seconds("Fixed", seconds=self.seconds)
+
+    def wait(self, failures: int, rng: random.Random) -> float:
+        """Return the seconds to wait after so many failures (1 or more)."""
+        return _drawn(self.seconds, self.jitter, rng)
+
+
+Backoff = Exponential | Linear | Fixed | Callable[[int], float]
+"""How long to wait: one of these, or a function from the number of failures (1 or more) to seconds."""
+
+
+def _never() -> tuple[type[BaseException], ...]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often a job is attempted when it raises, and how long it waits in between."""
+    """How often a job is attempted when it raises, and how long it waits in between.
+
+    Attributes:
+        attempts: attempts in all, the first included.
+        backoff: the waits in between.
+        on: only these exceptions are followed by another attempt.
+        unless: these are not.
+
+    Raises:
+        ValueError: one of them is not what it should be.
+    """
 
     attempts: int = 5
-    backoff: Exponential = Exponential()
+    backoff: Backoff = field(default_factory=Exponential)
+    on: type[BaseException] | tuple[type[BaseException], ...] = (BaseException,)
+    unless: type[BaseException] | tuple[type[BaseException], ...] = field(default_factory=_never)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or self.attempts < 1:
+            raise ValueError(f"Retry(attempts={self.attempts!r}): give a whole number, 1 or more")
+        if not isinstance(self.backoff, Exponential | Linear | Fixed) and not callable(self.backoff):
+            raise ValueError(
+                f"Retry(backoff={self.backoff!r}): give Exponential(), Linear(), Fixed() or a function"
+            )
+        for name in ("on", "unless"):
+            kinds = getattr(self, name)
+            kinds = kinds if isinstance(kinds, tuple) else (kinds,)
+            if not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
+                raise ValueError(f"Retry({name}={getattr(self, name)!r}): give exception classes, in a tuple")
+            object.__setattr__(self, name, kinds)
+
+    def covers(self, error: BaseException) -> bool:
+        """Say whether what was raised may be followed by another attempt."""
+        return isinstance(error, self.on) and not isinstance(error, self.unless)
 
     def next_due(self, failures: int, now: int, rng: random.Random) -> int | None:
         """Return when the next attempt is due (microseconds, UTC), or None after the last.
@@ -41,7 +133,22 @@ class Retry:
         """
         if failures >= self.attempts:
             return None
-        return now + round(self.backoff.wait(failures, rng) * SECOND)
+        backoff = self.backoff
+        if isinstance(backoff, Exponential | Linear | Fixed):
+            seconds = backoff.wait(failures, rng)
+        else:
+            seconds = min(max(0.0, float(backoff(failures))), LONGEST)
+        return now + round(seconds * SECOND)
+
+
+def _drawn(bound: float, jitter: bool, rng: random.Random) -> float:
+    return rng.uniform(0.0, bound) if jitter else bound
+
+
+def _check_seconds(kind: str, **values: float) -> None:
+    for name, value in values.items():
+        if not 0 <= value <= LONGEST:
+            raise ValueError(f"{kind}({name}={value!r}): give seconds between 0 and {LONGEST:.0f}")
 
 
 ONCE = Retry(attempts=1)

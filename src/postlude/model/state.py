@@ -59,19 +59,20 @@ _PUBLIC: Final = {
 }
 
 MOVES: Final[dict[Stored, frozenset[Stored]]] = {
-    Stored.READY: frozenset({Stored.RUNNING, Stored.CANCELLED, *FINAL, Stored.SCHEDULED, Stored.PARKED}),
-    Stored.SCHEDULED: frozenset({Stored.READY, Stored.CANCELLED}),
-    Stored.BLOCKED: frozenset({Stored.READY, Stored.CANCELLED}),
+    Stored.READY: frozenset({Stored.RUNNING, *FINAL, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED}),
+    Stored.SCHEDULED: frozenset({Stored.READY, Stored.BLOCKED, Stored.CANCELLED}),
+    Stored.BLOCKED: frozenset({Stored.READY, Stored.SCHEDULED, Stored.CANCELLED}),
     Stored.RUNNING: frozenset({Stored.READY, Stored.SCHEDULED, Stored.PARKED, *FINAL}),
-    Stored.PARKED: frozenset({Stored.READY, Stored.CANCELLED}),
+    Stored.PARKED: frozenset({Stored.READY, Stored.BLOCKED, Stored.CANCELLED}),
     Stored.SUCCEEDED: frozenset(),
-    Stored.FAILED: frozenset({Stored.READY}),
-    Stored.CANCELLED: frozenset({Stored.READY}),
+    Stored.FAILED: frozenset({Stored.READY, Stored.BLOCKED}),
+    Stored.CANCELLED: frozenset({Stored.READY, Stored.BLOCKED}),
 }
 """From each state, where a job may go next.
 
 `READY` may end because a late finish, of a run whose lease was lost but whose job nobody has
-taken over, is accepted.
+taken over, is accepted; and be blocked when what it may start is used up (`postlude.model.policy`).
+A queued job goes to `READY`, `SCHEDULED` or `BLOCKED` when its key's next call replaces it.
 """
 
 
@@ -81,10 +82,22 @@ class Reason(StrEnum):
     KILLED = "killed"
     """Three deaths of its own."""
     EXPIRED = "expired"
+    """Cancelled: it would have started after the time that `expires=` gave it."""
     DISCARDED = "discarded"
+    """Cancelled by its own task (`raise Discard`)."""
     MAY_HAVE_RUN = "may_have_run"
     """At most once, and its process died after claiming it."""
     UNACKNOWLEDGED = "unacknowledged"
     """The client was told 503 although the write then went through."""
     UNKNOWN_TASK = "unknown_task"
     INVALID_ARGUMENTS = "invalid_arguments"
+    LIMIT = "limit"
+    """Queued: as many as may run at once of its task (of its value of the limited argument) do."""
+    RATE = "rate"
+    """Queued: as many as may start in this time have; `due` says when it is its turn."""
+    PAUSED = "paused"
+    """Queued: its task is paused."""
+    DEADLINE = "deadline"
+    """The time for all of its attempts was over."""
+    RESULT_DROPPED = "result_dropped"
+    """Succeeded, but what it returned was too large to keep, or has no durable form."""

@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Protocol
 
 from postlude.errors import PostludeError
-from postlude.model.job import Claim
+from postlude.model.job import Claim, Claimed
 from postlude.runner.membership import Membership
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
@@ -67,34 +66,34 @@ class Claimer:
             return
         load, limit = self._taker.load, self._taker.limit
         if load * 2 <= limit:
-            self._claim(limit - load, self._claimed)
+            self._claim(limit - load)
 
     async def once(self) -> int:
         """Claim what is ready now, also when stopped; returns how much that was."""
         room = self._taker.limit - self._taker.load
         if room <= 0:
             return 0
-        reply = self._claim(room, self._claimed)
+        reply = self._claim(room)
         assert reply.future is not None
         # Not awaited itself: a cancelled wait must not lose claims that are being made.
         await asyncio.wait([reply.future])
-        return len(reply.result())
+        return len(reply.result().claims)
 
-    def _claim(self, limit: int, claimed: Callable[[Reply[list[Claim]], int], None]) -> Reply[list[Claim]]:
+    def _claim(self, limit: int) -> Reply[Claimed]:
         self.busy, self._more = True, False
         reply = self._store.claim(self._membership.runner, limit, suspect=self._taker.wants_suspect)
-        reply.then(lambda reply: claimed(reply, limit))
+        reply.then(self._claimed)
         return reply
 
-    def _claimed(self, reply: Reply[list[Claim]], limit: int) -> None:
+    def _claimed(self, reply: Reply[Claimed]) -> None:
         self.busy = False
         try:
-            claims = reply.result()
+            claims, more, _ = reply.result()
         except PostludeError as error:
             log.warning("no jobs could be claimed: %s", error)
             self._more = self.failed = True
             return
-        if len(claims) >= limit:
+        if more:
             self._more = True
         if claims:
             self._taker.accept(claims)

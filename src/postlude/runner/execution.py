@@ -75,7 +75,7 @@ def judge_error(work: Work, error: BaseException, now: int, rng: random.Random, 
         most: characters that are kept of the traceback.
     """
     assert work.task is not None
-    retry_at = None if work.once else work.task.retry.next_due(work.failures + 1, now, rng)
+    retry_at = None if work.once else work.task.policy.retry.next_due(work.failures + 1, now, rng)
     log.error(
         "job %s failed, attempt %d%s",
         work,

@@ -118,7 +118,7 @@ class Visits:
     def let_go(self, works: Sequence[Work], reply: Reply[list[Added]]) -> None:
         """Release what was claimed for a call that has been cancelled meanwhile."""
         try:
-            holds = [Hold(*added) for added in reply.result() if added.fence]
+            holds = [Hold(added.seq, added.fence) for added in reply.result() if added.fence]
         except PostludeError:
             return
         if holds and self._membership is not None:

@@ -10,8 +10,19 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from postlude.config import Keep
-from postlude.model.job import Added, Claim, Hold, JobFilter, JobRecord, NewJob
+from postlude.model.job import (
+    Added,
+    Cancel,
+    Claimed,
+    Hold,
+    JobFilter,
+    JobRecord,
+    NewJob,
+    ProgressNote,
+    Room,
+)
 from postlude.model.outcome import Finish
+from postlude.model.policy import Bounds
 from postlude.model.state import State
 from postlude.stores.reply import Reply
 
@@ -72,6 +83,14 @@ class Promoted(NamedTuple):
     """When the next one will be (microseconds, UTC)."""
 
 
+class Pause(NamedTuple):
+    """What is paused, or is to be."""
+
+    kind: str
+    """`"queue"` or `"task"`."""
+    name: str
+
+
 class Counts(NamedTuple):
     """How many jobs of one task are in one state."""
 
@@ -89,17 +108,58 @@ class Intake(Protocol):
         """Store jobs, all or none, in this order.
 
         With `claim_for` (a runner's number) they are born claimed by it if, for each of their
-        queues, nothing ready waits, and no job of them has a due time or is delivered at most
-        once; otherwise all of them are queued (`Added.fence` is 0). Queued jobs that `follow`
-        are blocked until the first attempt of the job before them has ended, or their `due`.
+        queues, nothing ready waits, no task or queue at all is paused, and no job of them has a due
+        time, is `rated`, has a `lane` or is delivered at most once; otherwise all of them are
+        queued (`Added.fence` is 0). Queued jobs that `follow` are blocked until the first attempt
+        of the job before them has ended, or their `due`.
+
+        A key that a job of the same task has, which is queued, parked or running, is met as the
+        new job's `conflict` says. `KEEP`: nothing is stored but that the new id resolves to that
+        job, and `Added` is its place, `joined`. `REPLACE` is the same, and if that job is queued it
+        takes over payload, priority, due time, opts, context and lane of the new one (as if it were
+        added now, but with its own id and place). `RAISE`: `KeyTaken`, and nothing of this call is
+        stored. Two jobs of one call meet each other in the same way.
+
+        A job with a lane that would be ready is blocked instead (reason `LIMIT`) while as many
+        jobs of its task and lane as its task's `Bounds` say are ready or running. So a lane's
+        limit holds because no more of it are ever ready or running; wherever a job of a lane
+        stops being either, the first blocked one of its lane, by priority and then in order, is
+        ready. This holds for every verb that makes jobs ready.
 
         An answer that does not come within `budget` seconds is `JournalUnavailable`; then the
         jobs are not stored, or are cancelled before anybody could start them.
         """
         ...
 
-    def cancel(self, ids: Sequence[bytes]) -> Reply[list[bool]]:
-        """Cancel jobs that are queued or parked; False for each that is not."""
+    def cancel(self, ids: Sequence[bytes]) -> Reply[list[Cancel]]:
+        """Cancel jobs that are queued or parked; ask for it (`cancel_asked`) if they run.
+
+        A job that was asked to stop and whose runner gives it back, dies or wants to try it again
+        is cancelled instead (in `release`, `retire`, `reap`, and `finish` with a `Failed` that has
+        a `retry_at`, or with `Snoozed`).
+        """
+        ...
+
+    def retry(self, ids: Sequence[bytes]) -> Reply[list[bool]]:
+        """Make jobs ready that have failed or were cancelled; False for each that has not.
+
+        They keep their failures and attempts; their deaths are forgiven, and what bounded them in
+        time is lifted (`postlude.model.opts.lifted`). Of those that are of one lane, as many as fit.
+
+        The answer is `KeyTaken`, and nothing is changed, if another job has one of their keys.
+        """
+        ...
+
+    def pause(self, what: Pause) -> Reply[bool]:
+        """Let no job of a queue, or of a task, be claimed until `resume`; False if it is so already.
+
+        Jobs of a paused queue stay ready. Ready jobs of a paused task are blocked (reason `PAUSED`)
+        when a claim meets them.
+        """
+        ...
+
+    def resume(self, what: Pause) -> Reply[bool]:
+        """Undo `pause`; False if it was not paused."""
         ...
 
 
@@ -110,12 +170,38 @@ class Claims(Protocol):
         """Register a runner; its lease starts now."""
         ...
 
-    def claim(self, runner: int, limit: int, *, suspect: bool) -> Reply[list[Claim]]:
+    def claim(self, runner: int, limit: int, *, suspect: bool, room: Room | None = None) -> Reply[Claimed]:
         """Claim up to `limit` ready jobs, by priority and then in order, from every queue in turn.
 
         Suspects are passed over, but with `suspect` the first of them comes along. A runner
         that is not enlisted (any more) gets nothing.
+
+        Paused queues are passed over. Of a queue with `Bounds` no more are claimed than may run
+        at once, or start now; then `again` says when the next may. Ready jobs of a task that is
+        paused are blocked (reason `PAUSED`), and so are those of a task whose rate is used up
+        (reason `RATE`, each with a `due` of its own, when `promote` readies it again).
+
+        A job that has a lane, or whose task has a rate or whose queue has `Bounds`, is claimed only
+        if it can start at once: with `room`, the sum of these claims does not exceed the sum of
+        `room`; the first one beyond it ends this claim of its queue, and sets `more`.
         """
+        ...
+
+    def declare(self, bounds: Sequence[Bounds]) -> Reply[None]:
+        """Take over what a release says of its tasks and queues, all of it: others have no bounds.
+
+        What this changes for jobs that wait is done at once: lanes with more room than before
+        ready what they can, and a task that is limited now but was not gets the lane `""` for its
+        unfinished jobs that have none.
+        """
+        ...
+
+    def asked(self, runner: int) -> Reply[list[int]]:
+        """Return the jobs (`seq`) that a runner holds and that were asked to stop."""
+        ...
+
+    def progress(self, notes: Sequence[ProgressNote]) -> Reply[None]:
+        """Note how far jobs are, if their claims still hold. May wait a little for company."""
         ...
 
     def holds(self, runner: int) -> Reply[list[Hold]]:
@@ -134,7 +220,10 @@ class Claims(Protocol):
         """Write how attempts ended; False for each whose job has been taken over.
 
         A late finish, of a job that was released but that nobody has claimed since, counts.
-        A first attempt's end readies the job that follows it.
+        A first attempt's end readies the job that follows it. Results and log lines are kept
+        with it. `Failed` records an attempt and costs one; `Cancelled` records one if it has an
+        `error`; `Snoozed` costs and records none. A retry or a snooze whose time has come already
+        is scheduled all the same.
         """
         ...
 
@@ -158,7 +247,11 @@ class Upkeep(Protocol):
     """What must be done from time to time."""
 
     def promote(self) -> Reply[Promoted]:
-        """Make ready what is due."""
+        """Make ready what is due: scheduled jobs, followers that have waited long enough, rates' turns."""
+        ...
+
+    def paused(self) -> Reply[list[Pause]]:
+        """Return what is paused."""
         ...
 
     def parked(self) -> Reply[list[tuple[str, str]]]:
@@ -178,11 +271,12 @@ class Reading(Protocol):
     """Looking at jobs. Never waits for a writer."""
 
     def get(self, id: bytes) -> Reply[JobRecord | None]:
-        """Return a job with its arguments and attempts."""
+        """Return a job with its arguments, attempts, result and log lines; an id that joined another's
+        job resolves to that."""
         ...
 
     def page(self, wanted: JobFilter) -> Reply[list[JobRecord]]:
-        """Return jobs, newest first, with arguments but without attempts."""
+        """Return jobs, newest first, with arguments but without attempts, results and log lines."""
         ...
 
     def counts(self) -> Reply[list[Counts]]:

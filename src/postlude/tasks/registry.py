@@ -1,18 +1,18 @@
 """The tasks of one application: declared ones, and plain functions as they are met."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import MethodType
-from typing import Any, Final, Literal, ParamSpec, TypeVar, overload
+from typing import Any, Final, ParamSpec, TypeVar, Unpack, overload
 
 from postlude.errors import NotDurable, TaskDefinitionError, UnknownTask
-from postlude.model.job import DEFAULT_QUEUE
-from postlude.model.retry import ONCE, Retry
+from postlude.model.retry import ONCE
 from postlude.tasks.codec import refuse_injection
 from postlude.tasks.encoded import Limits
 from postlude.tasks.names import describe, find, load, name_of, refuse_nameless
 from postlude.tasks.packages import Packages
+from postlude.tasks.policy import Delivery, Policy, TaskOptions
 from postlude.tasks.signature import injected_parameter, read_signature
 from postlude.tasks.task import Task
 
@@ -43,51 +43,45 @@ class Registry:
         strict: bool = False,
         max_payload: int = 1024 * 1024,
         max_depth: int = 100,
-        delivery: Literal["at_least_once", "at_most_once"] = "at_least_once",
+        delivery: Delivery = "at_least_once",
     ) -> None:
         if not 0 < max_depth <= _DEEPEST:
             raise ValueError(f"max_depth must be between 1 and {_DEEPEST}, not {max_depth}")
         self._packages = Packages(packages, root)
         self._strict = strict
         self._limits = Limits(max_payload, max_depth)
-        self._once = delivery == "at_most_once"
+        self._policy = Policy(delivery=delivery)
+        self._plain = Policy(retry=ONCE, delivery=delivery)
         self._declared: dict[str, Task[..., Any]] = {}
         self._by_name: dict[str, Task[..., Any]] = {}
         self._by_function: dict[Any, Task[..., Any]] = {}
 
     @overload
-    def task(
-        self, function: Callable[P, R], *, name: str | None = ..., queue: str = ..., on_failure: bool = ...
-    ) -> Task[P, R]: ...
+    def task(self, function: Callable[P, R], **options: Unpack[TaskOptions]) -> Task[P, R]: ...
 
     @overload
     def task(
-        self, function: None = ..., *, name: str | None = ..., queue: str = ..., on_failure: bool = ...
+        self, function: None = ..., **options: Unpack[TaskOptions]
     ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
     def task(
-        self,
-        function: Callable[P, R] | None = None,
-        *,
-        name: str | None = None,
-        queue: str = DEFAULT_QUEUE,
-        on_failure: bool = False,
+        self, function: Callable[P, R] | None = None, **options: Unpack[TaskOptions]
     ) -> Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]:
         """Declare a task: as a decorator, or by calling it with a function of a library.
 
         Args:
             function: the function; None when used as `@task(...)`.
-            name: what the journal knows it by; by default its module and place in it. Jobs that
-                wait are found again only by the same name.
-            queue: the queue that its jobs wait under.
-            on_failure: its jobs are stored also if the request that added them fails.
+            options: see `postlude.tasks.policy.TaskOptions`.
 
         Raises:
-            TaskDefinitionError: the function cannot be a task, or another has its name.
+            TaskDefinitionError: the function cannot be a task so, or another has its name.
         """
+        given: dict[str, Any] = dict(options)
+        names = _Names(given.pop("name", None), given.pop("aliases", ()))
+        policy = self._policy.with_options(given, TaskOptions, of_call=False)
         if function is None:
-            return lambda f: self._declare(f, name, queue, on_failure)
-        return self._declare(function, name, queue, on_failure)
+            return lambda f: self._declare(f, names, policy)
+        return self._declare(function, names, policy)
 
     def call(
         self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -103,6 +97,8 @@ class Registry:
             task = None
         if task is not None:
             return task, args, kwargs
+        if isinstance(function, Task) and function.base is not None and function.base in self._by_function:
+            return function, args, kwargs
         if isinstance(function, functools.partial):
             return self.call(function.func, function.args + args, {**function.keywords, **kwargs})
         return self._meet(function), args, kwargs
@@ -140,31 +136,26 @@ class Registry:
         """The names of the declared tasks and of the plain functions met so far."""
         return frozenset(self._by_name)
 
-    def _declare(
-        self, function: Callable[P, R], name: str | None, queue: str, on_failure: bool
-    ) -> Task[P, R]:
+    @property
+    def declared(self) -> Iterable[Task[..., Any]]:
+        """The declared tasks."""
+        return dict.fromkeys(self._declared.values())
+
+    def _declare(self, function: Callable[P, R], names: "_Names", policy: Policy) -> Task[P, R]:
         if isinstance(function, Task):
             raise TaskDefinitionError(f"{function.name} is a task already; declare it once")
         if not callable(function):
             raise TaskDefinitionError(f"{type(function).__name__} is not callable; declare a function")
-        _check_text("name", name)
-        _check_text("queue", queue)
         try:
-            known_as = name or _declared_name(function)
+            known_as = names.name or _declared_name(function)
             refuse_injection(known_as, injected_parameter(read_signature(function)))
         except (NotDurable, ValueError) as error:
             raise TaskDefinitionError(str(error)) from None
-        self._refuse_twin(known_as, function)
-        task = Task(
-            function,
-            known_as,
-            self._limits,
-            queue=queue,
-            retry=Retry(),
-            on_failure=on_failure,
-            once=self._once,
-        )
-        self._declared[known_as] = task
+        for name in (known_as, *names.aliases):
+            self._refuse_twin(name, function)
+        task = Task(function, known_as, self._limits, policy)
+        for name in (known_as, *names.aliases):
+            self._declared[name] = task
         self._keep(task)
         return task
 
@@ -208,12 +199,13 @@ class Registry:
         function = find(module, place)
         if function is None:
             raise UnknownTask(f"{name!r} is not defined in this release")
-        task: Task[..., Any] = Task(function, name, self._limits, retry=ONCE, plain=True, once=self._once)
+        task: Task[..., Any] = Task(function, name, self._limits, self._plain, plain=True)
         self._keep(task)
         return task
 
     def _keep(self, task: Task[..., Any]) -> None:
         self._by_name[task.name] = task
+        self._by_name.update((name, known) for name, known in self._declared.items() if known is task)
         for key in (task, task.function):
             try:
                 self._by_function[key] = task
@@ -242,6 +234,19 @@ def _declared_name(function: Any) -> str:
     return name
 
 
-def _check_text(what: str, text: str | None) -> None:
-    if text is not None and (not isinstance(text, str) or not 0 < len(text) <= 200 or not text.isprintable()):
-        raise TaskDefinitionError(f"{what}= must be a short printable text")
+class _Names:
+    """What a task is to be known by."""
+
+    def __init__(self, name: str | None, aliases: Sequence[str]) -> None:
+        if isinstance(aliases, str):
+            raise TaskDefinitionError(f"aliases={aliases!r}: give a list of names")
+        self.name = name
+        self.aliases = tuple(aliases)
+        for text in (name, *self.aliases):
+            if text is not None and (not isinstance(text, str) or not _fits(text)):
+                what = "name" if text is name else "aliases"
+                raise TaskDefinitionError(f"{what}= must be a short printable text")
+
+
+def _fits(text: str) -> bool:
+    return 0 < len(text) <= 200 and text.isprintable()

@@ -5,14 +5,13 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable
-from typing import Any, Final, Generic, ParamSpec, TypeVar
+from typing import Any, Final, Generic, ParamSpec, TypeVar, Unpack
 
 from postlude.errors import InvalidArguments, NotDurable
-from postlude.model.job import DEFAULT_QUEUE
-from postlude.model.retry import ONCE, Retry
 from postlude.tasks.call import Call
 from postlude.tasks.codec import Codec
 from postlude.tasks.encoded import Encoded, Limits
+from postlude.tasks.policy import CallOptions, Policy, Terms
 from postlude.tasks.release import fingerprint
 
 P = ParamSpec("P")
@@ -27,39 +26,59 @@ class Task(Generic[P, R]):
     Attributes:
         name: what the journal knows it by.
         function: the function itself.
-        queue: the queue that its jobs wait under.
-        retry: how often a job is attempted when it raises.
-        on_failure: its jobs are stored also if the request that added them fails.
+        policy: how its jobs are run.
         plain: a plain function with the default policy, not declared as a task.
+        base: the task that this one is a copy of, with other options; None if it is none.
+        queue: the queue that its jobs wait under.
+        on_failure: its jobs are stored also if the request that added them fails.
         once: delivery at most once.
+        rated: it has a limit or a rate.
         is_async: whether calling the function gives an awaitable.
     """
 
     name: str
     function: Callable[P, R]
-    queue: str
-    retry: Retry
-    on_failure: bool
+    policy: Policy
     plain: bool
+    base: "Task[P, R] | None"
+    queue: str
+    on_failure: bool
     once: bool
+    rated: bool
     is_async: bool
 
     def __init__(
-        self,
-        function: Callable[P, R],
-        name: str,
-        limits: Limits,
-        *,
-        queue: str = DEFAULT_QUEUE,
-        retry: Retry = ONCE,
-        on_failure: bool = False,
-        plain: bool = False,
-        once: bool = False,
+        self, function: Callable[P, R], name: str, limits: Limits, policy: Policy, *, plain: bool = False
     ) -> None:
         is_async = gives_awaitable(function)
         self.__dict__.update(_function_like(function, is_async))
-        self.__dict__.update(name=name, function=function, queue=queue, retry=retry, on_failure=on_failure)
-        self.__dict__.update(plain=plain, once=once, is_async=is_async, _limits=limits, _codec=None)
+        self.__dict__.update(name=name, function=function, plain=plain, is_async=is_async, base=None)
+        self.__dict__.update(_limits=limits, _codec=None)
+        self._take_policy(policy)
+
+    def _take_policy(self, policy: Policy) -> None:
+        limited = policy.limit is not None or policy.rate is not None
+        self.__dict__.update(policy=policy, queue=policy.queue, on_failure=policy.on_failure, rated=limited)
+        self.__dict__["once"] = policy.delivery == "at_most_once"
+        self.__dict__["_usual"] = not policy.set_by_call and not policy.priority
+
+    def using(self, **options: Unpack[CallOptions]) -> "Task[P, R]":
+        """Return a copy with other options, for one call or for many.
+
+        What it sets is stored with the jobs; everything else is as the code says that runs them.
+
+        Raises:
+            TaskDefinitionError: an option is unknown, not what it should be, or contradicts another.
+        """
+        copy: Task[P, R] = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__)
+        copy.__dict__["base"] = self.base or self
+        copy._take_policy(self.policy.with_options(options, CallOptions, of_call=True))
+        return copy
+
+    def terms(self, now: int) -> Terms | None:
+        """Return what the job of a call made now is stored with; None: all of it is as by default."""
+        return None if self.__dict__["_usual"] else self.policy.terms(now)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now."""
@@ -120,6 +139,10 @@ class Task(Generic[P, R]):
         return known
 
     def _compile(self) -> Codec:
+        if self.base is not None:
+            codec: Codec = self.base.__dict__["_codec"] or self.base._compile()
+            self.__dict__["_codec"] = codec
+            return codec
         try:
             codec = Codec(self.name, self.function, self.__dict__["_limits"])
         except ValueError as error:

@@ -7,7 +7,7 @@ from typing import Final
 from postlude.clock import SECOND, Clock
 from postlude.config import Keep
 from postlude.errors import JournalRefused
-from postlude.model.job import Added, Claim, Hold, JobFilter, JobRecord, NewJob
+from postlude.model.job import Added, Cancel, Claim, Claimed, Hold, JobFilter, JobRecord, NewJob, Room
 from postlude.model.outcome import Finish
 from postlude.model.state import State, Stored
 from postlude.stores.memory import endings
@@ -63,7 +63,7 @@ class MemoryStore:
             rows = self._queue(jobs) if runner is None else self._bear(jobs, runner)
             return Reply.of([row.added for row in rows])
 
-    def cancel(self, ids: Sequence[bytes]) -> Reply[list[bool]]:
+    def cancel(self, ids: Sequence[bytes]) -> Reply[list[Cancel]]:
         with self._lock:
             return Reply.of([self._cancel(self._shelves.by_id.get(id)) for id in ids])
 
@@ -76,12 +76,12 @@ class MemoryStore:
             self._runners[new.number] = new
             return Reply.of(Enlisted(new.number, new.marks))
 
-    def claim(self, runner: int, limit: int, *, suspect: bool) -> Reply[list[Claim]]:
+    def claim(self, runner: int, limit: int, *, suspect: bool, room: Room | None = None) -> Reply[Claimed]:
         claims: list[Claim] = []
         with self._lock:
             holder = self._runners.get(runner)
             if holder is None or limit < 1:
-                return Reply.of(claims)
+                return Reply.of(Claimed(claims))
             row = self._shelves.next_suspect() if suspect else None
             row = row or self._shelves.next_ready()
             while row is not None:
@@ -90,7 +90,7 @@ class MemoryStore:
                 holder.held[row.seq] = row
                 claims.append(row.claim)
                 row = self._shelves.next_ready() if len(claims) < limit else None
-        return Reply.of(claims)
+        return Reply.of(Claimed(claims, len(claims) >= limit))
 
     def renew(self, runner: int) -> Reply[bool]:
         with self._lock:
@@ -254,13 +254,13 @@ class MemoryStore:
             rows.append(row)
         return rows
 
-    def _cancel(self, row: Row | None) -> bool:
+    def _cancel(self, row: Row | None) -> Cancel:
         if row is None or row.stored not in _CANCELLABLE:
-            return False
+            return Cancel.TOO_LATE
         self._shelves.move(row, Stored.CANCELLED)
         row.finished, row.reason = self._clock.now(), None
         endings.ready_follower(self._shelves, row)
-        return True
+        return Cancel.CANCELLED
 
     def _let_go(self, row: Row) -> None:
         if row.runner != NOBODY:

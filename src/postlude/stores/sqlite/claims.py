@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from postlude.model.job import Claim, Hold
+from postlude.model.job import Claim, Claimed, Hold, Room
 from postlude.model.outcome import Failed, Finish, Parked, Succeeded
 from postlude.model.state import Reason, Stored
 from postlude.stores.sqlite.transaction import Transaction
@@ -17,6 +17,7 @@ class ClaimCall(NamedTuple):
     runner: int
     limit: int
     suspect: bool
+    room: Room | None
 
 
 class ReleaseCall(NamedTuple):
@@ -40,9 +41,12 @@ class Claims:
         self._followed: set[int] = set()
         self._turn = 0
 
-    def claim(self, tx: Transaction, calls: Sequence[ClaimCall]) -> list[list[Claim]]:
+    def claim(self, tx: Transaction, calls: Sequence[ClaimCall]) -> list[Claimed]:
         """Claim for each caller in turn."""
-        return [self._claim(tx, call) for call in calls]
+        return [
+            Claimed(claims, len(claims) >= call.limit)
+            for call, claims in zip(calls, [self._claim(tx, call) for call in calls], strict=True)
+        ]
 
     def _claim(self, tx: Transaction, call: ClaimCall) -> list[Claim]:
         if not tx.value("runner_exists", call.runner):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from postlude.model.job import Added, NewJob
+from postlude.model.job import Added, Cancel, NewJob
 from postlude.model.state import MOVES, Reason, Stored
 from postlude.stores.sqlite.transaction import Transaction
 
@@ -86,29 +86,31 @@ def _born_claimed(
     return True
 
 
-def cancel(tx: Transaction, calls: Sequence[Sequence[bytes]]) -> list[list[bool]]:
+def cancel(tx: Transaction, calls: Sequence[Sequence[bytes]]) -> list[list[Cancel]]:
     """Cancel what is queued or parked."""
     return [[_cancel_one(tx, id) for id in ids] for ids in calls]
 
 
-def _cancel_one(tx: Transaction, id: bytes) -> bool:
+def _cancel_one(tx: Transaction, id: bytes) -> Cancel:
     found = tx.value("job_by_id", id)
     if found is None:
-        return False
+        return Cancel.TOO_LATE
     seq, task, state, followed = found
     if Stored.CANCELLED not in MOVES[Stored(state)] or state == Stored.RUNNING:
-        return False
+        return Cancel.TOO_LATE
     tx.run("cancel", seq, tx.now, None)
     tx.count(task, Stored(state), Stored.CANCELLED)
     if followed:
         tx.unblock(seq + 1)
-    return True
+    return Cancel.CANCELLED
 
 
 def disown(tx: Transaction, stored: Sequence[Sequence[Added]]) -> None:
     """Cancel what was stored for callers who had been told that it was not."""
     for added in stored:
-        for seq, _ in added:
+        for seq, _, joined in added:
+            if joined:
+                continue
             state, _, task, _, _ = tx.value("standing", seq)
             tx.run("cancel", seq, tx.now, Reason.UNACKNOWLEDGED)
             tx.count(task, Stored(state), Stored.CANCELLED)

@@ -11,7 +11,7 @@ import apsw
 from postlude.clock import Clock, SystemClock
 from postlude.config import Keep
 from postlude.errors import JournalRefused, JournalUnavailable
-from postlude.model.job import Added, Claim, Hold, JobFilter, JobRecord, NewJob
+from postlude.model.job import Added, Cancel, Claimed, Hold, JobFilter, JobRecord, NewJob, Room
 from postlude.model.outcome import Finish
 from postlude.stores.backend import Verb
 from postlude.stores.protocol import Counts, Enlisted, NewRunner, Promoted, Reaped
@@ -88,7 +88,7 @@ class SqliteStore:
             return Reply.failed(JournalUnavailable("the journal is not open"))
         return self._writer.submit(Verb.ADD, AddCall(jobs, claim_for), rows=len(jobs), budget=budget)
 
-    def cancel(self, ids: Sequence[bytes]) -> Reply[list[bool]]:
+    def cancel(self, ids: Sequence[bytes]) -> Reply[list[Cancel]]:
         """Cancel queued or parked jobs."""
         return self._ask(Verb.CANCEL, ids, rows=len(ids))
 
@@ -96,9 +96,9 @@ class SqliteStore:
         """Register a runner."""
         return self._ask(Verb.ENLIST, runner)
 
-    def claim(self, runner: int, limit: int, *, suspect: bool) -> Reply[list[Claim]]:
+    def claim(self, runner: int, limit: int, *, suspect: bool, room: Room | None = None) -> Reply[Claimed]:
         """Claim ready jobs."""
-        return self._ask(Verb.CLAIM, ClaimCall(runner, limit, suspect), rows=limit)
+        return self._ask(Verb.CLAIM, ClaimCall(runner, limit, suspect, room), rows=limit)
 
     def holds(self, runner: int) -> Reply[list[Hold]]:
         """Return a runner's claims."""

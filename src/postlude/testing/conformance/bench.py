@@ -89,7 +89,7 @@ class Driver:
         return self.store.enlist(NewRunner(release, lease)).wait(PATIENCE)
 
     def claim(self, runner: Enlisted, limit: int = 100, *, suspect: bool = False) -> list[Claim]:
-        return self.store.claim(runner.runner, limit, suspect=suspect).wait(PATIENCE)
+        return self.store.claim(runner.runner, limit, suspect=suspect).wait(PATIENCE).claims
 
     def claim_one(self, runner: Enlisted, *, suspect: bool = False) -> Claim:
         """Claim everything there is, which must be one job."""

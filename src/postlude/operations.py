@@ -1,0 +1,115 @@
+"""What operators do with jobs and queues: cancel, retry, pause, resume."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+from postlude.errors import JobNotFound, PostludeError
+from postlude.ids import id_bytes
+from postlude.model.job import Cancel
+from postlude.stores.protocol import Pause, Store
+from postlude.tasks.task import Task
+
+
+class Operations:
+    """The verbs, each durable when it returns.
+
+    Args:
+        store: the journal.
+        opened: opens the journal if nobody has.
+        told: called with a job's id after it was asked to stop, so that its runner here hears at once.
+        stirred: called after jobs may have become ready.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        opened: Callable[[], Awaitable[None]],
+        told: Callable[[bytes], None],
+        stirred: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._opened = opened
+        self._told = told
+        self._stirred = stirred
+
+    async def cancel(self, job: str | UUID) -> Cancel:
+        """Cancel a job: at once if it waits; if it runs, ask it to stop.
+
+        An async task is cancelled where it awaits, a process is ended, a sync task stops where it
+        calls `raise_if_cancelled`. Until that is true the job is running.
+
+        Raises:
+            JobNotFound: `job` is not the id of a job.
+            JournalUnavailable: the journal cannot be written now.
+        """
+        raw = raw_id(job)
+        await self._opened()
+        (answer,) = await self._store.cancel([raw])
+        if answer is Cancel.ASKED:
+            self._told(raw)
+        elif answer is Cancel.TOO_LATE and await self._store.get(raw) is None:
+            raise JobNotFound(f"no job has the id {job}; it may have been pruned")
+        return answer
+
+    async def retry(self, job: str | UUID) -> bool:
+        """Run a job again that has failed or was cancelled; False if it has not.
+
+        It gets one more attempt, or those that its task's policy has left.
+
+        Raises:
+            JobNotFound: `job` is not the id of a job.
+            KeyTaken: another job with its key waits or runs.
+            JournalUnavailable: the journal cannot be written now.
+        """
+        raw = raw_id(job)
+        await self._opened()
+        (done,) = await self._store.retry([raw])
+        if not done and await self._store.get(raw) is None:
+            raise JobNotFound(f"no job has the id {job}; it may have been pruned")
+        self._stirred()
+        return done
+
+    async def pause(self, queue: str | None = None, *, task: Task[..., Any] | str | None = None) -> bool:
+        """Let no job of a queue, or of a task, start until `resume`; False if it is paused already.
+
+        What runs goes on. It holds for all processes, and over restarts.
+
+        Raises:
+            PostludeError: neither or both are given.
+            JournalUnavailable: the journal cannot be written now.
+        """
+        await self._opened()
+        return await self._store.pause(_pause(queue, task))
+
+    async def resume(self, queue: str | None = None, *, task: Task[..., Any] | str | None = None) -> bool:
+        """Undo `pause`; False if it was not paused.
+
+        Raises:
+            PostludeError: neither or both are given.
+            JournalUnavailable: the journal cannot be written now.
+        """
+        await self._opened()
+        resumed = await self._store.resume(_pause(queue, task))
+        self._stirred()
+        return resumed
+
+
+def raw_id(job: str | UUID) -> bytes:
+    """Return a job's id as the journal keeps it.
+
+    Raises:
+        JobNotFound: it is not an id.
+    """
+    try:
+        return job.bytes if isinstance(job, UUID) else id_bytes(job)
+    except ValueError:
+        raise JobNotFound(f"{job!r} is not the id of a job") from None
+
+
+def _pause(queue: str | None, task: Task[..., Any] | str | None) -> Pause:
+    if (queue is None) == (task is None):
+        raise PostludeError('say what is meant: a queue ("mail"), or task=send_receipt')
+    if queue is not None:
+        return Pause("queue", queue)
+    return Pause("task", task.name if isinstance(task, Task) else str(task))

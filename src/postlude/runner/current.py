@@ -1,0 +1,111 @@
+"""What a task sees of the job that it runs for."""
+
+import asyncio
+import time
+from collections.abc import Callable, Generator
+from contextvars import ContextVar
+from typing import Any, Final
+
+from postlude.ids import id_text
+from postlude.model.job import Progress
+from postlude.model.outcome import LogLine
+
+
+class Noted:
+    """What `progress` returns: async tasks await it, sync ones need not."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return
+        yield  # makes this a generator: there is nothing to wait for
+
+
+_NOTED: Final = Noted()
+
+
+class CurrentJob:
+    """The job whose attempt runs here.
+
+    Attributes:
+        task: the name of its task.
+        queue: the queue that it waited under.
+        attempt: the number of this attempt, from 1.
+    """
+
+    __slots__ = ("_id", "_report", "attempt", "cancelled", "last_progress", "lines", "queue", "task")
+
+    def __init__(
+        self,
+        id: bytes,
+        task: str,
+        queue: str,
+        attempt: int,
+        report: Callable[["CurrentJob"], None] | None = None,
+    ) -> None:
+        self._id = id
+        self.task = task
+        self.queue = queue
+        self.attempt = attempt
+        self.cancelled = False
+        """Whether somebody has asked it to stop."""
+        self.lines: list[LogLine] | None = None
+        """What it has logged, as far as that is kept; None: nothing yet."""
+        self.last_progress: Progress | None = None
+        self._report = report
+
+    @property
+    def id(self) -> str:
+        """Its id, as text."""
+        return id_text(self._id)
+
+    def progress(self, done: float, total: float | None = None, message: str | None = None) -> Noted:
+        """Say how far it is. In async tasks, await it; in sync ones, just call it.
+
+        It costs nearly nothing: the journal is told at most twice a second.
+
+        Args:
+            done: how much is done.
+            total: of how much, if that is known.
+            message: what is being done, in a few words.
+        """
+        short = None if message is None else str(message)[:200]
+        self.last_progress = Progress(done, total, short, time.time_ns() // 1000)
+        if self._report is not None:
+            self._report(self)
+        return _NOTED
+
+    def raise_if_cancelled(self) -> None:
+        """Stop here, if somebody has asked for it.
+
+        Raises:
+            asyncio.CancelledError: the job was asked to stop; let it pass.
+        """
+        if self.cancelled:
+            raise asyncio.CancelledError("the job was asked to stop")
+
+
+CURRENT: Final[ContextVar[CurrentJob | None]] = ContextVar("postlude_current_job", default=None)
+
+
+def current_job() -> CurrentJob:
+    """Return the job whose attempt runs here.
+
+    Raises:
+        LookupError: this code does not run in a job.
+    """
+    job = CURRENT.get()
+    if job is None:
+        raise LookupError("no job runs here: current_job() is for code that a task calls")
+    return job
+
+
+def raise_if_cancelled() -> None:
+    """Stop the running job here, if somebody has asked for it; does nothing outside of jobs.
+
+    Raises:
+        asyncio.CancelledError: the job was asked to stop; let it pass.
+    """
+    job = CURRENT.get()
+    if job is not None:
+        job.raise_if_cancelled()
