@@ -47,12 +47,18 @@ def test_ends() -> None:
         Stored.CANCELLED,
     }
     assert MOVES[Stored.SUCCEEDED] == frozenset(), "what has succeeded is never run again"
-    assert MOVES[Stored.FAILED] == MOVES[Stored.CANCELLED] == {Stored.READY}, "asked for again by a person"
+    assert MOVES[Stored.FAILED] == MOVES[Stored.CANCELLED] == {Stored.READY, Stored.BLOCKED}, "asked again"
 
 
 def test_only_a_claim_starts_a_job() -> None:
     assert {stored for stored, after in MOVES.items() if Stored.RUNNING in after} == {Stored.READY}
 
 
-def test_nothing_goes_back_to_waiting_for_its_predecessor() -> None:
-    assert [stored for stored, after in MOVES.items() if Stored.BLOCKED in after] == []
+def test_what_runs_is_never_blocked() -> None:
+    """A running job has its place in its lane, and keeps it when it is given back."""
+    blocked = {stored for stored, after in MOVES.items() if Stored.BLOCKED in after}
+    assert blocked == set(Stored) - {Stored.RUNNING, Stored.BLOCKED, Stored.SUCCEEDED}
+
+
+def test_whatever_has_not_ended_can_be_cancelled() -> None:
+    assert {stored for stored, after in MOVES.items() if Stored.CANCELLED in after} == set(Stored) - FINAL

@@ -81,7 +81,7 @@ def _run(journal: Path, *, draining: bool) -> str:
     kept = store = SqliteStore(journal)
     store.open()
     runner = store.enlist(NewRunner("r1", 3600.0)).wait(PATIENCE)
-    claims = store.claim(runner.runner, 100, suspect=True).wait(PATIENCE)
+    claims = store.claim(runner.runner, 100, suspect=True).wait(PATIENCE).claims
     for claim in claims:
         runner.marks.started(claim.seq)
     if draining:

@@ -7,7 +7,7 @@ deaths cover that.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from postlude.model.job import Claim, Hold, NewJob
+from postlude.model.job import Cancel, Claim, Hold, NewJob
 from postlude.model.outcome import Failed, Outcome, Parked
 from postlude.model.state import Reason, Stored
 
@@ -79,13 +79,13 @@ class Model:
         self._attempt_ended(one)
         return True
 
-    def cancel(self, job: NewJob) -> bool:
+    def cancel(self, job: NewJob) -> Cancel:
         one = next(one for one in self.jobs if one.job.id == job.id)
         if one.stored not in WAITING:
-            return False
+            return Cancel.TOO_LATE
         one.stored, one.reason = Stored.CANCELLED, None
         self._attempt_ended(one)
-        return True
+        return Cancel.CANCELLED
 
     def release(self, runner: int, hold: Hold) -> int:
         one = self._at(hold.seq)

@@ -58,8 +58,8 @@ def test_killed_in_company_all_are_suspects_and_none_is_charged(store: SqliteSto
     assert die_with(store, *ids) == Reaped(1, 3, 0), "seen at once, although its lease is an hour"
     assert {(record(store, id).state, record(store, id).deaths) for id in ids} == {(State.QUEUED, 0)}
     runner = store.enlist(NewRunner("r1", 15.0)).wait(PATIENCE).runner
-    assert store.claim(runner, 10, suspect=False).wait(PATIENCE) == []
-    claims = store.claim(runner, 10, suspect=True).wait(PATIENCE)
+    assert store.claim(runner, 10, suspect=False).wait(PATIENCE).claims == []
+    claims = store.claim(runner, 10, suspect=True).wait(PATIENCE).claims
     assert [(claim.id, claim.suspect) for claim in claims] == [(ids[0], True)]
 
 
@@ -73,7 +73,7 @@ def test_killed_alone_thrice_it_has_failed_and_its_neighbours_run(store: SqliteS
     condemned = record(store, culprit)
     assert (condemned.state, condemned.reason, condemned.deaths) == (State.FAILED, Reason.KILLED, MAX_DEATHS)
     runner = store.enlist(NewRunner("r1", 15.0)).wait(PATIENCE).runner
-    (claim,) = store.claim(runner, 10, suspect=False).wait(PATIENCE)
+    (claim,) = store.claim(runner, 10, suspect=False).wait(PATIENCE).claims
     assert (claim.id, claim.suspect, record(store, innocent).deaths) == (innocent, False, 0)
 
 

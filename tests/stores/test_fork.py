@@ -7,6 +7,7 @@ from pathlib import Path
 
 from postlude.errors import ForkedJournal
 from postlude.ids import IdSource
+from postlude.model.job import Cancel
 from postlude.stores.sqlite import SqliteStore
 from tests.stores.scripted import PATIENCE
 
@@ -37,7 +38,7 @@ def test_a_fork_is_refused_and_its_parent_goes_on(tmp_path: Path) -> None:
     assert in_a_fork(lambda: store.get(absent).wait(PATIENCE)) == ForkedJournal.__name__
     assert in_a_fork(lambda: asyncio.run(_on_a_loop(store))) == ForkedJournal.__name__
     assert in_a_fork(store.close) == "nothing"
-    assert store.cancel([absent]).wait(PATIENCE) == [False]
+    assert store.cancel([absent]).wait(PATIENCE) == [Cancel.TOO_LATE]
     assert store.get(absent).wait(PATIENCE) is None
     store.close()
 

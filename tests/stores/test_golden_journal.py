@@ -60,7 +60,7 @@ def test_its_jobs_can_be_claimed_and_finished(golden: Path) -> None:
     runner = store.enlist(NewRunner("release-2", 15.0)).wait(5).runner
     assert store.promote().wait(5).jobs == 3
     assert store.unpark([("shop:parked", "release-1")]).wait(5) == 1
-    claims = store.claim(runner, 100, suspect=False).wait(5)
+    claims = store.claim(runner, 100, suspect=False).wait(5).claims
     unfinished = ("parked", "retrying", "scheduled", "ready", "blocked")
     assert {claim.id for claim in claims} == {IDS[name] for name in unfinished}
     now = clock.now()

@@ -77,7 +77,7 @@ class StoreMachine(RuleBasedStateMachine):
         added = self.driver.add(*jobs, claim_for=runner)
         assert [one.fence > 0 for one in added] == [born] * len(jobs)
         self.model.added(jobs, [one.seq for one in added], runner.runner if born else None)
-        return multiple(*[Hold(*one) for one in added if born])
+        return multiple(*[Hold(one.seq, one.fence) for one in added if born])
 
     @rule(target=holds, runner=runners, limit=LIMITS)
     def claim(self, runner: Enlisted, limit: int) -> Any:
