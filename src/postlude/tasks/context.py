@@ -1,0 +1,172 @@
+"""Context variables that travel with a job, as values: a request's id, a tenant, a locale.
+
+Only those that the application lists, and only values that JSON restores as they are. What was
+set where the job was added is set again where it runs, in a context of its own.
+"""
+
+import logging
+from collections.abc import Iterable
+from contextvars import Context, ContextVar
+from typing import Any, Final
+
+from pydantic_core import from_json, to_json
+
+from postlude.errors import NotDurable
+from postlude.tasks.survey import SCALARS
+
+log = logging.getLogger("postlude")
+
+MOST: Final = 4 * 1024
+"""Bytes that the values of one job take at most, as JSON."""
+
+DEEPEST: Final = 50
+"""How many containers may be inside one another."""
+
+_UNSET: Final = object()
+
+
+class Carried:
+    """The context variables that travel with jobs. Frozen.
+
+    Args:
+        variables: which; their names are what is stored.
+
+    Raises:
+        ValueError: one of them is no context variable, or two have the same name.
+    """
+
+    __slots__ = ("_named", "_variables")
+
+    def __init__(self, variables: Iterable[ContextVar[Any]] = ()) -> None:
+        self._variables = _listed(variables)
+        self._named: dict[str, ContextVar[Any]] = {}
+        for variable in self._variables:
+            if variable.name in self._named:
+                raise ValueError(
+                    f"context=: two variables have the name {variable.name!r}, by which jobs are stored; "
+                    f"list each once, or give one of them another name"
+                )
+            self._named[variable.name] = variable
+
+    def capture(self) -> str | None:
+        """Return the values that are set here, as JSON; None if none is.
+
+        A variable's default is not a value: where the job runs, it has its default again.
+
+        Raises:
+            NotDurable: one of them has no durable form, or all are too large; the message names it.
+        """
+        if not self._variables:
+            return None
+        found: dict[str, Any] = {}
+        for variable in self._variables:
+            value = variable.get(_UNSET)
+            if value is not _UNSET:
+                if type(value) not in SCALARS:
+                    _check(variable.name, value, DEEPEST, MOST)
+                found[variable.name] = value
+        return _text(found) if found else None
+
+    def context(self, text: str | None) -> Context:
+        """Return a new context in which only these values are set.
+
+        Names that this release does not list, and a text that it cannot read, are left out.
+
+        Args:
+            text: what `capture` returned.
+        """
+        context = Context()
+        if text is not None:
+            for name, value in _read(text).items():
+                variable = self._named.get(name)
+                if variable is None:
+                    log.debug("a job's context has %r, which context= does not list; left out", name)
+                else:
+                    context.run(variable.set, value)
+        return context
+
+    @staticmethod
+    def values(text: str | None) -> dict[str, Any]:
+        """Return what is stored, to be shown, also of variables that are not listed any more."""
+        return {} if text is None else _read(text)
+
+
+def _listed(variables: Iterable[ContextVar[Any]]) -> tuple[ContextVar[Any], ...]:
+    if isinstance(variables, str) or not isinstance(variables, Iterable):
+        raise ValueError(f"context={variables!r}: give a list of context variables, context=[request_id]")
+    listed = tuple(variables)
+    for each in listed:
+        if not isinstance(each, ContextVar):
+            raise ValueError(
+                f"context=: {each!r} is no context variable; list the variables themselves "
+                f'(request_id = ContextVar("request_id"); context=[request_id])'
+            )
+    return listed
+
+
+def _check(name: str, value: Any, depth: int, budget: int) -> int:
+    """Return what is left of a budget of parts; refuse what JSON would not restore as it is."""
+    kind = type(value)
+    if kind in SCALARS:
+        return budget - 1
+    if kind is not list and kind is not dict:
+        raise NotDurable(
+            f"the context variable {name!r} holds a value of type {kind.__module__}.{kind.__qualname__}, "
+            f"which would not come back from JSON as it is; set it to a plain value that it can be loaded "
+            f"by (an id, a text), or leave it out of context="
+        )
+    if depth <= 0:
+        raise NotDurable(
+            f"the context variable {name!r} is nested more than {DEEPEST} levels deep; set it to an id "
+            f"that its value can be loaded by, or leave it out of context="
+        )
+    if len(value) > budget:
+        raise _too_large(name)
+    for part in value:
+        if kind is dict:
+            if type(part) is not str:
+                raise NotDurable(
+                    f"the context variable {name!r} holds a dict with a key of type {type(part).__name__}, "
+                    f"which JSON would make a str; use str keys, or leave it out of context="
+                )
+            part = value[part]
+        budget = _check(name, part, depth - 1, budget)
+        if budget < 0:
+            raise _too_large(name)
+    return budget
+
+
+def _text(found: dict[str, Any]) -> str:
+    size = 0
+    for name, value in found.items():
+        size += len(value) if type(value) is str else 1
+        if size > MOST:
+            raise _too_large(name)
+    try:
+        text = to_json(found, inf_nan_mode="constants")
+    except Exception:
+        raise NotDurable(
+            f"the context variables {', '.join(found)} cannot be written as JSON: one holds a lone "
+            f"surrogate; decode it with errors='replace'"
+        ) from None
+    if len(text) > MOST:
+        raise _too_large(max(found, key=lambda name: len(to_json(found[name], inf_nan_mode="constants"))))
+    return text.decode()
+
+
+def _too_large(name: str) -> NotDurable:
+    return NotDurable(
+        f"the values that context= lists take more than {MOST} bytes, most of it {name!r}; "
+        f"set it to an id that its value can be loaded by, or pass it as an argument"
+    )
+
+
+def _read(text: str) -> dict[str, Any]:
+    try:
+        found = from_json(text)
+    except ValueError:
+        found = None
+    if type(found) is not dict:
+        log.debug("a job's context is not the JSON of this version; left out")
+        return {}
+    return found
