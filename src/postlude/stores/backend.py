@@ -14,12 +14,17 @@ class Verb(IntEnum):
     RENEW = 3
     RETIRE = 4
     REAP = 5
-    PROMOTE = 6
-    UNPARK = 7
-    CANCEL = 8
-    CLAIM = 9
-    ADD = 10
-    PRUNE = 11
+    DECLARE = 6
+    PAUSE = 7
+    RESUME = 8
+    PROMOTE = 9
+    UNPARK = 10
+    CANCEL = 11
+    RETRY = 12
+    CLAIM = 13
+    ADD = 14
+    PROGRESS = 15
+    PRUNE = 16
 
 
 class Busy(Exception):

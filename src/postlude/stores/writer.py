@@ -207,7 +207,7 @@ class Writer:
             else:
                 self._replay(batch)
             return
-        abandoned = [request.value for request in batch if not request.settle()]
+        abandoned = [request.value for request in batch if not request.settle() and request.error is None]
         if abandoned:
             self._disown(abandoned)
 
@@ -219,7 +219,8 @@ class Writer:
             requests = by_verb[verb]
             results = self._backend.apply(Verb(verb), [request.argument for request in requests])
             for request, value in zip(requests, results, strict=True):
-                request.value = value
+                refused = isinstance(value, PostludeError)  # this request's own: the group stands
+                request.value, request.error = (None, value) if refused else (value, None)
 
     def _replay(self, batch: list[Request]) -> None:
         """After a failed group: each request whole or not at all, in a transaction of its own."""

@@ -11,7 +11,7 @@ import apsw
 from postlude.clock import Clock
 from postlude.errors import JournalRefused
 from postlude.stores.backend import Broken, Busy, Verb
-from postlude.stores.sqlite import intake, upkeep
+from postlude.stores.sqlite import control, intake, upkeep
 from postlude.stores.sqlite.claims import Claims
 from postlude.stores.sqlite.connection import check_integrity, migrate, open_writer
 from postlude.stores.sqlite.files import JournalFiles
@@ -65,7 +65,12 @@ class SqliteBackend:
             Verb.REAP: self.runners.reap,
             Verb.PROMOTE: upkeep.promote,
             Verb.UNPARK: upkeep.unpark,
-            Verb.CANCEL: intake.cancel,
+            Verb.CANCEL: control.cancel,
+            Verb.RETRY: control.retry,
+            Verb.PAUSE: control.pause,
+            Verb.RESUME: control.resume,
+            Verb.DECLARE: control.declare,
+            Verb.PROGRESS: upkeep.progress,
             Verb.CLAIM: claims.claim,
             Verb.ADD: intake.add,
             Verb.PRUNE: pruner.prune,
@@ -155,7 +160,7 @@ class SqliteBackend:
         self.begin()
         assert self._tx is not None
         try:
-            intake.disown(self._tx, results)
+            control.disown(self._tx, results)
             self.commit()
         except BaseException:
             self.rollback()

@@ -3,21 +3,15 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from postlude.model.job import Claim, Claimed, Hold, Room
-from postlude.model.outcome import Failed, Finish, Parked, Succeeded
+from postlude.model.job import Claimed, Hold
+from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Finish, Outcome, Parked, Snoozed, Succeeded
 from postlude.model.state import Reason, Stored
+from postlude.stores.sqlite.claiming import ClaimCall, Search
+from postlude.stores.sqlite.control import cancel_asked
+from postlude.stores.sqlite.lanes import Lane, refill
 from postlude.stores.sqlite.transaction import Transaction
-
-
-class ClaimCall(NamedTuple):
-    """One call of `claim`."""
-
-    runner: int
-    limit: int
-    suspect: bool
-    room: Room | None
 
 
 class ReleaseCall(NamedTuple):
@@ -39,55 +33,22 @@ class Claims:
         self._host = host
         self._pid = pid
         self._followed: set[int] = set()
+        self._lanes: dict[int, Lane] = {}
         self._turn = 0
 
     def claim(self, tx: Transaction, calls: Sequence[ClaimCall]) -> list[Claimed]:
         """Claim for each caller in turn."""
-        return [
-            Claimed(claims, len(claims) >= call.limit)
-            for call, claims in zip(calls, [self._claim(tx, call) for call in calls], strict=True)
-        ]
+        return [self._claim(tx, call) for call in calls]
 
-    def _claim(self, tx: Transaction, call: ClaimCall) -> list[Claim]:
+    def _claim(self, tx: Transaction, call: ClaimCall) -> Claimed:
         if not tx.value("runner_exists", call.runner):
-            return []
-        found = self._find(tx, call)
-        if not found:
-            return []
-        tx.run("claim", call.runner, json.dumps([row[0] for row in found]))
-        for task, jobs in Counter(row[3] for row in found).items():
-            tx.count(task, Stored.READY, Stored.RUNNING, jobs)
-        names = {task: tx.task_name(task) for task in {row[3] for row in found}}
-        self._followed.update(row[0] for row in found if row[9])
-        return [
-            Claim(
-                seq, bytes.fromhex(id), fence, names[task], queue, args.encode(), failures,
-                bool(suspect), bool(once), created,
-            )
-            for seq, id, fence, task, queue, failures, suspect, once, created, _, args in found
-        ]  # fmt: skip
-
-    def _find(self, tx: Transaction, call: ClaimCall) -> list[Any]:
-        queues = tx.rows("ready_queues")
-        found: list[Any] = []
-        if call.suspect:
-            for queue in queues:
-                if rows := tx.rows("ready", queue, 1, 1, 0):
-                    found += rows
-                    break
+            return Claimed([])
         self._turn += 1
-        first = self._turn % max(1, len(queues))
-        seen = dict.fromkeys(queues[first:] + queues[:first], 0)
-        while seen and len(found) < call.limit:
-            # Each queue has the first choice in its turn, and an equal share while all have work.
-            for left, queue in zip(range(len(seen), 0, -1), list(seen), strict=True):
-                share = -(-(call.limit - len(found)) // left)
-                rows = tx.rows("ready", queue, 0, share, seen[queue])
-                found += rows
-                seen[queue] += len(rows)
-                if len(rows) < share:
-                    del seen[queue]
-        return found
+        search = Search(tx, call, self._turn)
+        claimed = search.run()
+        self._followed.update(row.seq for row in search.found if row.followed)
+        self._lanes.update((row.seq, (row.task, row.lane)) for row in search.found if row.lane is not None)
+        return claimed
 
     def release(self, tx: Transaction, calls: Sequence[ReleaseCall]) -> list[int]:
         """Make ready again what each caller still holds of what it gives back."""
@@ -98,7 +59,7 @@ class Claims:
         fences = {hold.seq: hold.fence for hold in call.holds}
         held = tx.rows("held", call.runner, json.dumps(list(fences)))
         mine = [(seq, task) for seq, fence, task in held if fences[seq] == fence]
-        return release_rows(tx, mine)
+        return sum(release_rows(tx, mine))
 
     def finish(self, tx: Transaction, calls: Sequence[Sequence[Finish]]) -> list[list[bool]]:
         """Write the ends of attempts; plain successes with one statement, if all of them still hold."""
@@ -108,9 +69,9 @@ class Claims:
             [(written and f.outcome.__class__ is Succeeded) or self._finish_one(tx, f) for f in call]
             for call in calls
         ]
-        if self._followed:
+        if self._followed or self._lanes:
             for call, written_one in zip(calls, answers, strict=True):
-                self._unblock(tx, [f.seq for f, kept in zip(call, written_one, strict=True) if kept])
+                self._let_next(tx, [f.seq for f, kept in zip(call, written_one, strict=True) if kept])
         return answers
 
     @staticmethod
@@ -123,13 +84,16 @@ class Claims:
             return False
         for task, jobs in Counter(f.task for f in quick).items():
             tx.count(tx.task_id(task), Stored.RUNNING, Stored.SUCCEEDED, jobs)
+        for f in quick:
+            if f.outcome is not SUCCEEDED or f.logs:
+                _keep(tx, f)
         return True
 
     def _finish_one(self, tx: Transaction, finish: Finish) -> bool:
         standing = tx.value("standing", finish.seq)
         if standing is None:
             return False
-        state, fence, task, failures, runner = standing
+        state, fence, task, failures, runner, lane, asked, _ = standing
         outcome = finish.outcome
         # Ready, but with no runner: released since this claim, and claimed by nobody. (An attempt
         # that has ended leaves 0 there: it is not written again after a retry became due.)
@@ -137,40 +101,82 @@ class Claims:
         if not fence or fence != finish.fence or not held:
             return False
         after, due, reason, release = _landing(outcome)
-        if isinstance(outcome, Failed):
+        if after is Stored.SCHEDULED and asked is not None:
+            after, due, reason = Stored.CANCELLED, None, None
+        attempt = _attempt(outcome)
+        _keep(tx, finish)
+        if attempt is not None:
             failures += 1
             tx.run(
                 "add_attempt", finish.seq, failures, finish.started, finish.finished,
-                outcome.error, outcome.traceback, self._host, self._pid,
+                *attempt, self._host, self._pid,
             )  # fmt: skip
         tx.run(
             "finish_one", finish.seq, int(after), finish.started, finish.finished if after.final else None,
             failures, due, reason, release,
         )  # fmt: skip
         tx.count(task, Stored(state), after)
+        if lane is not None:
+            self._lanes[finish.seq] = (task, lane)
         return True
 
-    def _unblock(self, tx: Transaction, seqs: Sequence[int]) -> None:
+    def _let_next(self, tx: Transaction, seqs: Sequence[int]) -> None:
+        """Ready what waited for these: the one that follows, the next of the lane."""
+        left: set[Lane] = set()
         for seq in seqs:
             if seq in self._followed:
                 self._followed.discard(seq)
                 tx.unblock(seq + 1)
+            lane = self._lanes.pop(seq, None)
+            if lane is not None:
+                left.add(lane)
+        refill(tx, left)
 
 
-def _landing(outcome: Succeeded | Failed | Parked) -> tuple[Stored, int | None, Reason | None, str | None]:
+def _keep(tx: Transaction, finish: Finish) -> None:
+    """Write what an attempt returned and logged."""
+    outcome = finish.outcome
     if isinstance(outcome, Succeeded):
-        return Stored.SUCCEEDED, None, None, None
+        if outcome.result is not None:
+            tx.run("add_result", finish.seq, outcome.result)
+        elif outcome.dropped:
+            tx.run("note_dropped", finish.seq, Reason.RESULT_DROPPED)
+    if finish.logs:
+        tx.run("add_log", finish.seq, 1, json.dumps(finish.logs))
+
+
+def _attempt(outcome: Outcome) -> tuple[str, str] | None:
+    """Return the error and the traceback to record, if the attempt counts."""
+    if isinstance(outcome, Failed | Cancelled) and outcome.error is not None:
+        return outcome.error, outcome.traceback
+    return None
+
+
+def _landing(outcome: Outcome) -> tuple[Stored, int | None, Reason | None, str | None]:
+    if isinstance(outcome, Succeeded):
+        return Stored.SUCCEEDED, None, Reason.RESULT_DROPPED if outcome.dropped else None, None
     if isinstance(outcome, Parked):
         return Stored.PARKED, None, outcome.reason, outcome.release
+    if isinstance(outcome, Snoozed):
+        return Stored.SCHEDULED, outcome.due, None, None
+    if isinstance(outcome, Cancelled):
+        return Stored.CANCELLED, None, outcome.reason, None
     if outcome.retry_at is None:
         return Stored.FAILED, None, outcome.reason, None
     return Stored.SCHEDULED, outcome.retry_at, None, None
 
 
-def release_rows(tx: Transaction, rows: Sequence[tuple[int, int]]) -> int:
-    """Make running jobs, given as (seq, task), ready again."""
-    if rows:
-        tx.run("release", json.dumps([seq for seq, _ in rows]))
-        for task, jobs in Counter(task for _, task in rows).items():
-            tx.count(task, Stored.RUNNING, Stored.READY, jobs)
-    return len(rows)
+def release_rows(tx: Transaction, rows: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Make running jobs, given as (seq, task), ready again; those that were asked to stop are cancelled.
+
+    Returns:
+        how many are ready, and how many were cancelled.
+    """
+    if not rows:
+        return 0, 0
+    ended = cancel_asked(tx, json.dumps([seq for seq, _ in rows]))
+    rows = [row for row in rows if row[0] not in ended]
+    tx.run("release", json.dumps([seq for seq, _ in rows]))
+    for task, jobs in Counter(task for _, task in rows).items():
+        tx.count(task, Stored.RUNNING, Stored.READY, jobs)
+    return len(rows), len(ended)

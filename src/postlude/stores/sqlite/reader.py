@@ -1,15 +1,18 @@
 """Reading the journal without writing: for the store, and for the command line."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
 
 from postlude.errors import JournalUnavailable
-from postlude.model.job import AttemptRecord, Hold, JobFilter, JobRecord
+from postlude.model.job import AttemptRecord, Hold, JobFilter, JobRecord, Progress
+from postlude.model.outcome import LogLine
 from postlude.model.state import Reason, State, Stored
-from postlude.stores.protocol import Counts
+from postlude.stores.protocol import Counts, Pause
 from postlude.stores.sqlite.connection import open_reader
 from postlude.stores.sqlite.sql import SQL
 
@@ -54,6 +57,14 @@ class JournalReader:
         """Return the claims of a runner."""
         return self._answer(lambda: [Hold(*row) for row in self._rows("holds", runner)])
 
+    def asked(self, runner: int) -> list[int]:
+        """Return the jobs that a runner holds and that were asked to stop."""
+        return self._answer(lambda: [seq for (seq,) in self._rows("asked", runner)])
+
+    def paused(self) -> list[Pause]:
+        """Return what is paused."""
+        return self._answer(lambda: [Pause(*row) for row in self._rows("paused")])
+
     def changed(self) -> bool:
         """Say whether any other connection has written since the last call."""
         version: int = self._db.execute(SQL["data_version"]).get
@@ -84,7 +95,19 @@ class JournalReader:
         if row is None:
             return None
         attempts: Any = self._db.execute(SQL["attempts"], (row[1],)).fetchall()
-        return _record(row, tuple(AttemptRecord(*attempt) for attempt in attempts))
+        record = _record(row, tuple(AttemptRecord(*attempt) for attempt in attempts))
+        return replace(record, result=self._result(record.seq), logs=self._logs(record.seq))
+
+    def _result(self, seq: int) -> bytes | None:
+        found: Any = self._db.execute(SQL["result"], (seq,)).get
+        return None if found is None else bytes(found)
+
+    def _logs(self, seq: int) -> tuple[tuple[int, LogLine], ...]:
+        return tuple(
+            (attempt, LogLine(*line))
+            for attempt, lines in self._rows("logs", seq)
+            for line in json.loads(lines)
+        )
 
     def _page(self, wanted: JobFilter) -> list[JobRecord]:
         conditions: list[str] = []
@@ -117,10 +140,13 @@ class JournalReader:
 
 def _record(row: tuple[Any, ...], attempts: tuple[AttemptRecord, ...]) -> JobRecord:
     (id, seq, task, queue, state, reason, priority, due, fence) = row[:9]
-    (failures, deaths, created, started, finished, owner, payload) = row[9:]
+    (failures, deaths, created, started, finished, owner, payload) = row[9:16]
+    key, opts, context, cancel_asked, *progress = row[16:]
     return JobRecord(
         id=id, seq=seq, task=task, queue=queue, stored=Stored(state),
         reason=None if reason is None else Reason(reason), priority=priority, due=due, fence=fence,
         failures=failures, deaths=deaths, created=created, started=started, finished=finished,
         owner=owner, payload=bytes(payload or b""), attempts=attempts,
+        key=key, opts=opts, context=context, cancel_asked=cancel_asked,
+        progress=None if progress[3] is None else Progress(*progress),
     )  # fmt: skip

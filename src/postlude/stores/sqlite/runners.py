@@ -12,6 +12,7 @@ from postlude.model.death import Started, judge
 from postlude.model.state import Reason, Stored
 from postlude.stores.protocol import Enlisted, NewRunner, Reaped
 from postlude.stores.sqlite.claims import release_rows
+from postlude.stores.sqlite.lanes import refill
 from postlude.stores.sqlite.locks import LeftMarks, MarksFile, left_by, marks_of_the_living
 from postlude.stores.sqlite.transaction import Transaction
 
@@ -115,7 +116,7 @@ class Runners:
         tasks = {row[0]: row[1] for row in held}
         started = [
             Started(seq, bool(suspect), deaths)
-            for seq, _, suspect, deaths, once, _ in held
+            for seq, _, suspect, deaths, once, _, _ in held
             if seq in left.started and not once
         ]
         verdicts = judge(started, draining=left.draining)
@@ -129,9 +130,12 @@ class Runners:
             tx.count(tasks[seq], Stored.RUNNING, Stored.FAILED)
             if seq in followed:
                 tx.unblock(seq + 1)
-        released = release_rows(tx, [(seq, task) for seq, task in tasks.items() if seq not in ended])
+        refill(tx, {(task, lane) for seq, task, *_, lane in held if seq in ended and lane is not None})
+        released, cancelled = release_rows(
+            tx, [(seq, task) for seq, task in tasks.items() if seq not in ended]
+        )
         tx.run("forget_runner", runner)
-        return released, len(ended)
+        return released, len(ended) + cancelled
 
     def close(self) -> None:
         """Give up the files of runners that were not retired, as their death would."""

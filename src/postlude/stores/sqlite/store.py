@@ -11,13 +11,25 @@ import apsw
 from postlude.clock import Clock, SystemClock
 from postlude.config import Keep
 from postlude.errors import JournalRefused, JournalUnavailable
-from postlude.model.job import Added, Cancel, Claimed, Hold, JobFilter, JobRecord, NewJob, Room
+from postlude.model.job import (
+    Added,
+    Cancel,
+    Claimed,
+    Hold,
+    JobFilter,
+    JobRecord,
+    NewJob,
+    ProgressNote,
+    Room,
+)
 from postlude.model.outcome import Finish
+from postlude.model.policy import Bounds
 from postlude.stores.backend import Verb
-from postlude.stores.protocol import Counts, Enlisted, NewRunner, Promoted, Reaped
+from postlude.stores.protocol import Counts, Enlisted, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
 from postlude.stores.sqlite.backend import SqliteBackend
-from postlude.stores.sqlite.claims import ClaimCall, ReleaseCall
+from postlude.stores.sqlite.claiming import ClaimCall
+from postlude.stores.sqlite.claims import ReleaseCall
 from postlude.stores.sqlite.connection import check_library
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.intake import AddCall
@@ -92,6 +104,26 @@ class SqliteStore:
         """Cancel queued or parked jobs."""
         return self._ask(Verb.CANCEL, ids, rows=len(ids))
 
+    def retry(self, ids: Sequence[bytes]) -> Reply[list[bool]]:
+        """Make ended jobs ready."""
+        return self._ask(Verb.RETRY, ids, rows=len(ids))
+
+    def pause(self, what: Pause) -> Reply[bool]:
+        """Let none of it be claimed."""
+        return self._ask(Verb.PAUSE, what)
+
+    def resume(self, what: Pause) -> Reply[bool]:
+        """Undo that."""
+        return self._ask(Verb.RESUME, what)
+
+    def declare(self, bounds: Sequence[Bounds]) -> Reply[None]:
+        """Take over a release's bounds."""
+        return self._ask(Verb.DECLARE, bounds)
+
+    def progress(self, notes: Sequence[ProgressNote]) -> Reply[None]:
+        """Note how far jobs are; may wait a moment for company."""
+        return self._ask(Verb.PROGRESS, notes, rows=len(notes), lazy=True)
+
     def enlist(self, runner: NewRunner) -> Reply[Enlisted]:
         """Register a runner."""
         return self._ask(Verb.ENLIST, runner)
@@ -139,6 +171,14 @@ class SqliteStore:
     def parked(self) -> Reply[list[tuple[str, str]]]:
         """Return what is parked."""
         return self._look(lambda reader: reader.parked())
+
+    def asked(self, runner: int) -> Reply[list[int]]:
+        """Return the jobs of a runner that were asked to stop."""
+        return self._look(lambda reader: reader.asked(runner))
+
+    def paused(self) -> Reply[list[Pause]]:
+        """Return what is paused."""
+        return self._look(lambda reader: reader.paused())
 
     def get(self, id: bytes) -> Reply[JobRecord | None]:
         """Return a job."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 import apsw
 
 from postlude.model.state import MOVES, Stored
+from postlude.stores.sqlite.rules import Rules
 from postlude.stores.sqlite.sql import SQL
 
 CHUNK: Final = 64
@@ -32,7 +33,7 @@ class Transaction:
         names: task numbers that are known so far; kept over transactions.
     """
 
-    __slots__ = ("_deltas", "afterwards", "db", "names", "now")
+    __slots__ = ("_deltas", "_rules", "afterwards", "db", "names", "now")
 
     def __init__(self, db: apsw.Connection, now: int, names: dict[str, int]) -> None:
         self.db = db
@@ -41,6 +42,19 @@ class Transaction:
         self.afterwards: list[Callable[[], None]] = []
         """What is to be done once it is committed, and not otherwise."""
         self._deltas: defaultdict[tuple[int, int], int] = defaultdict(int)
+        self._rules: Rules | None = None
+
+    @property
+    def rules(self) -> Rules:
+        """Bounds and pauses; read once, when first asked for."""
+        if self._rules is None:
+            self._rules = Rules(self.db)
+        return self._rules
+
+    def forget_rules(self) -> None:
+        """Read them again: they have been changed. First writes how far rates are used up."""
+        self._write_rates()
+        self._rules = None
 
     def run(self, name: str, *bindings: Any) -> None:
         """Run a statement that returns nothing."""
@@ -91,13 +105,20 @@ class Transaction:
         """Undo what the transaction has done so far and begin again."""
         self.run("rollback")
         self._deltas.clear()
+        self._rules = None
         self.run("begin")
 
     def finish(self) -> None:
-        """Write the tally; the last thing before the commit."""
+        """Write the tally and the rates; the last thing before the commit."""
+        self._write_rates()
         rows = [(task, int(state), n) for (task, state), n in self._deltas.items() if n]
         if rows:
             self.insert("add_stats", rows, tail="on_stat_conflict")
+
+    def _write_rates(self) -> None:
+        for bucket in self._rules.used() if self._rules is not None else ():
+            self.run("use_rate", *bucket.name, bucket.tat, bucket.turn)
+            bucket.changed = False
 
     def _learn(self, name: str) -> int:
         self.run("add_task_name", name)

@@ -7,8 +7,10 @@ from typing import Any, Final
 
 from postlude.clock import SECOND
 from postlude.config import Keep
+from postlude.model.job import ProgressNote
 from postlude.model.state import Stored
 from postlude.stores.protocol import Promoted
+from postlude.stores.sqlite.lanes import Entering, enter
 from postlude.stores.sqlite.transaction import Transaction
 
 BATCH: Final = 500
@@ -21,10 +23,17 @@ WINDOW: Final = 20_000
 def promote(tx: Transaction, calls: Sequence[None]) -> list[Promoted]:
     """Ready what is due, scheduled and blocked alike."""
     jobs = 0
-    for state in (Stored.SCHEDULED, Stored.BLOCKED):
-        rows = tx.rows("due", int(state), tx.now, BATCH)
-        jobs += _ready(tx, rows)
+    for statement in ("due", "due_blocked"):
+        jobs += enter(tx, [Entering(*row) for row in tx.rows(statement, tx.now, BATCH)])
     return [Promoted(jobs, tx.value("next_due"))] * len(calls)
+
+
+def progress(tx: Transaction, calls: Sequence[Sequence[ProgressNote]]) -> list[None]:
+    """Note how far jobs are."""
+    for notes in calls:
+        for seq, fence, (done, total, message, at) in notes:
+            tx.run("note_progress", seq, fence, done, total, message, at)
+    return [None] * len(calls)
 
 
 def unpark(tx: Transaction, calls: Sequence[Collection[tuple[str, str]]]) -> list[int]:
@@ -34,18 +43,11 @@ def unpark(tx: Transaction, calls: Sequence[Collection[tuple[str, str]]]) -> lis
         jobs = 0
         for task_name, release in pairs:
             task = tx.task_id(task_name)
-            seqs = tx.rows("parked_jobs", task, release, 100 * BATCH)
-            jobs += _ready(tx, [(seq, task, Stored.PARKED) for seq in seqs])
+            found = [Entering(*row) for row in tx.rows("parked_jobs", task, release, 100 * BATCH)]
+            enter(tx, found)
+            jobs += len(found)
         answers.append(jobs)
     return answers
-
-
-def _ready(tx: Transaction, rows: Sequence[Any]) -> int:
-    if rows:
-        tx.run("ready_all", json.dumps([row[0] for row in rows]))
-        for (task, state), jobs in Counter((row[1], row[2]) for row in rows).items():
-            tx.count(task, Stored(state), Stored.READY, jobs)
-    return len(rows)
 
 
 class Pruner:
@@ -96,7 +98,15 @@ def _delete(tx: Transaction, rows: Sequence[Any]) -> int:
     if not rows:
         return 0
     seqs = json.dumps([row[0] for row in rows])
-    for statement in ("prune_jobs", "prune_payloads", "prune_results", "prune_attempts", "prune_aliases"):
+    for statement in (
+        "prune_jobs",
+        "prune_payloads",
+        "prune_results",
+        "prune_attempts",
+        "prune_aliases",
+        "prune_progress",
+        "prune_logs",
+    ):
         tx.run(statement, seqs)
     for (task, state), jobs in Counter((row[1], row[2]) for row in rows).items():
         tx.count(task, Stored(state), None, jobs)

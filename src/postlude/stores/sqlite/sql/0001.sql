@@ -34,7 +34,7 @@ CREATE TABLE job (
     followed INTEGER NOT NULL DEFAULT 0,            -- the job with the next seq waits for its first attempt
     reason TEXT,
     key TEXT,
-    lane TEXT,
+    lane TEXT,                                      -- its task has a limit: jobs of one task and lane count together
     owner TEXT,
     request BLOB,
     parent INTEGER,
@@ -42,18 +42,21 @@ CREATE TABLE job (
     cancel_asked INTEGER,
     version INTEGER,
     release TEXT,                                   -- of a parked job: what of the release did not fit
-    opts TEXT,
-    context TEXT
+    opts TEXT,                                      -- what its call set of its policy
+    context TEXT                                    -- values of context variables
 );
 
 CREATE INDEX job_ready ON job (queue, suspect, priority, seq) WHERE state = 0;
 CREATE INDEX job_scheduled ON job (due) WHERE state = 1;
-CREATE INDEX job_blocked ON job (due) WHERE state = 2;
+CREATE INDEX job_blocked ON job (due) WHERE state = 2 AND due IS NOT NULL;
+CREATE INDEX job_blocked_why ON job (task, reason) WHERE state = 2;
 CREATE INDEX job_running ON job (runner) WHERE state = 3;
 CREATE INDEX job_parked ON job (task, release) WHERE state = 4;
 CREATE INDEX job_failed ON job (finished) WHERE state = 9;
 CREATE INDEX job_cancelled ON job (finished) WHERE state = 10;
-CREATE UNIQUE INDEX job_key ON job (key) WHERE key IS NOT NULL AND state < 5;
+CREATE UNIQUE INDEX job_key ON job (key, task) WHERE key IS NOT NULL AND state < 5;
+CREATE INDEX job_lane ON job (task, lane, state, priority, seq) WHERE lane IS NOT NULL AND state < 4;
+CREATE INDEX job_asked ON job (runner) WHERE state = 3 AND cancel_asked IS NOT NULL;
 
 -- Beside the job, because a finish rewrites the job's row and must not rewrite its arguments.
 CREATE TABLE payload (
@@ -65,6 +68,23 @@ CREATE TABLE payload (
 CREATE TABLE result (
     seq INTEGER PRIMARY KEY,
     value BLOB NOT NULL
+);
+
+-- How far a job last said that it was.
+CREATE TABLE progress (
+    seq INTEGER PRIMARY KEY,
+    done REAL NOT NULL,
+    total REAL,
+    message TEXT,
+    at INTEGER NOT NULL
+);
+
+-- What an attempt logged: a JSON array of [time, level, logger, message].
+CREATE TABLE log (
+    job INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    lines TEXT NOT NULL,
+    PRIMARY KEY (job, attempt)
 );
 
 -- Only attempts that did not succeed.
@@ -106,4 +126,22 @@ CREATE TABLE stat (
     state INTEGER NOT NULL,
     n INTEGER NOT NULL,
     PRIMARY KEY (task, state)
+) WITHOUT ROWID;
+
+-- What the release that was started last says of its tasks and queues, and how far their rates are used up.
+CREATE TABLE bounds (
+    kind TEXT NOT NULL,                             -- 'task' or 'queue'
+    name TEXT NOT NULL,
+    concurrent INTEGER,
+    every INTEGER,                                  -- microseconds between starts
+    burst INTEGER NOT NULL,
+    tat INTEGER NOT NULL DEFAULT 0,                 -- when the bucket is full again
+    turn INTEGER NOT NULL DEFAULT 0,                -- the next turn that can be given away
+    PRIMARY KEY (kind, name)
+) WITHOUT ROWID;
+
+CREATE TABLE pause (
+    kind TEXT NOT NULL,                             -- 'task' or 'queue'
+    name TEXT NOT NULL,
+    PRIMARY KEY (kind, name)
 ) WITHOUT ROWID;

@@ -14,11 +14,19 @@ ROLLBACK
 INSERT INTO job (id, task, queue, state, priority, due, fence, runner, created, once, followed, owner, request)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
+-- name: add_special_jobs
+INSERT INTO job (
+    id, task, queue, state, priority, due, fence, runner, created, once, followed, owner, request,
+    reason, key, lane, opts, context
+)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+
 -- name: add_payloads
 INSERT INTO payload (seq, codec, args) VALUES (?, 0, ?)
 
 -- name: may_be_born_claimed
 SELECT EXISTS (SELECT 1 FROM runner WHERE id = ?1) AND NOT EXISTS (SELECT 1 FROM job WHERE state = 0 AND queue = ?2)
+    AND NOT EXISTS (SELECT 1 FROM pause)
 
 -- name: add_task_name
 INSERT INTO task_name (name) VALUES (?) ON CONFLICT DO NOTHING
@@ -32,11 +40,113 @@ INSERT INTO stat (task, state, n) VALUES (?, ?, ?)
 -- name: on_stat_conflict
 ON CONFLICT DO UPDATE SET n = n + excluded.n
 
+-- name: add_aliases
+INSERT INTO alias (id, job) VALUES (?, ?)
+
+-- name: keyed
+SELECT seq, state, lane FROM job WHERE key = ?2 AND task = ?1 AND key IS NOT NULL AND state < 5
+
+-- name: replace_job
+UPDATE job SET state = ?2, priority = ?3, due = ?4, reason = ?5, lane = ?6, opts = ?7, context = ?8 WHERE seq = ?1
+
+-- name: replace_payload
+UPDATE payload SET args = ?2, codec = 0 WHERE seq = ?1
+
 -- name: job_by_id
-SELECT seq, task, state, followed FROM job WHERE id = ?
+SELECT seq, task, state, followed, lane, key, opts FROM job
+WHERE id = ?1 OR seq = (SELECT job FROM alias WHERE id = ?1)
 
 -- name: cancel
 UPDATE job SET state = 10, finished = ?2, reason = ?3 WHERE seq = ?1
+
+-- name: ask
+UPDATE job SET cancel_asked = coalesce(cancel_asked, ?2) WHERE seq = ?1
+
+-- name: asked
+SELECT seq FROM job WHERE state = 3 AND cancel_asked IS NOT NULL AND runner = ?
+
+-- name: retry
+UPDATE job SET deaths = 0, suspect = 0, cancel_asked = NULL, finished = NULL, reason = NULL, due = NULL, runner = 0,
+    opts = ?2
+WHERE seq = ?1
+
+-- name: rules
+SELECT json_array(
+    json((SELECT json_group_array(json_array(kind, bounds.name, concurrent, every, burst, tat, turn, task_name.id))
+        FROM bounds LEFT JOIN task_name ON kind = 'task' AND task_name.name = bounds.name)),
+    json((SELECT json_group_array(json_array(kind, pause.name, task_name.id))
+        FROM pause LEFT JOIN task_name ON kind = 'task' AND task_name.name = pause.name))
+)
+
+-- name: use_rate
+UPDATE bounds SET tat = ?3, turn = ?4 WHERE kind = ?1 AND name = ?2
+
+-- name: set_bounds
+INSERT INTO bounds (kind, name, concurrent, every, burst) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET concurrent = excluded.concurrent, every = excluded.every, burst = excluded.burst
+
+-- name: drop_bounds
+DELETE FROM bounds WHERE kind = ? AND name = ?
+
+-- name: give_lane
+UPDATE job SET lane = '' WHERE task = ? AND lane IS NULL AND state < 5
+
+-- name: lanes
+SELECT json_group_array(lane) FROM (
+    SELECT DISTINCT lane FROM job WHERE task = ? AND lane IS NOT NULL AND state < 4
+)
+
+-- name: pause
+INSERT INTO pause (kind, name) VALUES (?, ?) ON CONFLICT DO NOTHING
+
+-- name: resume
+DELETE FROM pause WHERE kind = ? AND name = ?
+
+-- name: paused
+SELECT kind, name FROM pause ORDER BY kind, name
+
+-- name: in_lane
+SELECT count(*) FROM job WHERE task = ?1 AND lane = ?2 AND lane IS NOT NULL AND state < 4 AND state IN (0, 3)
+
+-- name: waiting_in_lane
+SELECT json_group_array(seq) FROM (
+    SELECT seq FROM job WHERE task = ?1 AND lane = ?2 AND lane IS NOT NULL AND state < 4 AND state = 2 AND reason = 'limit'
+    ORDER BY priority, seq LIMIT ?3
+)
+
+-- name: last_ready_in_lane
+SELECT json_group_array(seq) FROM (
+    SELECT seq FROM job WHERE task = ?1 AND lane = ?2 AND lane IS NOT NULL AND state < 4 AND state = 0
+    ORDER BY priority DESC, seq DESC LIMIT ?3
+)
+
+-- name: blocked_because
+SELECT json_group_array(json_array(seq, task, lane, state)) FROM (
+    SELECT seq, task, lane, state FROM job WHERE state = 2 AND task = ?1 AND reason = ?2 ORDER BY seq
+)
+
+-- name: block_all
+UPDATE job SET state = 2, due = NULL, reason = ?2, release = NULL WHERE seq IN (SELECT value FROM json_each(?1))
+
+-- name: block_until
+UPDATE job SET state = 2, due = ?2, reason = 'rate' WHERE seq = ?1
+
+-- name: running_in_queue
+SELECT count(*) FROM job WHERE state = 3 AND queue = ?
+
+-- name: note_progress
+INSERT INTO progress (seq, done, total, message, at)
+SELECT ?1, ?3, ?4, ?5, ?6 FROM job WHERE seq = ?1 AND fence = ?2 AND state = 3
+ON CONFLICT DO UPDATE SET done = excluded.done, total = excluded.total, message = excluded.message, at = excluded.at
+
+-- name: add_result
+INSERT OR REPLACE INTO result (seq, value) VALUES (?, ?)
+
+-- name: note_dropped
+UPDATE job SET reason = ?2 WHERE seq = ?1
+
+-- name: add_log
+INSERT OR REPLACE INTO log (job, attempt, lines) SELECT seq, ?2 + failures, ?3 FROM job WHERE seq = ?1
 
 -- name: enlist
 INSERT INTO runner (token, host, pid, boot, started, renewed, lease, release) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -74,7 +184,10 @@ SELECT json_group_array(queue) FROM waiting WHERE queue IS NOT NULL
 
 -- name: ready
 SELECT json_group_array(
-    json_array(j.seq, hex(j.id), j.fence + 1, j.task, j.queue, j.failures, j.suspect, j.once, j.created, j.followed, CAST(p.args AS TEXT))
+    json_array(
+        j.seq, hex(j.id), j.fence + 1, j.task, j.queue, j.failures, j.suspect, j.once, j.created, j.followed,
+        j.lane, j.opts, j.context, CAST(p.args AS TEXT)
+    )
     ORDER BY j.priority, j.seq
 )
 FROM (
@@ -90,7 +203,7 @@ FROM json_each(?1) AS f
 WHERE job.seq = f.value ->> 0 AND job.fence = f.value ->> 1 AND job.state = 3
 
 -- name: standing
-SELECT state, fence, task, failures, runner FROM job WHERE seq = ?
+SELECT state, fence, task, failures, runner, lane, cancel_asked, followed FROM job WHERE seq = ?
 
 -- name: finish_one
 UPDATE job SET state = ?2, started = ?3, finished = ?4, failures = ?5, due = ?6, reason = ?7, release = ?8,
@@ -107,6 +220,10 @@ UPDATE job SET state = 0, due = NULL WHERE seq = ? AND state = 2 RETURNING task
 SELECT json_group_array(json_array(seq, fence, task)) FROM job
 WHERE state = 3 AND runner = ?1 AND seq IN (SELECT value FROM json_each(?2))
 
+-- name: asked_among
+SELECT json_group_array(json_array(seq, task, lane, followed)) FROM job
+WHERE seq IN (SELECT value FROM json_each(?1)) AND cancel_asked IS NOT NULL
+
 -- name: holds
 SELECT seq, fence FROM job WHERE state = 3 AND runner = ?
 
@@ -114,7 +231,7 @@ SELECT seq, fence FROM job WHERE state = 3 AND runner = ?
 UPDATE job SET state = 0, runner = NULL WHERE seq IN (SELECT value FROM json_each(?1))
 
 -- name: held_by
-SELECT json_group_array(json_array(seq, task, suspect, deaths, once, followed)) FROM job
+SELECT json_group_array(json_array(seq, task, suspect, deaths, once, followed, lane)) FROM job
 WHERE state = 3 AND runner = ?1
 
 -- name: charge
@@ -124,8 +241,13 @@ UPDATE job SET suspect = ?2, deaths = ?3 WHERE seq = ?1
 UPDATE job SET state = 9, finished = ?2, reason = ?3 WHERE seq = ?1
 
 -- name: due
-SELECT json_group_array(json_array(seq, task, state)) FROM (
-    SELECT seq, task, state FROM job WHERE state = ?1 AND due <= ?2 ORDER BY due LIMIT ?3
+SELECT json_group_array(json_array(seq, task, lane, state)) FROM (
+    SELECT seq, task, lane, state FROM job WHERE state = 1 AND due <= ?1 ORDER BY due, seq LIMIT ?2
+)
+
+-- name: due_blocked
+SELECT json_group_array(json_array(seq, task, lane, state)) FROM (
+    SELECT seq, task, lane, state FROM job WHERE state = 2 AND due IS NOT NULL AND due <= ?1 ORDER BY due, seq LIMIT ?2
 )
 
 -- name: ready_all
@@ -133,7 +255,7 @@ UPDATE job SET state = 0, due = NULL, reason = NULL, release = NULL WHERE seq IN
 
 -- name: next_due
 SELECT min(due) FROM (
-    SELECT min(due) AS due FROM job WHERE state = 1 UNION ALL SELECT min(due) FROM job WHERE state = 2
+    SELECT min(due) AS due FROM job WHERE state = 1 UNION ALL SELECT min(due) FROM job WHERE state = 2 AND due IS NOT NULL
 )
 
 -- name: parked
@@ -141,7 +263,9 @@ SELECT task_name.name, p.release FROM (SELECT DISTINCT task, release FROM job WH
 JOIN task_name ON task_name.id = p.task
 
 -- name: parked_jobs
-SELECT json_group_array(seq) FROM (SELECT seq FROM job WHERE state = 4 AND task = ?1 AND release = ?2 LIMIT ?3)
+SELECT json_group_array(json_array(seq, task, lane, state)) FROM (
+    SELECT seq, task, lane, state FROM job WHERE state = 4 AND task = ?1 AND release = ?2 ORDER BY seq LIMIT ?3
+)
 
 -- name: first_seq
 SELECT min(seq) FROM job
@@ -187,10 +311,24 @@ DELETE FROM attempt WHERE job IN (SELECT value FROM json_each(?1))
 -- name: prune_aliases
 DELETE FROM alias WHERE job IN (SELECT value FROM json_each(?1))
 
+-- name: prune_progress
+DELETE FROM progress WHERE seq IN (SELECT value FROM json_each(?1))
+
+-- name: prune_logs
+DELETE FROM log WHERE job IN (SELECT value FROM json_each(?1))
+
 -- name: record
 SELECT job.id, job.seq, task_name.name, job.queue, job.state, job.reason, job.priority, job.due, job.fence,
-    job.failures, job.deaths, job.created, job.started, job.finished, job.owner, payload.args
+    job.failures, job.deaths, job.created, job.started, job.finished, job.owner, payload.args,
+    job.key, job.opts, job.context, job.cancel_asked, progress.done, progress.total, progress.message, progress.at
 FROM job JOIN task_name ON task_name.id = job.task LEFT JOIN payload ON payload.seq = job.seq
+    LEFT JOIN progress ON progress.seq = job.seq
+
+-- name: result
+SELECT value FROM result WHERE seq = ?
+
+-- name: logs
+SELECT attempt, lines FROM log WHERE job = ? ORDER BY attempt
 
 -- name: attempts
 SELECT n, started, finished, error, traceback, host, pid FROM attempt WHERE job = ? ORDER BY n

@@ -1,0 +1,181 @@
+"""Finding the ready jobs that a runner may claim: every queue in its turn, within bounds and pauses."""
+
+import json
+from collections import Counter
+from typing import Final, NamedTuple
+
+from postlude.model.job import Claim, Claimed, Room
+from postlude.model.state import Reason, Stored
+from postlude.stores.sqlite.lanes import Entering, block, refill
+from postlude.stores.sqlite.rules import UNLIMITED, Bucket
+from postlude.stores.sqlite.transaction import Transaction
+
+MOST_LOOKED_AT: Final = 4000
+"""Jobs that one claim looks at, where bounds and pauses let it claim only some of them."""
+
+
+class ClaimCall(NamedTuple):
+    """One call of `claim`."""
+
+    runner: int
+    limit: int
+    suspect: bool
+    room: Room | None
+
+
+class Ready(NamedTuple):
+    """A ready job, as the statement `ready` gives it."""
+
+    seq: int
+    id: str
+    fence: int
+    task: int
+    queue: str
+    failures: int
+    suspect: int
+    once: int
+    created: int
+    followed: int
+    lane: str | None
+    opts: str | None
+    context: str | None
+    args: str
+
+
+class Search:
+    """One claim.
+
+    Args:
+        tx: the transaction.
+        call: who claims how much.
+        turn: which queue has the first choice.
+    """
+
+    def __init__(self, tx: Transaction, call: ClaimCall, turn: int) -> None:
+        self._tx = tx
+        self._call = call
+        self._turn = turn
+        self._rules = tx.rules
+        self._room = UNLIMITED if call.room is None else sum(call.room)
+        self._left = MOST_LOOKED_AT
+        self._paused: list[Entering] = []
+        self._late: list[tuple[Ready, Bucket]] = []
+        self.found: list[Ready] = []
+        self.limited: set[int] = set()
+        self.more = False
+        self.again: int | None = None
+
+    def run(self) -> Claimed:
+        """Claim what is found."""
+        queues = [q for q in self._tx.rows("ready_queues") if q not in self._rules.paused_queues]
+        if not queues:
+            return Claimed([])
+        self._find(queues)
+        claims = self._claim()
+        self._block()
+        return Claimed(claims, self.more or len(claims) >= self._call.limit, self.again)
+
+    def _find(self, queues: list[str]) -> None:
+        if self._call.suspect:
+            for queue in queues:
+                self._look(queue, 1, 1, 0)
+                if self.found:
+                    break
+        first = self._turn % len(queues)
+        seen = dict.fromkeys(queues[first:] + queues[:first], 0)
+        while seen and len(self.found) < self._call.limit:
+            if self._left <= 0:
+                self.more = True
+                return
+            # Each queue has the first choice in its turn, and an equal share while all have work.
+            for left, queue in zip(range(len(seen), 0, -1), list(seen), strict=True):
+                share = -(-(self._call.limit - len(self.found)) // left)
+                looked = self._look(queue, 0, share, seen[queue])
+                seen[queue] += looked
+                if looked < share:
+                    del seen[queue]
+
+    def _look(self, queue: str, suspect: int, share: int, offset: int) -> int:
+        """Look at a queue's next jobs; returns how many it has looked at, fewer if it is done with it."""
+        most = min(share, self._allowed(queue)) if self._rules.bounded(queue) else share
+        if most <= 0:
+            return -1
+        rows = [Ready(*row) for row in self._tx.rows("ready", queue, suspect, most, offset)]
+        self._left -= len(rows)
+        for row in rows:
+            if not self._admit(row):
+                self.more = True
+                return -1
+        return len(rows)
+
+    def _allowed(self, queue: str) -> int:
+        """Return how many of a bounded queue may start now."""
+        rules, tx = self._rules, self._tx
+        allowed = UNLIMITED
+        limit = rules.queue_limits.get(queue)
+        if limit is not None:
+            taken = sum(1 for row in self.found if row.queue == queue)
+            allowed = limit - tx.value("running_in_queue", queue) - taken
+        bucket = rules.queue_rates.get(queue)
+        if bucket is not None:
+            now = bucket.allowed(tx.now)
+            allowed = min(allowed, now)
+            if not now:
+                self.again = bucket.next() if self.again is None else min(self.again, bucket.next())
+        return allowed
+
+    def _admit(self, row: Ready) -> bool:
+        """Take a job, or set it aside; False if there is no room to start it."""
+        rules = self._rules
+        if row.task in rules.paused_tasks:
+            self._paused.append(_entering(row))
+            return True
+        bounded = rules.bounded(row.queue)
+        bucket = rules.rates.get(row.task)
+        if bounded or bucket is not None or row.lane is not None:
+            if len(self.limited) >= self._room:
+                return False
+            if bucket is not None and not bucket.take(self._tx.now):
+                self._late.append((row, bucket))
+                return True
+            if bounded and row.queue in rules.queue_rates:
+                rules.queue_rates[row.queue].take(self._tx.now)
+            self.limited.add(row.seq)
+        self.found.append(row)
+        return True
+
+    def _claim(self) -> list[Claim]:
+        tx, found = self._tx, self.found
+        if not found:
+            return []
+        tx.run("claim", self._call.runner, json.dumps([row.seq for row in found]))
+        for task, jobs in Counter(row.task for row in found).items():
+            tx.count(task, Stored.READY, Stored.RUNNING, jobs)
+        names = {task: tx.task_name(task) for task in {row.task for row in found}}
+        limited = self.limited
+        return [
+            Claim(
+                row.seq, bytes.fromhex(row.id), row.fence, names[row.task], row.queue, row.args.encode(),
+                row.failures, bool(row.suspect), bool(row.once), row.created, row.opts, row.context,
+                row.seq in limited,
+            )
+            for row in found
+        ]  # fmt: skip
+
+    def _block(self) -> None:
+        """Block what was met and may not start, and ready what waited for its place in a lane."""
+        tx = self._tx
+        block(tx, self._paused, Reason.PAUSED)
+        for row, bucket in self._late:
+            tx.run("block_until", row.seq, bucket.give_turn())
+            tx.count(row.task, Stored.READY, Stored.BLOCKED)
+        left = [(row.task, row.lane) for row, _ in self._late if row.lane is not None]
+        left += [(job.task, job.lane) for job in self._paused if job.lane is not None]
+        if left:
+            refill(tx, set(left))
+        if self._late or self._paused:
+            self.more = True
+
+
+def _entering(row: Ready) -> Entering:
+    return Entering(row.seq, row.task, row.lane, Stored.READY)

@@ -1,0 +1,126 @@
+"""Keys: a call whose key a waiting or running job of its task has meets that job."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from postlude.errors import KeyTaken
+from postlude.model.job import Conflict, NewJob
+from postlude.model.state import Reason, Stored
+from postlude.stores.sqlite.lanes import Lane
+from postlude.stores.sqlite.transaction import Transaction
+
+_QUEUED = frozenset({Stored.READY, Stored.SCHEDULED, Stored.BLOCKED})
+
+Landing = Callable[[NewJob, int], tuple[Stored, int | None, Reason | None]]
+"""Says where a job that is to wait comes to lie: state, due time, reason."""
+
+
+class Joined(NamedTuple):
+    """The job that stands for a call: in the journal already, or a row of this group."""
+
+    seq: int
+    row: int | None
+
+
+class Keys:
+    """The keys of one group of adds.
+
+    Args:
+        tx: the group's transaction.
+        rows: what the group is about to insert, in the columns of `add_special_jobs`.
+        payloads: beside it, the arguments.
+        landing: where a job that is to wait comes to lie.
+        vacate: called when a row that was to be ready in a lane is not any more.
+    """
+
+    def __init__(
+        self,
+        tx: Transaction,
+        rows: list[list[Any]],
+        payloads: list[bytes],
+        landing: Landing,
+        vacate: Callable[[Lane], None],
+    ) -> None:
+        self._tx = tx
+        self._rows = rows
+        self._payloads = payloads
+        self._landing = landing
+        self._vacate = vacate
+        self.left: set[Lane] = set()
+        """Lanes that a replaced job has left."""
+        self._new: dict[tuple[str, str], int] = {}
+        self._aliases: list[tuple[bytes, Joined]] = []
+
+    def note(self, job: NewJob, row: int) -> None:
+        """A row of this group has this job's key."""
+        if job.key is not None:
+            self._new[job.task, job.key] = row
+
+    def refusal(self, jobs: Sequence[NewJob]) -> KeyTaken | None:
+        """Return why a call is refused, if one of its keys is taken and it says so."""
+        own: set[tuple[str, str]] = set()
+        for job in jobs:
+            if job.key is None:
+                continue
+            if job.conflict is Conflict.RAISE and (
+                (job.task, job.key) in own or (job.task, job.key) in self._new or self._found(job) is not None
+            ):
+                return KeyTaken(f"{job.task}: a job with the key {job.key!r} waits or runs")
+            own.add((job.task, job.key))
+        return None
+
+    def join(self, job: NewJob) -> Joined | None:
+        """Let the job that has the key stand for this one; None if no job has it."""
+        if job.key is None:
+            return None
+        row = self._new.get((job.task, job.key))
+        if row is not None:
+            joined = Joined(0, row)
+            if job.conflict is Conflict.REPLACE and Stored(self._rows[row][3]) in _QUEUED:
+                self._replace_row(row, job)
+        else:
+            found = self._found(job)
+            if found is None:
+                return None
+            seq, state, lane = found
+            joined = Joined(seq, None)
+            if job.conflict is Conflict.REPLACE and Stored(state) in _QUEUED:
+                self._replace(seq, Stored(state), lane, job)
+        self._aliases.append((job.id, joined))
+        return joined
+
+    def write_aliases(self, first: int) -> None:
+        """Let the ids of joined calls resolve to the jobs that stand for them."""
+        self._tx.insert(
+            "add_aliases",
+            [(id, seq if row is None else first + row) for id, (seq, row) in self._aliases],
+        )
+
+    def _found(self, job: NewJob) -> Any:
+        return self._tx.value("keyed", self._tx.task_id(job.task), job.key)
+
+    def _replace(self, seq: int, was: Stored, lane: str | None, job: NewJob) -> None:
+        tx, task = self._tx, self._tx.task_id(job.task)
+        if lane is not None and was is Stored.READY:
+            # Out of its lane first, so that it does not count against itself.
+            tx.run("replace_job", seq, int(Stored.SCHEDULED), job.priority, tx.now, None, lane, None, None)
+            self.left.add((task, lane))
+        state, due, reason = self._landing(job, task)
+        tx.run(
+            "replace_job", seq, int(state), job.priority, due, reason, job.lane, job.opts, job.context
+        )  # fmt: skip
+        tx.run("replace_payload", seq, job.payload)
+        if state is not was:
+            tx.count(task, was, state)
+
+    def _replace_row(self, row: int, job: NewJob) -> None:
+        columns = self._rows[row]
+        task = columns[1]
+        if columns[15] is not None and columns[3] == Stored.READY:
+            self._vacate((task, columns[15]))
+        state, due, reason = self._landing(job, task)
+        self._tx.count(task, Stored(columns[3]), None)
+        self._tx.count(task, None, state)
+        columns[3:6] = [int(state), job.priority, due]
+        columns[13:] = [reason, job.key, job.lane, job.opts, job.context]
+        self._payloads[row] = job.payload

@@ -1,0 +1,93 @@
+"""What bounds and pauses say, within one transaction: who may start how many, now."""
+
+import json
+from typing import Any, Final
+
+from postlude.stores.sqlite.sql import SQL
+
+UNLIMITED: Final = 1 << 60
+
+
+class Bucket:
+    """A rate, as a token bucket: it is full again at `tat`, and refused jobs are given turns.
+
+    Args:
+        name: the kind and the name that it is of.
+        every: microseconds between steady starts.
+        burst: so many may start at once after a pause.
+        tat: when it is full again.
+        turn: the next turn that can be given away.
+    """
+
+    __slots__ = ("burst", "changed", "every", "name", "tat", "turn")
+
+    def __init__(self, name: tuple[str, str], every: int, burst: int, tat: int, turn: int) -> None:
+        self.name = name
+        self.every = every
+        self.burst = burst
+        self.tat = tat
+        self.turn = turn
+        self.changed = False
+
+    def allowed(self, now: int) -> int:
+        """Return how many may start now."""
+        return max(0, (self.burst * self.every - max(0, self.tat - now)) // self.every)
+
+    def next(self) -> int:
+        """Return when one may start, if none may now."""
+        return self.tat - (self.burst - 1) * self.every
+
+    def take(self, now: int) -> bool:
+        """Let one start now, if it may."""
+        if not self.allowed(now):
+            return False
+        self.tat = max(self.tat, now) + self.every
+        self.changed = True
+        return True
+
+    def give_turn(self) -> int:
+        """Return when a refused job is to try again: each at a moment of its own."""
+        due = max(self.turn, self.next())
+        self.turn = due + self.every
+        self.changed = True
+        return due
+
+
+class Rules:
+    """Bounds and pauses.
+
+    Args:
+        db: the writer's connection.
+    """
+
+    def __init__(self, db: Any) -> None:
+        bounds, pauses = json.loads(db.execute(SQL["rules"]).get)
+        self.bounds: dict[tuple[str, str], tuple[int | None, int | None, int]] = {}
+        self.limits: dict[int, int] = {}
+        """By task's number: so many of one lane at once."""
+        self.rates: dict[int, Bucket] = {}
+        self.queue_limits: dict[str, int] = {}
+        self.queue_rates: dict[str, Bucket] = {}
+        for kind, name, concurrent, every, burst, tat, turn, task in bounds:
+            self.bounds[kind, name] = (concurrent, every, burst)
+            bucket = None if every is None else Bucket((kind, name), every, burst, tat, turn)
+            if kind == "queue":
+                if concurrent is not None:
+                    self.queue_limits[name] = concurrent
+                if bucket is not None:
+                    self.queue_rates[name] = bucket
+            elif task is not None:
+                if concurrent is not None:
+                    self.limits[task] = concurrent
+                if bucket is not None:
+                    self.rates[task] = bucket
+        self.paused_queues = {name for kind, name, _ in pauses if kind == "queue"}
+        self.paused_tasks = {task for kind, _, task in pauses if kind == "task"}
+
+    def bounded(self, queue: str) -> bool:
+        """Whether a queue has a limit or a rate."""
+        return queue in self.queue_limits or queue in self.queue_rates
+
+    def used(self) -> list[Bucket]:
+        """Return the buckets that have changed."""
+        return [b for b in (*self.rates.values(), *self.queue_rates.values()) if b.changed]
