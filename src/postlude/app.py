@@ -1,16 +1,15 @@
 """`Postlude`: puts configuration, journal, registry, runner and framework together."""
 
-import asyncio
 import contextlib
 import sys
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
 from starlette.applications import Starlette
 
 from postlude.announce import announce, count_of
+from postlude.census import Census
 from postlude.clock import Clock, SystemClock
 from postlude.config import Config
 from postlude.desk import Desk
@@ -20,9 +19,7 @@ from postlude.install import hook, hook_if_possible, install, install_off, say_w
 from postlude.job import Job
 from postlude.off import Off, OffBlocking
 from postlude.outside import Blocking, add_all
-from postlude.producer import Producer
-from postlude.runner.service import Service
-from postlude.runner.visit import Visits
+from postlude.parts import Parts
 from postlude.stores.choose import choose_store
 from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import Store
@@ -88,26 +85,16 @@ class Postlude:
         )
         chosen = choose_store(store, clock)
         self._off = Off(self._registry) if chosen is None else None
-        self._store: Store = MemoryStore(clock) if chosen is None else chosen
-        self._opening = threading.Lock()
-        self._open = False
         self._app: Starlette | None = None
-        self._visits = Visits(self._store, self._registry, self.config, clock)
-        self._producer = Producer(self._store, self._registry, self.config, clock, self._visits, self._opened)
-        self._service = Service(self._store, self._registry, self.config, clock)
-        self.inspector = Inspector(self._store)
-        """Looking at jobs: `get`, `page`, `counts`."""
-        self.blocking = (
-            Blocking(self._producer, self._store, self.config, self._ensure_open)
-            if self._off is None
-            else OffBlocking(self._off)
-        )
-        """Adding jobs from sync code."""
+        kept: Store = MemoryStore(clock) if chosen is None else chosen
+        self._parts = Parts(kept, self._registry, self.config, clock)
+        self._serving = self._parts
         # Already here, for the routes that are made before `install`.
         if self._off is None:
             hook()
         else:
             hook_if_possible()
+        EVERY_POSTLUDE.enter(self)
         if app is not None:
             self.install(app)
 
@@ -179,7 +166,7 @@ class Postlude:
     def desk(self) -> Desk:
         """Where the application's requests hand in their jobs."""
         # A desk is only ever given back what it has prepared itself.
-        return cast(Desk, self._producer)
+        return cast(Desk, self._parts.producer)
 
     def verify(self) -> None:
         """Make sure that every route gives receipts."""
@@ -191,36 +178,47 @@ class Postlude:
 
     async def open(self) -> None:
         """Open the journal and say where it is and how many jobs wait."""
-        await self._opened()
-        waiting = sum(c.jobs for c in await self._store.counts() if c.state in ("queued", "running"))
-        announce(f"journal: {self._store.location}; {count_of(waiting, 'job waits', 'jobs wait')}")
+        self._serving = self._parts
+        await self._serving.opened()
+        store = self._serving.store
+        waiting = sum(c.jobs for c in await store.counts() if c.state in ("queued", "running"))
+        announce(f"journal: {store.location}; {count_of(waiting, 'job waits', 'jobs wait')}")
 
     async def start(self) -> None:
         """Start the runner on this loop."""
-        self._producer.attach(await self._service.start())
+        await self._serving.start()
 
     async def drain(self) -> None:
         """Stop claiming, let running jobs end, release the rest."""
-        try:
-            await self._service.stop()
-        finally:
-            self._producer.attach(None)
+        await self._serving.drain()
 
     async def close(self) -> None:
         """Close the journal."""
-        self._visits.close()
-        self._open = False
-        await asyncio.to_thread(self._store.close)
+        await self._serving.close()
 
-    async def _opened(self) -> None:
-        if not self._open:
-            await asyncio.to_thread(self._ensure_open)
+    # -- what it works with ---------------------------------------------------------------------
 
-    def _ensure_open(self) -> None:
-        with self._opening:
-            if not self._open:
-                self._store.open()
-                self._open = True
+    @property
+    def inspector(self) -> Inspector:
+        """Looking at jobs: `get`, `page`, `counts`."""
+        return self._parts.inspector
+
+    @property
+    def blocking(self) -> Blocking:
+        """Adding jobs from sync code."""
+        return self._parts.blocking if self._off is None else OffBlocking(self._off)
+
+    @property
+    def parts(self) -> Parts:
+        """Its journal, and what works with it."""
+        return self._parts
+
+    def work_with(self, parts: Parts) -> None:
+        """Work with another journal from now on; for tests.
+
+        Requests that are under way end with the one that they began with, and so does a lifespan.
+        """
+        self._parts = parts
 
     # -- outside a request ----------------------------------------------------------------------
 
@@ -233,13 +231,14 @@ class Postlude:
         """
         if self._off is not None:
             return await self._off.run(function, args, kwargs)
-        work = self._producer.prepare(function, args, kwargs)
-        if self._producer.serves():
-            await self._producer.commit([work])
-            self._producer.start([work])
+        producer = self._parts.producer
+        work = producer.prepare(function, args, kwargs)
+        if producer.serves():
+            await producer.commit([work])
+            producer.start([work])
         else:
-            await self._opened()
-            await self._producer.store([work])
+            await self._parts.opened()
+            await producer.store([work])
         return work.job
 
     async def add_tasks(
@@ -256,8 +255,12 @@ class Postlude:
         """
         if self._off is not None:
             return await self._off.run_all(calls)
-        await self._opened()
-        return await add_all(self._producer, calls, atomic=atomic)
+        await self._parts.opened()
+        return await add_all(self._parts.producer, calls, atomic=atomic)
+
+
+EVERY_POSTLUDE: Final[Census[Postlude]] = Census()
+"""Those of this process, for its tests."""
 
 
 def _announce_off() -> None:

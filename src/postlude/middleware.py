@@ -57,7 +57,6 @@ class PostludeMiddleware:
     def __init__(self, app: ASGIApp, host: Host) -> None:
         self.app = app
         self._host = host
-        self._desk = host.desk
         self._verified = False
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -66,7 +65,7 @@ class PostludeMiddleware:
             return self._lifespan(scope, receive, send)
         if not self._verified:
             self._verify()
-        scope[SCOPE_KEY] = self._desk
+        scope[SCOPE_KEY] = self._host.desk
         return self.app(scope, receive, send)
 
     def _verify(self) -> None:

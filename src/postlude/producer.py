@@ -6,7 +6,7 @@ import sys
 from asyncio import _get_running_loop
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
@@ -14,13 +14,32 @@ from postlude.errors import JournalUnavailable
 from postlude.ids import IdSource
 from postlude.model.job import Added
 from postlude.runner.runner import Runner
-from postlude.runner.visit import Visits
 from postlude.runner.work import Work
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 from postlude.tasks.registry import Registry
 
 log = logging.getLogger("postlude")
+
+
+class Visiting(Protocol):
+    """Who runs jobs where no runner serves the event loop; see `postlude.runner.visit.Visits`."""
+
+    async def runner(self) -> int | None:
+        """Return the number under which committed jobs may be claimed at once; None: they are queued."""
+        ...
+
+    async def run(self, works: Sequence[Work]) -> None:
+        """Run committed works, and return when their first attempts have ended."""
+        ...
+
+    def let_go(self, works: Sequence[Work], reply: Reply[list[Added]]) -> None:
+        """Release what was claimed for a call that has been cancelled meanwhile."""
+        ...
+
+    def close(self) -> None:
+        """The journal is about to be closed."""
+        ...
 
 
 class Producer:
@@ -41,7 +60,7 @@ class Producer:
         registry: Registry,
         config: Config,
         clock: Clock,
-        visits: Visits,
+        visits: Visiting,
         opened: Callable[[], Awaitable[None]],
     ) -> None:
         self._store = store

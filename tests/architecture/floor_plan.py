@@ -31,7 +31,7 @@ LAYERS = (
         below=(*TRUTH, "tasks", "asking"),
     ),
     Layer("web", ("web",), below=REQUEST),
-    Layer("app", ("app",), below=(*REQUEST, "web")),
+    Layer("app", ("census", "parts", "app"), below=(*REQUEST, "web")),
     Layer(
         "doors", ("fastapi", "starlette", "cli", "testing"), below=(*REQUEST, "web", "app"), together=False
     ),

@@ -114,8 +114,8 @@ class Recorder:
 
     def records(self) -> list[JobRecord]:
         """Read the journal, oldest first. Not on an event loop."""
-        self.host._ensure_open()
-        return self.host._store.page(JobFilter(limit=10_000)).wait()[::-1]
+        self.host.parts.ensure_open()
+        return self.host.parts.store.page(JobFilter(limit=10_000)).wait()[::-1]
 
     def close_the_books(self) -> None:
         """What was acknowledged is in the journal, nothing else is, and all of it has run, once."""
@@ -127,8 +127,8 @@ class Recorder:
             ended = [record.state in (State.SUCCEEDED, State.FAILED) for record in records]
             assert all(ended), [(argument(record), record.state) for record in records]
         finally:
-            self.host._visits.close()
-            self.host._store.close()
+            self.host.parts.visits.close()
+            self.host.parts.store.close()
 
 
 class RecordingPostlude(Postlude):
