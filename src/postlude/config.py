@@ -44,7 +44,15 @@ class Config:
     """Bytes of a job's arguments."""
     max_depth: int = 100
     """How deeply a job's arguments may be nested."""
+    max_result: int = 256 * 1024
+    """Bytes of what a job returns; what is larger is dropped (`ResultDropped`)."""
     max_error: int = 16 * 1024
     """Characters that are kept of an error's traceback."""
+    keep_logs: bool = True
+    """Keep what tasks log, from INFO on, with their attempts."""
+    max_log_lines: int = 200
+    """Lines that are kept of what one attempt logs; the first ones."""
+    max_log_chars: int = 64 * 1024
+    """Characters that are kept of them."""
     tune_gc: bool = True
     """Let Python's garbage collector look less often while the runner runs (`runner/collector.py`)."""
