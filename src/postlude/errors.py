@@ -67,6 +67,10 @@ class WaitsForItself(PostludeError):
     """The result of a job was asked for in the request that added it, which has yet to store it."""
 
 
+class InvalidResult(PostludeError):
+    """What a job returned does not validate against the annotation that its function has now."""
+
+
 class ResultDropped(PostludeError):
     """The job succeeded, but what it returned was too large to keep, or has no durable form."""
 
