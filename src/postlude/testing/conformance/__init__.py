@@ -18,20 +18,52 @@ Call ``pytest.register_assert_rewrite("postlude.testing.conformance")`` in a con
 values of assertions that fail.
 """
 
+from postlude.testing.conformance.asking import AskingCases, CancelledCases
 from postlude.testing.conformance.bench import LEASE, Driver, StoreBench
 from postlude.testing.conformance.claims import ClaimCases
 from postlude.testing.conformance.crowds import CrowdCases
 from postlude.testing.conformance.deaths import DeathCases
 from postlude.testing.conformance.endings import EndingCases
 from postlude.testing.conformance.intake import IntakeCases
+from postlude.testing.conformance.keeping import KeepingCases
+from postlude.testing.conformance.keys import KeyCases
+from postlude.testing.conformance.lanes import LaneCases
+from postlude.testing.conformance.leaving import LeavingCases
+from postlude.testing.conformance.limits import LimitCases
 from postlude.testing.conformance.order import OrderCases
+from postlude.testing.conformance.pausing import PausingCases
+from postlude.testing.conformance.queues import QueueCases, RoomCases
+from postlude.testing.conformance.rates import QueueRateCases, RateCases
 from postlude.testing.conformance.reading import ReadingCases
+from postlude.testing.conformance.replacing import ReplacingCases
+from postlude.testing.conformance.retrying import RetryingCases
 from postlude.testing.conformance.upkeep import UpkeepCases
 
 __all__ = ["LEASE", "Driver", "StoreBench", "StoreConformance"]
 
 
 class StoreConformance(
-    IntakeCases, OrderCases, ClaimCases, EndingCases, DeathCases, UpkeepCases, ReadingCases, CrowdCases
+    IntakeCases,
+    KeyCases,
+    ReplacingCases,
+    OrderCases,
+    ClaimCases,
+    LaneCases,
+    LeavingCases,
+    LimitCases,
+    RateCases,
+    QueueRateCases,
+    QueueCases,
+    RoomCases,
+    PausingCases,
+    EndingCases,
+    AskingCases,
+    CancelledCases,
+    RetryingCases,
+    KeepingCases,
+    DeathCases,
+    UpkeepCases,
+    ReadingCases,
+    CrowdCases,
 ):
     """Every case. Derive from it and give it a `bench` fixture that returns a `StoreBench`."""

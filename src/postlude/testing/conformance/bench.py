@@ -7,10 +7,22 @@ import pytest
 
 from postlude.clock import SECOND, ManualClock
 from postlude.ids import IdSource
-from postlude.model.job import DEFAULT_QUEUE, Added, Claim, JobRecord, NewJob
-from postlude.model.outcome import SUCCEEDED, Failed, Finish, Outcome
-from postlude.model.state import State
-from postlude.stores.protocol import Enlisted, NewRunner, Store
+from postlude.model.job import (
+    DEFAULT_QUEUE,
+    Added,
+    Cancel,
+    Claim,
+    Claimed,
+    Conflict,
+    Hold,
+    JobRecord,
+    NewJob,
+    Room,
+)
+from postlude.model.outcome import SUCCEEDED, Failed, Finish, LogLine, Outcome
+from postlude.model.policy import Bounds
+from postlude.model.state import Reason, State, Stored
+from postlude.stores.protocol import Enlisted, NewRunner, Pause, Store
 
 LEASE: Final = 15.0
 """The lease of every runner in the suite, in seconds."""
@@ -66,6 +78,12 @@ class Driver:
         once: bool = False,
         follows: bool = False,
         owner: str | None = None,
+        key: str | None = None,
+        conflict: Conflict = Conflict.KEEP,
+        lane: str | None = None,
+        rated: bool = False,
+        opts: str | None = None,
+        context: str | None = None,
     ) -> NewJob:
         """Make a job that is due `after` so many seconds."""
         return NewJob(
@@ -79,6 +97,12 @@ class Driver:
             once=once,
             follows=follows,
             owner=owner,
+            key=key,
+            conflict=conflict,
+            lane=lane,
+            rated=rated,
+            opts=opts,
+            context=context,
         )
 
     def add(self, *jobs: NewJob, claim_for: Enlisted | None = None) -> list[Added]:
@@ -89,7 +113,13 @@ class Driver:
         return self.store.enlist(NewRunner(release, lease)).wait(PATIENCE)
 
     def claim(self, runner: Enlisted, limit: int = 100, *, suspect: bool = False) -> list[Claim]:
-        return self.store.claim(runner.runner, limit, suspect=suspect).wait(PATIENCE).claims
+        return self.claimed(runner, limit, suspect=suspect).claims
+
+    def claimed(
+        self, runner: Enlisted, limit: int = 100, *, suspect: bool = False, room: Room | None = None
+    ) -> Claimed:
+        """Claim, and return the whole answer."""
+        return self.store.claim(runner.runner, limit, suspect=suspect, room=room).wait(PATIENCE)
 
     def claim_one(self, runner: Enlisted, *, suspect: bool = False) -> Claim:
         """Claim everything there is, which must be one job."""
@@ -101,9 +131,30 @@ class Driver:
         (written,) = self.store.finish([self.finish_of(claim, outcome)]).wait(PATIENCE)
         return written
 
-    def finish_of(self, claim: Claim, outcome: Outcome = SUCCEEDED) -> Finish:
+    def finish_of(self, claim: Claim, outcome: Outcome = SUCCEEDED, logs: tuple[LogLine, ...] = ()) -> Finish:
         now = self.clock.now()
-        return Finish(claim.seq, claim.fence, claim.task, now - SECOND, now, outcome)
+        return Finish(claim.seq, claim.fence, claim.task, now - SECOND, now, outcome, logs)
+
+    def release(self, runner: Enlisted, claim: Claim) -> int:
+        return self.store.release(runner.runner, [Hold(claim.seq, claim.fence)]).wait(PATIENCE)
+
+    def cancel(self, *jobs: NewJob) -> list[Cancel]:
+        return self.store.cancel([job.id for job in jobs]).wait(PATIENCE)
+
+    def retry(self, *jobs: NewJob) -> list[bool]:
+        return self.store.retry([job.id for job in jobs]).wait(PATIENCE)
+
+    def declare(self, *bounds: Bounds) -> None:
+        self.store.declare(bounds).wait(PATIENCE)
+
+    def pause(self, kind: str, name: str) -> bool:
+        return self.store.pause(Pause(kind, name)).wait(PATIENCE)
+
+    def resume(self, kind: str, name: str) -> bool:
+        return self.store.resume(Pause(kind, name)).wait(PATIENCE)
+
+    def asked(self, runner: Enlisted) -> list[int]:
+        return self.store.asked(runner.runner).wait(PATIENCE)
 
     def failed(self, *, retry_after: float | None = None) -> Failed:
         """Return the outcome of an attempt that raised."""
@@ -120,6 +171,14 @@ class Driver:
 
     def states(self, *jobs: NewJob) -> list[State]:
         return [self.state(job) for job in jobs]
+
+    def lie(self, *jobs: NewJob) -> list[tuple[Stored, Reason | None]]:
+        """Return where jobs are stored, and why."""
+        return [(record.stored, record.reason) for record in map(self.record, jobs)]
+
+    def after(self, seconds: float) -> int:
+        """Return a moment so many seconds from now."""
+        return self.clock.now() + round(seconds * SECOND)
 
     def promote(self) -> int:
         return self.store.promote().wait(PATIENCE).jobs

@@ -3,7 +3,7 @@
 from postlude.clock import SECOND
 from postlude.model.job import Hold
 from postlude.model.outcome import Failed, Parked
-from postlude.model.state import Reason, State
+from postlude.model.state import Reason, State, Stored
 from postlude.testing.conformance.bench import LEASE, PATIENCE, Cases, Driver
 
 
@@ -151,6 +151,18 @@ class EndingCases(Cases):
         assert driver.finish(claim, driver.failed(retry_after=0)) is True
         driver.promote()
         assert [one.id for one in driver.claim(runner)] == [job.id]
+
+    def test_a_late_end_counts_where_the_job_was_blocked_meanwhile(self, driver: Driver) -> None:
+        runner, job = driver.enlist(), driver.new()
+        driver.add(job)
+        claim = driver.claim_one(runner)
+        driver.release(runner, claim)
+        driver.pause("task", "app:task")
+        assert driver.claim(runner) == []
+        assert driver.lie(job) == [(Stored.BLOCKED, Reason.PAUSED)]
+        assert driver.finish(claim) is True
+        driver.resume("task", "app:task")
+        assert driver.state(job) is State.SUCCEEDED
 
     def test_a_late_end_of_a_cancelled_job_is_refused(self, driver: Driver) -> None:
         runner, job = driver.enlist(), driver.new()

@@ -3,7 +3,7 @@
 import pytest
 
 from postlude.model.job import Hold
-from postlude.model.outcome import SUCCEEDED, Failed, Outcome, Parked
+from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Outcome, Parked, Snoozed
 from postlude.model.state import Reason, State, Stored
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
 
@@ -12,6 +12,8 @@ ENDS = {
     "failed": Failed("E", "E"),
     "retrying": Failed("E", "E", retry_at=1 << 60),
     "parked": Parked(Reason.UNKNOWN_TASK, "r1"),
+    "snoozed": Snoozed(1 << 60),
+    "cancelled": Cancelled(Reason.EXPIRED),
 }
 
 

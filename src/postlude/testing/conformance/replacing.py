@@ -1,0 +1,189 @@
+"""A call that replaces the queued job that has its key."""
+
+from postlude.clock import SECOND
+from postlude.model.job import Conflict, NewJob
+from postlude.model.outcome import Parked
+from postlude.model.policy import Bounds
+from postlude.model.state import Reason, State, Stored
+from postlude.testing.conformance.bench import Cases, Driver
+
+
+def again(
+    driver: Driver, *, after: float | None = None, priority: int = 0, lane: str | None = None
+) -> NewJob:
+    """Return a call that replaces the job with the key `k`."""
+    return driver.new(
+        key="k",
+        conflict=Conflict.REPLACE,
+        payload=b'{"a":["new"],"k":{}}',
+        after=after,
+        priority=priority,
+        lane=lane,
+        opts='{"t":2}',
+        context='{"c":2}',
+    )
+
+
+class ReplacingCases(Cases):
+    def test_it_becomes_what_the_new_call_asks_for(self, driver: Driver) -> None:
+        old = driver.new(key="k", payload=b"old", owner="ada", opts='{"t":1}', context='{"c":1}')
+        (first,) = driver.add(old)
+        new = again(driver, priority=-2)
+        assert driver.add(new) == [(first.seq, 0, True)]
+        record = driver.record(old)
+        assert (record.id, record.seq, record.owner) == (old.id, first.seq, "ada")
+        assert (record.payload, record.priority) == (new.payload, -2)
+        assert (record.opts, record.context, record.stored) == (new.opts, new.context, Stored.READY)
+        assert driver.record(new) == record
+        claim = driver.claim_one(driver.enlist())
+        assert (claim.id, claim.payload, claim.opts, claim.context) == (
+            old.id,
+            new.payload,
+            new.opts,
+            new.context,
+        )
+
+    def test_what_the_new_call_does_not_set_is_gone(self, driver: Driver) -> None:
+        old = driver.new(key="k", opts='{"t":1}', context='{"c":1}', priority=5, after=60)
+        driver.add(old)
+        driver.add(driver.new(key="k", conflict=Conflict.REPLACE))
+        record = driver.record(old)
+        assert (record.opts, record.context, record.priority) == (None, None, 0)
+        assert record.stored is Stored.READY
+
+    def test_its_priority_decides_where_it_is_claimed(self, driver: Driver) -> None:
+        old, other = driver.new(key="k", priority=5), driver.new(priority=1)
+        driver.add(old, other)
+        driver.add(again(driver, priority=0))
+        assert [claim.id for claim in driver.claim(driver.enlist())] == [old.id, other.id]
+
+    def test_it_keeps_its_place_among_equals(self, driver: Driver) -> None:
+        old, other = driver.new(key="k"), driver.new()
+        driver.add(old, other)
+        driver.add(again(driver))
+        assert [claim.id for claim in driver.claim(driver.enlist())] == [old.id, other.id]
+
+    def test_with_a_delay_it_waits_for_the_last_call(self, driver: Driver) -> None:
+        """A debounce: each call within the delay puts the run off."""
+        runner, old = driver.enlist(), driver.new(key="k", after=10)
+        driver.add(old)
+        for _ in range(3):
+            driver.clock.advance(6)
+            driver.promote()
+            assert driver.claim(runner) == []
+            driver.add(again(driver, after=10))
+        assert driver.record(old).due == driver.clock.now() + 10 * SECOND
+        driver.clock.advance(10)
+        assert driver.promote() == 1
+        assert driver.claim_one(runner).id == old.id
+
+    def test_a_ready_job_can_be_put_off(self, driver: Driver) -> None:
+        old = driver.new(key="k")
+        driver.add(old)
+        driver.add(again(driver, after=10))
+        assert driver.claim(driver.enlist()) == []
+        assert driver.store.promote().wait(5) == (0, driver.after(10))
+
+    def test_a_scheduled_job_can_be_called_at_once(self, driver: Driver) -> None:
+        old = driver.new(key="k", after=10)
+        driver.add(old)
+        driver.add(again(driver))
+        assert driver.store.promote().wait(5) == (0, None)
+        assert driver.claim_one(driver.enlist()).id == old.id
+        driver.clock.advance(10)
+        assert driver.promote() == 0
+
+    def test_a_running_job_is_kept_as_it_is(self, driver: Driver) -> None:
+        old = driver.new(key="k")
+        driver.add(old)
+        driver.claim_one(driver.enlist())
+        before = driver.record(old)
+        assert [one.joined for one in driver.add(again(driver))] == [True]
+        assert driver.record(old) == before
+
+    def test_a_parked_job_is_kept_as_it_is(self, driver: Driver) -> None:
+        old = driver.new(key="k")
+        driver.add(old)
+        driver.finish(driver.claim_one(driver.enlist()), Parked(Reason.UNKNOWN_TASK, "r1"))
+        before = driver.record(old)
+        assert [one.joined for one in driver.add(again(driver))] == [True]
+        assert driver.record(old) == before
+
+    def test_a_late_end_of_what_was_replaced_since_is_refused(self, driver: Driver) -> None:
+        """It ran what was asked for before; the new call has yet to run."""
+        runner, old = driver.enlist(), driver.new(key="k")
+        driver.add(old)
+        lost = driver.claim_one(runner)
+        driver.release(runner, lost)
+        driver.add(again(driver))
+        assert driver.finish(lost) is False
+        assert driver.claim_one(runner).id == old.id
+
+    def test_two_of_one_call(self, driver: Driver) -> None:
+        old, new = driver.new(key="k", payload=b"old", after=60), again(driver)
+        driver.add(old, new)
+        claim = driver.claim_one(driver.enlist())
+        assert (claim.id, claim.payload) == (old.id, new.payload)
+
+    def test_a_retry_that_waits_is_replaced_and_keeps_its_attempts(self, driver: Driver) -> None:
+        old = driver.new(key="k")
+        driver.add(old)
+        driver.finish(driver.claim_one(driver.enlist()), driver.failed(retry_after=60))
+        driver.add(again(driver))
+        claim = driver.claim_one(driver.enlist())
+        assert (claim.id, claim.failures, len(driver.record(old).attempts)) == (old.id, 1, 1)
+
+    def test_a_follower_that_was_replaced_waits_for_nobody(self, driver: Driver) -> None:
+        runner, first, old = driver.enlist(), driver.new(), driver.new(key="k", follows=True)
+        driver.add(first, old)
+        driver.add(again(driver, after=60))
+        assert driver.record(old).stored is Stored.SCHEDULED
+        assert driver.finish(driver.claim_one(runner))
+        assert driver.claim(runner) == []
+        assert driver.record(old).stored is Stored.SCHEDULED
+
+    def test_a_follower_that_was_replaced_waits_for_its_lane_alone(self, driver: Driver) -> None:
+        driver.declare(Bounds("task", "app:task", 1))
+        runner, busy = driver.enlist(), driver.new(lane="x")
+        driver.add(busy)
+        first, old = driver.new("first"), driver.new(key="k", follows=True)
+        driver.add(first, old)
+        driver.add(again(driver, lane="x"))
+        assert driver.lie(old) == [(Stored.BLOCKED, Reason.LIMIT)]
+        held = {claim.id: claim for claim in driver.claim(runner)}
+        driver.finish(held[first.id])
+        assert driver.lie(old) == [(Stored.BLOCKED, Reason.LIMIT)]
+        driver.finish(held[busy.id])
+        assert driver.claim_one(runner).id == old.id
+
+    def test_a_replaced_job_changes_lanes(self, driver: Driver) -> None:
+        driver.declare(Bounds("task", "app:task", 1))
+        old, next_one, full = driver.new(key="k", lane="x"), driver.new(lane="x"), driver.new(lane="y")
+        driver.add(old, next_one, full)
+        assert driver.lie(old, next_one) == [(Stored.READY, None), (Stored.BLOCKED, Reason.LIMIT)]
+        driver.add(again(driver, lane="y"))
+        assert driver.lie(old, next_one) == [(Stored.BLOCKED, Reason.LIMIT), (Stored.READY, None)]
+
+    def test_a_job_put_off_leaves_its_lane(self, driver: Driver) -> None:
+        driver.declare(Bounds("task", "app:task", 1))
+        old, next_one = driver.new(key="k", lane="x"), driver.new(lane="x")
+        driver.add(old, next_one)
+        driver.add(again(driver, after=10, lane="x"))
+        assert driver.lie(old, next_one) == [(Stored.SCHEDULED, None), (Stored.READY, None)]
+
+    def test_counts_follow(self, driver: Driver) -> None:
+        old = driver.new(key="k", after=10)
+        driver.add(old)
+        for after in (None, 20, 30, None):
+            driver.add(again(driver, after=after))
+        assert [(one.state, one.jobs) for one in driver.store.counts().wait(5) if one.jobs] == [
+            (State.QUEUED, 1)
+        ]
+
+    def test_what_was_replaced_survives_reopening(self, driver: Driver) -> None:
+        old, new = driver.new(key="k", after=10), again(driver, after=20)
+        driver.add(old)
+        driver.add(new)
+        before = driver.record(new)
+        driver.reopen()
+        assert driver.record(old) == driver.record(new) == before
