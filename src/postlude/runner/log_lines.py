@@ -82,9 +82,13 @@ class LogKeeper:
                 logging.setLogRecordFactory(marker.inner)
 
     def lines_of(self, current: CurrentJob) -> tuple[LogLine, ...]:
-        """Return what an attempt has logged, as far as it is kept."""
-        lines = current.lines
-        return () if not lines or self._tap is None else tuple(lines)
+        """Return what an attempt has logged; nothing if this keeper keeps none."""
+        return () if self._tap is None else lines_of(current)
+
+
+def lines_of(current: CurrentJob) -> tuple[LogLine, ...]:
+    """Return what an attempt has logged, as far as it is kept."""
+    return tuple(current.lines or ())
 
 
 class _Marker:
