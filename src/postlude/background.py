@@ -7,7 +7,7 @@ In a request that a Postlude watches, their calls are bound and encoded on the l
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
-from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict
 from starlette._utils import is_async_callable
@@ -132,9 +132,13 @@ class RequestTasks(BackgroundTasks):
     they have, get one object.
     """
 
-    def add_task(  # type: ignore[override]
-        self, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs
-    ) -> Job:
+    @overload  # type: ignore[override]
+    def add_task(self, func: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> Job[T]: ...
+
+    @overload
+    def add_task(self, func: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Job[T]: ...
+
+    def add_task(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Job[Any]:
         """Add a call and return the handle of its job.
 
         The job is stored when the request has succeeded, and starts after the response.
@@ -145,7 +149,7 @@ class RequestTasks(BackgroundTasks):
         """
         raise PostludeError(_BY_HAND)
 
-    def accepted(self, job: Job) -> Accepted[Any]:
+    def accepted(self, job: Job[T]) -> Accepted[T]:
         """Return the body of a 202 for a job, and let the response point to it.
 
         The response gets ``Location``, if the application has the status route

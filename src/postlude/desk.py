@@ -10,7 +10,7 @@ class Prepared(Protocol):
     """A call that has been bound, validated and encoded, and is not yet stored."""
 
     @property
-    def job(self) -> Job:
+    def job(self) -> Job[Any]:
         """The handle that the caller gets. Its id is final."""
         ...
 

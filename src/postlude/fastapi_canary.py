@@ -22,7 +22,7 @@ class NotProven(Exception):
 
 
 class _Call(NamedTuple):
-    job: Job = Job(bytes(16), "canary", "default")
+    job: Job[Any] = Job(bytes(16), "canary", "default")
     on_failure: bool = False
     concurrent: bool = False
 

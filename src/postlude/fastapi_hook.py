@@ -65,7 +65,7 @@ class InjectedBackgroundTasks(fastapi.BackgroundTasks, RequestTasks):
         """Add a call; see `RequestTasks.add_task`. None if it has no durable form and runs in memory."""
         return self._receipt.add(self, func, args, kwargs)
 
-    def accepted(self, job: Job) -> Accepted[Any]:
+    def accepted(self, job: Job[Any]) -> Accepted[Any]:
         """Return the body of a 202; see `RequestTasks.accepted`."""
         self._receipt.accepted = job
         return Accepted(id=job.id, task=job.task)
@@ -87,7 +87,7 @@ class PassedBackgroundTasks(fastapi.BackgroundTasks, RequestTasks):
         StarletteBackgroundTasks.add_task(self, func, *args, **kwargs)
         return self._passing.off.job(func)
 
-    def accepted(self, job: Job) -> Accepted[Any]:
+    def accepted(self, job: Job[Any]) -> Accepted[Any]:
         """Return the body of a 202; see `RequestTasks.accepted`."""
         self._passing.accepted = job
         return Accepted(id=job.id, task=job.task)

@@ -18,7 +18,7 @@ class Operations:
         store: the journal.
         opened: opens the journal if nobody has.
         told: called with a job's id after it was asked to stop, so that its runner here hears at once.
-        stirred: called after jobs may have become ready.
+        stirred: called after jobs have changed, or may have become ready.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Operations:
             self._told(raw)
         elif answer is Cancel.TOO_LATE and await self._store.get(raw) is None:
             raise JobNotFound(f"no job has the id {job}; it may have been pruned")
+        self._stirred()
         return answer
 
     async def retry(self, job: str | UUID) -> bool:

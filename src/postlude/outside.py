@@ -2,10 +2,10 @@
 
 import asyncio
 from asyncio import _get_running_loop
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any, Final, ParamSpec
+from typing import Any, Final, ParamSpec, TypeVar, overload
 
 from postlude.config import Config
 from postlude.errors import JournalUnavailable
@@ -16,6 +16,7 @@ from postlude.stores.protocol import Store
 from postlude.tasks.call import Call
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 GROUP: Final = 500
 """Jobs that `add_tasks` stores in one transaction."""
@@ -46,7 +47,7 @@ def prepare_all(producer: Producer, calls: Iterable[Call | Callable[[], Any]]) -
 
 async def add_all(
     producer: Producer, calls: Iterable[Call | Callable[[], Any]], *, atomic: bool
-) -> list[Job]:
+) -> list[Job[Any]]:
     """Store many jobs in groups of `GROUP`, or all or none; returns their handles in order.
 
     Raises:
@@ -61,7 +62,7 @@ async def add_all(
             )
         await _queue(producer, works)
         return [work.job for work in works]
-    jobs: list[Job] = []
+    jobs: list[Job[Any]] = []
     source = iter(calls)
     writing: asyncio.Task[None] | None = None
     try:
@@ -95,7 +96,15 @@ class Blocking:
         self._config = config
         self._opened = opened
 
-    def add_task(self, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Job:
+    @overload
+    def add_task(
+        self, function: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
+
+    @overload
+    def add_task(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
+
+    def add_task(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job[Any]:
         """Store a job; returns when it is on disk.
 
         Raises:
@@ -105,12 +114,12 @@ class Blocking:
         """
         return self.add_tasks([partial(function, *args, **kwargs)])[0]
 
-    def add_tasks(self, calls: Iterable[Call | Callable[[], Any]]) -> list[Job]:
+    def add_tasks(self, calls: Iterable[Call | Callable[[], Any]]) -> list[Job[Any]]:
         """Store many jobs, in groups of `GROUP`."""
         if _get_running_loop() is not None:
             raise RuntimeError("postlude.blocking would block this event loop: await postlude.add_task(...)")
         self._opened()
-        jobs: list[Job] = []
+        jobs: list[Job[Any]] = []
         source = iter(calls)
         while works := prepare_all(self._producer, islice(source, GROUP)):
             self._store_group(works)

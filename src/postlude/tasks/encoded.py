@@ -13,9 +13,11 @@ class Encoded(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What a call's arguments may not exceed."""
+    """What a call's arguments, and what it returns, may not exceed."""
 
     payload: int
     """Bytes of the whole payload."""
     depth: int
     """How many containers may be inside one another."""
+    result: int = 256 * 1024
+    """Bytes of what it returns."""
