@@ -1,7 +1,7 @@
 """The middleware: marks the requests of an application, and joins its start and its end."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
@@ -52,10 +52,19 @@ class Host(Protocol):
 
 
 class PostludeMiddleware:
-    """A pure ASGI middleware: one key in each scope, and three places in the lifespan."""
+    """A pure ASGI middleware: one key in each scope, and three places in the lifespan.
 
-    def __init__(self, app: ASGIApp, host: Host) -> None:
+    Args:
+        app: what comes behind it.
+        host: its Postlude.
+        keep_state: given the dict into which the application puts what its lifespan yields.
+    """
+
+    def __init__(
+        self, app: ASGIApp, host: Host, keep_state: Callable[[MutableMapping[str, Any]], None] | None = None
+    ) -> None:
         self.app = app
+        self._keep_state = keep_state
         self._host = host
         self._verified = False
 
@@ -73,6 +82,8 @@ class PostludeMiddleware:
         self._verified = True
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._keep_state is not None and "state" in scope:
+            self._keep_state(scope["state"])
         lifespan = _Lifespan(self._host, self._verify, receive, send)
         await lifespan.open()
         try:

@@ -30,8 +30,9 @@ LAYERS = (
         ),
         below=(*TRUTH, "tasks", "asking"),
     ),
+    Layer("injection", ("depends", "fastapi_depends"), below=(*TRUTH, "tasks", "runner.injection")),
     Layer("web", ("web",), below=REQUEST),
-    Layer("app", ("census", "parts", "app"), below=(*REQUEST, "web")),
+    Layer("app", ("census", "engines", "parts", "verbs", "app"), below=(*REQUEST, "web", "injection")),
     Layer(
         "doors", ("fastapi", "starlette", "cli", "testing"), below=(*REQUEST, "web", "app"), together=False
     ),

@@ -8,7 +8,9 @@ Checked by test_checkers.py and `make types`; never run.
 import asyncio
 import os
 from collections.abc import Coroutine
-from typing import Any, assert_type
+from typing import Annotated, Any, assert_type
+
+from fastapi import Depends
 
 from postlude.tasks import Registry, Task
 
@@ -26,6 +28,33 @@ def audit(entry: str) -> int:
 
 
 remove = registry.task(os.remove)
+
+
+class Session: ...
+
+
+def get_session() -> Session:
+    return Session()
+
+
+@registry.task
+async def import_orders(path: str, session: Session = Depends(get_session)) -> int:
+    return len(path)
+
+
+@registry.task
+async def export_orders(path: str, session: Annotated[Session, Depends(get_session)]) -> int:
+    return len(path)
+
+
+async def filled_by_depends() -> None:
+    import_orders.call("x")
+    assert_type(await import_orders("x", session=Session()), int)
+    assert_type(await export_orders("x", Session()), int)
+
+    import_orders.call("x", session="y")  # type: ignore[arg-type]
+    # Only by default: checkers do not know what an annotation's `Depends` fills.
+    export_orders.call("x")  # type: ignore[call-arg]
 
 
 async def direct_calls() -> None:

@@ -13,9 +13,10 @@ from typing import Any, Final, cast
 from pydantic_core import from_json, to_json
 
 from postlude.errors import InvalidArguments, NotDurable
+from postlude.tasks.dependencies import Refusal, find_refusal
 from postlude.tasks.encoded import Encoded, Limits
 from postlude.tasks.field import Field, write
-from postlude.tasks.signature import injected_parameter, read_parameters, read_signature
+from postlude.tasks.signature import read_parameters, read_signature, without_injected
 from postlude.tasks.survey import Refused
 from postlude.tasks.unset import Note, restore_unset, unset_fields
 
@@ -30,7 +31,7 @@ class Codec:
     """The codec of one function, compiled from its signature.
 
     Raises:
-        NotDurable: the function has a parameter that FastAPI's `Depends` would fill.
+        NotDurable: one of its dependencies asks for what only an HTTP request has.
         ValueError: the function has no signature.
     """
 
@@ -39,8 +40,15 @@ class Codec:
         self._limits = limits
         self._max = limits.payload
         self._signature = read_signature(function)
-        parameters = read_parameters(function, self._signature)
-        refuse_injection(name, injected_parameter(self._signature, parameters))
+        every = read_parameters(function, self._signature)
+        self.injected = frozenset(p.name for p in every if p.depends is not None)
+        parameters = tuple(p for p in every if p.depends is None)
+        self._problems = {p.name: p.problem for p in parameters if p.problem}
+        if self.injected:
+            refuse(name, find_refusal(every))
+            self._signature = without_injected(self._signature, every)
+            kinds = self._signature.parameters
+            parameters = tuple(p._replace(kind=kinds[p.name].kind) for p in parameters)
         self.fields = {parameter.name: Field(parameter) for parameter in parameters}
         self._unnamed = [p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_ONLY]
         self._positional = tuple(
@@ -155,10 +163,15 @@ class Codec:
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[list[tuple[Field, str, Any]], list[tuple[Field, str, Any]]]:
         """Return the unnamed and the named arguments, each with its field and its label."""
+        if not self.injected.isdisjoint(kwargs):
+            raise self._is_injected(min(self.injected & kwargs.keys()))
         try:
             bound = self._signature.bind(*args, **kwargs).arguments
         except TypeError as error:
-            raise TypeError(f"{self.name}: {error}") from None
+            if self.injected and len(args) > len(self._unnamed) + len(self._positional):
+                raise self._is_injected(", ".join(sorted(self.injected))) from None
+            why = [f"; {n!r} {problem}" for n, problem in self._problems.items() if repr(n) in str(error)]
+            raise TypeError(f"{self.name}: {error}{''.join(why)}") from None
         unnamed = [(self.fields[name], name, bound[name]) for name in self._unnamed if name in bound]
         if self._rest is not None:
             rest = bound.get(self._rest, ())
@@ -198,7 +211,7 @@ class Codec:
         kwargs: dict[str, Any] = {}
         for name, value in values.items():
             field = name if name in self._named else self._extra
-            if field is None:
+            if field is None or name in self.injected:
                 raise InvalidArguments(f"{self.name}: it has no parameter {name[:80]!r} any more")
             kwargs[name] = self._decode_one(field, name, value)
         return kwargs
@@ -209,6 +222,12 @@ class Codec:
         except Refused as refused:
             place = label[:80] + refused.place
             raise InvalidArguments(f"{self.name}: argument {place!r} {refused.reason}") from None
+
+    def _is_injected(self, names: str) -> NotDurable:
+        return NotDurable(
+            f"{self.name}: {names!r} is filled by Depends when it runs; leave it out, "
+            f"and pass what follows it by name"
+        )
 
     def _too_large(self, size: int) -> NotDurable:
         return NotDurable(
@@ -228,13 +247,10 @@ def _holds_long_payload(payload: bytes, most: int) -> bool:
     return True
 
 
-def refuse_injection(task: str, parameter: str | None) -> None:
-    """Raise if a parameter is one that FastAPI's `Depends` would fill."""
-    if parameter is not None:
-        raise NotDurable(
-            f"{task}: parameter {parameter!r} is filled by Depends, which tasks cannot do yet; "
-            f"get the object inside the function"
-        )
+def refuse(task: str, refusal: Refusal | None) -> None:
+    """Raise if a task's dependencies cannot be resolved."""
+    if refusal is not None:
+        raise NotDurable(f"{task}: {refusal}")
 
 
 def _of_kind(parameters: tuple[Any, ...], kind: inspect._ParameterKind) -> str | None:

@@ -8,12 +8,11 @@ from typing import Any, Final, ParamSpec, TypeVar, Unpack, overload
 
 from postlude.errors import NotDurable, TaskDefinitionError, UnknownTask
 from postlude.model.retry import ONCE
-from postlude.tasks.codec import refuse_injection
 from postlude.tasks.encoded import Limits
 from postlude.tasks.names import describe, find, load, name_of, refuse_nameless
 from postlude.tasks.packages import Packages
 from postlude.tasks.policy import Delivery, Policy, TaskOptions
-from postlude.tasks.signature import injected_parameter, read_signature
+from postlude.tasks.signature import read_signature
 from postlude.tasks.task import Task
 
 P = ParamSpec("P")
@@ -141,6 +140,15 @@ class Registry:
         """The declared tasks."""
         return dict.fromkeys(self._declared.values())
 
+    def check(self) -> None:
+        """Check what could not be known when tasks were declared: annotations that came later.
+
+        Raises:
+            TaskDefinitionError: a dependency asks for what only an HTTP request has.
+        """
+        for task in self.declared:
+            task.check_dependencies(late=True)
+
     def _declare(self, function: Callable[P, R], names: "_Names", policy: Policy) -> Task[P, R]:
         if isinstance(function, Task):
             raise TaskDefinitionError(f"{function.name} is a task already; declare it once")
@@ -148,12 +156,13 @@ class Registry:
             raise TaskDefinitionError(f"{type(function).__name__} is not callable; declare a function")
         try:
             known_as = names.name or _declared_name(function)
-            refuse_injection(known_as, injected_parameter(read_signature(function)))
+            read_signature(function)
         except (NotDurable, ValueError) as error:
             raise TaskDefinitionError(str(error)) from None
         for name in (known_as, *names.aliases):
             self._refuse_twin(name, function)
         task = Task(function, known_as, self._limits, policy)
+        task.check_dependencies()
         for name in (known_as, *names.aliases):
             self._declared[name] = task
         self._keep(task)

@@ -15,13 +15,13 @@ def fingerprint(function: Callable[..., Any]) -> str:
     """Return a short text that changes when other arguments may fit the function.
 
     It is the same in every process of one release. It covers names, kinds, annotations and, through
-    their schema, the fields of models; not the code of validators.
+    their schema, the fields of models; not the code of validators, nor what `Depends` fills.
     """
     try:
         parameters = read_parameters(function, read_signature(function))
     except ValueError:
         parameters = ()
-    parts = [_describe(parameter) for parameter in parameters]
+    parts = [_describe(parameter) for parameter in parameters if parameter.depends is None]
     return hashlib.blake2b("\n".join(parts).encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 

@@ -6,6 +6,7 @@ further down in the module.
 
 import functools
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Callable
@@ -13,7 +14,6 @@ from typing import Any, Final, NamedTuple
 
 _MISSING: Final = inspect.Parameter.empty
 _ANYTHING: Final = frozenset({inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD})
-_INJECTED: Final = frozenset({"Depends", "Security"})
 
 
 class Parameter(NamedTuple):
@@ -26,6 +26,10 @@ class Parameter(NamedTuple):
     required: bool
     problem: str | None
     """Why no argument can be kept for it, if its annotation cannot be resolved."""
+    default: Any = None
+    """None also if it has none: `required` tells."""
+    depends: Any = None
+    """FastAPI's `Depends`, if that fills it; it gets no argument then."""
 
 
 def read_signature(function: Callable[..., Any]) -> inspect.Signature:
@@ -45,35 +49,77 @@ def read_signature(function: Callable[..., Any]) -> inspect.Signature:
 
 def read_parameters(function: Callable[..., Any], signature: inspect.Signature) -> tuple[Parameter, ...]:
     """Return the function's parameters, in order."""
-    hints, problems = _hints(function, signature)
-    return tuple(
-        Parameter(
-            name=name,
-            kind=parameter.kind,
-            annotation=_annotation(hints.get(name, Any), parameter.default),
-            required=parameter.default is _MISSING and parameter.kind not in _ANYTHING,
-            problem=problems.get(name),
-        )
-        for name, parameter in signature.parameters.items()
-    )
-
-
-def injected_parameter(signature: inspect.Signature, parameters: tuple[Parameter, ...] = ()) -> str | None:
-    """Return the name of the first parameter that FastAPI's `Depends` would fill, if there is one."""
+    hints, problems = resolve(function, signature)
+    parameters: list[Parameter] = []
     for name, parameter in signature.parameters.items():
-        if _is_injected(parameter.default) or _has_injection(parameter.annotation):
-            return name
-    return next((p.name for p in parameters if _has_injection(p.annotation)), None)
+        hint = hints.get(name, Any)
+        depends = depends_of(parameter.default, hints.get(name, parameter.annotation))
+        parameters.append(
+            Parameter(
+                name=name,
+                kind=parameter.kind,
+                annotation=_annotation(hint, parameter.default) if depends is None else bare(hint),
+                required=parameter.default is _MISSING and parameter.kind not in _ANYTHING,
+                problem=problems.get(name),
+                default=None if parameter.default is _MISSING else parameter.default,
+                depends=depends,
+            )
+        )
+    return tuple(parameters)
 
 
-def _has_injection(annotation: Any) -> bool:
-    return any(_is_injected(part) for part in getattr(annotation, "__metadata__", ()))
+def without_injected(signature: inspect.Signature, parameters: tuple[Parameter, ...]) -> inspect.Signature:
+    """Return the signature of what is stored: without the parameters that `Depends` fills.
+
+    One that has a default keeps its place for those who call: what follows it is passed by name.
+    """
+    kept: list[inspect.Parameter] = []
+    by_name = False
+    for parameter in parameters:
+        own = signature.parameters[parameter.name]
+        if parameter.depends is not None:
+            by_name = by_name or not parameter.required
+        elif by_name and own.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
+            kept.append(own.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+        else:
+            kept.append(own)
+    return inspect.Signature(kept)
 
 
-def _is_injected(value: Any) -> bool:
-    # By name: FastAPI is optional, and this package must not import it.
-    kind = type(value)
-    return kind.__module__ == "fastapi.params" and kind.__name__ in _INJECTED
+def injected_parameters(function: Callable[..., Any]) -> tuple[Parameter, ...]:
+    """Return the parameters that `Depends` fills, as far as annotations can be resolved yet."""
+    if "fastapi.params" not in sys.modules:
+        return ()
+    try:
+        parameters = read_parameters(function, read_signature(function))
+    except (TypeError, ValueError):
+        return ()
+    return tuple(p for p in parameters if p.depends is not None)
+
+
+def depends_of(default: Any, annotation: Any) -> Any:
+    """Return the `Depends` of a parameter, from its default or its annotation; None if it has none."""
+    if is_a(type(default), "fastapi.params", "Depends"):
+        return default
+    while type(annotation).__name__ == "TypeAliasType":  # `type Session = Annotated[...]`
+        annotation = annotation.__value__
+    parts = reversed(getattr(annotation, "__metadata__", ()))
+    return next((part for part in parts if is_a(type(part), "fastapi.params", "Depends")), None)
+
+
+def bare(annotation: Any) -> Any:
+    """Return an annotation without what `Annotated` adds to it."""
+    while type(annotation).__name__ == "TypeAliasType":
+        annotation = annotation.__value__
+    return annotation.__origin__ if typing.get_origin(annotation) is typing.Annotated else annotation
+
+
+def is_a(kind: type, module: str, name: str) -> bool:
+    """Whether a class is one of FastAPI's, or is derived from it.
+
+    By name: FastAPI is optional, and this package must not import it.
+    """
+    return any(each.__name__ == name and each.__module__ == module for each in kind.__mro__)
 
 
 def _annotation(hint: Any, default: Any) -> Any:
@@ -82,9 +128,10 @@ def _annotation(hint: Any, default: Any) -> Any:
     return hint
 
 
-def _hints(
+def resolve(
     function: Callable[..., Any], signature: inspect.Signature
 ) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the annotations of parameters, and why some of them cannot be resolved, by name."""
     names = _namespace(function)
     written = {
         name: parameter.annotation
@@ -111,6 +158,9 @@ def _namespace(function: Callable[..., Any]) -> dict[str, Any]:
     while isinstance(inner, functools.partial):
         inner = inspect.unwrap(inner.func)
     inner = getattr(inner, "__func__", inner)
+    if isinstance(inner, type):
+        written = getattr(getattr(inner, "__init__", None), "__globals__", None)
+        return written or dict(vars(sys.modules.get(inner.__module__, types)))
     if not hasattr(inner, "__globals__"):
         inner = getattr(type(inner).__call__, "__func__", type(inner).__call__)
     type_parameters = {p.__name__: p for p in getattr(inner, "__type_params__", ())}

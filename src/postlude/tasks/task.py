@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final, Generic, ParamSpec, TypeVar, Unpack
 
-from postlude.errors import InvalidArguments, NotDurable
+from postlude.errors import InvalidArguments, NotDurable, TaskDefinitionError
 from postlude.tasks.call import Call
 from postlude.tasks.codec import Codec
+from postlude.tasks.dependencies import refusal_of
 from postlude.tasks.encoded import Encoded, Limits
 from postlude.tasks.policy import CallOptions, Policy, Terms
 from postlude.tasks.release import fingerprint
+from postlude.tasks.signature import injected_parameters
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,6 +36,7 @@ class Task(Generic[P, R]):
         once: delivery at most once.
         rated: it has a limit or a rate.
         is_async: whether calling the function gives an awaitable.
+        injected: the parameters that FastAPI's `Depends` fills when it runs; they are not stored.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Task(Generic[P, R]):
     once: bool
     rated: bool
     is_async: bool
+    injected: frozenset[str]
 
     def __init__(
         self, function: Callable[P, R], name: str, limits: Limits, policy: Policy, *, plain: bool = False
@@ -53,7 +57,7 @@ class Task(Generic[P, R]):
         is_async = gives_awaitable(function)
         self.__dict__.update(_function_like(function, is_async))
         self.__dict__.update(name=name, function=function, plain=plain, is_async=is_async, base=None)
-        self.__dict__.update(_limits=limits, _codec=None)
+        self.__dict__.update(_limits=limits, _codec=None, injected=_injected(function))
         self._take_policy(policy)
 
     def _take_policy(self, policy: Policy) -> None:
@@ -87,6 +91,29 @@ class Task(Generic[P, R]):
     def call(self, /, *args: P.args, **kwargs: P.kwargs) -> Call:
         """Return this call, to be added with many others by `add_tasks`."""
         return Call(self, args, kwargs)
+
+    def check_dependencies(self, *, late: bool = False) -> None:
+        """Make sure that a task can have what `Depends` fills in.
+
+        Args:
+            late: also those annotations count that could not be resolved so far.
+
+        Raises:
+            TaskDefinitionError: a dependency asks for what only an HTTP request has; or the task runs
+                in another process.
+        """
+        refusal = refusal_of(self.function)
+        if refusal is not None and (late or not refusal.unresolved):
+            raise TaskDefinitionError(f"{self.name}: {refusal}")
+        self.__dict__["injected"] = _injected(self.function) if late else self.injected
+        self._refuse_process(self.injected)
+
+    def _refuse_process(self, injected: frozenset[str]) -> None:
+        if injected and self.policy.run == "process":
+            raise TaskDefinitionError(
+                f'{self.name}: parameter {min(injected)!r} is filled by Depends, and run="process" has no '
+                f"application to fill it from; get the object inside the function, or leave out run="
+            )
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a task is frozen: {name!r} cannot be set")
@@ -126,7 +153,7 @@ class Task(Generic[P, R]):
         if codec is None:
             try:
                 codec = self._compile()
-            except NotDurable as error:
+            except (NotDurable, TaskDefinitionError) as error:
                 raise InvalidArguments(str(error)) from None
         return codec.decode(payload)
 
@@ -141,16 +168,23 @@ class Task(Generic[P, R]):
     def _compile(self) -> Codec:
         if self.base is not None:
             codec: Codec = self.base.__dict__["_codec"] or self.base._compile()
-            self.__dict__["_codec"] = codec
+            self.__dict__.update(_codec=codec, injected=codec.injected)
             return codec
         try:
             codec = Codec(self.name, self.function, self.__dict__["_limits"])
+        except NotDurable as error:
+            raise error if self.plain else TaskDefinitionError(str(error)) from None
         except ValueError as error:
             raise NotDurable(
                 f"{self.name}: its parameters cannot be read ({error}); write a def around it"
             ) from None
-        self.__dict__["_codec"] = codec
+        self._refuse_process(codec.injected)
+        self.__dict__.update(_codec=codec, injected=codec.injected)
         return codec
+
+
+def _injected(function: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(parameter.name for parameter in injected_parameters(function))
 
 
 def gives_awaitable(function: Callable[..., Any]) -> bool:

@@ -1,0 +1,61 @@
+"""FastAPI's `Depends` in tasks: with the application that its dependencies belong to, once it is known."""
+
+import sys
+from collections.abc import MutableMapping
+from typing import Any, cast
+
+from starlette.applications import Starlette
+
+from postlude.errors import TaskDefinitionError
+from postlude.runner.injection import Injection, InThread
+from postlude.tasks.task import Task
+
+
+class ApplicationInjection:
+    """Fills the parameters of tasks from the dependencies of one application, if that is FastAPI's."""
+
+    def __init__(self) -> None:
+        self._app: Starlette | None = None
+        self._state: MutableMapping[str, Any] = {}
+        self._inner: Injection | None = None
+
+    def join(self, app: Starlette) -> None:
+        """Fill parameters for this application: with its overrides, its state and itself."""
+        self._app = app
+
+    def keep_state(self, state: MutableMapping[str, Any]) -> None:
+        """Let dependencies see in `request.state` what the application's lifespan has yielded.
+
+        Args:
+            state: of the lifespan's scope; the application fills it later.
+        """
+        self._state = state
+
+    def state(self) -> MutableMapping[str, Any]:
+        """Return what the lifespan has yielded."""
+        return self._state
+
+    async def run(
+        self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], in_thread: InThread
+    ) -> Any:
+        """See `postlude.runner.injection.Injection`.
+
+        Raises:
+            TaskDefinitionError: there is no FastAPI application.
+        """
+        inner = self._inner or self._join_fastapi(task)
+        return await inner.run(task, args, kwargs, in_thread)
+
+    def _join_fastapi(self, task: Task[..., Any]) -> Injection:
+        fastapi: Any = sys.modules.get("fastapi")
+        if self._app is None or fastapi is None or not isinstance(self._app, fastapi.FastAPI):
+            what = "no application" if self._app is None else f"a {type(self._app).__name__} application"
+            raise TaskDefinitionError(
+                f"{task.name}: parameter {min(task.injected)!r} is filled by Depends, which needs a FastAPI "
+                f"application, and this Postlude has {what}; give it one, Postlude(app), "
+                f"or get the object inside the function"
+            )
+        from postlude.fastapi_depends import FastAPIInjection
+
+        self._inner = FastAPIInjection(cast(Any, self._app), self.state)
+        return self._inner
