@@ -3,35 +3,65 @@
 from postlude.app import Postlude
 from postlude.background import BackgroundTask, BackgroundTasks
 from postlude.config import Config, Keep
+from postlude.engines import Local
 from postlude.errors import (
+    Discard,
     InvalidArguments,
+    JobCancelled,
+    JobFailed,
     JobNotFound,
     JournalRefused,
     JournalUnavailable,
+    KeyTaken,
     NotDurable,
     PostludeError,
     RequestOver,
+    ResultDropped,
+    RetryLater,
+    Snooze,
     TaskDefinitionError,
     UnknownTask,
     UnsupportedFramework,
+    WaitsForItself,
 )
 from postlude.job import Job
+from postlude.model.policy import Limit, Rate
+from postlude.model.retry import Exponential, Fixed, Linear, Retry
+from postlude.runner.current import CurrentJob, current_job, raise_if_cancelled
 
 __all__ = [
     "BackgroundTask",
     "BackgroundTasks",
     "Config",
+    "CurrentJob",
+    "Discard",
+    "Exponential",
+    "Fixed",
     "InvalidArguments",
     "Job",
+    "JobCancelled",
+    "JobFailed",
     "JobNotFound",
     "JournalRefused",
     "JournalUnavailable",
     "Keep",
+    "KeyTaken",
+    "Limit",
+    "Linear",
+    "Local",
     "NotDurable",
     "Postlude",
     "PostludeError",
+    "Rate",
     "RequestOver",
+    "ResultDropped",
+    "Retry",
+    "RetryLater",
+    "Snooze",
     "TaskDefinitionError",
     "UnknownTask",
     "UnsupportedFramework",
+    "WaitsForItself",
+    "current_job",
+    "raise_if_cancelled",
 ]

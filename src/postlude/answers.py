@@ -1,13 +1,14 @@
 """What Postlude adds to an application's answers: the 503, and where a job's state is told."""
 
 import sys
-from typing import Final
+from typing import Any, Final
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import NoMatchFound
 from starlette.types import Scope
 
+from postlude.errors import KeyTaken
 from postlude.job import Job
 
 STATUS_ROUTE: Final = "postlude:job"
@@ -21,7 +22,13 @@ def unavailable() -> HTTPException:
     return kind(503, "The journal did not confirm the request's jobs.", {"Retry-After": "1"})
 
 
-def point_to(job: Job, scope: Scope, response: Response) -> None:
+def conflict(error: KeyTaken) -> HTTPException:
+    """Return the answer to a client whose job's key is taken."""
+    kind: type[HTTPException] = getattr(sys.modules.get("fastapi"), "HTTPException", HTTPException)
+    return kind(409, str(error))
+
+
+def point_to(job: Job[Any], scope: Scope, response: Response) -> None:
     """Let a response say where the state of a job is told, if the application tells it."""
     response.headers.setdefault("Retry-After", "1")
     path = _status_path(scope, job.id)

@@ -2,7 +2,8 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
@@ -12,21 +13,24 @@ from postlude.announce import announce, count_of
 from postlude.census import Census
 from postlude.clock import Clock, SystemClock
 from postlude.config import Config
+from postlude.depends import ApplicationInjection
 from postlude.desk import Desk
+from postlude.engines import Local, checked_queues
 from postlude.errors import PostludeError
 from postlude.inspector import Inspector
 from postlude.install import hook, hook_if_possible, install, install_off, say_what_is_not_durable
-from postlude.job import Job
 from postlude.off import Off, OffBlocking
-from postlude.outside import Blocking, add_all
+from postlude.outside import Blocking
 from postlude.parts import Parts
+from postlude.runner.workshop import Equipment
 from postlude.stores.choose import choose_store
 from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import Store
-from postlude.tasks.call import Call
+from postlude.tasks.context import Carried
 from postlude.tasks.policy import TaskOptions
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
+from postlude.verbs import Verbs
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -35,7 +39,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Postlude:
+class Postlude(Verbs):
     """Durable background tasks for one FastAPI or Starlette application.
 
     Args:
@@ -49,6 +53,8 @@ class Postlude:
         delivery: `"at_most_once"` for an application whose tasks must not run again after a crash.
         config: numbers and switches.
         clock: the time; for tests.
+        context: context variables (a request's id, a tenant) whose values travel with the jobs.
+        queues: limits and rates of queues, by name: `{"mail": Local(rate=Rate(100, per=60))}`.
 
     When off, background tasks run in memory after the response, as FastAPI's own do, also those of
     `postlude.fastapi.BackgroundTasks`, whose handles name jobs that nothing knows (404). What is added
@@ -70,6 +76,8 @@ class Postlude:
         delivery: Literal["at_least_once", "at_most_once"] = "at_least_once",
         config: Config | None = None,
         clock: Clock | None = None,
+        context: Iterable[ContextVar[Any]] = (),
+        queues: Mapping[str, Local] | None = None,
     ) -> None:
         if delivery not in ("at_least_once", "at_most_once"):
             raise ValueError(f'delivery= must be "at_least_once" or "at_most_once", not {delivery!r}')
@@ -81,13 +89,16 @@ class Postlude:
             strict=strict,
             max_payload=self.config.max_payload,
             max_depth=self.config.max_depth,
+            max_result=self.config.max_result,
             delivery=delivery,
         )
         chosen = choose_store(store, clock)
         self._off = Off(self._registry) if chosen is None else None
         self._app: Starlette | None = None
         kept: Store = MemoryStore(clock) if chosen is None else chosen
-        self._parts = Parts(kept, self._registry, self.config, clock)
+        equipment = Equipment(Carried(context))
+        equipment.injection = self._injection = ApplicationInjection()
+        self._parts = Parts(kept, self._registry, self.config, clock, equipment, checked_queues(queues))
         self._serving = self._parts
         # Already here, for the routes that are made before `install`.
         if self._off is None:
@@ -142,11 +153,13 @@ class Postlude:
         else:
             install_off(app, self._off, _announce_off)
         self._app = app
+        self._injection.join(app)
 
     def router(
         self, *, prefix: str = "", dependencies: Sequence[Any] | None = None, **options: Any
     ) -> "APIRouter":
-        """Return a router that tells the state of jobs at `GET {prefix}/{id}`.
+        """Return a router that tells the state of jobs at `GET {prefix}/{id}`, and as server-sent
+        events at `GET {prefix}/{id}/events`, and cancels them at `DELETE {prefix}/{id}`.
 
         Args:
             prefix: of its paths.
@@ -155,7 +168,14 @@ class Postlude:
         """
         from postlude.web.status import status_router
 
-        return status_router(lambda: self.inspector, prefix=prefix, dependencies=dependencies, **options)
+        return status_router(
+            lambda: self.inspector,
+            prefix=prefix,
+            dependencies=dependencies,
+            operations=lambda: self._parts.operations,
+            watch=lambda id: self._parts.hub.watch(id),
+            **options,
+        )
 
     @property
     def off(self) -> bool:
@@ -219,44 +239,6 @@ class Postlude:
         Requests that are under way end with the one that they began with, and so does a lifespan.
         """
         self._parts = parts
-
-    # -- outside a request ----------------------------------------------------------------------
-
-    async def add_task(self, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Job:
-        """Store a job now; returns when it is on disk.
-
-        Raises:
-            NotDurable: the function or an argument has no durable form.
-            JournalUnavailable: not confirmed within the budget.
-        """
-        if self._off is not None:
-            return await self._off.run(function, args, kwargs)
-        producer = self._parts.producer
-        work = producer.prepare(function, args, kwargs)
-        if producer.serves():
-            await producer.commit([work])
-            producer.start([work])
-        else:
-            await self._parts.opened()
-            await producer.store([work])
-        return work.job
-
-    async def add_tasks(
-        self, calls: Iterable[Call | Callable[[], Any]], *, atomic: bool = False
-    ) -> list[Job]:
-        """Store many jobs, in groups that let others in between; returns their handles in order.
-
-        Args:
-            calls: made by `task.call(...)`, or `functools.partial` objects of plain functions.
-            atomic: all or none, in one transaction; at most 10,000.
-
-        Raises:
-            JournalUnavailable: a group was not confirmed; those before it are stored.
-        """
-        if self._off is not None:
-            return await self._off.run_all(calls)
-        await self._parts.opened()
-        return await add_all(self._parts.producer, calls, atomic=atomic)
 
 
 EVERY_POSTLUDE: Final[Census[Postlude]] = Census()

@@ -1,5 +1,6 @@
 """The limits and times that an application may change, with the contract's defaults."""
 
+import os
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +23,12 @@ class Config:
     """Async jobs that run at once in one process."""
     threads: int = 8
     """Sync jobs that run at once in one process."""
+    processes: int = os.cpu_count() or 1
+    """Jobs of `run="process"` tasks that run at once, each in a process."""
+    recycle_jobs: int = 1000
+    """A process is replaced after so many jobs."""
+    recycle_bytes: int = 1024 * 1024 * 1024
+    """A process that uses more memory than this after a job is replaced."""
     ahead: int = 1024
     """Jobs that one process holds claimed at most; slow jobs far fewer (`runner/pace.py`). The rest
     wait in the journal."""

@@ -10,9 +10,9 @@ from starlette.applications import Starlette
 from starlette.routing import Host, Mount, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from postlude.answers import unavailable
+from postlude.answers import conflict, unavailable
 from postlude.background import CURRENT
-from postlude.errors import JournalUnavailable, UnsupportedFramework
+from postlude.errors import JournalUnavailable, KeyTaken, UnsupportedFramework
 from postlude.receipt import Receipt
 from postlude.watch import is_tracked, track
 
@@ -157,6 +157,8 @@ def _answer_frontend(handle: ASGIApp) -> ASGIApp:
                     await receipt.commit()
                 except JournalUnavailable as error:
                     raise unavailable() from error
+                except KeyTaken as error:
+                    raise conflict(error) from error
             await send(message)
 
         await handle(scope, receive, committing)

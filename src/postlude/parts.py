@@ -6,16 +6,24 @@ An application has one of these from its start to its end. A test gives it anoth
 
 import asyncio
 import threading
+from collections.abc import Mapping
 from typing import Protocol
 
 from postlude.clock import Clock
 from postlude.config import Config
+from postlude.engines import Local, bounds_of_queues
+from postlude.handles import Handles
 from postlude.inspector import Inspector
+from postlude.model.policy import Bounds
+from postlude.operations import Operations
 from postlude.outside import Blocking
+from postlude.pending import unstored
 from postlude.producer import Producer, Visiting
+from postlude.runner.changes import Hub
 from postlude.runner.runner import Runner
 from postlude.runner.service import Service
 from postlude.runner.visit import Visits
+from postlude.runner.workshop import Equipment
 from postlude.stores.protocol import Store
 from postlude.tasks.registry import Registry
 
@@ -40,6 +48,8 @@ class Parts:
         registry: what is a task.
         config: numbers and switches.
         clock: the time.
+        equipment: what the application gives those who run its jobs.
+        queues: those that the application has described.
         visits: who runs jobs where no runner serves the loop; usually `Visits`.
         service: who runs them where one does; usually `Service`.
     """
@@ -50,6 +60,8 @@ class Parts:
         registry: Registry,
         config: Config,
         clock: Clock,
+        equipment: Equipment | None = None,
+        queues: Mapping[str, Local] | None = None,
         *,
         visits: Visiting | None = None,
         service: Serving | None = None,
@@ -58,9 +70,18 @@ class Parts:
         self.registry = registry
         self.config = config
         self.clock = clock
-        self.visits = visits or Visits(store, registry, config, clock)
-        self.service = service or Service(store, registry, config, clock)
-        self.producer = Producer(store, registry, config, clock, self.visits, self.opened)
+        self.equipment = equipment = equipment or Equipment()
+        self.queues = queues = queues or {}
+        self.hub = Hub(store, config)
+        given = (store, registry, config, clock, equipment, self.hub, self.bounds)
+        self.visits = visits or Visits(*given)
+        self.service = service or Service(*given)
+        self.operations = Operations(store, self.opened, self._told, self._stirred)
+        self.handles = Handles(store, registry, config, self.hub, self.operations, self.opened, unstored)
+        self.producer = Producer(
+            store, registry, config, clock, self.visits, self.opened, self.handles, equipment.carried
+        )
+        self.producer.bounded_queues = frozenset(n for n, engine in queues.items() if engine.bounded)
         self.inspector = Inspector(store)
         self.blocking = Blocking(self.producer, store, config, self.ensure_open)
         self._opening = threading.Lock()
@@ -78,12 +99,26 @@ class Parts:
                 self.store.open()
                 self._open = True
 
+    def bounds(self) -> list[Bounds]:
+        """Return what this release says of its tasks and queues."""
+        return bounds_of_queues(self.queues) + self.registry.bounds
+
+    def _told(self, id: bytes) -> None:
+        """A job that runs was asked to stop: tell the runner here, which may have it."""
+        self.hub.note(id)
+        runner = self.producer.attached
+        if runner is not None and not runner.loop.is_closed():
+            runner.loop.call_soon_threadsafe(runner.cancel, id)
+
     async def start(self) -> None:
         """Let the service begin on this loop."""
-        self.producer.attach(await self.service.start())
+        runner = await self.service.start()
+        self.producer.attach(runner)
+        self.hub.serve(runner is not None)
 
     async def drain(self) -> None:
         """Stop claiming, let running jobs end, release the rest."""
+        self.hub.serve(False)
         try:
             await self.service.stop()
         finally:
@@ -94,3 +129,10 @@ class Parts:
         self.visits.close()
         self._open = False
         await asyncio.to_thread(self.store.close)
+
+    def _stirred(self) -> None:
+        """Somebody has cancelled, retried or resumed: let the runner and those who watch look."""
+        self.hub.look()
+        runner = self.producer.attached
+        if runner is not None and not runner.loop.is_closed():
+            runner.loop.call_soon_threadsafe(runner.notify)

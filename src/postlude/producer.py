@@ -10,14 +10,18 @@ from typing import Any, Protocol
 
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
-from postlude.errors import JournalUnavailable
+from postlude.errors import JournalUnavailable, KeyTaken
 from postlude.ids import IdSource
+from postlude.job import Enquiries
 from postlude.model.job import Added
 from postlude.runner.runner import Runner
 from postlude.runner.work import Work
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
+from postlude.tasks.context import Carried
+from postlude.tasks.encoded import Encoded
 from postlude.tasks.registry import Registry
+from postlude.tasks.task import Task
 
 log = logging.getLogger("postlude")
 
@@ -52,6 +56,8 @@ class Producer:
         clock: the time.
         visits: runs jobs inside requests, where no runner serves the event loop.
         opened: opens the journal if nobody has; awaited before a write without a lifespan.
+        enquiries: answers what the handles of its jobs ask.
+        carried: the context variables that travel with jobs.
     """
 
     def __init__(
@@ -62,6 +68,8 @@ class Producer:
         clock: Clock,
         visits: Visiting,
         opened: Callable[[], Awaitable[None]],
+        enquiries: Enquiries,
+        carried: Carried,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -69,6 +77,10 @@ class Producer:
         self._clock = clock
         self._visits = visits
         self._opened = opened
+        self._enquiries = enquiries
+        self._carried = carried
+        self.bounded_queues: frozenset[str] = frozenset()
+        """Queues that have a limit or a rate: their jobs are never born claimed."""
         self._ids: IdSource | None = None
         self._runner: Runner | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -106,16 +118,29 @@ class Producer:
         now = self._clock.now()
         work = Work(ids.new(now), task.name, task.queue, encoded.payload, now)
         work.task = task
+        work.enquiries = self._enquiries
         work.args = encoded.args
         work.kwargs = encoded.kwargs
         work.once = task.once
+        if task.special or self.bounded_queues or self._carried:
+            self._add_terms(work, task, encoded)
         return work
+
+    def _add_terms(self, work: Work, task: Task[..., Any], encoded: Encoded) -> None:
+        """Note what the call's policy and context say of its job."""
+        if task.special:
+            work.terms = task.terms(work.created)
+            work.opts = None if work.terms is None else work.terms.opts
+            work.lane = task.lane(encoded)
+        work.rated = task.rated or work.queue in self.bounded_queues
+        work.context = self._carried.capture()
 
     async def commit(self, prepared: Sequence[Work]) -> None:
         """Write a request's jobs, all or none; returns when they are on disk.
 
         Raises:
             JournalUnavailable: not confirmed within the budget.
+            KeyTaken: a job has the key of one of them, and that one says `on_conflict="raise"`.
         """
         works = prepared if len(prepared) == 1 else chained(prepared)
         runner = self._runner
@@ -126,7 +151,7 @@ class Producer:
         holder = runner.reserve(len(works))
         reply = self._ask(works, holder)
         try:
-            claimed = place(works, await reply)
+            added = await reply
         except asyncio.CancelledError:
             if reply.withdraw():
                 runner.decline(len(works) if holder else 0)
@@ -136,32 +161,36 @@ class Producer:
             raise
         except JournalUnavailable:
             runner.decline(len(works) if holder else 0)
-            runner.doubt()
+            runner.doubt.arise()
             raise
-        if claimed:
-            runner.take(works)
-        else:
-            self._hand_over(runner, works, holder, claimed)
+        except KeyTaken:
+            runner.decline(len(works) if holder else 0)
+            raise
+        self._hand_over(runner, works, holder, added)
 
     @staticmethod
-    def _hand_over(runner: Runner, works: Sequence[Work], holder: int | None, claimed: bool) -> None:
+    def _hand_over(
+        runner: Runner, works: Sequence[Work], holder: int | None, added: Sequence[Added]
+    ) -> Sequence[Work]:
+        """Let the runner hold what was born claimed for it; returns that."""
+        claimed = place(works, added)
+        if holder and len(claimed) < len(works):
+            runner.decline(len(works) - len(claimed))
         if claimed:
-            runner.take(works)
-        else:
-            runner.decline(len(works) if holder else 0)
+            runner.take(claimed)
+        if len(claimed) < len(works):
             runner.notify()
+        return claimed
 
     def _run_orphans(
         self, runner: Runner, works: Sequence[Work], holder: int | None, reply: Reply[list[Added]]
     ) -> None:
         try:
-            claimed = place(works, reply.result())
-        except JournalUnavailable:
+            added = reply.result()
+        except (JournalUnavailable, KeyTaken):
             runner.decline(len(works) if holder else 0)
             return
-        self._hand_over(runner, works, holder, claimed)
-        if claimed:
-            runner.start(works)
+        runner.start(self._hand_over(runner, works, holder, added))
 
     async def store(self, works: Sequence[Work], *, holder: int | None = None) -> None:
         """Write jobs, all or none, claimed by `holder` if that may be."""
@@ -190,9 +219,9 @@ class Producer:
 
     def start(self, prepared: Sequence[Work]) -> None:
         """Let committed jobs start, where a runner serves this loop."""
-        runner = prepared[0].runner if prepared else None
-        if runner is not None:
-            runner.start(prepared)
+        claimed = [work for work in prepared if work.runner is not None]
+        if claimed and claimed[0].runner is not None:
+            claimed[0].runner.start(claimed)
 
     async def settle(self, prepared: Sequence[Work]) -> None:
         """Return when first attempts have ended; without a runner on this loop, run them here."""
@@ -227,14 +256,15 @@ def chained(works: Sequence[Work]) -> list[Work]:
     return [work for chain in chains.values() for work in chain] + alone
 
 
-def place(works: Sequence[Work], added: Sequence[Added]) -> bool:
-    """Note where works are in the journal; says whether they were born claimed."""
-    for work, (seq, fence, _) in zip(works, added, strict=True):
+def place(works: Sequence[Work], added: Sequence[Added]) -> Sequence[Work]:
+    """Note where works are in the journal; returns those that were born claimed."""
+    for work, (seq, fence, joined) in zip(works, added, strict=True):
         work.seq = seq
         work.fence = fence
+        work.joined = joined
         if not fence:
             work.follower = None  # the journal keeps their order
-    return bool(works[0].fence)
+    return [work for work in works if work.fence]
 
 
 def _calling_line() -> tuple[str, int]:

@@ -15,10 +15,10 @@ from starlette.background import BackgroundTask as StarletteBackgroundTask
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from postlude.answers import point_to, unavailable
+from postlude.answers import conflict, point_to, unavailable
 from postlude.background import BackgroundTask, Collected, InMemory, is_call, parts, run_all
 from postlude.desk import Desk, Prepared
-from postlude.errors import JournalUnavailable, NotDurable, RequestOver
+from postlude.errors import JournalUnavailable, KeyTaken, NotDurable, RequestOver
 from postlude.job import Job
 
 _NO_SCOPE: Final[Scope] = {}
@@ -56,7 +56,7 @@ class Receipt:
         self.facts = facts
         self.injected: Injected | None = None
         self.response: Any = None
-        self.accepted: Job | None = None
+        self.accepted: Job[Any] | None = None
         self.committed: list[Prepared] | None = None
         self.memory: list[Callable[[], Awaitable[Any]]] | None = None
         self.answered = False
@@ -80,7 +80,7 @@ class Receipt:
 
     def add(
         self, tasks: Injected, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Job | None:
+    ) -> Job[Any] | None:
         """Take a call into the request's tasks; None if it will run in memory."""
         try:
             prepared = self.prepare(function, args, kwargs)
@@ -122,13 +122,16 @@ class Receipt:
         """Commit, then send the response.
 
         Raises:
-            HTTPException: 503, the journal did not take the jobs; nothing has been sent.
+            HTTPException: 503, the journal did not take the jobs, or 409, the key of one is taken;
+                nothing has been sent.
         """
         response = self.response
         try:
             await self.commit(own)
         except JournalUnavailable as error:
             raise unavailable() from error
+        except KeyTaken as error:
+            raise conflict(error) from error
         if self.accepted is not None:
             point_to(self.accepted, self.scope, response)
         try:
@@ -149,7 +152,7 @@ class Receipt:
         if prepared:
             try:
                 await self.desk.commit(prepared)
-            except JournalUnavailable:
+            except (JournalUnavailable, KeyTaken):
                 self.memory = None
                 raise
             self._note(prepared)
@@ -163,7 +166,7 @@ class Receipt:
             return
         try:
             await self.desk.commit(kept)
-        except JournalUnavailable:
+        except (JournalUnavailable, KeyTaken):
             names = ", ".join(prepared.job.task for prepared in kept)
             logger.exception("The journal did not take the jobs of a failed request: %s", names)
         else:
@@ -191,13 +194,13 @@ class Receipt:
         started = self.committed or []
         if started:
             self.desk.start(started)
-        error: JournalUnavailable | None = None
+        error: JournalUnavailable | KeyTaken | None = None
         # Again and again, because a thread may have been inside `add_task` meanwhile.
         while self.injected is not None and self.injected.tasks:
             with CancelScope(shield=True):
                 try:
                     await (self.commit() if self.answered else self.fail())
-                except JournalUnavailable as unconfirmed:
+                except (JournalUnavailable, KeyTaken) as unconfirmed:
                     error = unconfirmed
         if self.committed is not None and len(self.committed) > len(started):
             self.desk.start(self.committed[len(started) :])

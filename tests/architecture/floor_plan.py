@@ -12,7 +12,7 @@ LAYERS = (
     Layer("tasks", ("tasks",), below=TRUTH),
     Layer("stores", ("stores",), below=TRUTH),
     Layer("runner", ("runner",), below=(*TRUTH, "tasks", "stores.protocol", "stores.reply")),
-    Layer("asking", ("producer", "outside", "operations", "inspector", "desk"), below=(*MIDDLE, "runner")),
+    Layer("asking", ("producer", "outside", "operations", "handles", "inspector", "desk"), below=(*MIDDLE, "runner")),
     Layer(
         "request",
         (
@@ -21,6 +21,7 @@ LAYERS = (
             "answers",
             "off",
             "receipt",
+            "pending",
             "watch",
             "middleware",
             "fastapi_canary",

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from contextvars import Context
 from functools import partial
 from typing import Any
 
@@ -10,9 +11,12 @@ import anyio
 import pytest
 
 from postlude.model.outcome import SUCCEEDED
-from postlude.runner.lanes import LoopLane, ThreadLane, take_back
+from postlude.runner.lanes import take_back
+from postlude.runner.loop_lane import LoopLane
+from postlude.runner.thread_lane import ThreadLane
 from postlude.runner.work import Work
 from postlude.tasks.encoded import Limits
+from postlude.tasks.policy import Policy
 from postlude.tasks.task import Task
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +30,7 @@ def anyio_backend() -> str:
 
 def work(function: Callable[[], Any]) -> Work:
     made = Work(b"0" * 16, "app:f", "default", b"", 0)
-    made.task = Task(function, "app:f", LIMITS)
+    made.task = Task(function, "app:f", LIMITS, Policy())
     made.args, made.kwargs = (), {}
     return made
 
@@ -37,6 +41,10 @@ class Seen:
     def __init__(self) -> None:
         self.begun: list[Work] = []
         self.ended: list[tuple[Work, Any]] = []
+
+    def begin(self, work: Work) -> Context:
+        self.begun.append(work)
+        return Context()
 
     def end(self, work: Work, result: Any) -> None:
         self.ended.append((work, result))
@@ -57,7 +65,7 @@ async def test_what_does_not_fit_waits_and_starts_in_order() -> None:
         order.append(number)
         await go.wait()
 
-    lane = LoopLane(2, seen.begun.append, seen.end)
+    lane = LoopLane(2, seen.begin, seen.end)
     for number in range(5):
         lane.submit(work(partial(wait, number)))
     await asyncio.sleep(0)
@@ -69,7 +77,7 @@ async def test_what_does_not_fit_waits_and_starts_in_order() -> None:
 
 async def test_a_job_cancelled_before_its_first_step_is_told_by_the_sweep() -> None:
     seen = Seen()
-    lane = LoopLane(2, seen.begun.append, seen.end)
+    lane = LoopLane(2, seen.begin, seen.end)
     lane.submit(lost := work(nothing))
     (task,) = lane.tasks.values()
     task.cancel()
@@ -87,7 +95,7 @@ async def test_what_a_job_raises_is_an_ending() -> None:
     async def leave() -> None:
         raise SystemExit(3)
 
-    lane = LoopLane(2, seen.begun.append, seen.end)
+    lane = LoopLane(2, seen.begin, seen.end)
     lane.submit(work(leave))
     await seen.until(1)
     assert isinstance(seen.ended[0][1], SystemExit)
@@ -95,7 +103,7 @@ async def test_what_a_job_raises_is_an_ending() -> None:
 
 async def test_a_burst_of_short_sync_jobs_needs_one_thread() -> None:
     seen, threads = Seen(), set[int]()
-    lane = ThreadLane(8, seen.begun.append, seen.end)
+    lane = ThreadLane(8, seen.begin, seen.end)
     for _ in range(200):
         lane.submit(work(lambda: threads.add(threading.get_ident())))
     await seen.until(200)
@@ -106,9 +114,9 @@ async def test_a_burst_of_short_sync_jobs_needs_one_thread() -> None:
 
 async def test_sync_jobs_that_take_long_run_beside_each_other() -> None:
     seen, together = Seen(), threading.Barrier(8, timeout=10)
-    lane = ThreadLane(8, seen.begun.append, seen.end)
+    lane = ThreadLane(8, seen.begin, seen.end)
     for _ in range(8):
-        lane.submit(work(together.wait))
+        lane.submit(work(lambda: together.wait() and None))
     await seen.until(8)
     assert [result for _, result in seen.ended] == [SUCCEEDED] * 8
     lane.stop()
@@ -116,7 +124,7 @@ async def test_sync_jobs_that_take_long_run_beside_each_other() -> None:
 
 async def test_no_more_threads_than_allowed_and_the_rest_can_be_taken_back() -> None:
     seen, go = Seen(), threading.Event()
-    lane = ThreadLane(2, seen.begun.append, seen.end)
+    lane = ThreadLane(2, seen.begin, seen.end)
     for _ in range(5):
         lane.submit(work(go.wait))
     with anyio.fail_after(10):
@@ -130,7 +138,7 @@ async def test_no_more_threads_than_allowed_and_the_rest_can_be_taken_back() -> 
 
 async def test_threads_that_idle_take_what_comes_later() -> None:
     seen = Seen()
-    lane = ThreadLane(1, seen.begun.append, seen.end)
+    lane = ThreadLane(1, seen.begin, seen.end)
     for count in range(1, 50):
         lane.submit(work(lambda: None))
         await seen.until(count)
@@ -139,7 +147,7 @@ async def test_threads_that_idle_take_what_comes_later() -> None:
 
 async def test_a_sync_job_that_returns_a_coroutine_has_failed() -> None:
     seen = Seen()
-    lane = ThreadLane(1, seen.begun.append, seen.end)
+    lane = ThreadLane(1, seen.begin, seen.end)
     lane.submit(work(lambda: nothing()))
     await seen.until(1)
     assert isinstance(seen.ended[0][1], TypeError)
@@ -152,7 +160,7 @@ async def test_from_thread_works_in_sync_jobs() -> None:
     async def tell() -> None:
         told.append("on the loop")
 
-    lane = ThreadLane(1, seen.begun.append, seen.end)
+    lane = ThreadLane(1, seen.begin, seen.end)
     lane.submit(work(lambda: anyio.from_thread.run(tell)))
     await seen.until(1)
     assert (told, seen.ended[0][1]) == (["on the loop"], SUCCEEDED)

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Protocol
 
+from postlude.clock import SECOND, Clock
 from postlude.errors import PostludeError
-from postlude.model.job import Claim, Claimed
+from postlude.model.job import Claim, Claimed, Room
 from postlude.runner.membership import Membership
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
@@ -27,11 +29,16 @@ class Taker(Protocol):
         ...
 
     @property
+    def room(self) -> Room:
+        """How many it could start at once."""
+        ...
+
+    @property
     def wants_suspect(self) -> bool:
         """Whether it may be given a suspect."""
         ...
 
-    def accept(self, claims: list[Claim]) -> None:
+    def accept(self, claims: Sequence[Claim]) -> None:
         """Take claims, and start what fits."""
         ...
 
@@ -43,9 +50,10 @@ class Claimer:
         store: the journal.
         membership: in whose name.
         taker: the runner.
+        clock: for the moments at which rates let more start.
     """
 
-    def __init__(self, store: Store, membership: Membership, taker: Taker) -> None:
+    def __init__(self, store: Store, membership: Membership, taker: Taker, clock: Clock) -> None:
         self.busy = False
         self.failed = False
         """Whether a claim has failed since this was last looked at: the journal's state is uncertain."""
@@ -53,7 +61,11 @@ class Claimer:
         self._store = store
         self._membership = membership
         self._taker = taker
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
         self._more = True
+        self._held_back = False
+        """The last claim ended at a limited job that there was no room to start."""
 
     def notify(self) -> None:
         """The journal may have work."""
@@ -65,15 +77,16 @@ class Claimer:
         if not self._more or self.busy or self.stopped:
             return
         load, limit = self._taker.load, self._taker.limit
-        if load * 2 <= limit:
-            self._claim(limit - load)
+        if load * 2 > limit or (self._held_back and not any(self._taker.room)):
+            return
+        self._claim(limit - load)
 
     async def once(self) -> int:
         """Claim what is ready now, also when stopped; returns how much that was."""
-        room = self._taker.limit - self._taker.load
-        if room <= 0:
+        most = self._taker.limit - self._taker.load
+        if most <= 0:
             return 0
-        reply = self._claim(room)
+        reply = self._claim(most)
         assert reply.future is not None
         # Not awaited itself: a cancelled wait must not lose claims that are being made.
         await asyncio.wait([reply.future])
@@ -81,20 +94,26 @@ class Claimer:
 
     def _claim(self, limit: int) -> Reply[Claimed]:
         self.busy, self._more = True, False
-        reply = self._store.claim(self._membership.runner, limit, suspect=self._taker.wants_suspect)
-        reply.then(self._claimed)
+        room = self._taker.room
+        reply = self._store.claim(
+            self._membership.runner, limit, suspect=self._taker.wants_suspect, room=room
+        )
+        reply.then(lambda reply: self._claimed(reply, sum(room)))
         return reply
 
-    def _claimed(self, reply: Reply[Claimed]) -> None:
+    def _claimed(self, reply: Reply[Claimed], room: int) -> None:
         self.busy = False
         try:
-            claims, more, _ = reply.result()
+            claims, more, again = reply.result()
         except PostludeError as error:
             log.warning("no jobs could be claimed: %s", error)
             self._more = self.failed = True
             return
         if more:
             self._more = True
+        self._held_back = more and len(claims) >= room
+        if again is not None:
+            self._loop.call_later(max(0.0, (again - self._clock.now()) / SECOND), self.notify)
         if claims:
             self._taker.accept(claims)
         self.pump()

@@ -55,6 +55,11 @@ class CurrentJob:
         self._report = report
 
     @property
+    def raw_id(self) -> bytes:
+        """Its id, as the journal keeps it."""
+        return self._id
+
+    @property
     def id(self) -> str:
         """Its id, as text."""
         return id_text(self._id)

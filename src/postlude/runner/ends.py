@@ -7,6 +7,7 @@ from typing import Final
 
 from postlude.errors import PostludeError
 from postlude.model.outcome import Finish
+from postlude.runner.changes import Hub
 from postlude.runner.work import Work
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
@@ -29,14 +30,16 @@ class Ends:
     Args:
         store: the journal.
         written: called when ends are offered, with their number, and after each answer with 0.
+        hub: told of the jobs whose ends are written.
     """
 
-    def __init__(self, store: Store, written: Callable[[int], None]) -> None:
+    def __init__(self, store: Store, written: Callable[[int], None], hub: Hub | None = None) -> None:
         self.under_way: set[asyncio.Future[list[bool]]] = set()
         self.failed = False
         """Whether the journal has refused some since this was last looked at: its state is uncertain."""
         self._store = store
         self._written = written
+        self._hub = hub
         self._loop = asyncio.get_running_loop()
         self._gathered: list[tuple[Work, Finish]] = []
         self._due = False
@@ -102,4 +105,7 @@ class Ends:
             work.written = True
             if work.waiter is not None:
                 work.end()
+        if self._hub is not None and self._hub.watched:
+            for work, _ in offered:
+                self._hub.note(work.id)
         self._written(0)

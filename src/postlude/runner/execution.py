@@ -1,15 +1,18 @@
-"""One attempt, from finding the function to knowing how it ended."""
+"""One attempt: finding the function and the arguments, running it, keeping what it returns."""
 
 import logging
-import random
-import traceback
+from contextvars import Context
 from types import CoroutineType
 from typing import Any, Final
 
+from postlude.clock import SECOND
 from postlude.errors import InvalidArguments, PostludeError, UnknownTask
-from postlude.model.outcome import SUCCEEDED, Failed, Outcome, Parked
+from postlude.model.opts import read_opts
+from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Outcome, Parked, Succeeded
 from postlude.model.state import Reason
+from postlude.runner.current import CURRENT, CurrentJob
 from postlude.runner.work import Work
+from postlude.tasks.context import Carried
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
 
@@ -21,11 +24,11 @@ NO_RELEASE: Final = ""
 
 
 class Unrunnable(PostludeError):
-    """This release cannot run a job; it says so to the journal, and costs no attempt."""
+    """A job is not to be run here and now; `outcome` says what becomes of it."""
 
-    def __init__(self, parked: Parked) -> None:
-        super().__init__(parked.reason)
-        self.parked = parked
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(str(outcome))
+        self.outcome = outcome
 
 
 def ready(work: Work, registry: Registry) -> Task[..., Any]:
@@ -50,54 +53,54 @@ def ready(work: Work, registry: Registry) -> Task[..., Any]:
     return task
 
 
+def bound_in_time(work: Work, task: Task[..., Any], now: int) -> float | None:
+    """Return how long the attempt that starts now may take (seconds); None: as long as it likes.
+
+    Raises:
+        Unrunnable: it must not start any more.
+    """
+    opts, policy = read_opts(work.opts), task.policy
+    start = policy.must_start_by(opts, work.created)
+    if start is not None and now > start:
+        log.info("job %s has expired", work)
+        raise Unrunnable(Cancelled(Reason.EXPIRED))
+    timeout = opts.timeout if opts.timeout is not None else policy.timeout
+    end = policy.must_end_by(opts, work.created)
+    if end is None:
+        return timeout
+    left = (end - now) / SECOND
+    if left <= 0:
+        line = "TimeoutError: the time for all of its attempts was over before this one could start"
+        raise Unrunnable(Failed(line, line, None, Reason.DEADLINE))
+    return left if timeout is None else min(timeout, left)
+
+
+def surroundings(work: Work, current: CurrentJob, carried: Carried) -> Context:
+    """Return the context that an attempt runs in: what travels with its job, and nothing of others."""
+    context = carried.context(work.context)
+    context.run(CURRENT.set, current)
+    return context
+
+
+def kept(task: Task[..., Any], value: Any) -> Outcome:
+    """Return the outcome of an attempt that returned this."""
+    if value is None:
+        return SUCCEEDED
+    result, dropped = task.encode_result(value)
+    return SUCCEEDED if result is None and not dropped else Succeeded(result, dropped)
+
+
 def run_sync(work: Work, task: Task[..., Any]) -> Outcome | BaseException:
     """Run a sync function in this thread; whatever it raises is returned."""
     assert work.args is not None
     assert work.kwargs is not None
     try:
-        result = task.function(*work.args, **work.kwargs)
+        result: Any = task.function(*work.args, **work.kwargs)
+        if result.__class__ is CoroutineType:
+            result.close()
+            return TypeError(
+                f"{work.name} is not async but returned a coroutine; await it inside an async def"
+            )
+        return SUCCEEDED if result is None else kept(task, result)
     except BaseException as error:
         return error
-    if result.__class__ is CoroutineType:
-        result.close()
-        return TypeError(f"{work.name} is not async but returned a coroutine; await it inside an async def")
-    return SUCCEEDED
-
-
-def judge_error(work: Work, error: BaseException, now: int, rng: random.Random, most: int) -> Failed:
-    """Turn what an attempt raised into its outcome, and log it with its traceback.
-
-    Args:
-        work: whose attempt it was.
-        error: what it raised.
-        now: when (microseconds, UTC).
-        rng: for the jitter of the next attempt.
-        most: characters that are kept of the traceback.
-    """
-    assert work.task is not None
-    retry_at = None if work.once else work.task.policy.retry.next_due(work.failures + 1, now, rng)
-    log.error(
-        "job %s failed, attempt %d%s",
-        work,
-        work.failures + 1,
-        "" if retry_at is None else f"; the next is due in {(retry_at - now) / 1e6:.1f} s",
-        exc_info=(type(error), error, error.__traceback__),
-    )
-    return Failed(*describe(error, most), retry_at)
-
-
-def describe(error: BaseException, most: int) -> tuple[str, str]:
-    """Return an error as one line, and its traceback without this module's frames, both capped."""
-    try:
-        line = "".join(traceback.format_exception_only(error)).strip()
-    except Exception:
-        line = type(error).__name__
-    frames = error.__traceback__
-    inner = frames.tb_next if frames is not None and frames.tb_next is not None else frames
-    try:
-        text = "".join(traceback.format_exception(type(error), error, inner))
-    except Exception:
-        text = line
-    if len(text) > most:
-        text = f"{text[: most // 2]}\n... {len(text) - most} characters left out ...\n{text[-most // 2 :]}"
-    return line[:1000], text

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.errors import PostludeError, UnknownTask
+from postlude.runner.changes import Hub
 from postlude.runner.runner import Runner
 from postlude.stores.protocol import Store
 from postlude.tasks.registry import Registry
@@ -23,11 +24,19 @@ class Housekeeping:
         registry: which names this release knows.
         config: the periods.
         clock: the time.
+        hub: told when other processes may have written.
     """
 
     def __init__(
-        self, runner: Runner, store: Store, registry: Registry, config: Config, clock: Clock
+        self,
+        runner: Runner,
+        store: Store,
+        registry: Registry,
+        config: Config,
+        clock: Clock,
+        hub: Hub | None = None,
     ) -> None:
+        self._hub = hub
         self._runner = runner
         self._store = store
         self._registry = registry
@@ -75,6 +84,9 @@ class Housekeeping:
         changed = self._store.changed()
         if changed:
             self._runner.notify()
+            self._runner.stop_asked(await self._store.asked(self._runner.number))
+            if self._hub is not None:
+                self._hub.look()
         if changed or (self._next_due is not None and self._next_due <= self._clock.now()):
             promoted = await self._store.promote()
             self._next_due = promoted.next_due

@@ -10,17 +10,22 @@ from typing import Any, Final
 from postlude.clock import Clock
 from postlude.config import Config
 from postlude.errors import PostludeError
-from postlude.model.job import Claim, Hold
-from postlude.model.outcome import Finish, Outcome
+from postlude.model.job import Claim, Hold, Room
+from postlude.model.outcome import Cancelled, Finish, Outcome
 from postlude.runner.awaited import Awaited
 from postlude.runner.chains import Chains
+from postlude.runner.changes import Hub
 from postlude.runner.claimer import Claimer
+from postlude.runner.doubt import Doubt
 from postlude.runner.ends import Ends
-from postlude.runner.execution import Unrunnable, judge_error, ready
-from postlude.runner.lanes import LoopLane, ThreadLane, take_back
+from postlude.runner.execution import Unrunnable, ready
+from postlude.runner.judging import Judge
+from postlude.runner.log_lines import lines_of
 from postlude.runner.membership import Membership
 from postlude.runner.pace import Pace
+from postlude.runner.reports import Reports
 from postlude.runner.work import NOWHERE, Work, holds_of
+from postlude.runner.workshop import Equipment, Workshop
 from postlude.stores.protocol import Store
 from postlude.tasks.registry import Registry
 
@@ -41,6 +46,8 @@ class Runner:
         clock: the time.
         claims: whether it claims from the journal on its own; False inside a request.
         awaited: queued works that somebody waits for; shared by the visits of a process.
+        equipment: what the application gives beside the journal.
+        hub: who watches jobs in this process.
     """
 
     def __init__(
@@ -53,6 +60,8 @@ class Runner:
         *,
         claims: bool = True,
         awaited: Awaited | None = None,
+        equipment: Equipment | None = None,
+        hub: Hub | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.thread = threading.get_ident()
@@ -61,21 +70,27 @@ class Runner:
         self._registry = registry
         self._config = config
         self._clock = clock
-        self._rng = random.Random()
-        self._async = LoopLane(config.loop_slots, self._begin, self._ended)
-        self._sync = ThreadLane(config.threads, self._begin, self._ended)
+        equipment = equipment or Equipment()
+        self._hub = hub
         self._held: dict[int, Work] = {}
+        self._judge = Judge(random.Random(), config.max_error)
         self._chains = Chains(self.loop, config.order_wait, self._submit)
+        self._reports = Reports(store, self._hub, lambda: list(self._held.values()))
+        self._workshop = Workshop(
+            membership, config, clock, equipment, self._chains, self._reports, self._ended
+        )
         self._reserved = 0
-        self._ends = Ends(store, self._written)
+        self._ends = Ends(store, self._written, self._hub)
         self._pace = Pace(config.loop_slots + config.threads, config.ahead, self.loop.time())
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
         self._suspect: Work | None = None
         self.awaited = awaited or Awaited(store)
-        self._claimer = Claimer(store, membership, self)
-        self._claimer.stopped = not claims
-        self._uncertain = False
+        self.claimer = Claimer(store, membership, self, clock)
+        self.claimer.stopped = not claims
+        self.doubt = Doubt(
+            store, membership, self.claimer, self._ends, lambda: self._held, lambda: self._reserved
+        )
         self._rejoining: asyncio.Task[None] | None = None
         self.draining = False
 
@@ -102,21 +117,14 @@ class Runner:
         """Give up a reservation."""
         self._reserved -= jobs
 
-    def doubt(self) -> None:
-        """A write of jobs for this runner failed, so the journal may hold claims unknown here."""
-        self._uncertain = True
-
     def start(self, works: Iterable[Work]) -> None:
         """Start held works, as far as they fit; followers wait for their turn."""
         for work in self._chains.heads(works):
-            if work.args is not None and work.task is not None and work.task.is_async:
-                self._async.submit(work)
-            else:
-                self._submit(work)
+            self._submit(work)
 
     def notify(self) -> None:
         """The journal may have work."""
-        self._claimer.notify()
+        self.claimer.notify()
 
     @property
     def load(self) -> int:
@@ -127,6 +135,11 @@ class Runner:
     def limit(self) -> int:
         """How many jobs it may hold."""
         return self._pace.limit
+
+    @property
+    def room(self) -> Room:
+        """How many it could start at once."""
+        return self._workshop.room
 
     @property
     def wants_suspect(self) -> bool:
@@ -145,74 +158,69 @@ class Runner:
                 self._suspect = work
         self.start(works)
 
-    async def claim_once(self) -> int:
-        """Claim what is ready and start it; returns how much that was."""
-        return await self._claimer.once()
-
     async def audit(self) -> None:
         """End what somebody else cancelled; after the journal failed, release claims unknown here."""
-        self._async.sweep()
-        if not (self._uncertain or self._claimer.failed or self._ends.failed) or not self._quiet():
-            return
-        self._claimer.failed = self._ends.failed = False
-        self._uncertain = True  # until it has come to its end
-        holds = await self._store.holds(self._membership.runner)
-        if not self._quiet():
-            return
-        unknown = [hold for hold in holds if hold.seq not in self._held and not self._ends.knows(hold.seq)]
-        if unknown:
-            log.warning("%d claims, made while the journal failed, are released", len(unknown))
-            await self._store.release(self._membership.runner, unknown)
+        self._workshop.sweep()
+        if await self.doubt.settle():
             self.notify()
-        self._uncertain = False
-
-    def _quiet(self) -> bool:
-        """Whether no claim is being made and no end written."""
-        return not self._claimer.busy and not self._reserved and not self._ends.under_way
 
     def _submit(self, work: Work) -> None:
-        try:
-            task = ready(work, self._registry)
-        except Unrunnable as unrunnable:
-            self._begin(work)
-            self._ended(work, unrunnable.parked)
-            return
-        if task.is_async:
-            self._async.submit(work)
-        else:
-            self._sync.submit(work)
-
-    def _begin(self, work: Work) -> None:
-        """Note that work starts. In the thread that runs it."""
-        work.place = self._membership.marks.started(work.seq)
-        work.started = self._clock.now()
-        if work.follower is not None:
-            self._chains.started(work)
+        if work.args is None or work.task is None:
+            try:
+                ready(work, self._registry)
+            except Unrunnable as unrunnable:
+                work.started = self._clock.now()
+                self._ended(work, unrunnable.outcome)
+                return
+        self._workshop.submit(work)
 
     def _ended(self, work: Work, result: Outcome | BaseException) -> None:
         """An attempt has ended. On the loop."""
         work.over = True
         if self._held.pop(work.seq, None) is None:
             return
-        self._membership.marks.ended(work.place)
+        if work.place != NOWHERE:
+            self._membership.marks.ended(work.place)
         if work is self._suspect:
             self._suspect = None
-            self._claimer.notify()
+            self.claimer.notify()
         now = self._clock.now()
-        outcome: Outcome
-        if isinstance(result, BaseException):
-            outcome = judge_error(work, result, now, self._rng, self._config.max_error)
-        else:
-            outcome = result
-        self._ends.add(work, Finish(work.seq, work.fence, work.name, work.started, now, outcome))
+        outcome = self._judge.judge(work, result, now) if isinstance(result, BaseException) else result
+        current = work.current
+        logs = () if current is None or current.lines is None else lines_of(current)
+        self._reports.last(work)
+        self._ends.add(work, Finish(work.seq, work.fence, work.name, work.started, now, outcome, logs))
+        if work.limited:
+            self._ends.hurry()  # others wait for its place
         if work.follower is not None:
             self._chains.next(work)
+
+    def cancel(self, id: bytes) -> None:
+        """A job that may be held here was asked to stop. On the loop."""
+        self.stop_asked([work.seq for work in self._held.values() if work.id == id])
+
+    def stop_asked(self, seqs: Iterable[int]) -> None:
+        """These jobs were asked to stop: those that have not started end, the others are told."""
+        for seq in seqs:
+            work = self._held.get(seq)
+            if work is None:
+                continue
+            if self._workshop.take_one_back(work):
+                work.started = self._clock.now()
+                self._ended(work, Cancelled())
+            else:
+                self._workshop.interruptions.cancel(work)
+
+    @property
+    def number(self) -> int:
+        """Its number among the journal's runners."""
+        return self._membership.runner
 
     def _written(self, ended: int) -> None:
         self._pace.ended(ended, self.loop.time())
         if not self._held and self._ends.settled:
             self._idle.set()
-        self._claimer.pump()
+        self.claimer.pump()
 
     async def wait_for(self, works: Iterable[Work]) -> None:
         """Return when works have ended and their ends are written."""
@@ -228,7 +236,7 @@ class Runner:
 
     async def drain(self, grace: float) -> list[Hold]:
         """Stop claiming and run what is held, for so many seconds; then `close`."""
-        self.draining = self._claimer.stopped = True
+        self.draining = self.claimer.stopped = True
         self._membership.marks.draining()
         try:
             await asyncio.wait_for(self.idle(), grace)
@@ -244,10 +252,7 @@ class Runner:
         running, self._held = list(self._held.values()), {}
         for work in running:
             work.end()  # its cancellation is not an outcome
-        self._sync.stop()
-        tasks = list(self._async.tasks.values())
-        for task in tasks:
-            task.cancel()
+        tasks = self._workshop.stop()
         self._ends.offer()  # what ended a moment ago must not be released, and run again
         pending: list[asyncio.Future[Any]] = [*tasks, *self._ends.under_way]
         if pending:
@@ -256,7 +261,7 @@ class Runner:
 
     def _take_back(self) -> list[Work]:
         """Take and forget everything that has not started. From any thread."""
-        works = take_back(self._async) + take_back(self._sync) + self._chains.take_back()
+        works = self._workshop.take_back() + self._chains.take_back()
         for work in works:
             self._held.pop(work.seq, None)
             if work is self._suspect:
@@ -269,14 +274,12 @@ class Runner:
         works = self._take_back()
         if not works:
             return 0
-        self._uncertain = True  # until the audit, should this fail
+        self.doubt.arise()  # until the audit, should this fail
         return self._store.release(self._membership.runner, holds_of(works)).wait(self._config.lease)
 
     def on_loop(self) -> str:
         """Name the job that the loop is running, for the log."""
-        task = asyncio.current_task(self.loop)
-        works = [work for work, running in list(self._async.tasks.items()) if running is task]
-        return f"job {works[0]}" if works else "no job of ours"
+        return self._workshop.on_loop()
 
     def lost(self) -> None:
         """The journal has buried this runner: forget what has not started, and join again."""

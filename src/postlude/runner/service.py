@@ -1,11 +1,17 @@
 """A runner with everything that it needs, from the lifespan's start to its end."""
 
+from collections.abc import Callable, Sequence
+
 from postlude.clock import Clock
 from postlude.config import Config
+from postlude.model.policy import Bounds
+from postlude.runner.changes import Hub
 from postlude.runner.collector import CollectorTuning
 from postlude.runner.housekeeping import Housekeeping
+from postlude.runner.log_lines import LogKeeper
 from postlude.runner.membership import Membership
 from postlude.runner.runner import Runner
+from postlude.runner.workshop import Equipment
 from postlude.stores.protocol import Store
 from postlude.tasks.registry import Registry
 
@@ -18,27 +24,48 @@ class Service:
         registry: where names become functions.
         config: slots, limits and periods.
         clock: the time.
+        equipment: what the application gives its runners.
+        hub: who watches jobs in this process.
+        bounds: what this release says of its tasks and queues; asked at the start.
     """
 
-    def __init__(self, store: Store, registry: Registry, config: Config, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        config: Config,
+        clock: Clock,
+        equipment: Equipment,
+        hub: Hub,
+        bounds: Callable[[], Sequence[Bounds]],
+    ) -> None:
         self._store = store
         self._registry = registry
         self._config = config
         self._clock = clock
+        self._equipment = equipment
+        self._hub = hub
+        self._bounds = bounds
         self._collector = CollectorTuning()
+        self._logs = LogKeeper(
+            keep=config.keep_logs, max_lines=config.max_log_lines, max_chars=config.max_log_chars
+        )
         self._parts: tuple[Membership, Runner, Housekeeping] | None = None
 
     async def start(self) -> Runner:
         """Enlist, begin to renew the lease, recover what was left, and begin to claim."""
-        membership = Membership(self._store, self._config, self._clock, "")
+        store, registry, config, clock = self._store, self._registry, self._config, self._clock
+        membership = Membership(store, config, clock, "")
+        await store.declare(self._bounds())
         await membership.join()
-        runner = Runner(membership, self._store, self._registry, self._config, self._clock)
-        housekeeping = Housekeeping(runner, self._store, self._registry, self._config, self._clock)
+        runner = Runner(membership, store, registry, config, clock, equipment=self._equipment, hub=self._hub)
+        housekeeping = Housekeeping(runner, store, registry, config, clock, self._hub)
         membership.keep(runner, runner.lost)
         housekeeping.start()
         runner.notify()
         self._parts = membership, runner, housekeeping
-        if self._config.tune_gc:
+        self._logs.start()
+        if config.tune_gc:
             self._collector.start()
         return runner
 
@@ -51,3 +78,4 @@ class Service:
         self._collector.stop()
         await housekeeping.stop()
         await membership.leave(await runner.drain(self._config.grace), draining=True)
+        self._logs.stop()

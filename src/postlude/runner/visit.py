@@ -5,7 +5,7 @@ loop may stop as soon as the request's ASGI call returns, so its jobs run inside
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from anyio import CancelScope
@@ -14,11 +14,14 @@ from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.errors import PostludeError
 from postlude.model.job import Added, Hold
+from postlude.model.policy import Bounds
 from postlude.runner.awaited import Awaited
+from postlude.runner.changes import Hub
 from postlude.runner.housekeeping import Housekeeping
 from postlude.runner.membership import Membership
 from postlude.runner.runner import Runner
 from postlude.runner.work import Work
+from postlude.runner.workshop import Equipment
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 from postlude.tasks.registry import Registry
@@ -36,13 +39,28 @@ class Visits:
         registry: where names become functions.
         config: slots and limits.
         clock: the time.
+        equipment: what the application gives its runners.
+        hub: who watches jobs in this process.
+        bounds: what this release says of its tasks and queues; asked at the first visit.
     """
 
-    def __init__(self, store: Store, registry: Registry, config: Config, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        config: Config,
+        clock: Clock,
+        equipment: Equipment,
+        hub: Hub,
+        bounds: Callable[[], Sequence[Bounds]],
+    ) -> None:
         self._store = store
         self._registry = registry
         self._config = config
         self._clock = clock
+        self._equipment = equipment
+        self._hub = hub
+        self._bounds = bounds
         self._membership: Membership | None = None
         self._looked: int | None = None
         self._unreleased: list[Hold] = []
@@ -56,6 +74,7 @@ class Visits:
                 "(start the server with lifespan, or use `with TestClient(app)`, for a runner of its own)"
             )
             membership = Membership(self._store, self._config, self._clock, "visits")
+            await self._store.declare(self._bounds())
             await membership.join()
             membership.keep(None, None)
             self._membership = membership
@@ -73,17 +92,19 @@ class Visits:
             self._clock,
             claims=False,
             awaited=self._awaited,
+            equipment=self._equipment,
+            hub=self._hub,
         )
         try:
             await self._release()
             await self._look(runner)
-            if works and works[0].fence:
-                runner.reserve(len(works))
-                runner.take(works)
-                runner.start(works)
-            else:
-                self._awaited.expect(works)
-            while await runner.claim_once() and not all(work.written for work in works):
+            claimed = [work for work in works if work.fence]
+            self._awaited.expect(works)
+            if claimed:
+                runner.reserve(len(claimed))
+                runner.take(claimed)
+                runner.start(claimed)
+            while await runner.claimer.once() and not all(work.written for work in works):
                 await runner.idle()
             await runner.wait_for(works)
             await runner.idle()

@@ -2,10 +2,14 @@
 
 import asyncio
 from collections.abc import Iterable
+from enum import Enum, auto
 from typing import Any, Final, Protocol
 
-from postlude.job import Job
+from postlude.job import NOWHERE as NO_JOURNAL
+from postlude.job import Enquiries, Job
 from postlude.model.job import Claim, Hold, NewJob
+from postlude.runner.current import CurrentJob
+from postlude.tasks.policy import USUAL, Terms
 from postlude.tasks.task import Task
 
 
@@ -17,6 +21,14 @@ class Starter(Protocol):
         ...
 
 
+class Stopping(Enum):
+    """Why a work that runs is to end."""
+
+    CANCEL = auto()
+    """Somebody has asked for it."""
+    TIMEOUT = auto()
+
+
 NOWHERE: Final = -1
 """The place of a start that is not marked."""
 
@@ -25,9 +37,10 @@ class Work:
     """One attempt in the making. Mutable on purpose: one object per job, from its call to its end."""
 
     __slots__ = (
-        "args", "created", "failures", "fence", "follower", "id", "kwargs", "name", "once",
-        "over", "payload", "place", "queue", "runner", "seq", "started", "suspect", "task",
-        "waiter", "written",
+        "args", "context", "created", "current", "enquiries", "failures", "fence", "follower", "id",
+        "joined", "kwargs", "lane", "limited", "name", "once", "opts", "over", "payload", "place", "queue",
+        "rated", "runner", "seconds", "seq", "started", "stopping", "suspect", "task", "terms", "waiter",
+        "written",
     )  # fmt: skip
 
     def __init__(self, id: bytes, name: str, queue: str, payload: bytes, created: int) -> None:
@@ -39,7 +52,18 @@ class Work:
         self.task: Task[..., Any] | None = None
         self.args: tuple[Any, ...] | None = None
         self.kwargs: dict[str, Any] | None = None
+        self.enquiries: Enquiries = NO_JOURNAL
         self.once = False
+        self.terms: Terms | None = None
+        self.opts: str | None = None
+        self.context: str | None = None
+        self.lane: str | None = None
+        self.rated = False
+        self.joined = False
+        self.limited = False
+        self.current: CurrentJob | None = None
+        self.seconds: float | None = None
+        self.stopping: Stopping | None = None
         self.seq = 0
         self.fence = 0
         self.failures = 0
@@ -61,12 +85,15 @@ class Work:
         work.failures = claim.failures
         work.suspect = claim.suspect
         work.once = claim.once
+        work.opts = claim.opts
+        work.context = claim.context
+        work.limited = claim.limited
         return work
 
     @property
-    def job(self) -> Job:
+    def job(self) -> Job[Any]:
         """The handle that the caller gets."""
-        return Job(self.id, self.name, self.queue)
+        return Job(self.id, self.name, self.queue, self.enquiries)
 
     @property
     def on_failure(self) -> bool:
@@ -80,7 +107,15 @@ class Work:
 
     def new_job(self, follows: bool, due: int | None) -> NewJob:
         """Return what the store is given."""
-        return NewJob(self.id, self.name, self.queue, self.payload, self.created, due, 0, self.once, follows)
+        if self.terms is None and self.lane is None and self.context is None and not self.rated:
+            return NewJob(
+                self.id, self.name, self.queue, self.payload, self.created, due, 0, self.once, follows
+            )  # fmt: skip
+        due_at, priority, key, conflict, opts = self.terms or USUAL
+        return NewJob(
+            self.id, self.name, self.queue, self.payload, self.created, due_at or due, priority, self.once,
+            follows, None, None, key, conflict, self.lane, self.rated, opts, self.context,
+        )  # fmt: skip
 
     def end(self) -> None:
         """Note that nothing more will come of it here; wakes who waits for it. From any thread."""

@@ -6,8 +6,7 @@ as these docstrings, as tests.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from postlude.config import Keep
 from postlude.model.job import (
@@ -23,80 +22,13 @@ from postlude.model.job import (
 )
 from postlude.model.outcome import Finish
 from postlude.model.policy import Bounds
-from postlude.model.state import State
 from postlude.stores.reply import Reply
+from postlude.stores.values import Counts, Enlisted, Marks, NewRunner, Pause, Promoted, Reaped
 
-
-@dataclass(frozen=True, slots=True)
-class NewRunner:
-    """Who asks to claim jobs."""
-
-    release: str
-    """What identifies the code that it runs."""
-    lease: float
-    """Seconds that its claims outlive its last renewal."""
-
-
-class Marks(Protocol):
-    """Where a runner notes which jobs have started, so that its death can be judged.
-
-    Written in memory that outlives the process but not the host. Safe from any thread.
-    """
-
-    def started(self, seq: int) -> int:
-        """Note that a job starts; returns the place to clear."""
-        ...
-
-    def ended(self, place: int) -> None:
-        """Note that it has ended."""
-        ...
-
-    def draining(self) -> None:
-        """Note that the process is shutting down: its death charges nobody."""
-        ...
-
-
-class Enlisted(NamedTuple):
-    """A runner's number, and where it notes what it starts."""
-
-    runner: int
-    marks: Marks
-
-
-class Reaped(NamedTuple):
-    """What a look for dead runners found."""
-
-    runners: int
-    """Dead runners buried."""
-    released: int
-    """Jobs of theirs that are ready again."""
-    ended: int
-    """Jobs that have failed by it: killed, or delivered at most once."""
-
-
-class Promoted(NamedTuple):
-    """What a look at due times found."""
-
-    jobs: int
-    """Jobs that are ready now."""
-    next_due: int | None
-    """When the next one will be (microseconds, UTC)."""
-
-
-class Pause(NamedTuple):
-    """What is paused, or is to be."""
-
-    kind: str
-    """`"queue"` or `"task"`."""
-    name: str
-
-
-class Counts(NamedTuple):
-    """How many jobs of one task are in one state."""
-
-    task: str
-    state: State
-    jobs: int
+__all__ = [
+    "Claims", "Counts", "Enlisted", "Intake", "Marks", "NewRunner", "Pause", "Promoted", "Reading", "Reaped",
+    "Store", "Upkeep",
+]  # fmt: skip
 
 
 class Intake(Protocol):

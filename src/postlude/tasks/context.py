@@ -48,6 +48,9 @@ class Carried:
                 )
             self._named[variable.name] = variable
 
+    def __bool__(self) -> bool:
+        return bool(self._variables)
+
     def capture(self) -> str | None:
         """Return the values that are set here, as JSON; None if none is.
 

@@ -79,6 +79,10 @@ class Terms(NamedTuple):
     opts: str | None
 
 
+USUAL: Final = Terms(None, 0, None, Conflict.KEEP, None)
+"""The terms of a call that sets nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How the jobs of a task are run. Times are in seconds."""
@@ -132,7 +136,7 @@ class Policy:
         """
         chosen = self.set_by_call
         if not chosen:
-            return Terms(None, self.priority, None, Conflict.KEEP, None) if self.priority else None
+            return USUAL._replace(priority=self.priority) if self.priority else None
         due: int | None = None
         if self.at is not None:
             due = _moment(self.at)

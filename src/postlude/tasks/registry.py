@@ -7,11 +7,14 @@ from types import MethodType
 from typing import Any, Final, ParamSpec, TypeVar, Unpack, overload
 
 from postlude.errors import NotDurable, TaskDefinitionError, UnknownTask
+from postlude.model.policy import Bounds, bounds_of
 from postlude.model.retry import ONCE
 from postlude.tasks.encoded import Limits
+from postlude.tasks.lane import refuse_unknown
 from postlude.tasks.names import describe, find, load, name_of, refuse_nameless
 from postlude.tasks.packages import Packages
 from postlude.tasks.policy import Delivery, Policy, TaskOptions
+from postlude.tasks.process import why_not_in_process
 from postlude.tasks.signature import read_signature
 from postlude.tasks.task import Task
 
@@ -31,6 +34,7 @@ class Registry:
         strict: only declared tasks are tasks; no plain function is, and no name is looked up.
         max_payload: bytes that a job's arguments may need.
         max_depth: how many containers may be inside one another (180 at most).
+        max_result: bytes that what a job returns may need.
         delivery: how often a job may run when its process dies.
     """
 
@@ -42,13 +46,14 @@ class Registry:
         strict: bool = False,
         max_payload: int = 1024 * 1024,
         max_depth: int = 100,
+        max_result: int = 256 * 1024,
         delivery: Delivery = "at_least_once",
     ) -> None:
         if not 0 < max_depth <= _DEEPEST:
             raise ValueError(f"max_depth must be between 1 and {_DEEPEST}, not {max_depth}")
         self._packages = Packages(packages, root)
         self._strict = strict
-        self._limits = Limits(max_payload, max_depth)
+        self._limits = Limits(max_payload, max_depth, max_result)
         self._policy = Policy(delivery=delivery)
         self._plain = Policy(retry=ONCE, delivery=delivery)
         self._declared: dict[str, Task[..., Any]] = {}
@@ -149,6 +154,14 @@ class Registry:
         for task in self.declared:
             task.check_dependencies(late=True)
 
+    @property
+    def bounds(self) -> list[Bounds]:
+        """What the journal is told of the declared tasks' limits and rates, under each of their names."""
+        return [
+            bounds_of("task", name, task.policy.limit, task.policy.rate)
+            for name, task in self._declared.items()
+        ]
+
     def _declare(self, function: Callable[P, R], names: "_Names", policy: Policy) -> Task[P, R]:
         if isinstance(function, Task):
             raise TaskDefinitionError(f"{function.name} is a task already; declare it once")
@@ -161,6 +174,9 @@ class Registry:
             raise TaskDefinitionError(str(error)) from None
         for name in (known_as, *names.aliases):
             self._refuse_twin(name, function)
+        refuse_unknown(known_as, policy.limit.per if policy.limit is not None else None, function)
+        if policy.run == "process" and (reason := why_not_in_process(function)) is not None:
+            raise TaskDefinitionError(reason)
         task = Task(function, known_as, self._limits, policy)
         task.check_dependencies()
         for name in (known_as, *names.aliases):

@@ -12,8 +12,10 @@ from postlude.tasks.call import Call
 from postlude.tasks.codec import Codec
 from postlude.tasks.dependencies import refusal_of
 from postlude.tasks.encoded import Encoded, Limits
+from postlude.tasks.lane import lane_of
 from postlude.tasks.policy import CallOptions, Policy, Terms
 from postlude.tasks.release import fingerprint
+from postlude.tasks.results import Results
 from postlude.tasks.signature import injected_parameters
 
 P = ParamSpec("P")
@@ -35,6 +37,8 @@ class Task(Generic[P, R]):
         on_failure: its jobs are stored also if the request that added them fails.
         once: delivery at most once.
         rated: it has a limit or a rate.
+        timed: its policy bounds its attempts in time.
+        special: its policy decides more of a job than its queue.
         is_async: whether calling the function gives an awaitable.
         injected: the parameters that FastAPI's `Depends` fills when it runs; they are not stored.
     """
@@ -48,6 +52,8 @@ class Task(Generic[P, R]):
     on_failure: bool
     once: bool
     rated: bool
+    timed: bool
+    special: bool
     is_async: bool
     injected: frozenset[str]
 
@@ -64,7 +70,8 @@ class Task(Generic[P, R]):
         limited = policy.limit is not None or policy.rate is not None
         self.__dict__.update(policy=policy, queue=policy.queue, on_failure=policy.on_failure, rated=limited)
         self.__dict__["once"] = policy.delivery == "at_most_once"
-        self.__dict__["_usual"] = not policy.set_by_call and not policy.priority
+        self.__dict__["timed"] = any((policy.timeout, policy.expires, policy.deadline))
+        self.__dict__["special"] = limited or bool(policy.set_by_call or policy.priority)
 
     def using(self, **options: Unpack[CallOptions]) -> "Task[P, R]":
         """Return a copy with other options, for one call or for many.
@@ -82,7 +89,18 @@ class Task(Generic[P, R]):
 
     def terms(self, now: int) -> Terms | None:
         """Return what the job of a call made now is stored with; None: all of it is as by default."""
-        return None if self.__dict__["_usual"] else self.policy.terms(now)
+        return self.policy.terms(now)
+
+    def lane(self, encoded: Encoded) -> str | None:
+        """Return which jobs of the task count together for its limit; None: it has none.
+
+        Args:
+            encoded: the call's arguments.
+        """
+        limit = self.policy.limit
+        if limit is None:
+            return None
+        return "" if limit.per is None else lane_of(encoded, limit.per, self.function)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now."""
@@ -156,6 +174,33 @@ class Task(Generic[P, R]):
             except (NotDurable, TaskDefinitionError) as error:
                 raise InvalidArguments(str(error)) from None
         return codec.decode(payload)
+
+    def encode_result(self, value: Any) -> tuple[bytes | None, bool]:
+        """Return what the function has returned as JSON, or None and whether that is a loss.
+
+        It is dropped (True) if it is too large, or would not come back equal by the function's return
+        annotation; a declared task says so once. What a plain function without one returns may be of
+        no interest to anybody, and is left out quietly (False).
+        """
+        return self._results().encode(value)
+
+    def decode_result(self, data: bytes | None) -> Any:
+        """Return what the function has returned.
+
+        Raises:
+            InvalidResult: it does not fit the function's return annotation.
+        """
+        return None if data is None else self._results().decode(data)
+
+    def _results(self) -> Results:
+        origin = self.base or self
+        results: Results | None = origin.__dict__.get("_results_codec")
+        if results is None:
+            results = Results(
+                self.name, self.function, self.__dict__["_limits"], is_async=self.is_async, plain=self.plain
+            )
+            origin.__dict__["_results_codec"] = results
+        return results
 
     @property
     def release(self) -> str:

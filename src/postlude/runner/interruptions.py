@@ -1,0 +1,78 @@
+"""Ending work that runs: because its time is over, or because somebody has asked for it."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from postlude.runner.lanes import Lane
+from postlude.runner.work import Stopping, Work
+
+log = logging.getLogger("postlude.jobs")
+
+PATIENCE: Final = 1.0
+"""Seconds that an interrupted work has to end; one that swallows its cancellation is left behind."""
+
+Over = Callable[[Work, BaseException], None]
+
+
+class Interruptions:
+    """Watches over the time of works, and interrupts them.
+
+    Args:
+        loop: the runner's loop.
+        lane_of: where a work runs.
+        over: called for a work that was left behind: its attempt has ended for the journal.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, lane_of: Callable[[Work], Lane | None], over: Over
+    ) -> None:
+        self._loop = loop
+        self._lane_of = lane_of
+        self._over = over
+
+    def limit(self, work: Work, seconds: float) -> None:
+        """Let a work that starts now end after so many seconds. From any thread."""
+        work.seconds = seconds
+        if asyncio._get_running_loop() is self._loop:
+            self._arm(work)
+        else:
+            self._loop.call_soon_threadsafe(self._arm, work)
+
+    def cancel(self, work: Work) -> None:
+        """Somebody has asked it to stop. On the loop."""
+        if work.over or work.stopping is not None:
+            return
+        work.stopping = Stopping.CANCEL
+        self._tell(work)
+
+    def _arm(self, work: Work) -> None:
+        assert work.seconds is not None
+        self._loop.call_later(work.seconds, self._late, work)
+
+    def _late(self, work: Work) -> None:
+        if work.over or work.stopping is Stopping.TIMEOUT:
+            return
+        log.warning("job %s takes longer than its %g s", work, work.seconds)
+        work.stopping = Stopping.TIMEOUT
+        self._tell(work)
+        # A thread cannot be ended, so its place is given away at once.
+        patience = PATIENCE if self._can_interrupt(work) else 0.0
+        self._loop.call_later(patience, self._leave_behind, work)
+
+    def _tell(self, work: Work) -> None:
+        if work.current is not None:
+            work.current.cancelled = True
+        lane = self._lane_of(work)
+        if lane is not None:
+            lane.interrupt(work)
+
+    def _can_interrupt(self, work: Work) -> bool:
+        task = work.task
+        return task is None or task.is_async or task.policy.run is not None
+
+    def _leave_behind(self, work: Work) -> None:
+        lane = self._lane_of(work)
+        if not work.over and lane is not None and lane.abandon(work):
+            self._over(work, TimeoutError("it did not end"))

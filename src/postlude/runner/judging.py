@@ -1,0 +1,140 @@
+"""What the end of an attempt means: success, another attempt, or the end of its job."""
+
+import asyncio
+import logging
+import random
+import traceback
+
+from postlude.clock import SECOND
+from postlude.errors import Discard, RetryLater, Snooze
+from postlude.model.opts import read_opts
+from postlude.model.outcome import Cancelled, Failed, Outcome, Snoozed
+from postlude.model.state import Reason
+from postlude.runner.work import Stopping, Work
+
+log = logging.getLogger("postlude.jobs")
+
+
+class Judge:
+    """Turns what an attempt raised into its outcome, and logs it.
+
+    Args:
+        rng: where the jitter of waits comes from.
+        most: characters that are kept of a traceback.
+    """
+
+    def __init__(self, rng: random.Random, most: int) -> None:
+        self._rng = rng
+        self._most = most
+
+    def judge(self, work: Work, error: BaseException, now: int) -> Outcome:
+        """Return what becomes of a job whose attempt raised.
+
+        Args:
+            work: whose attempt it was.
+            error: what it raised.
+            now: when (microseconds, UTC).
+        """
+        if isinstance(error, Snooze):
+            return self._snoozed(work, error, now)
+        if isinstance(error, Discard):
+            log.info("job %s discards itself: %s", work, error)
+            return Cancelled(Reason.DISCARDED, f"Discard: {error}"[:1000])
+        if work.stopping is Stopping.CANCEL:
+            return self._cancelled(work, error)
+        if work.stopping is Stopping.TIMEOUT:
+            error = _overtime(work, error)
+        return self._failed(work, error, now)
+
+    def _snoozed(self, work: Work, error: Snooze, now: int) -> Outcome:
+        due = now + round(error.seconds * SECOND)
+        end = _must_end_by(work)
+        if end is not None and due >= end:
+            return Failed(*describe(error, self._most), None, Reason.DEADLINE)
+        return Snoozed(due)
+
+    def _cancelled(self, work: Work, error: BaseException) -> Outcome:
+        log.info("job %s was cancelled while it ran", work)
+        if isinstance(error, asyncio.CancelledError) or not is_own(error):
+            return Cancelled()
+        return Cancelled(None, *describe(error, self._most))
+
+    def _failed(self, work: Work, error: BaseException, now: int) -> Failed:
+        retry_at = self._retry_at(work, error, now)
+        end = _must_end_by(work)
+        late = end is not None and (now if retry_at is None else retry_at) >= end
+        if late:
+            retry_at = None
+        log.error(
+            "job %s failed, attempt %d%s",
+            work,
+            work.failures + 1,
+            "" if retry_at is None else f"; the next is due in {(retry_at - now) / 1e6:.1f} s",
+            exc_info=(type(error), error, error.__traceback__),
+        )
+        return Failed(*describe(error, self._most), retry_at, Reason.DEADLINE if late else None)
+
+    def _retry_at(self, work: Work, error: BaseException, now: int) -> int | None:
+        if work.once or work.task is None:
+            return None
+        retry = read_opts(work.opts).over(work.task.policy.retry)
+        if isinstance(error, RetryLater):
+            again = work.failures + 1 < retry.attempts
+            return now + round(error.seconds * SECOND) if again else None
+        if not getattr(error, "covered", retry.covers(error)):
+            return None
+        try:
+            return retry.next_due(work.failures + 1, now, self._rng)
+        except Exception:
+            log.exception("the backoff of %s failed; job %s waits a minute", work.name, work)
+            return now + 60 * SECOND
+
+
+def is_own(error: BaseException) -> bool:
+    """Whether an error came from the task's own code, and not from ending its process."""
+    return not getattr(error, "is_end_of_process", False)
+
+
+def describe(error: BaseException, most: int) -> tuple[str, str]:
+    """Return an error as one line, and its traceback without this package's frame, both capped.
+
+    Args:
+        error: what was raised; one from another process brings both texts with it.
+        most: characters that are kept of the traceback.
+    """
+    told = getattr(error, "told", None)
+    if told is not None:
+        line, text = told
+    else:
+        line, text = _line_of(error), _traceback_of(error)
+    if len(text) > most:
+        text = f"{text[: most // 2]}\n... {len(text) - most} characters left out ...\n{text[-most // 2 :]}"
+    return line[:1000], text
+
+
+def _line_of(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception_only(error)).strip()
+    except Exception:
+        return type(error).__name__
+
+
+def _traceback_of(error: BaseException) -> str:
+    frames = error.__traceback__
+    inner = frames.tb_next if frames is not None and frames.tb_next is not None else frames
+    try:
+        return "".join(traceback.format_exception(type(error), error, inner))
+    except Exception:
+        return _line_of(error)
+
+
+def _overtime(work: Work, error: BaseException) -> TimeoutError:
+    late = TimeoutError(f"the attempt took longer than {work.seconds:g} s")
+    late.__cause__ = None if isinstance(error, asyncio.CancelledError) or not is_own(error) else error
+    return late.with_traceback(error.__traceback__)
+
+
+def _must_end_by(work: Work) -> int | None:
+    if work.task is None or not (work.opts or work.task.timed):
+        return None
+    return work.task.policy.must_end_by(read_opts(work.opts), work.created)

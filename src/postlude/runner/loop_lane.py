@@ -1,0 +1,126 @@
+"""Async functions, as tasks on the application's loop."""
+
+import asyncio
+import functools
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import anyio.to_thread
+from anyio import CapacityLimiter
+
+from postlude.errors import TaskDefinitionError
+from postlude.model.outcome import SUCCEEDED, Outcome
+from postlude.runner.execution import kept
+from postlude.runner.injection import Injection
+from postlude.runner.lanes import Begin, Ended
+from postlude.runner.work import Work
+
+
+class LoopLane:
+    """Runs async functions, and those with dependencies, at most `slots` at once.
+
+    Args:
+        slots: how many.
+        threads: how many sync functions that have dependencies run at once beside the loop.
+        begin: called as work starts.
+        ended: called with how it ended.
+        injection: resolves dependencies; None: there is no framework that does.
+    """
+
+    def __init__(
+        self, slots: int, begin: Begin, ended: Ended, *, threads: int = 1, injection: Injection | None = None
+    ) -> None:
+        self.waiting: deque[Work] = deque()
+        self.tasks: dict[Work, asyncio.Task[None]] = {}
+        self._slots = slots
+        self._threads = threads
+        self._limiter: CapacityLimiter | None = None
+        self._begin = begin
+        self._ended = ended
+        self._injection = injection
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def free(self) -> int:
+        """How many more could start at once."""
+        return max(0, self._slots - len(self.tasks) - len(self.waiting))
+
+    def submit(self, work: Work) -> None:
+        """Start it, now or when there is room."""
+        if len(self.tasks) >= self._slots:
+            self.waiting.append(work)
+        else:
+            self._start(work)
+
+    def interrupt(self, work: Work) -> None:
+        """Cancel its task."""
+        task = self.tasks.get(work)
+        if task is not None:
+            task.cancel()
+
+    def abandon(self, work: Work) -> bool:
+        """Give its place away; its task is left to itself."""
+        if self.tasks.pop(work, None) is None:
+            return False
+        self._start_waiting()
+        return True
+
+    def _start(self, work: Work) -> None:
+        context = self._begin(work)
+        if context is not None:
+            self.tasks[work] = self._loop.create_task(self._run(work), context=context)
+
+    async def _run(self, work: Work) -> None:
+        task = work.task
+        assert task is not None
+        assert work.args is not None
+        assert work.kwargs is not None
+        result: Outcome | BaseException = SUCCEEDED
+        try:
+            if task.injected:
+                value = await self._run_injected(work)
+            else:
+                value = await task.function(*work.args, **work.kwargs)
+            if value is not None:
+                result = kept(task, value)
+        except BaseException as error:
+            result = error  # whatever it is, it must not reach the loop
+        if self.tasks.pop(work, None) is None:
+            return  # abandoned
+        self._ended(work, result)
+        if self.waiting:
+            self._start_waiting()
+
+    async def _run_injected(self, work: Work) -> Any:
+        assert work.task is not None
+        assert work.args is not None
+        assert work.kwargs is not None
+        if self._injection is None:
+            raise TaskDefinitionError(
+                f"{work.name} has dependencies, which only a FastAPI application resolves"
+            )
+        return await self._injection.run(work.task, work.args, work.kwargs, self._in_thread)
+
+    async def _in_thread(self, call: Callable[[], Any]) -> Any:
+        if self._limiter is None:
+            self._limiter = CapacityLimiter(self._threads)
+        return await anyio.to_thread.run_sync(
+            functools.partial(call), limiter=self._limiter, abandon_on_cancel=True
+        )
+
+    def _start_waiting(self) -> None:
+        waiting = self.waiting
+        while waiting and len(self.tasks) < self._slots:
+            try:
+                work = waiting.popleft()
+            except IndexError:  # taken back
+                return
+            self._start(work)
+
+    def sweep(self) -> None:
+        """Notice tasks that somebody else cancelled before their first step: they told nobody."""
+        for work, task in list(self.tasks.items()):
+            if task.done():
+                del self.tasks[work]
+                self._ended(work, asyncio.CancelledError("cancelled before it had begun"))

@@ -1,0 +1,171 @@
+"""Where attempts run: the loop, the threads and the processes of one runner, and how each attempt begins."""
+
+import asyncio
+import logging
+from contextvars import Context
+
+from postlude.clock import Clock
+from postlude.config import Config
+from postlude.model.job import Room
+from postlude.model.outcome import Outcome
+from postlude.runner.chains import Chains
+from postlude.runner.current import CurrentJob
+from postlude.runner.execution import Unrunnable, bound_in_time, surroundings
+from postlude.runner.injection import Injection
+from postlude.runner.interruptions import Interruptions
+from postlude.runner.lanes import Ended, Lane, take_back, take_one_back
+from postlude.runner.loop_lane import LoopLane
+from postlude.runner.membership import Membership
+from postlude.runner.processes.lane import ProcessLane
+from postlude.runner.reports import Reports
+from postlude.runner.thread_lane import ThreadLane
+from postlude.runner.work import Work
+from postlude.tasks.context import Carried
+
+log = logging.getLogger("postlude.runner")
+
+
+class Equipment:
+    """What an application gives those who run its jobs, beside the journal.
+
+    Attributes:
+        carried: the context variables that travel with jobs.
+        injection: resolves the dependencies of tasks, once there is a framework that can.
+    """
+
+    def __init__(self, carried: Carried | None = None) -> None:
+        self.carried = carried or Carried()
+        self.injection: Injection | None = None
+
+
+class Workshop:
+    """The lanes of one runner.
+
+    Args:
+        membership: where starts are marked.
+        config: slots.
+        clock: the time.
+        equipment: what the application gives.
+        chains: works that others follow.
+        reports: takes what jobs say of their progress.
+        ended: called on the loop with how an attempt ended.
+    """
+
+    def __init__(
+        self,
+        membership: Membership,
+        config: Config,
+        clock: Clock,
+        equipment: Equipment,
+        chains: Chains,
+        reports: Reports,
+        ended: Ended,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._membership = membership
+        self._clock = clock
+        self._carried = equipment.carried
+        self._chains = chains
+        self._reports = reports
+        self._ended = ended
+        self._async = LoopLane(
+            config.loop_slots, self._begin, ended, threads=config.threads, injection=equipment.injection
+        )
+        self._threads = ThreadLane(config.threads, self._begin, ended)
+        self._processes = ProcessLane(
+            config.processes,
+            self._begin,
+            ended,
+            recycle_jobs=config.recycle_jobs,
+            recycle_bytes=config.recycle_bytes,
+        )
+        self.interruptions = Interruptions(self._loop, self._lane_of, ended)
+
+    @property
+    def room(self) -> Room:
+        """How many more of each kind could start at once."""
+        return Room(self._async.free, self._threads.free, self._processes.free)
+
+    @property
+    def hung(self) -> int:
+        """How many threads run work whose time is over."""
+        return len(self._threads.hung)
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """The tasks on the loop that run works."""
+        return list(self._async.tasks.values())
+
+    def submit(self, work: Work) -> None:
+        """Start it where it belongs, now or when there is room."""
+        task = work.task
+        assert task is not None
+        if task.is_async or task.injected:
+            self._async.submit(work)
+        elif task.policy.run == "process":
+            self._processes.submit(work)
+        else:
+            self._threads.submit(work)
+
+    def take_back(self) -> list[Work]:
+        """Take everything that has not started. From any thread."""
+        return take_back(self._async) + take_back(self._threads) + take_back(self._processes)
+
+    def take_one_back(self, work: Work) -> bool:
+        """Take this one, if it has not started."""
+        lane = self._lane_of(work)
+        return lane is not None and take_one_back(lane, work)
+
+    def sweep(self) -> None:
+        """Notice tasks that somebody else has cancelled."""
+        self._async.sweep()
+
+    def stop(self) -> list[asyncio.Task[None]]:
+        """Cancel what runs on the loop, and end idle threads and all processes; returns what to wait for."""
+        self._threads.stop()
+        self._processes.stop()
+        tasks = self.tasks
+        for task in tasks:
+            task.cancel()
+        return tasks
+
+    def on_loop(self) -> str:
+        """Name the job that the loop is running, for the log."""
+        task = asyncio.current_task(self._loop)
+        works = [work for work, running in list(self._async.tasks.items()) if running is task]
+        return f"job {works[0]}" if works else "no job of ours"
+
+    def _lane_of(self, work: Work) -> Lane | None:
+        task = work.task
+        if task is None:
+            return None
+        if task.is_async or task.injected:
+            return self._async
+        return self._processes if task.policy.run == "process" else self._threads
+
+    def _begin(self, work: Work) -> Context | None:
+        """Note that work starts. In the thread that runs it."""
+        task = work.task
+        assert task is not None
+        now = work.started = self._clock.now()
+        if work.opts is not None or task.timed:
+            try:
+                seconds = bound_in_time(work, task, now)
+            except Unrunnable as unrunnable:
+                self._refuse(work, unrunnable.outcome)
+                return None
+            if seconds is not None:
+                self.interruptions.limit(work, seconds)
+        work.place = self._membership.marks.started(work.seq)
+        if work.follower is not None:
+            self._chains.started(work)
+        work.current = CurrentJob(
+            work.id, work.name, work.queue, work.failures + 1, self._reports.report
+        )  # fmt: skip
+        return surroundings(work, work.current, self._carried)
+
+    def _refuse(self, work: Work, outcome: Outcome) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._ended, work, outcome)
+        except RuntimeError:
+            log.debug("job %s was not started, and its event loop has closed", work)

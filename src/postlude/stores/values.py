@@ -1,0 +1,78 @@
+"""What stores are given and answer with, beside the values of the model."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from postlude.model.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class NewRunner:
+    """Who asks to claim jobs."""
+
+    release: str
+    """What identifies the code that it runs."""
+    lease: float
+    """Seconds that its claims outlive its last renewal."""
+
+
+class Marks(Protocol):
+    """Where a runner notes which jobs have started, so that its death can be judged.
+
+    Written in memory that outlives the process but not the host. Safe from any thread.
+    """
+
+    def started(self, seq: int) -> int:
+        """Note that a job starts; returns the place to clear."""
+        ...
+
+    def ended(self, place: int) -> None:
+        """Note that it has ended."""
+        ...
+
+    def draining(self) -> None:
+        """Note that the process is shutting down: its death charges nobody."""
+        ...
+
+
+class Enlisted(NamedTuple):
+    """A runner's number, and where it notes what it starts."""
+
+    runner: int
+    marks: Marks
+
+
+class Reaped(NamedTuple):
+    """What a look for dead runners found."""
+
+    runners: int
+    """Dead runners buried."""
+    released: int
+    """Jobs of theirs that are ready again."""
+    ended: int
+    """Jobs that have failed by it: killed, or delivered at most once."""
+
+
+class Promoted(NamedTuple):
+    """What a look at due times found."""
+
+    jobs: int
+    """Jobs that are ready now."""
+    next_due: int | None
+    """When the next one will be (microseconds, UTC)."""
+
+
+class Pause(NamedTuple):
+    """What is paused, or is to be."""
+
+    kind: str
+    """`"queue"` or `"task"`."""
+    name: str
+
+
+class Counts(NamedTuple):
+    """How many jobs of one task are in one state."""
+
+    task: str
+    state: State
+    jobs: int

@@ -1,0 +1,44 @@
+"""Which jobs of a task count together for a limit that holds per value of an argument."""
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from postlude.errors import TaskDefinitionError
+from postlude.tasks.encoded import Encoded
+from postlude.tasks.signature import read_signature
+
+LONGEST: Final = 100
+"""Characters of a value that stands for itself; a longer one is told apart by its hash."""
+
+
+def lane_of(encoded: Encoded, parameter: str, function: Callable[..., Any]) -> str:
+    """Return the lane of a call: its value of the parameter, as the journal keeps it.
+
+    A call that leaves it out counts with those that pass its default.
+    """
+    named = encoded.kwargs if encoded.kwargs is not None else json.loads(encoded.payload)["k"]
+    left_out = parameter not in named
+    value = read_signature(function).parameters[parameter].default if left_out else named[parameter]
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=repr)
+    if len(text) > LONGEST:
+        return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
+    return text
+
+
+def refuse_unknown(task: str, parameter: str | None, function: Callable[..., Any]) -> None:
+    """Make sure that a limit's `per` is an argument that calls of the task pass by name or place.
+
+    Raises:
+        TaskDefinitionError: it is not.
+    """
+    if parameter is None:
+        return
+    found = read_signature(function).parameters.get(parameter)
+    if found is None or found.kind not in (found.POSITIONAL_OR_KEYWORD, found.KEYWORD_ONLY):
+        names = ", ".join(inspect.signature(function).parameters) or "none"
+        raise TaskDefinitionError(
+            f"{task}: Limit(per={parameter!r}) names no argument of the task; it has {names}"
+        )
