@@ -1,15 +1,19 @@
 """Looking at jobs: what the journal holds, in the words and types that people read."""
 
 import json
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import from_json, to_json
 
 from postlude.errors import JobNotFound
 from postlude.ids import id_bytes, id_text
 from postlude.model.job import AttemptRecord, JobFilter, JobRecord
+from postlude.model.outcome import LogLine
+from postlude.model.snapshot import attempt_number, cancel_asked, last_error
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Counts, Reading
 
@@ -39,6 +43,29 @@ class AttemptStatus(BaseModel):
     pid: int
 
 
+class JobProgress(BaseModel):
+    """How far a job says that it is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    done: float
+    total: float | None
+    message: str | None
+    at: datetime = Field(description="When it said so.")
+
+
+class LogStatus(BaseModel):
+    """A line that an attempt logged."""
+
+    model_config = ConfigDict(frozen=True)
+
+    attempt: int
+    at: datetime
+    level: str
+    logger: str
+    message: str
+
+
 class JobStatus(BaseModel):
     """A job, for people. Times are UTC."""
 
@@ -62,12 +89,16 @@ class JobStatus(BaseModel):
     error: str | None = Field(description="The last attempt's error; not on pages.")
     arguments: Arguments | None = Field(description="None if they are not kept as plain JSON.")
     attempts: tuple[AttemptStatus, ...] = Field(description="Those that did not succeed; not on pages.")
+    key: str | None = Field(description="No other job of its task with this key waits or runs.")
+    cancel_asked: bool = Field(description="It runs, and somebody has asked it to stop.")
+    progress: JobProgress | None
+    result: Any = Field(description="What it returned; not on pages. `reason` tells if it was dropped.")
+    logs: tuple[LogStatus, ...] = Field(description="What its attempts logged; not on pages.")
 
     @classmethod
     def of(cls, record: JobRecord) -> "JobStatus":
         """Read a job as the journal gave it."""
         waits = record.state is State.QUEUED
-        ended = record.state in (State.FAILED, State.CANCELLED)
         return cls(
             id=id_text(record.id),
             seq=record.seq,
@@ -77,16 +108,21 @@ class JobStatus(BaseModel):
             state=record.state,
             scheduled=record.stored is Stored.SCHEDULED and record.failures == 0,
             retrying=waits and record.failures > 0,
-            attempt=max(1, record.failures) if ended else record.failures + 1,
+            attempt=attempt_number(record),
             deaths=record.deaths,
             reason=record.reason,
             created=_time(record.created),
             due=None if record.due is None else _time(record.due),
             started=None if record.started is None else _time(record.started),
             finished=None if record.finished is None else _time(record.finished),
-            error=_last_error(record),
+            error=last_error(record),
             arguments=_arguments(record.payload),
             attempts=tuple(_attempt(attempt) for attempt in record.attempts),
+            key=record.key,
+            cancel_asked=cancel_asked(record),
+            progress=_progress(record),
+            result=_result(record),
+            logs=tuple(_line(number, line) for number, line in record.logs),
         )
 
     @property
@@ -106,7 +142,7 @@ class Inspector:
         self._store = store
 
     async def get(self, id: str | UUID) -> JobStatus:
-        """Return a job with its arguments and attempts.
+        """Return a job with its arguments, attempts, result and log lines.
 
         Raises:
             JobNotFound: no job has this id, or it has been pruned, or it is not an id.
@@ -129,7 +165,7 @@ class Inspector:
         before: int | None = None,
         limit: int = 50,
     ) -> list[JobStatus]:
-        """Return jobs, newest first, without attempts.
+        """Return jobs, newest first, without attempts, results and log lines.
 
         Args:
             state: only jobs in this state.
@@ -160,12 +196,6 @@ def _time(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
-def _last_error(record: JobRecord) -> str | None:
-    if record.state is State.SUCCEEDED or not record.attempts:
-        return None
-    return record.attempts[-1].error
-
-
 def _arguments(payload: bytes) -> Arguments | None:
     try:
         call = json.loads(payload)
@@ -183,4 +213,29 @@ def _attempt(record: AttemptRecord) -> AttemptStatus:
         traceback=record.traceback,
         host=record.host,
         pid=record.pid,
+    )
+
+
+def _progress(record: JobRecord) -> JobProgress | None:
+    if record.progress is None:
+        return None
+    done, total, message, at = record.progress
+    return JobProgress(done=done, total=total, message=message, at=_time(at))
+
+
+def _result(record: JobRecord) -> Any:
+    """Return the result in JSON's own types: NaN and the infinities, which JSON has not, become null."""
+    if record.result is None:
+        return None
+    try:
+        found = from_json(record.result)
+        return found if type(found) is str else from_json(to_json(found, inf_nan_mode="null"))
+    except ValueError:
+        return None
+
+
+def _line(attempt: int, line: LogLine) -> LogStatus:
+    level = logging.getLevelName(line.level)
+    return LogStatus(
+        attempt=attempt, at=_time(line.at), level=level, logger=line.logger, message=line.message
     )

@@ -32,6 +32,9 @@ StoreOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
+_NOT_ON_PAGES = {"attempts", "error", "result", "logs"}
+
+
 @app.command()
 def jobs(
     state: Annotated[State | None, typer.Option(help="Only jobs in this state.")] = None,
@@ -46,8 +49,8 @@ def jobs(
         wanted = JobFilter(state=state, task=task, queue=queue, limit=limit)
         found = [JobStatus.of(record) for record in journal.page(wanted)]
     if as_json:
-        # A page has no attempts, and so no errors: leave them out rather than say there are none.
-        print_json([job.model_dump(mode="json", exclude={"attempts", "error"}) for job in found])
+        # Leave out what a page does not have, rather than say that there is none.
+        print_json([job.model_dump(mode="json", exclude=_NOT_ON_PAGES) for job in found])
     else:
         print_jobs(console(), found)
 
@@ -58,7 +61,7 @@ def show(
     store: StoreOption = DEFAULT_LOCATION,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one job: its arguments, and its attempts with their tracebacks."""
+    """Show one job: its arguments, its result, its attempts with their tracebacks and log lines."""
     with _errors_in_one_line(), reading(store) as journal:
         try:
             record = journal.get(id_bytes(id))

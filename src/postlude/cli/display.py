@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from postlude.cli.text import escaped, when
-from postlude.inspector import AttemptStatus, JobStatus
+from postlude.inspector import AttemptStatus, JobProgress, JobStatus
 
 _WIDTH_OF_A_PIPE = 160
 """A pipe has no width; ids and names must not be cut for it."""
@@ -57,12 +57,20 @@ def print_job(out: Console, job: JobStatus) -> None:
         out.print(Text.assemble((f"{name:<10}", "bold"), value), soft_wrap=True)
     for attempt in job.attempts:
         _print_attempt(out, attempt)
+        _print_log(out, job, attempt.number)
+    told = {attempt.number for attempt in job.attempts}
+    for number in sorted({line.attempt for line in job.logs} - told):
+        out.print()
+        out.print(Text(f"attempt {number}:", "bold"))
+        _print_log(out, job, number)
 
 
 def _facts(job: JobStatus) -> Iterator[tuple[str, str | Text]]:
     yield "id", job.id
     yield "task", escaped(job.task)
     yield "queue", escaped(job.queue)
+    if job.key is not None:
+        yield "key", escaped(job.key)
     yield "state", _state(job)
     yield "attempt", str(job.attempt)
     if job.deaths:
@@ -75,9 +83,19 @@ def _facts(job: JobStatus) -> Iterator[tuple[str, str | Text]]:
     ):
         if time is not None:
             yield name, when(time)
+    if job.progress is not None:
+        yield "progress", _progress(job.progress)
     if job.error is not None:
         yield "error", escaped(job.error)
     yield "arguments", _arguments(job)
+    if job.result is not None:
+        yield "result", _value(job.result)
+
+
+def _progress(progress: JobProgress) -> str:
+    done = f"{progress.done:g}" if progress.total is None else f"{progress.done:g} of {progress.total:g}"
+    message = f" {escaped(progress.message)}" if progress.message else ""
+    return f"{done}{message} ({when(progress.at)})"
 
 
 def _arguments(job: JobStatus) -> str:
@@ -96,6 +114,7 @@ def _state(job: JobStatus) -> Text:
     details = [
         *(["scheduled"] if job.scheduled else []),
         *(["retrying"] if job.retrying else []),
+        *(["asked to stop"] if job.cancel_asked else []),
         *([job.reason.value] if job.reason is not None else []),
     ]
     shown = f"{job.state.value} ({', '.join(details)})" if details else job.state.value
@@ -109,3 +128,11 @@ def _print_attempt(out: Console, attempt: AttemptStatus) -> None:
     out.print(Text(f"attempt {attempt.number}: {time}, {where}", "bold"), soft_wrap=True)
     trace = attempt.traceback.rstrip() or attempt.error
     out.print(Text(escaped(trace, keep="\n\t")), soft_wrap=True)
+
+
+def _print_log(out: Console, job: JobStatus, attempt: int) -> None:
+    for line in job.logs:
+        if line.attempt == attempt:
+            start = f"  {when(line.at)} {escaped(line.level):<8} {escaped(line.logger)}: "
+            message = escaped(line.message.rstrip(), keep="\n\t").replace("\n", "\n    ")
+            out.print(Text(start + message), soft_wrap=True)

@@ -1,0 +1,65 @@
+"""Tasks that return something, for the tests of results and changes."""
+
+import asyncio
+import threading
+import time
+
+from pydantic import BaseModel
+
+from postlude.errors import Discard
+from postlude.runner.current import current_job
+
+GATE = threading.Event()
+"""Tasks that wait go on when it is set."""
+
+
+class Report(BaseModel):
+    orders: int
+    names: tuple[str, ...] = ()
+
+
+async def report(orders: int) -> Report:
+    return Report(orders=orders, names=("Ada", "Bob"))
+
+
+def report_sync(orders: int) -> Report:
+    return Report(orders=orders)
+
+
+def nothing() -> None: ...
+
+
+def anything() -> object:
+    return object()
+
+
+def a_lot(size: int) -> str:
+    return "x" * size
+
+
+def number() -> float:
+    return float("nan")
+
+
+def breaks(text: str) -> None:
+    raise ValueError(text)
+
+
+def gives_up() -> None:
+    raise Discard("not worth it")
+
+
+async def waits(steps: int = 0) -> str:
+    """Say how far it is, then wait for the gate."""
+    for step in range(steps):
+        await current_job().progress(step + 1, steps, "steps")
+        await asyncio.sleep(0.02)
+    while not GATE.is_set():
+        await asyncio.sleep(0.01)
+    return "done"
+
+
+def waits_sync(seconds: float) -> str:
+    current_job().progress(1, 2)
+    time.sleep(seconds)
+    return "done"
