@@ -1,0 +1,184 @@
+"""Tasks with dependencies in an application: requests, attempts, overrides, the state of the lifespan."""
+
+import inspect
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+import pytest
+from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Request
+from fastapi.testclient import TestClient
+from starlette.applications import Starlette
+
+from postlude import Config, Postlude
+from postlude.errors import TaskDefinitionError
+from postlude.install import install
+from postlude.model.retry import Fixed, Retry
+from postlude.model.state import State
+from tests.app.serving import EVERY_STORE, becomes, serving
+from tests.app.work import LOG, say, until
+
+HANDED_OVER = pytest.mark.skipif(
+    "keep_state" not in inspect.signature(install).parameters,
+    reason="the application does not hand its lifespan's state over yet",
+)
+
+QUICK = Config(poll_every=0.005, tune_gc=False)
+TWICE = Retry(attempts=2, backoff=Fixed(0.01))
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    say("start")
+    yield {"pool": "pool"}
+    say("stop")
+
+
+async def get_session(request: Request) -> AsyncIterator[str]:
+    say(f"open {request.state.pool} {request.app.title}")
+    try:
+        yield "session"
+        say("commit")
+    except BaseException as error:
+        say(f"rollback {type(error).__name__}")
+        raise
+    finally:
+        say("close")
+
+
+def get_upper(session: Annotated[str, Depends(get_session)]) -> str:
+    return session.upper()
+
+
+async def plain(value: int, session: str = Depends(get_session)) -> None:
+    say(f"plain {value} {session}")
+
+
+@pytest.fixture
+def app() -> FastAPI:
+    return FastAPI(title="shop", lifespan=lifespan)
+
+
+@HANDED_OVER
+@EVERY_STORE
+def test_a_session_for_each_attempt(app: FastAPI, location: str, log: list[str]) -> None:
+    postlude = Postlude(app, store=location, config=QUICK)
+
+    @postlude.task(retry=TWICE)
+    async def imports(
+        value: int, session: str = Depends(get_session), upper: str = Depends(get_upper)
+    ) -> None:
+        say(f"imports {value} {session} {upper}")
+        if LOG.count("rollback HTTPException") == 0:
+            raise HTTPException(503)
+
+    @app.post("/")
+    async def add(tasks: BackgroundTasks) -> None:
+        tasks.add_task(imports, 7)
+
+    with TestClient(app) as client:
+        assert client.post("/").status_code == 200
+        until(9)
+    opened, work = "open pool shop", "imports 7 session SESSION"
+    assert log == [
+        "start", opened, work, "rollback HTTPException", "close", opened, work, "commit", "close", "stop"
+    ]  # fmt: skip
+
+
+@HANDED_OVER
+def test_a_plain_function(app: FastAPI, location: str, log: list[str]) -> None:
+    Postlude(app, store=location, packages=["tests"], config=QUICK)
+
+    @app.post("/")
+    async def add(tasks: BackgroundTasks) -> None:
+        tasks.add_task(plain, 7)
+
+    with TestClient(app) as client:
+        client.post("/")
+        until(5)
+    assert log[1:5] == ["open pool shop", "plain 7 session", "commit", "close"]
+
+
+@HANDED_OVER
+def test_a_sync_function(app: FastAPI, location: str, log: list[str]) -> None:
+    postlude = Postlude(app, store=location, config=QUICK)
+
+    @postlude.task
+    def imports(value: int, upper: str = Depends(get_upper)) -> None:
+        say(f"imports {value} {upper}")
+
+    @app.post("/")
+    def add(tasks: BackgroundTasks) -> None:
+        tasks.add_task(imports, value=7)
+
+    with TestClient(app) as client:
+        client.post("/")
+        until(5)
+    assert log[1:5] == ["open pool shop", "imports 7 SESSION", "commit", "close"]
+
+
+def test_overrides(app: FastAPI, location: str, log: list[str]) -> None:
+    postlude = Postlude(app, store=location, config=QUICK)
+
+    @postlude.task
+    async def imports(value: int, upper: str = Depends(get_upper)) -> None:
+        say(f"imports {value} {upper}")
+
+    @app.post("/")
+    async def add(tasks: BackgroundTasks) -> None:
+        tasks.add_task(imports, 7)
+
+    app.dependency_overrides[get_session] = lambda: "fake"
+    with TestClient(app) as client:
+        client.post("/")
+        until(2)
+    assert log == ["start", "imports 7 FAKE", "stop"]
+
+
+@EVERY_STORE
+@pytest.mark.anyio
+async def test_an_http_exception_is_a_failure(location: str, log: list[str]) -> None:
+    postlude = Postlude(FastAPI(), store=location, config=QUICK)
+
+    def refuses() -> None:
+        raise HTTPException(403, "no")
+
+    @postlude.task(retry=Retry(attempts=1))
+    async def imports(nothing: None = Depends(refuses)) -> None:
+        say("never")
+
+    async with serving(postlude):
+        status = await becomes(postlude, await postlude.add_task(imports), State.FAILED)
+    assert ("403: no" in (status.error or ""), log) == (True, [])
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("make", [lambda: None, Starlette], ids=["none", "Starlette"])
+async def test_without_fastapis_application(
+    location: str, make: Callable[[], Starlette | None], log: list[str]
+) -> None:
+    postlude = Postlude(make(), store=location, config=QUICK)
+
+    @postlude.task(retry=Retry(attempts=1))
+    async def imports(upper: str = Depends(get_upper)) -> None:
+        say("never")
+
+    async with serving(postlude):
+        status = await becomes(postlude, await postlude.add_task(imports), State.FAILED)
+    assert ("needs a FastAPI application" in (status.error or ""), log) == (True, [])
+
+
+@HANDED_OVER
+def test_what_came_later_is_checked_at_start_up(app: FastAPI, location: str) -> None:
+    postlude = Postlude(app, store=location, config=QUICK)
+    name = "test_depends_in_app_later"
+
+    def dependency(wanted: name) -> None: ...  # type: ignore[valid-type]
+
+    dependency.__annotations__["wanted"] = name
+
+    @postlude.task
+    async def imports(nothing: None = Depends(dependency)) -> None: ...
+
+    with pytest.raises(TaskDefinitionError, match="'nothing -> wanted'"), TestClient(app):
+        pass
