@@ -7,10 +7,10 @@ from fastapi import FastAPI, HTTPException
 from postlude import Exponential, Job, Limit, Postlude, Rate, Retry
 from postlude.errors import WaitsForItself
 from postlude.fastapi import BackgroundTasks
-from tests.tour.preamble import QUICK, EmailStr, ManualClock, PostOffice, SMTPException, many
+from tests.tour.preamble import QUICK, Calendar, EmailStr, PostOffice, SMTPException, many
 
 app = FastAPI()
-clock = ManualClock()
+clock = Calendar()
 post = PostOffice()
 postlude = Postlude(app, config=QUICK, clock=clock)
 

@@ -9,11 +9,11 @@ from fastapi import Depends, FastAPI, Request
 
 from postlude import Discard, Fixed, Postlude, Retry, RetryLater, Snooze, current_job, raise_if_cancelled
 from postlude.fastapi import BackgroundTasks
-from tests.tour.preamble import QUICK, AsyncSession, ImportReport, ManualClock, get_session, read
+from tests.tour.preamble import QUICK, AsyncSession, Calendar, ImportReport, get_session, read
 
 app = FastAPI()
 app.state.shop = "the shop"
-clock = ManualClock()
+clock = Calendar()
 postlude = Postlude(app, config=QUICK, clock=clock)
 steps: list[str] = []
 """What the tasks here did, in order."""

@@ -16,14 +16,14 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel
 
 from postlude import Config
-from postlude.clock import ManualClock
+from postlude.clock import ManualClock, SystemClock
 
 __all__ = [
     "AsyncSession",
+    "Calendar",
     "EmailStr",
     "ImportReport",
     "Invoice",
-    "ManualClock",
     "PostOffice",
     "QUICK",
     "SMTPException",
@@ -33,6 +33,13 @@ __all__ = [
 ]
 
 QUICK = Config(poll_every=0.005, reap_every=0.005, grace=0.1, tune_gc=False)
+
+
+class Calendar(ManualClock):
+    """A wall clock that is turned by hand. Leases go by the machine's: nobody is taken for dead."""
+
+    def boot(self) -> int:
+        return SystemClock().boot()
 
 
 def _address(text: str) -> str:

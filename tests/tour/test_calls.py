@@ -132,10 +132,8 @@ async def test_at_most_once_is_not_attempted_again(mail: ModuleType) -> None:
 
 @pytest.mark.parametrize(("delivery", "again"), [("at_most_once", False), ("at_least_once", True)])
 async def test_what_was_running_at_the_end_runs_again_unless_at_most_once(
-    mail: ModuleType, delivery: str, again: bool, journal: str
+    mail: ModuleType, delivery: str, again: bool
 ) -> None:
-    if journal == "memory":
-        pytest.skip("a journal in memory ends with its process")
     async with serving(mail.postlude):
         with mail.post.closed() as release:
             send = mail.send_receipt.using(delivery=delivery)

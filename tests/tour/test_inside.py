@@ -1,12 +1,12 @@
 """Tour, part 5: what a task sees of its job, and what FastAPI's `Depends` gives it."""
 
 import asyncio
-from pathlib import Path
+import pathlib
 from types import ModuleType
 from typing import Annotated, Any
 
 import pytest
-from fastapi import Cookie, Depends, Header, Query, Request, Security
+from fastapi import Body, Cookie, Depends, Header, Path, Query, Request, Security
 from fastapi.security import OAuth2PasswordBearer
 
 from postlude import JobCancelled, JobFailed, TaskDefinitionError, current_job, raise_if_cancelled
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
+def file(tmp_path: pathlib.Path) -> pathlib.Path:
     path = tmp_path / "orders.csv"
     path.write_text("pen\nink\npaper\n", "utf-8")
     return path
@@ -36,7 +36,7 @@ class TestTheBlock:
     """`import_orders`."""
 
     async def test_it_is_added_without_its_session(
-        self, orders: ModuleType, visiting: Visiting, file: Path
+        self, orders: ModuleType, visiting: Visiting, file: pathlib.Path
     ) -> None:
         async with visiting(orders) as client:
             id = (await client.post("/imports", params={"path": str(file)})).json()
@@ -45,12 +45,12 @@ class TestTheBlock:
         (session,) = SESSIONS
         assert (session.rows, session.closed, session.error) == (["pen", "ink", "paper"], True, None)
 
-    async def test_its_result_is_of_its_return_type(self, orders: ModuleType, file: Path) -> None:
+    async def test_its_result_is_of_its_return_type(self, orders: ModuleType, file: pathlib.Path) -> None:
         async with serving(orders.postlude):
             job = await orders.postlude.add_task(orders.import_orders, file)
             assert type(await job.result(timeout=10)) is ImportReport
 
-    async def test_its_progress_is_seen_while_it_runs(self, orders: ModuleType, file: Path) -> None:
+    async def test_its_progress_is_seen_while_it_runs(self, orders: ModuleType, file: pathlib.Path) -> None:
         orders.hold["ink"] = asyncio.Event()
         async with serving(orders.postlude):
             job = await orders.postlude.add_task(orders.import_orders, file)
@@ -65,7 +65,7 @@ class TestTheBlock:
             orders.hold["ink"].set()
             await job.result(timeout=10)
 
-    async def test_it_is_cancelled_where_it_waits(self, orders: ModuleType, file: Path) -> None:
+    async def test_it_is_cancelled_where_it_waits(self, orders: ModuleType, file: pathlib.Path) -> None:
         orders.hold["ink"] = asyncio.Event()
         async with serving(orders.postlude):
             job = await orders.postlude.add_task(orders.import_orders, file)
@@ -77,11 +77,11 @@ class TestTheBlock:
         assert (SESSIONS[0].rows, SESSIONS[0].closed) == (["pen", "ink"], True)
         assert status.retrying is False
 
-    async def test_a_direct_call_passes_the_session(self, orders: ModuleType, file: Path) -> None:
+    async def test_a_direct_call_passes_the_session(self, orders: ModuleType, file: pathlib.Path) -> None:
         with pytest.raises(LookupError, match="no job runs here"):
             await orders.import_orders(file, AsyncSession())
 
-    async def test_a_file_that_is_not_there(self, orders: ModuleType, tmp_path: Path) -> None:
+    async def test_a_file_that_is_not_there(self, orders: ModuleType, tmp_path: pathlib.Path) -> None:
         async with serving(orders.postlude):
             job = await orders.postlude.add_task(orders.import_orders, tmp_path / "none.csv")
             async with asyncio.timeout(10):
@@ -118,30 +118,41 @@ class TestDepends:
     @pytest.mark.parametrize(
         "parameter",
         [
+            Annotated[str, Path()],
             Annotated[str, Query()],
             Annotated[str, Header()],
             Annotated[str, Cookie()],
+            Annotated[dict[str, str], Body()],
             Annotated[str, Security(OAuth2PasswordBearer("token"))],
             Annotated[str, Depends(OAuth2PasswordBearer("token"))],
-            Request,
+            str,
         ],
-        ids=["query", "header", "cookie", "security", "scheme", "request"],
+        ids=["path", "query", "header", "cookie", "body", "security", "scheme", "plain"],
     )
-    @pytest.mark.parametrize("below", [False, True], ids=["own", "dependency's"])
-    async def test_what_needs_a_request_is_refused_when_it_is_declared(
-        self, orders: ModuleType, parameter: Any, below: bool
+    async def test_dependencies_that_need_a_request_are_refused_when_a_task_is_declared(
+        self, orders: ModuleType, parameter: Any
     ) -> None:
         def dependency(value: Any) -> str:
             return str(value)
 
-        async def task(value: Any = Depends(dependency)) -> None: ...
+        dependency.__annotations__["value"] = parameter
 
-        if below and parameter is Request:
-            pytest.skip("a dependency may take the request, for .app and .state")
-        (dependency if below else task).__annotations__["value"] = parameter
-        if not below:
-            task.__defaults__ = None
+        async def task(text: str = Depends(dependency)) -> None: ...
+
+        with pytest.raises(TaskDefinitionError, match="text -> value"):
+            orders.postlude.task(task)
+
+    @pytest.mark.parametrize("default", [Query(), Header(), Cookie(), Body(), Security(get_session)])
+    async def test_so_are_such_parameters_of_its_own(self, orders: ModuleType, default: Any) -> None:
+        async def task(value: str = default) -> None: ...
+
         with pytest.raises(TaskDefinitionError, match="value"):
+            orders.postlude.task(task)
+
+    async def test_and_the_request_itself(self, orders: ModuleType) -> None:
+        async def task(request: Request) -> None: ...
+
+        with pytest.raises(TaskDefinitionError, match=r"request.*\.state"):
             orders.postlude.task(task)
 
 

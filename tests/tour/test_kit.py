@@ -110,17 +110,20 @@ def test_also_without_a_lifespan():
 """
 
 
-@pytest.mark.parametrize("text", [WITH_THE_KIT, WITHOUT_A_FIXTURE], ids=["the kit", "without a fixture"])
 @pytest.mark.parametrize("store", [None, "sqlite:///chosen.db"], ids=["memory", "sqlite"])
-def test_an_applications_own_tests(tmp_path: Path, text: str, store: str | None) -> None:
-    (tmp_path / "shop.py").write_text(APPLICATION, "utf-8")
-    (tmp_path / "conftest.py").write_text(CONFTEST, "utf-8")
-    (tmp_path / "test_shop.py").write_text(text, "utf-8")
+def test_an_applications_own_tests(tmp_path: Path, store: str | None) -> None:
+    for name, text in {
+        "shop.py": APPLICATION,
+        "conftest.py": CONFTEST,
+        "test_with_the_kit.py": WITH_THE_KIT,
+        "test_without_a_fixture.py": WITHOUT_A_FIXTURE,
+    }.items():
+        (tmp_path / name).write_text(text, "utf-8")
     environment = {name: value for name, value in os.environ.items() if name != "POSTLUDE_STORE"}
     if store is not None:
         environment["POSTLUDE_STORE"] = store
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shop.py"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
@@ -128,4 +131,4 @@ def test_an_applications_own_tests(tmp_path: Path, text: str, store: str | None)
         check=False,
         timeout=60,
     )
-    assert ended.returncode == 0, ended.stdout
+    assert "6 passed" in ended.stdout, ended.stdout + ended.stderr

@@ -47,7 +47,7 @@ async def test_the_result_of_a_job_that_has_failed(mail: ModuleType) -> None:
 async def test_add_many(mail: ModuleType, atomic: bool) -> None:
     jobs = await mail.add_many(atomic=atomic)
     assert len({job.id for job in jobs}) == len(many) == await count(mail) == 1001
-    first, last = (await mail.postlude.inspector.get(job.id) for job in (jobs[0], jobs[-1]))
+    first, last = [await mail.postlude.inspector.get(job.id) for job in (jobs[0], jobs[-1])]
     assert first.arguments is not None
     assert first.arguments.named == {"order": 1, "to": "1@example.org", "tenant": "tenant-1"}
     assert last.seq - first.seq == 1000
