@@ -1,0 +1,70 @@
+"""Holding jobs: what an application adds in a test is stored, and runs when the test says so."""
+
+import asyncio
+from collections.abc import Sequence
+
+from postlude.clock import Clock
+from postlude.model.job import Added
+from postlude.parts import Parts
+from postlude.runner.work import Work
+from postlude.stores.memory import MemoryStore
+from postlude.stores.reply import Reply
+
+
+class Held:
+    """Takes the place of whatever would run jobs by itself, and runs none.
+
+    Args:
+        before: what the Postlude worked with until now; a lifespan may be running with it.
+    """
+
+    def __init__(self, before: Parts) -> None:
+        self._before = before
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop on which a lifespan runs, whose resources jobs may use; None: there is none."""
+        attached = self._before.producer.attached
+        loop = self._loop or (None if attached is None else attached.loop)
+        return None if loop is None or loop.is_closed() else loop
+
+    # In a request
+
+    async def runner(self) -> None:
+        """Let what is committed be queued."""
+
+    async def run(self, works: Sequence[Work]) -> None:
+        """Keep nobody waiting for what is held."""
+
+    def let_go(self, works: Sequence[Work], reply: Reply[list[Added]]) -> None:
+        """What is queued is nobody's."""
+
+    def close(self) -> None:
+        """What was stored stays readable."""
+
+    # In a lifespan
+
+    async def start(self) -> None:
+        """Remember the loop."""
+        self._loop = asyncio.get_running_loop()
+
+    async def stop(self) -> None:
+        """Forget it."""
+        self._loop = None
+
+
+def held_parts(before: Parts, clock: Clock, held: Held) -> Parts:
+    """Return parts with an empty journal in memory, whose jobs are held."""
+    parts = Parts(
+        MemoryStore(clock),
+        before.registry,
+        before.config,
+        clock,
+        before.equipment,
+        before.queues,
+        visits=held,
+        service=held,
+    )
+    parts.ensure_open()
+    return parts

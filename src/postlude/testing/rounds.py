@@ -1,0 +1,152 @@
+"""Running held jobs: by the real runner, on the loop that they belong to, until nothing is due."""
+
+import asyncio
+from asyncio import _get_running_loop
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, NamedTuple, TypeVar
+
+from anyio import CancelScope
+from anyio.from_thread import start_blocking_portal
+
+from postlude.errors import Discard, PostludeError, Snooze
+from postlude.model.outcome import Outcome
+from postlude.model.state import State
+from postlude.parts import Parts
+from postlude.runner.membership import Membership
+from postlude.runner.runner import Runner
+from postlude.runner.work import Work
+
+MOST: Final = 10_000
+"""Attempts after which it is said that jobs add each other without an end."""
+
+T = TypeVar("T")
+Loop = asyncio.AbstractEventLoop
+
+
+class Raised(NamedTuple):
+    """What an attempt raised."""
+
+    job: str
+    attempt: int
+    error: BaseException
+
+
+class Round(NamedTuple):
+    """What one round has done."""
+
+    ran: int
+    """Attempts."""
+    again: int | None
+    """When a rate lets more start (microseconds, UTC)."""
+
+
+class HeedfulRunner(Runner):
+    """A runner that keeps what its jobs raise, and stops when there are too many of them."""
+
+    def __init__(self, parts: Parts, membership: Membership) -> None:
+        super().__init__(
+            membership,
+            parts.store,
+            parts.registry,
+            parts.config,
+            parts.clock,
+            equipment=parts.equipment,
+            hub=parts.hub,
+        )
+        self.ran = 0
+        self.raised: list[Raised] = []
+
+    def _ended(self, work: Work, result: Outcome | BaseException) -> None:
+        self.ran += 1
+        if self.ran >= MOST:
+            self.draining = True  # else jobs that add each other would keep it from ever being idle
+        if isinstance(result, BaseException) and not isinstance(result, Snooze | Discard):
+            self.raised.append(Raised(str(work), work.failures + 1, result))
+        super()._ended(work, result)
+
+
+async def run_due(parts: Parts, raised: list[Raised]) -> Round:
+    """Run what is due now, and what that adds, until nothing is.
+
+    Args:
+        parts: whose jobs.
+        raised: takes what they raise.
+
+    Raises:
+        PostludeError: there seems to be no end of them.
+    """
+    store = parts.store
+    await store.promote()
+    if not any(count.state is State.QUEUED and count.jobs for count in await store.counts()):
+        return Round(0, None)
+    membership = Membership(store, parts.config, parts.clock, "tests")
+    await store.declare(parts.bounds())
+    await membership.join()
+    runner = HeedfulRunner(parts, membership)
+    parts.producer.attach(runner)
+    parts.hub.serve(True)
+    try:
+        again = await _run_all(parts, runner)
+    finally:
+        parts.hub.serve(False)
+        parts.producer.attach(None)
+        with CancelScope(shield=True):
+            await membership.leave(await runner.close(), draining=True)
+    raised += runner.raised
+    if runner.draining:
+        raise PostludeError(
+            f"{MOST:,} attempts ran and jobs are still due: some add each other, or themselves, "
+            f"without a delay"
+        )
+    return Round(runner.ran, again)
+
+
+async def _run_all(parts: Parts, runner: HeedfulRunner) -> int | None:
+    """Claim until there is nothing to claim; returns when a rate lets more start."""
+    store = parts.store
+    while not runner.draining:
+        await runner.idle()
+        await store.promote()
+        found = await store.claim(runner.number, runner.limit, suspect=runner.wants_suspect, room=runner.room)
+        runner.accept(found.claims)
+        if not runner.load:
+            return found.again
+    return None
+
+
+async def on_loop(loop: Loop | None, call: Callable[[], Awaitable[T]]) -> T:
+    """Await a call on the loop that it belongs to: on this one, if it belongs to none."""
+    if loop is None or loop is asyncio.get_running_loop():
+        return await call()
+    if not loop.is_running():
+        raise PostludeError(
+            "the application's lifespan runs on another event loop, which does not turn while this one does: "
+            "start the lifespan and drain in the same one"
+        )
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_awaited(call), loop))
+
+
+def from_sync(loops: Iterable[Loop | None], call: Callable[[], Awaitable[T]], name: str) -> T:
+    """Make an async call from sync code.
+
+    Args:
+        loops: those that it will need.
+        call: made on the one of them that does not turn by itself, or else on a new one.
+        name: of the method to use on an event loop.
+
+    Raises:
+        RuntimeError: this is an event loop.
+    """
+    if _get_running_loop() is not None:
+        raise RuntimeError(
+            f"postlude_jobs.{name}() would block this event loop: await postlude_jobs.{name}_async()"
+        )
+    resting = [loop for loop in loops if loop is not None and not loop.is_running()]
+    if resting:  # that of an async fixture, in a test that is not async
+        return resting[0].run_until_complete(_awaited(call))
+    with start_blocking_portal("asyncio") as portal:
+        return portal.call(call)
+
+
+async def _awaited(call: Callable[[], Awaitable[T]]) -> T:
+    return await call()
