@@ -60,6 +60,7 @@ async def waits(steps: int = 0) -> str:
 
 
 def waits_sync(seconds: float) -> str:
+    time.sleep(seconds / 2)
     current_job().progress(1, 2)
-    time.sleep(seconds)
+    time.sleep(seconds / 2)
     return "done"

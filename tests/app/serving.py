@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -34,7 +34,7 @@ PATIENCE = 10.0
 """Seconds until a wait is given up."""
 
 
-async def becomes(postlude: Postlude, job: Job, state: State, patience: float = PATIENCE) -> JobStatus:
+async def becomes(postlude: Postlude, job: Job[Any], state: State, patience: float = PATIENCE) -> JobStatus:
     """Return a job once it is in a state."""
 
     async def look() -> JobStatus | None:

@@ -64,7 +64,7 @@ async def test_what_has_no_durable_form_is_refused(location: str) -> None:
     with pytest.raises(NotDurable):
         await postlude.add_task(lambda: None)
     with pytest.raises(TypeError):
-        await postlude.add_task(note)  # type: ignore[call-arg]
+        await postlude.add_task(note)  # type: ignore[call-overload]
 
 
 async def test_what_a_job_raises_does_not_reach_who_added_it(location: str, log: list[str]) -> None:

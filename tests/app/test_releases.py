@@ -32,7 +32,7 @@ async def of_number(value: int) -> None:
     say(f"number {value}")
 
 
-async def added() -> Job:
+async def added() -> Job[Any]:
     postlude = release(of_text)
     job = await postlude.add_task(postlude.task(of_text, name="mail"), "seven")
     await postlude.close()

@@ -12,7 +12,11 @@ LAYERS = (
     Layer("tasks", ("tasks",), below=TRUTH),
     Layer("stores", ("stores",), below=TRUTH),
     Layer("runner", ("runner",), below=(*TRUTH, "tasks", "stores.protocol", "stores.reply")),
-    Layer("asking", ("producer", "outside", "operations", "handles", "inspector", "desk"), below=(*MIDDLE, "runner")),
+    Layer(
+        "asking",
+        ("producer", "outside", "operations", "handles", "inspector", "desk"),
+        below=(*MIDDLE, "runner"),
+    ),
     Layer(
         "request",
         (

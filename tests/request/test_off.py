@@ -96,7 +96,7 @@ async def test_postludes_parameter_gives_handles(kind: Any, off: Switch, log: li
 
     def add(router: Router) -> None:
         @router.post("/x", status_code=202, dependencies=[Depends(dependency)])
-        async def endpoint(tasks: Ours) -> Accepted[int]:
+        async def endpoint(tasks: Ours) -> Accepted[None]:
             given.append(tasks)
             tasks.add_task(note_object, object())
             tasks.add_task(lambda: log.append("ran lambda"))
@@ -120,7 +120,7 @@ def test_a_handle_leads_to_a_404(off: Switch, log: list[str]) -> None:
         log.append(f"ran {text}")
 
     @app.post("/x", status_code=202)
-    async def endpoint(tasks: Ours) -> Accepted[int]:
+    async def endpoint(tasks: Ours) -> Accepted[None]:
         return tasks.accepted(tasks.add_task(declared, "a"))
 
     app.include_router(postlude.router(prefix="/jobs"))

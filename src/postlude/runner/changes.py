@@ -149,12 +149,11 @@ class Watch:
         """
         until = None if within is None else self._loop.time() + within
         while True:
-            live = self._live
+            if self._live is not None:
+                await self._breathe()
             record = self._record
             if record is None or self._stale:
                 record = await self._look()
-            elif live is not None:
-                await asyncio.sleep(BREATH)
             record = self._with_progress(record)
             seen = Snapshot.of(record)
             if seen != self._seen:
@@ -198,6 +197,13 @@ class Watch:
             return False
         self._stale = True
         return True
+
+    async def _breathe(self) -> None:
+        """Let pieces of progress come together; anything else is heard at once."""
+        until = self._loop.time() + BREATH
+        while not self._stale and (left := until - self._loop.time()) > 0:
+            self._waiter = self._loop.create_future()
+            await asyncio.wait([self._waiter], timeout=left)
 
     def _hear(self) -> None:
         self._told = False

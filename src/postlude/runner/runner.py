@@ -156,6 +156,8 @@ class Runner:
             self._held[work.seq] = work
             if work.suspect:
                 self._suspect = work
+            if self._hub is not None and self._hub.watched:
+                self._hub.note(work.id)
         self.start(works)
 
     async def audit(self) -> None:
