@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from postlude.ids import IdSource
 from postlude.runner.current import CURRENT, CurrentJob
-from postlude.runner.log_lines import LogKeeper
+from postlude.runner.log_lines import LogKeeper, lines_of
 
 T = TypeVar("T")
 
@@ -40,5 +40,5 @@ def keeping(**options: Any) -> Iterator[LogKeeper]:
         keeper.stop()
 
 
-def messages(keeper: LogKeeper, job: CurrentJob) -> list[str]:
-    return [line.message for line in keeper.lines_of(job)]
+def messages(job: CurrentJob) -> list[str]:
+    return [line.message for line in lines_of(job)]

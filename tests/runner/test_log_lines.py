@@ -9,7 +9,7 @@ from contextvars import copy_context
 import pytest
 
 from postlude.model.outcome import LogLine
-from postlude.runner.log_lines import LONGEST
+from postlude.runner.log_lines import LONGEST, lines_of
 from tests.runner.logged import a_job, inside, keeping, messages, shop
 
 pytestmark = pytest.mark.usefixtures("plain_logging")
@@ -20,26 +20,26 @@ class TestKept:
 
     def test_a_line(self) -> None:
         job = a_job()
-        with keeping() as keeper:
+        with keeping():
             record = inside(job, shop.makeRecord, "tests.shop", 30, "f", 1, "sent %d", (7,), None)
             inside(job, shop.handle, record)
         at = round(record.created * 1e6)
-        assert keeper.lines_of(job) == (LogLine(at, logging.WARNING, "tests.shop", "sent 7"),)
+        assert lines_of(job) == (LogLine(at, logging.WARNING, "tests.shop", "sent 7"),)
 
     def test_levels_are_the_loggers_own(self) -> None:
         job = a_job()
         quiet = logging.getLogger("tests.private")
-        with keeping() as keeper:
+        with keeping():
             for level in (logging.DEBUG, logging.INFO, logging.WARNING):
                 inside(job, shop.log, level, f"shop {level}")
                 inside(job, quiet.log, level, f"quiet {level}")
-        assert messages(keeper, job) == ["shop 20", "shop 30", "quiet 30"]
+        assert messages(job) == ["shop 20", "shop 30", "quiet 30"]
 
     def test_a_lower_level_may_be_asked_for(self) -> None:
         job = a_job()
-        with keeping(level=logging.DEBUG) as keeper:
+        with keeping(level=logging.DEBUG):
             inside(job, shop.debug, "detail")
-        assert messages(keeper, job) == ["detail"]
+        assert messages(job) == ["detail"]
 
     def test_what_a_filter_drops_or_changes(self) -> None:
         def discreet(record: logging.LogRecord) -> bool:
@@ -48,32 +48,32 @@ class TestKept:
 
         shop.addFilter(discreet)
         job = a_job()
-        with keeping() as keeper:
+        with keeping():
             inside(job, shop.info, "drop this")
             inside(job, shop.info, "the secret")
-        assert messages(keeper, job) == ["the ***"]
+        assert messages(job) == ["the ***"]
 
     def test_ours_are_about_jobs_and_not_of_them(self) -> None:
         job = a_job()
-        with keeping() as keeper:
+        with keeping():
             for name in ("postlude", "postlude.jobs", "postludes", "shop.postlude"):
                 inside(job, logging.getLogger(name).warning, "%s", name)
-        assert messages(keeper, job) == ["postludes", "shop.postlude"]
+        assert messages(job) == ["postludes", "shop.postlude"]
 
     def test_each_attempt_has_its_own(self) -> None:
         one, other = a_job(), a_job()
-        with keeping() as keeper:
+        with keeping():
             inside(one, shop.info, "one")
             inside(other, shop.info, "other")
             shop.info("nobody's")
-        assert (messages(keeper, one), messages(keeper, other)) == (["one"], ["other"])
+        assert (messages(one), messages(other)) == (["one"], ["other"])
 
     def test_a_job_that_logs_nothing_has_no_list(self) -> None:
         job = a_job()
-        with keeping() as keeper:
+        with keeping():
             pass
         assert job.lines is None
-        assert keeper.lines_of(job) == ()
+        assert lines_of(job) == ()
 
     def test_tasks_and_threads_that_a_job_starts(self) -> None:
         job = a_job()
@@ -90,27 +90,27 @@ class TestKept:
             thread.start()
             thread.join()
 
-        with keeping() as keeper:
+        with keeping():
             inside(job, asyncio.run, work())
             inside(job, threads)
-        assert sorted(messages(keeper, job)) == ["child", "own thread", "task", "thread"]
+        assert sorted(messages(job)) == ["child", "own thread", "task", "thread"]
 
     @pytest.mark.parametrize("left", [1, 2, 50])
     def test_the_first_lines_and_how_many_are_left_out(self, left: int) -> None:
         job = a_job()
-        with keeping(max_lines=3) as keeper:
+        with keeping(max_lines=3):
             for number in range(3 + left):
                 inside(job, shop.info, number)
-        *first, last = messages(keeper, job)
+        *first, last = messages(job)
         assert first == ["0", "1", "2"]
         assert last == ("1 more line is left out" if left == 1 else f"{left} more lines are left out")
 
     def test_characters_have_a_cap_too(self) -> None:
         job = a_job()
-        with keeping(max_chars=10) as keeper:
+        with keeping(max_chars=10):
             for text in ("12345", "123456", "1"):
                 inside(job, shop.info, text)
-        assert messages(keeper, job) == ["12345", "2 more lines are left out"]
+        assert messages(job) == ["12345", "2 more lines are left out"]
 
     def test_what_is_left_out_is_not_formatted(self, bare: Callable[[], None]) -> None:
         bare()
@@ -122,10 +122,10 @@ class TestKept:
                 return "text"
 
         job = a_job()
-        with keeping(max_lines=1) as keeper:
+        with keeping(max_lines=1):
             for _ in range(5):
                 inside(job, shop.info, "%s", Costly())
-        assert messages(keeper, job) == ["text", "4 more lines are left out"]
+        assert messages(job) == ["text", "4 more lines are left out"]
         assert len(formatted) == 2  # the second found the cap
 
     def test_caps_hold_while_threads_log_at_once(self) -> None:
@@ -135,13 +135,13 @@ class TestKept:
             for _ in range(500):
                 shop.info("x")
 
-        with keeping(max_lines=700) as keeper:
+        with keeping(max_lines=700):
             threads = [threading.Thread(target=inside, args=(job, often)) for _ in range(4)]
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
-        lines = messages(keeper, job)
+        lines = messages(job)
         assert (len(lines), lines[-1]) == (701, "1300 more lines are left out")
 
 
@@ -165,18 +165,18 @@ class TestMessages:
     def test_control_characters(self, raw: str, kept: str, bare: Callable[[], None]) -> None:
         bare()  # pytest-xdist fails on reports that quote a lone surrogate
         job = a_job()
-        with keeping() as keeper:
+        with keeping():
             inside(job, shop.info, "%s", raw)
-        (message,) = messages(keeper, job)
+        (message,) = messages(job)
         assert message == kept
         message.encode()
 
     @pytest.mark.parametrize("size", [LONGEST - 1, LONGEST, LONGEST + 1, 1_000_000])
     def test_a_long_one(self, size: int) -> None:
         job = a_job()
-        with keeping() as keeper:
+        with keeping():
             inside(job, shop.info, "a" * (size - 1) + "z")
-        (message,) = messages(keeper, job)
+        (message,) = messages(job)
         assert len(message) <= LONGEST
         assert message.endswith("z")
         assert ("left out" in message) is (size > LONGEST)
@@ -189,17 +189,17 @@ class TestMessages:
                 shop.exception("printing failed")
 
         job = a_job()
-        with keeping() as keeper:
+        with keeping():
             inside(job, breaks)
-        (message,) = messages(keeper, job)
+        (message,) = messages(job)
         assert message.startswith("printing failed\nTraceback")
         assert message.endswith("ValueError: no paper")
 
     def test_an_exception_without_one(self) -> None:
         job = a_job()
-        with keeping() as keeper:
+        with keeping():
             inside(job, shop.exception, "nothing was raised")
-        assert messages(keeper, job) == ["nothing was raised"]
+        assert messages(job) == ["nothing was raised"]
 
     def test_no_trace_is_left_in_the_record(self, bare: Callable[[], None]) -> None:
         bare()
@@ -229,11 +229,11 @@ class TestMessages:
                 raise RuntimeError("not printable")
 
         job = a_job()
-        with keeping() as keeper:
+        with keeping():
             inside(job, shop.info, "%d sent", "seven")
             inside(job, shop.info, "to %s", Hostile())
             inside(job, shop.info, Hostile())
-        assert messages(keeper, job) == [
+        assert messages(job) == [
             "%d sent (its arguments do not fit: TypeError)",
             "to %s (its arguments do not fit: RuntimeError)",
             "Hostile (its arguments do not fit: RuntimeError)",
@@ -248,6 +248,6 @@ class TestMessages:
                 return "told"
 
         job = a_job()
-        with keeping() as keeper:
+        with keeping():
             inside(job, shop.info, "%s", Talks())
-        assert messages(keeper, job) == ["asked", "told"]
+        assert messages(job) == ["asked", "told"]

@@ -81,10 +81,6 @@ class LogKeeper:
             if not marker.users and logging.getLogRecordFactory() is marker:
                 logging.setLogRecordFactory(marker.inner)
 
-    def lines_of(self, current: CurrentJob) -> tuple[LogLine, ...]:
-        """Return what an attempt has logged; nothing if this keeper keeps none."""
-        return () if self._tap is None else lines_of(current)
-
 
 def lines_of(current: CurrentJob) -> tuple[LogLine, ...]:
     """Return what an attempt has logged, as far as it is kept."""
