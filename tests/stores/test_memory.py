@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
-from postlude.clock import ManualClock
+from postlude.clock import SECOND, ManualClock
 from postlude.errors import JournalRefused
-from postlude.model.state import Stored
+from postlude.model.job import Conflict
+from postlude.model.outcome import Snoozed
+from postlude.model.policy import Bounds
+from postlude.model.state import Reason, State, Stored
 from postlude.stores.memory import MemoryStore
 from postlude.stores.memory.row import Row
 from postlude.stores.memory.shelves import Shelves
@@ -89,3 +92,108 @@ def test_the_bench_that_says_nothing_is_not_durable(driver: Driver) -> None:
         driver.reopen()
     with pytest.raises(NotImplementedError):
         StoreBench().make(ManualClock())
+
+
+@pytest.mark.parametrize("backlog", [100, 5_000])
+def test_a_claim_costs_the_same_behind_any_backlog_of_a_lane(driver: Driver, backlog: int) -> None:
+    driver.declare(Bounds("task", "app:task", concurrent=1), Bounds("queue", "default", concurrent=9))
+    driver.add(*[driver.new(lane="x") for _ in range(backlog)])
+    runner = driver.enlist()
+    claim = driver.claim_one(runner)
+    assert calls_made(lambda: driver.finish(claim)) < 200
+    assert calls_made(lambda: driver.claim(runner)) < 200
+
+
+@pytest.mark.parametrize("paused", [10, 1_000])
+def test_paused_jobs_cost_the_first_claim_alone(driver: Driver, paused: int) -> None:
+    runner = driver.enlist()
+    driver.add(*[driver.new("a") for _ in range(paused)], driver.new("b"))
+    driver.pause("task", "a")
+    driver.claim_one(runner)
+    assert calls_made(lambda: driver.claim(runner)) < 200
+
+
+def test_a_job_whose_priority_changes_is_claimed_once(driver: Driver) -> None:
+    for priority in (5, -5, 0, 5, 3):
+        driver.add(driver.new(key="k", conflict=Conflict.REPLACE, priority=priority))
+    driver.add(driver.new(priority=4), driver.new(priority=2))
+    claims = driver.claim(driver.enlist())
+    assert [claim.seq for claim in claims] == [3, 1, 2]
+
+
+def test_a_job_that_is_replaced_keeps_its_room_in_its_lane(driver: Driver) -> None:
+    driver.declare(Bounds("task", "app:task", concurrent=1))
+    first, second = driver.new(lane="x", key="k"), driver.new(lane="x")
+    driver.add(first, second)
+    driver.add(driver.new(lane="x", key="k", conflict=Conflict.REPLACE, priority=1))
+    assert driver.lie(first, second) == [(Stored.READY, None), (Stored.BLOCKED, Reason.LIMIT)]
+
+
+def test_who_follows_a_job_that_joined_another_waits_for_nobody(driver: Driver) -> None:
+    driver.add(driver.new(key="k", after=60))
+    joined, follower = driver.new(key="k"), driver.new(follows=True, after=15)
+    driver.add(joined, follower)
+    assert driver.lie(follower) == [(Stored.READY, None)]
+
+
+def test_who_follows_a_follower_that_joined_another_waits_for_the_one_before(driver: Driver) -> None:
+    driver.add(driver.new(key="k", after=60))
+    first, joined, last = driver.new(), driver.new(key="k", follows=True), driver.new(follows=True)
+    driver.add(first, joined, last)
+    assert driver.lie(last) == [(Stored.BLOCKED, None)]
+    driver.finish(driver.claim_one(driver.enlist()))
+    assert driver.lie(last) == [(Stored.READY, None)]
+
+
+def test_a_late_end_of_what_has_been_blocked_since_counts(driver: Driver) -> None:
+    runner, job = driver.enlist(), driver.new("a")
+    driver.add(job)
+    claim = driver.claim_one(runner)
+    driver.release(runner, claim)
+    driver.pause("task", "a")
+    assert driver.claim(runner) == []
+    assert driver.lie(job) == [(Stored.BLOCKED, Reason.PAUSED)]
+    assert driver.finish(claim) is True
+    driver.resume("task", "a")
+    assert (driver.state(job), driver.claim(runner)) == (State.SUCCEEDED, [])
+
+
+def test_with_another_rate_jobs_are_given_other_turns(driver: Driver) -> None:
+    driver.declare(Bounds("task", "app:task", every=3600 * SECOND))
+    runner, jobs = driver.enlist(), [driver.new() for _ in range(3)]
+    driver.add(*jobs)
+    assert len(driver.claim(runner)) == 1
+    driver.declare(Bounds("task", "app:task", every=SECOND))
+    assert driver.claim(runner) == []
+    now = driver.clock.now()
+    assert [driver.record(job).due for job in jobs[1:]] == [now + SECOND, now + 2 * SECOND]
+
+
+def test_with_the_same_rate_they_keep_their_turns(driver: Driver) -> None:
+    driver.declare(Bounds("task", "app:task", every=SECOND))
+    job = driver.new()
+    driver.add(driver.new(), job)
+    driver.claim(driver.enlist())
+    driver.declare(Bounds("task", "app:task", every=SECOND), Bounds("task", "other", concurrent=1))
+    assert driver.lie(job) == [(Stored.BLOCKED, Reason.RATE)]
+
+
+def test_lanes_that_nobody_is_in_are_forgotten(driver: Driver) -> None:
+    store = MemoryStore(driver.clock)
+    driver.store = store
+    driver.declare(Bounds("task", "app:task", concurrent=1))
+    runner = driver.enlist()
+    for lane in range(50):
+        driver.add(driver.new(lane=str(lane)), driver.new(lane=str(lane)))
+        driver.finish(driver.claim_one(runner))
+        driver.finish(driver.claim_one(runner), Snoozed(driver.after(5)))
+    assert store._shelves.lanes.of(["app:task"]) == []
+
+
+def test_queues_that_are_passed_over_keep_their_turns(driver: Driver) -> None:
+    runner = driver.enlist()
+    driver.add(driver.new(queue="a"), driver.new(queue="b"))
+    driver.pause("queue", "a")
+    assert [claim.queue for claim in driver.claim(runner)] == ["b"]
+    driver.resume("queue", "a")
+    assert [claim.queue for claim in driver.claim(runner)] == ["a"]

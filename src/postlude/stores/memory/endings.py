@@ -1,20 +1,29 @@
-"""How jobs leave their runners in a memory store: an attempt's end, a release, a death.
+"""How jobs leave their runners in a memory store: an attempt's end, a release, a death, a cancel.
 
 Nothing here is thread-safe; the store holds its lock.
 """
 
 import os
 import socket
+from typing import NamedTuple
 
 from postlude.model.death import Started, Verdict, judge
-from postlude.model.job import AttemptRecord
-from postlude.model.outcome import Failed, Finish, Parked
+from postlude.model.job import AttemptRecord, Cancel
+from postlude.model.outcome import Cancelled, Failed, Finish, Parked, Snoozed, Succeeded
 from postlude.model.state import Reason, Stored
 from postlude.stores.memory.row import NOBODY, Row
 from postlude.stores.memory.runners import MemoryRunner
 from postlude.stores.memory.shelves import Shelves
 
-_UNENDED = frozenset({Stored.RUNNING, Stored.READY})
+_UNENDED = frozenset({Stored.RUNNING, Stored.READY, Stored.BLOCKED})
+_CANCELLABLE = frozenset({Stored.READY, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED})
+
+
+class Buried(NamedTuple):
+    """What became of a dead runner's jobs."""
+
+    released: int
+    ended: int
 
 
 def may_finish(row: Row, fence: int) -> bool:
@@ -25,54 +34,101 @@ def may_finish(row: Row, fence: int) -> bool:
 def write_finish(shelves: Shelves, row: Row, finish: Finish) -> None:
     """Write an attempt's end."""
     outcome = finish.outcome
-    row.unended = False
-    row.suspect = False
-    if isinstance(outcome, Parked):
-        row.reason, row.release = outcome.reason, outcome.release
-        shelves.move(row, Stored.PARKED)
+    row.unended = row.suspect = False
+    row.started = finish.started
+    if finish.logs:
+        number = row.failures + 1
+        row.logs += tuple((number, line) for line in finish.logs)
+    if row.stored is Stored.BLOCKED:
+        # Released, and blocked when the next claim met it: it ends from where it was.
+        shelves.move(row, Stored.READY)
+    if isinstance(outcome, Succeeded):
+        row.result, row.finished = outcome.result, finish.finished
+        shelves.move(row, Stored.SUCCEEDED, Reason.RESULT_DROPPED if outcome.dropped else None)
     elif isinstance(outcome, Failed):
-        _write_failure(shelves, row, finish, outcome)
+        _note_attempt(row, finish, outcome.error, outcome.traceback)
+        _go_on(shelves, row, finish, outcome.retry_at, Stored.FAILED, outcome.reason)
+    elif isinstance(outcome, Cancelled):
+        if outcome.error is not None:
+            _note_attempt(row, finish, outcome.error, outcome.traceback)
+        _go_on(shelves, row, finish, None, Stored.CANCELLED, outcome.reason)
+    elif isinstance(outcome, Snoozed):
+        _go_on(shelves, row, finish, outcome.due, Stored.CANCELLED, None)
     else:
-        row.started, row.finished = finish.started, finish.finished
-        shelves.move(row, Stored.SUCCEEDED)
+        _park(shelves, row, outcome)
     ready_follower(shelves, row)
 
 
-def _write_failure(shelves: Shelves, row: Row, finish: Finish, outcome: Failed) -> None:
+def _note_attempt(row: Row, finish: Finish, error: str, traceback: str) -> None:
     row.failures += 1
     attempt = AttemptRecord(
         number=row.failures,
         started=finish.started,
         finished=finish.finished,
-        error=outcome.error,
-        traceback=outcome.traceback,
+        error=error,
+        traceback=traceback,
         host=socket.gethostname(),
         pid=os.getpid(),
     )
     row.attempts = (*row.attempts, attempt)
-    row.started, row.reason = finish.started, outcome.reason
-    if outcome.retry_at is None:
+
+
+def _go_on(
+    shelves: Shelves, row: Row, finish: Finish, again: int | None, end: Stored, reason: Reason | None
+) -> None:
+    """Schedule a job's next attempt; or end it, if there is none or somebody asked it to stop."""
+    if again is None:
         row.finished = finish.finished
-        shelves.move(row, Stored.FAILED)
-        return
-    row.due = outcome.retry_at
-    shelves.move(row, Stored.SCHEDULED)
+        shelves.move(row, end, reason)
+    elif row.cancel_asked is not None:
+        row.finished = finish.finished
+        shelves.move(row, Stored.CANCELLED)
+    else:
+        shelves.move(row, Stored.SCHEDULED, due=again)
+
+
+def _park(shelves: Shelves, row: Row, outcome: Parked) -> None:
+    row.release = outcome.release
+    shelves.move(row, Stored.PARKED, outcome.reason)
 
 
 def ready_follower(shelves: Shelves, row: Row) -> None:
     """Let the job start that waited for the end of this one's first attempt."""
     follower, row.follower = row.follower, None
-    if follower is not None and follower.stored is Stored.BLOCKED:
-        shelves.move(follower, Stored.READY)
+    if follower is not None and follower.stored is Stored.BLOCKED and follower.reason is None:
+        shelves.ready(follower)
 
 
-def give_back(shelves: Shelves, row: Row) -> None:
-    """Make a claimed job ready for anybody; it keeps its fence."""
+def cancel(shelves: Shelves, row: Row | None, now: int) -> Cancel:
+    """Cancel a job that nobody runs; ask one that runs to stop."""
+    if row is None:
+        return Cancel.TOO_LATE
+    if row.stored is Stored.RUNNING:
+        if row.cancel_asked is None:
+            row.cancel_asked = now
+        return Cancel.ASKED
+    if row.stored not in _CANCELLABLE:
+        return Cancel.TOO_LATE
+    _end_cancelled(shelves, row, now)
+    return Cancel.CANCELLED
+
+
+def _end_cancelled(shelves: Shelves, row: Row, now: int) -> None:
+    row.finished, row.unended = now, False
+    shelves.move(row, Stored.CANCELLED, due=row.due)
+    ready_follower(shelves, row)
+
+
+def give_back(shelves: Shelves, row: Row, now: int) -> None:
+    """Make a claimed job ready for anybody, unless it was asked to stop; it keeps its fence."""
     row.runner = NOBODY
-    shelves.move(row, Stored.READY)
+    if row.cancel_asked is None:
+        shelves.move(row, Stored.READY)
+    else:
+        _end_cancelled(shelves, row, now)
 
 
-def bury(shelves: Shelves, runner: MemoryRunner, now: int, *, draining: bool) -> tuple[int, int]:
+def bury(shelves: Shelves, runner: MemoryRunner, now: int, *, draining: bool) -> Buried:
     """Judge a runner's death over the jobs it held.
 
     Returns:
@@ -83,22 +139,23 @@ def bury(shelves: Shelves, runner: MemoryRunner, now: int, *, draining: bool) ->
     marked = runner.marks.seqs()
     started = [Started(row.seq, row.suspect, row.deaths) for row in held if row.seq in marked]
     verdicts = {verdict.seq: verdict for verdict in judge(started, draining=draining)}
-    ended = 0
+    released = ended = 0
     for row in held:
         verdict = verdicts.get(row.seq)
         if verdict is not None:
             row.suspect, row.deaths = verdict.suspect, verdict.deaths
         reason = _condemned(row, verdict)
         if reason is None:
-            give_back(shelves, row)
+            give_back(shelves, row, now)
+            released += row.stored is Stored.READY
         else:
-            row.runner, row.reason, row.finished = NOBODY, reason, now
+            row.runner, row.finished = NOBODY, now
             row.unended = False
-            shelves.move(row, Stored.FAILED)
+            shelves.move(row, Stored.FAILED, reason)
             ended += 1
         if verdict is not None or reason is not None:
             ready_follower(shelves, row)
-    return len(held) - ended, ended
+    return Buried(released, ended)
 
 
 def _condemned(row: Row, verdict: Verdict | None) -> Reason | None:

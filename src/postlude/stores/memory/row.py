@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from postlude.model.job import Added, AttemptRecord, Claim, JobRecord, NewJob
+from postlude.model.job import AttemptRecord, Claim, JobRecord, NewJob, Progress
+from postlude.model.outcome import LogLine
 from postlude.model.state import Reason, Stored
 
 NOBODY: Final = 0
@@ -13,7 +14,9 @@ class Row:
     """A job's changing part beside the job that was added."""
 
     __slots__ = (
+        "aliases",
         "attempts",
+        "cancel_asked",
         "deaths",
         "due",
         "failures",
@@ -21,8 +24,11 @@ class Row:
         "finished",
         "follower",
         "job",
+        "logs",
+        "progress",
         "reason",
         "release",
+        "result",
         "runner",
         "seq",
         "started",
@@ -35,22 +41,30 @@ class Row:
         self.seq = seq
         self.job = job
         self.stored = stored
-        self.due = job.due
-        self.fence = 0
-        self.failures = 0
-        self.deaths = 0
-        self.suspect = False
+        self.due: int | None = None
+        self.fence = self.failures = self.deaths = 0
+        self.suspect = self.unended = False
+        """`unended`: the claim with the present fence has not been finished, wherever the job is now."""
         self.runner = NOBODY
-        self.unended = False
-        """The claim with the present fence has not been finished, wherever the job is now."""
         self.started: int | None = None
         self.finished: int | None = None
+        self.cancel_asked: int | None = None
         self.reason: Reason | None = None
         self.release = ""
         """Of a parked job: what of the release that parked it did not fit."""
         self.follower: Row | None = None
         """The job that waits for the end of this one's first attempt."""
+        self.progress: Progress | None = None
+        self.result: bytes | None = None
         self.attempts: tuple[AttemptRecord, ...] = ()
+        self.logs: tuple[tuple[int, LogLine], ...] = ()
+        self.aliases: tuple[bytes, ...] = ()
+        """The ids of jobs that joined this one."""
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Where it stands among others that wait."""
+        return self.job.priority, self.seq
 
     def take(self, runner: int) -> None:
         """Give the job to a runner, under a new fence."""
@@ -58,14 +72,8 @@ class Row:
         self.runner = runner
         self.unended = True
 
-    @property
-    def added(self) -> Added:
-        """What became of it when it was added."""
-        return Added(self.seq, self.fence)
-
-    @property
-    def claim(self) -> Claim:
-        """The right to run it."""
+    def claim(self, *, limited: bool) -> Claim:
+        """Return the right to run it."""
         job = self.job
         return Claim(
             self.seq,
@@ -78,10 +86,13 @@ class Row:
             self.suspect,
             job.once,
             job.created,
+            job.opts,
+            job.context,
+            limited,
         )
 
-    def record(self, *, attempts: bool) -> JobRecord:
-        """Show it to people, with or without its attempts."""
+    def record(self, *, whole: bool) -> JobRecord:
+        """Show it to people: whole, or as on a page."""
         job = self.job
         return JobRecord(
             id=job.id,
@@ -100,5 +111,12 @@ class Row:
             finished=self.finished,
             owner=job.owner,
             payload=job.payload,
-            attempts=self.attempts if attempts else (),
+            attempts=self.attempts if whole else (),
+            key=job.key,
+            opts=job.opts,
+            context=job.context,
+            cancel_asked=self.cancel_asked,
+            progress=self.progress,
+            result=self.result if whole else None,
+            logs=self.logs if whole else (),
         )

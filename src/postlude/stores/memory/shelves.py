@@ -4,10 +4,16 @@ Nothing here is thread-safe; the store holds its lock.
 """
 
 from collections import OrderedDict, deque
+from collections.abc import Iterable
 from heapq import heappop, heappush
+from typing import TypeVar
 
-from postlude.model.state import MOVES, Stored
+from postlude.model.job import NewJob
+from postlude.model.state import MOVES, Reason, Stored
+from postlude.stores.memory.lanes import OCCUPYING, Lanes
 from postlude.stores.memory.row import Row
+
+K = TypeVar("K")
 
 _STATES = max(Stored) + 1
 _DUE = (Stored.SCHEDULED, Stored.BLOCKED)
@@ -16,7 +22,8 @@ _DUE = (Stored.SCHEDULED, Stored.BLOCKED)
 class WaitingLine:
     """The ready jobs of one queue, by priority and then in order; suspects are counted but not in line.
 
-    A job that leaves the line otherwise than by `pop` stays in the heap and is skipped there.
+    A job that leaves the line otherwise than by `pop`, or whose priority changes, stays in the heap
+    and is skipped there.
     """
 
     __slots__ = ("heap", "in_turn", "ready")
@@ -30,18 +37,28 @@ class WaitingLine:
         """Return the first ready job, or None."""
         heap = self.heap
         while heap:
-            row = rows.get(heappop(heap)[1])
-            if row is not None and row.stored is Stored.READY and not row.suspect:
+            priority, seq = heappop(heap)
+            row = rows.get(seq)
+            if (
+                row is not None
+                and row.stored is Stored.READY
+                and not row.suspect
+                and row.job.priority == priority
+            ):
                 return row
         return None
 
 
 class Shelves:
-    """All jobs, and which of them are ready, due, parked or ended."""
+    """All jobs, and which of them are ready, due, blocked, parked or ended."""
 
     def __init__(self) -> None:
         self.rows: dict[int, Row] = {}
         self.by_id: dict[bytes, Row] = {}
+        """Also by the ids of jobs that joined others."""
+        self.keys: dict[tuple[str, str], Row] = {}
+        """Per task and key, the job that has the key: it has not ended."""
+        self.lanes = Lanes()
         self.succeeded: OrderedDict[int, Row] = OrderedDict()
         self.unsuccessful: OrderedDict[int, Row] = OrderedDict()
         self.parked: dict[tuple[str, str], dict[int, Row]] = {}
@@ -51,29 +68,82 @@ class Shelves:
         """Whether a job has begun to wait since this was last cleared."""
         self._lines: dict[str, WaitingLine] = {}
         self._turn: deque[WaitingLine] = deque()
+        self._aside: list[WaitingLine] = []
         self._suspects: list[tuple[int, int]] = []
         self._due: list[tuple[int, int]] = []
+        self._blocked: dict[tuple[str, Reason], dict[int, Row]] = {}
 
     def put(self, row: Row) -> None:
         """Lay down a new job."""
+        job = row.job
         self.rows[row.seq] = row
-        self.by_id[row.job.id] = row
-        if row.job.task not in self.counts:
-            self.counts[row.job.task] = [0] * _STATES
-        self._enter(row, row.stored)
+        self.by_id[job.id] = row
+        if job.key is not None:
+            self.keys[job.task, job.key] = row
+        if job.task not in self.counts:
+            self.counts[job.task] = [0] * _STATES
+        self._enter(row)
 
-    def move(self, row: Row, to: Stored) -> None:
-        """Take a job to another state."""
+    def move(self, row: Row, to: Stored, reason: Reason | None = None, due: int | None = None) -> None:
+        """Take a job to another state; whoever waits for its room in a lane is ready then."""
         was = row.stored
-        assert to in MOVES[was], f"a job cannot go from {was.name} to {to.name}"
-        self._leave(row, was)
-        row.stored = to
-        self._enter(row, to)
+        assert to in MOVES[was] or was is to is Stored.BLOCKED, (
+            f"a job cannot go from {was.name} to {to.name}"
+        )
+        self._leave(row)
+        row.stored, row.reason, row.due = to, reason, due
+        self._enter(row)
+        if row.job.lane is not None and was in OCCUPYING and to not in OCCUPYING:
+            self.fill(row.job.task, row.job.lane)
+
+    def ready(self, row: Row) -> bool:
+        """Make a job ready, if its lane has room; otherwise it waits for that, and this is False."""
+        if self.lanes.has_room(row.job):
+            self.move(row, Stored.READY)
+            return True
+        self.move(row, Stored.BLOCKED, Reason.LIMIT)
+        return False
+
+    def ready_all(self, rows: Iterable[Row]) -> None:
+        """Make jobs ready, the first in order first, as far as their lanes have room."""
+        for row in sorted(rows, key=lambda row: row.order):
+            self.ready(row)
+
+    def replace(self, row: Row, job: NewJob, due: int | None) -> None:
+        """Let a queued job become another, as if that were added now; it keeps its place."""
+        before = row.job
+        self._leave(row)
+        row.job, row.reason, row.due = job, None, due
+        if due is not None:
+            row.stored = Stored.SCHEDULED
+        elif self.lanes.has_room(job):
+            row.stored = Stored.READY
+        else:
+            row.stored, row.reason = Stored.BLOCKED, Reason.LIMIT
+        self._enter(row)
+        if before.lane is not None:
+            self.fill(before.task, before.lane)
+
+    def fill(self, task: str, lane: str | None) -> None:
+        """Ready the jobs of a lane that wait for room, as far as there is."""
+        while (row := self.lanes.next((task, lane), self.rows)) is not None:
+            self.move(row, Stored.READY)
+
+    def alias(self, id: bytes, row: Row) -> None:
+        """Let another id resolve to a job."""
+        row.aliases = (*row.aliases, id)
+        self.by_id[id] = row
 
     def forget(self, row: Row) -> None:
         """Delete a job that has ended."""
-        self._leave(row, row.stored)
-        del self.rows[row.seq], self.by_id[row.job.id]
+        self._leave(row)
+        del self.rows[row.seq]
+        for id in (row.job.id, *row.aliases):
+            del self.by_id[id]
+
+    def blocked(self, task: str, reason: Reason) -> list[Row]:
+        """Return the jobs of a task that are blocked for a reason."""
+        return list(self._blocked.get((task, reason), {}).values())
 
     def waits(self, queue: str) -> bool:
         """Say whether anything ready waits in a queue."""
@@ -93,11 +163,28 @@ class Shelves:
             turn.popleft()
         return None
 
+    def set_aside(self, row: Row) -> None:
+        """Put the job that `next_ready` has just returned back, and its queue out of turn."""
+        line = self._turn.pop()
+        heappush(line.heap, row.order)
+        self._aside.append(line)
+
+    def put_back(self) -> None:
+        """Give the queues that were set aside their turns again."""
+        self._turn.extend(self._aside)
+        self._aside.clear()
+
     def next_suspect(self) -> Row | None:
         """Return the first ready suspect of all queues."""
         while self._suspects:
-            row = self.rows.get(heappop(self._suspects)[1])
-            if row is not None and row.stored is Stored.READY and row.suspect:
+            priority, seq = heappop(self._suspects)
+            row = self.rows.get(seq)
+            if (
+                row is not None
+                and row.stored is Stored.READY
+                and row.suspect
+                and row.job.priority == priority
+            ):
                 return row
         return None
 
@@ -112,47 +199,60 @@ class Shelves:
             heappop(heap)
         return None
 
-    def _enter(self, row: Row, state: Stored) -> None:
+    def line_up(self, row: Row) -> None:
+        """Put a ready job in line."""
         job = row.job
+        if row.suspect:
+            heappush(self._suspects, (job.priority, row.seq))
+            return
+        line = self._lines[job.queue]
+        heappush(line.heap, (job.priority, row.seq))
+        if not line.in_turn:
+            line.in_turn = True
+            self._turn.append(line)
+
+    def _enter(self, row: Row) -> None:
+        job, state = row.job, row.stored
         self.counts[job.task][state] += 1
+        if job.lane is not None:
+            self.lanes.enter(row)
         if state is Stored.READY:
             self.stirred = True
             if job.queue not in self._lines:
                 self._lines[job.queue] = WaitingLine()
             self._lines[job.queue].ready += 1
-            self._line_up(row)
+            self.line_up(row)
         elif state in _DUE:
             self.stirred = True
             if row.due is not None:
                 heappush(self._due, (row.due, row.seq))
-        elif state is Stored.SUCCEEDED:
-            self.succeeded[row.seq] = row
-        elif state is Stored.FAILED or state is Stored.CANCELLED:
-            self.unsuccessful[row.seq] = row
+            if row.reason is not None:
+                self._blocked.setdefault((job.task, row.reason), {})[row.seq] = row
         elif state is Stored.PARKED:
             self.parked.setdefault((job.task, row.release), {})[row.seq] = row
+        elif state is not Stored.RUNNING:
+            (self.succeeded if state is Stored.SUCCEEDED else self.unsuccessful)[row.seq] = row
+            if job.key is not None:
+                del self.keys[job.task, job.key]
 
-    def _leave(self, row: Row, state: Stored) -> None:
-        job = row.job
+    def _leave(self, row: Row) -> None:
+        job, state = row.job, row.stored
         self.counts[job.task][state] -= 1
+        if job.lane is not None:
+            self.lanes.leave(row)
         if state is Stored.READY:
             self._lines[job.queue].ready -= 1
+        elif state is Stored.BLOCKED and row.reason is not None:
+            _take_out(self._blocked, (job.task, row.reason), row)
+        elif state is Stored.PARKED:
+            _take_out(self.parked, (job.task, row.release), row)
         elif state is Stored.SUCCEEDED:
             del self.succeeded[row.seq]
         elif state is Stored.FAILED or state is Stored.CANCELLED:
             del self.unsuccessful[row.seq]
-        elif state is Stored.PARKED:
-            group = self.parked[job.task, row.release]
-            del group[row.seq]
-            if not group:
-                del self.parked[job.task, row.release]
 
-    def _line_up(self, row: Row) -> None:
-        line = self._lines[row.job.queue]
-        if row.suspect:
-            heappush(self._suspects, (row.job.priority, row.seq))
-            return
-        heappush(line.heap, (row.job.priority, row.seq))
-        if not line.in_turn:
-            line.in_turn = True
-            self._turn.append(line)
+
+def _take_out(groups: dict[K, dict[int, Row]], key: K, row: Row) -> None:
+    del groups[key][row.seq]
+    if not groups[key]:
+        del groups[key]

@@ -1,0 +1,135 @@
+"""One call of `claim`: which ready jobs a runner gets.
+
+Nothing here is thread-safe; the store holds its lock.
+"""
+
+from collections.abc import Iterable
+from math import inf
+
+from postlude.clock import Clock
+from postlude.model.job import Claim, Claimed, Room
+from postlude.model.state import Reason, Stored
+from postlude.stores.memory.row import Row
+from postlude.stores.memory.rules import QueueBounds, Rules
+from postlude.stores.memory.runners import MemoryRunner
+from postlude.stores.memory.shelves import Shelves
+
+
+class Draw:
+    """A runner's look at the ready jobs.
+
+    Args:
+        shelves: the jobs.
+        rules: what is declared and paused.
+        runners: all that are enlisted: what they hold runs.
+        holder: the one that claims.
+        clock: read only if there are rules.
+        room: how many limited jobs it could start at once; None: any number.
+    """
+
+    __slots__ = (
+        "_claims", "_free", "_holder", "_limited", "_no_room", "_now", "_room", "_rules", "_runners",
+        "_running", "_shelves",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        shelves: Shelves,
+        rules: Rules,
+        runners: Iterable[MemoryRunner],
+        holder: MemoryRunner,
+        clock: Clock,
+        room: Room | None,
+    ) -> None:
+        self._shelves = shelves
+        self._rules = rules
+        self._runners = runners
+        self._holder = holder
+        self._free = rules.none
+        self._now = 0 if self._free else clock.now()
+        self._room = inf if room is None else sum(room)
+        self._claims: list[Claim] = []
+        self._limited = 0
+        self._no_room: set[str] = set()
+        """Queues that have had a job for which there was no room."""
+        self._running: dict[str, int] = {}
+
+    def run(self, limit: int, *, suspect: bool) -> Claimed:
+        """Claim up to `limit` jobs."""
+        claims, shelves = self._claims, self._shelves
+        if suspect:
+            self._take_suspect()
+        while len(claims) < limit and (row := shelves.next_ready()) is not None:
+            if self._free and row.job.lane is None:
+                self._take(row, limited=False)
+            elif not self._offer(row):
+                shelves.set_aside(row)
+        shelves.put_back()
+        again = self._again() if self._rules.queues else None
+        return Claimed(claims, len(claims) >= limit or bool(self._no_room), again)
+
+    def _take_suspect(self) -> None:
+        left: list[Row] = []
+        while not self._claims and (row := self._shelves.next_suspect()) is not None:
+            if not self._offer(row):
+                left.append(row)
+        for row in left:
+            self._shelves.line_up(row)
+
+    def _offer(self, row: Row) -> bool:
+        """Claim a job, or block it if its task may start none; False if its queue may not go on."""
+        job, rules = row.job, self._rules
+        queue, rate = rules.queues.get(job.queue), rules.rates.get(job.task)
+        if self._is_shut(job.queue, queue):
+            return False
+        if job.task in rules.paused_tasks:
+            self._shelves.move(row, Stored.BLOCKED, Reason.PAUSED)
+            return True
+        if rate is not None and rate.first(self._now) > self._now:
+            self._shelves.move(row, Stored.BLOCKED, Reason.RATE, rate.turn(self._now))
+            return True
+        limited = job.lane is not None or rate is not None or queue is not None
+        if limited and self._limited >= self._room:
+            self._no_room.add(job.queue)
+            return False
+        for bucket in (rate, None if queue is None else queue.rate):
+            if bucket is not None:
+                bucket.start(self._now)
+        self._take(row, limited=limited)
+        return True
+
+    def _is_shut(self, name: str, bounds: QueueBounds | None) -> bool:
+        if name in self._no_room or name in self._rules.paused_queues:
+            return True
+        if bounds is None:
+            return False
+        if bounds.rate is not None and bounds.rate.first(self._now) > self._now:
+            return True
+        return bounds.concurrent is not None and self._count(name) >= bounds.concurrent
+
+    def _count(self, queue: str) -> int:
+        """Return how many jobs of a queue run."""
+        if queue not in self._running:
+            self._running[queue] = sum(
+                row.job.queue == queue for runner in self._runners for row in runner.held.values()
+            )
+        return self._running[queue]
+
+    def _take(self, row: Row, *, limited: bool) -> None:
+        self._shelves.move(row, Stored.RUNNING)
+        row.take(self._holder.number)
+        self._holder.held[row.seq] = row
+        self._claims.append(row.claim(limited=limited))
+        if limited:
+            self._limited += 1
+            if row.job.queue in self._running:
+                self._running[row.job.queue] += 1
+
+    def _again(self) -> int | None:
+        """Return when the rate of a queue lets the next of those start that wait there."""
+        firsts = [
+            bounds.rate.first(self._now)
+            for name, bounds in self._rules.queues.items()
+            if bounds.rate is not None and name not in self._rules.paused_queues and self._shelves.waits(name)
+        ]
+        return min((first for first in firsts if first > self._now), default=None)

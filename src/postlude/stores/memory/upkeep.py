@@ -1,0 +1,49 @@
+"""What a memory store needs from time to time: due jobs, parked jobs, pruning.
+
+Nothing here is thread-safe; the store holds its lock.
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+from postlude.clock import SECOND
+from postlude.config import Keep
+from postlude.stores.memory.shelves import Shelves
+from postlude.stores.protocol import Promoted
+
+PRUNED_AT_ONCE: Final = 500
+"""Jobs that one call of `prune` deletes at most."""
+
+
+def promote(shelves: Shelves, now: int) -> Promoted:
+    """Ready what is due, as far as lanes have room."""
+    promoted = 0
+    while (row := shelves.next_due()) is not None and row.due is not None and row.due <= now:
+        promoted += shelves.ready(row)
+    return Promoted(promoted, None if row is None else row.due)
+
+
+def unpark(shelves: Shelves, pairs: Collection[tuple[str, str]]) -> int:
+    """Ready the parked jobs of these pairs, as far as lanes have room; returns how many were parked."""
+    rows = [row for pair in set(pairs) for row in shelves.parked.get(pair, {}).values()]
+    shelves.ready_all(rows)
+    for row in rows:
+        row.release = ""
+    return len(rows)
+
+
+def prune(shelves: Shelves, keep: Keep, now: int) -> int:
+    """Delete a bounded number of jobs that are kept no longer."""
+    deleted = 0
+    for ended, most, seconds in (
+        (shelves.succeeded, keep.successes, keep.success_seconds),
+        (shelves.unsuccessful, keep.failures, keep.failure_seconds),
+    ):
+        oldest = now - round(seconds * SECOND)
+        while ended and deleted < PRUNED_AT_ONCE:
+            row = next(iter(ended.values()))
+            if len(ended) <= most and (row.finished or 0) >= oldest:
+                break
+            shelves.forget(row)
+            deleted += 1
+    return deleted
