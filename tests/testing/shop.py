@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated
 
-from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException
+from fastapi import BackgroundTasks, FastAPI, HTTPException
 from pydantic import BaseModel
 
 from postlude import Postlude
@@ -73,12 +72,6 @@ def fails(text: str) -> None:
     raise ValueError(text)
 
 
-async def commit(fail: bool = True) -> AsyncIterator[None]:
-    yield
-    if fail:
-        raise HTTPException(500)
-
-
 @app.post("/orders")
 async def order(number: int, to: str, tasks: BackgroundTasks) -> dict[str, int]:
     tasks.add_task(send_receipt, number, to=to)
@@ -87,8 +80,10 @@ async def order(number: int, to: str, tasks: BackgroundTasks) -> dict[str, int]:
 
 
 @app.post("/broken")
-async def broken(tasks: BackgroundTasks, _: Annotated[None, Depends(commit, scope="function")]) -> None:
+async def broken(tasks: BackgroundTasks, fail: bool = True) -> None:
     tasks.add_task(send_receipt, 1, to="nobody")
+    if fail:
+        raise HTTPException(500)
 
 
 @app.post("/parcels/{parcel}")

@@ -33,6 +33,8 @@ class AddedJob:
     """Attempts that have failed."""
     error: str | None
     """What the last of them raised, one line."""
+    result: Any
+    """What it returned, in JSON's own types."""
     record: JobRecord = field(repr=False, compare=False)
     """All that the journal knows of it."""
 
@@ -54,6 +56,7 @@ class AddedJob:
             state=record.state,
             failures=record.failures,
             error=status.error,
+            result=status.result,
             record=record,
         )
 
