@@ -22,6 +22,7 @@ from postlude.install import hook, hook_if_possible, install, install_off, say_w
 from postlude.off import Off, OffBlocking
 from postlude.outside import Blocking
 from postlude.parts import Parts
+from postlude.runner.processes import inside
 from postlude.runner.workshop import Equipment
 from postlude.stores.choose import choose_store
 from postlude.stores.memory import MemoryStore
@@ -91,12 +92,13 @@ class Postlude(Verbs):
             max_depth=self.config.max_depth,
             max_result=self.config.max_result,
             delivery=delivery,
+            carried=(carried := Carried(context)),
         )
         chosen = choose_store(store, clock)
         self._off = Off(self._registry) if chosen is None else None
         self._app: Starlette | None = None
         kept: Store = MemoryStore(clock) if chosen is None else chosen
-        equipment = Equipment(Carried(context))
+        equipment = Equipment(carried)
         equipment.injection = self._injection = ApplicationInjection()
         self._parts = Parts(kept, self._registry, self.config, clock, equipment, checked_queues(queues))
         self._serving = self._parts
@@ -149,7 +151,7 @@ class Postlude(Verbs):
         if self._app is not None:
             raise PostludeError("this Postlude has an application already; make another for another one")
         if self._off is None:
-            install(app, self)
+            install(app, self, self._injection.keep_state)
         else:
             install_off(app, self._off, _announce_off)
         self._app = app
@@ -192,12 +194,22 @@ class Postlude(Verbs):
         """Make sure that every route gives receipts."""
         assert self._app is not None
         hook(self._app)
+        self._registry.check()
         say_what_is_not_durable(self._app)
 
     # -- the lifespan ---------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Open the journal and say where it is and how many jobs wait."""
+        """Open the journal and say where it is and how many jobs wait.
+
+        Raises:
+            PostludeError: this is a process of a task with `run="process"`, which imports the application.
+        """
+        if inside():
+            raise PostludeError(
+                'a process of run="process" tasks must not start the application that it imports: put what '
+                'starts it under `if __name__ == "__main__":`'
+            )
         self._serving = self._parts
         await self._serving.opened()
         store = self._serving.store

@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -50,15 +51,22 @@ def hook_if_possible(app: Starlette | None = None) -> None:
         log.warning("Routes that ask for postlude.fastapi.BackgroundTasks will fail: %s", error)
 
 
-def install(app: Starlette, host: Host) -> None:
+def install(
+    app: Starlette, host: Host, keep_state: Callable[[MutableMapping[str, Any]], None] | None = None
+) -> None:
     """Make an application's requests give receipts, and its lifespan start and stop a host.
+
+    Args:
+        app: the application.
+        host: what its lifespan starts and stops.
+        keep_state: given the dict into which the application puts what its lifespan yields.
 
     Raises:
         UnsupportedFramework: see `hook`.
         PostludeError: the application has started already.
     """
     hook(app)
-    join(app, PostludeMiddleware, host=host)
+    join(app, PostludeMiddleware, host=host, keep_state=keep_state)
 
 
 def install_off(app: Starlette, off: Off, announce: Callable[[], None]) -> None:

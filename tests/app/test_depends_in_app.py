@@ -1,6 +1,5 @@
 """Tasks with dependencies in an application: requests, attempts, overrides, the state of the lifespan."""
 
-import inspect
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -12,16 +11,10 @@ from starlette.applications import Starlette
 
 from postlude import Config, Postlude
 from postlude.errors import TaskDefinitionError
-from postlude.install import install
 from postlude.model.retry import Fixed, Retry
 from postlude.model.state import State
 from tests.app.serving import EVERY_STORE, becomes, serving
 from tests.app.work import LOG, say, until
-
-HANDED_OVER = pytest.mark.skipif(
-    "keep_state" not in inspect.signature(install).parameters,
-    reason="the application does not hand its lifespan's state over yet",
-)
 
 QUICK = Config(poll_every=0.005, tune_gc=False)
 TWICE = Retry(attempts=2, backoff=Fixed(0.01))
@@ -59,7 +52,6 @@ def app() -> FastAPI:
     return FastAPI(title="shop", lifespan=lifespan)
 
 
-@HANDED_OVER
 @EVERY_STORE
 def test_a_session_for_each_attempt(app: FastAPI, location: str, log: list[str]) -> None:
     postlude = Postlude(app, store=location, config=QUICK)
@@ -85,7 +77,6 @@ def test_a_session_for_each_attempt(app: FastAPI, location: str, log: list[str])
     ]  # fmt: skip
 
 
-@HANDED_OVER
 def test_a_plain_function(app: FastAPI, location: str, log: list[str]) -> None:
     Postlude(app, store=location, packages=["tests"], config=QUICK)
 
@@ -99,7 +90,6 @@ def test_a_plain_function(app: FastAPI, location: str, log: list[str]) -> None:
     assert log[1:5] == ["open pool shop", "plain 7 session", "commit", "close"]
 
 
-@HANDED_OVER
 def test_a_sync_function(app: FastAPI, location: str, log: list[str]) -> None:
     postlude = Postlude(app, store=location, config=QUICK)
 
@@ -168,7 +158,6 @@ async def test_without_fastapis_application(
     assert ("needs a FastAPI application" in (status.error or ""), log) == (True, [])
 
 
-@HANDED_OVER
 def test_what_came_later_is_checked_at_start_up(app: FastAPI, location: str) -> None:
     postlude = Postlude(app, store=location, config=QUICK)
     name = "test_depends_in_app_later"

@@ -116,7 +116,7 @@ async def test_sync_jobs_that_take_long_run_beside_each_other() -> None:
     seen, together = Seen(), threading.Barrier(8, timeout=10)
     lane = ThreadLane(8, seen.begin, seen.end)
     for _ in range(8):
-        lane.submit(work(lambda: together.wait() and None))
+        lane.submit(work(lambda: (together.wait(), None)[1]))
     await seen.until(8)
     assert [result for _, result in seen.ended] == [SUCCEEDED] * 8
     lane.stop()

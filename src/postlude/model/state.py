@@ -61,7 +61,7 @@ _PUBLIC: Final = {
 MOVES: Final[dict[Stored, frozenset[Stored]]] = {
     Stored.READY: frozenset({Stored.RUNNING, *FINAL, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED}),
     Stored.SCHEDULED: frozenset({Stored.READY, Stored.BLOCKED, Stored.CANCELLED}),
-    Stored.BLOCKED: frozenset({Stored.READY, Stored.SCHEDULED, Stored.CANCELLED}),
+    Stored.BLOCKED: frozenset({Stored.READY, Stored.SCHEDULED, Stored.PARKED, *FINAL}),
     Stored.RUNNING: frozenset({Stored.READY, Stored.SCHEDULED, Stored.PARKED, *FINAL}),
     Stored.PARKED: frozenset({Stored.READY, Stored.BLOCKED, Stored.CANCELLED}),
     Stored.SUCCEEDED: frozenset(),
@@ -70,8 +70,9 @@ MOVES: Final[dict[Stored, frozenset[Stored]]] = {
 }
 """From each state, where a job may go next.
 
-`READY` may end because a late finish, of a run whose lease was lost but whose job nobody has
-taken over, is accepted; and be blocked when what it may start is used up (`postlude.model.policy`).
+`READY` and `BLOCKED` may end because a late finish, of a run whose lease was lost but whose job
+nobody has taken over, is accepted. `READY` is blocked when what may start is used up
+(`postlude.model.policy`).
 A queued job goes to `READY`, `SCHEDULED` or `BLOCKED` when its key's next call replaces it.
 """
 

@@ -1,7 +1,6 @@
 """Async functions, as tasks on the application's loop."""
 
 import asyncio
-import functools
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -105,9 +104,8 @@ class LoopLane:
     async def _in_thread(self, call: Callable[[], Any]) -> Any:
         if self._limiter is None:
             self._limiter = CapacityLimiter(self._threads)
-        return await anyio.to_thread.run_sync(
-            functools.partial(call), limiter=self._limiter, abandon_on_cancel=True
-        )
+        # Not abandoned when cancelled: its dependencies must not be closed while it uses them.
+        return await anyio.to_thread.run_sync(call, limiter=self._limiter)
 
     def _start_waiting(self) -> None:
         waiting = self.waiting

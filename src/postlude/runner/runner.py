@@ -156,6 +156,9 @@ class Runner:
             self._held[work.seq] = work
             if work.suspect:
                 self._suspect = work
+        if self._hub is not None and self._hub.watched:
+            for work in works:
+                self._hub.note(work.id)
             if self._hub is not None and self._hub.watched:
                 self._hub.note(work.id)
         self.start(works)

@@ -17,6 +17,7 @@ from postlude.runner.lanes import Ended, Lane, take_back, take_one_back
 from postlude.runner.loop_lane import LoopLane
 from postlude.runner.membership import Membership
 from postlude.runner.processes.lane import ProcessLane
+from postlude.runner.processes.messages import Caps
 from postlude.runner.reports import Reports
 from postlude.runner.thread_lane import ThreadLane
 from postlude.runner.work import Work
@@ -78,6 +79,9 @@ class Workshop:
             ended,
             recycle_jobs=config.recycle_jobs,
             recycle_bytes=config.recycle_bytes,
+            caps=Caps(
+                config.max_error, config.max_log_lines if config.keep_logs else 0, config.max_log_chars
+            ),
         )
         self.interruptions = Interruptions(self._loop, self._lane_of, ended)
 

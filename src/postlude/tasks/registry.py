@@ -9,6 +9,7 @@ from typing import Any, Final, ParamSpec, TypeVar, Unpack, overload
 from postlude.errors import NotDurable, TaskDefinitionError, UnknownTask
 from postlude.model.policy import Bounds, bounds_of
 from postlude.model.retry import ONCE
+from postlude.tasks.context import Carried
 from postlude.tasks.encoded import Limits
 from postlude.tasks.lane import refuse_unknown
 from postlude.tasks.names import describe, find, load, name_of, refuse_nameless
@@ -36,6 +37,7 @@ class Registry:
         max_depth: how many containers may be inside one another (180 at most).
         max_result: bytes that what a job returns may need.
         delivery: how often a job may run when its process dies.
+        carried: the context variables that travel with jobs.
     """
 
     def __init__(
@@ -48,12 +50,14 @@ class Registry:
         max_depth: int = 100,
         max_result: int = 256 * 1024,
         delivery: Delivery = "at_least_once",
+        carried: Carried | None = None,
     ) -> None:
         if not 0 < max_depth <= _DEEPEST:
             raise ValueError(f"max_depth must be between 1 and {_DEEPEST}, not {max_depth}")
         self._packages = Packages(packages, root)
         self._strict = strict
         self._limits = Limits(max_payload, max_depth, max_result)
+        self._carried = carried or Carried()
         self._policy = Policy(delivery=delivery)
         self._plain = Policy(retry=ONCE, delivery=delivery)
         self._declared: dict[str, Task[..., Any]] = {}
@@ -177,7 +181,7 @@ class Registry:
         refuse_unknown(known_as, policy.limit.per if policy.limit is not None else None, function)
         if policy.run == "process" and (reason := why_not_in_process(function)) is not None:
             raise TaskDefinitionError(reason)
-        task = Task(function, known_as, self._limits, policy)
+        task = Task(function, known_as, self._limits, policy, carried=self._carried)
         task.check_dependencies()
         for name in (known_as, *names.aliases):
             self._declared[name] = task

@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar, Unpack
 from postlude.errors import InvalidArguments, NotDurable, TaskDefinitionError
 from postlude.tasks.call import Call
 from postlude.tasks.codec import Codec
+from postlude.tasks.context import Carried
 from postlude.tasks.dependencies import refusal_of
 from postlude.tasks.encoded import Encoded, Limits
 from postlude.tasks.lane import lane_of
@@ -40,6 +41,7 @@ class Task(Generic[P, R]):
         timed: its policy bounds its attempts in time.
         special: its policy decides more of a job than its queue.
         is_async: whether calling the function gives an awaitable.
+        carried: the context variables that travel with its jobs.
         injected: the parameters that FastAPI's `Depends` fills when it runs; they are not stored.
     """
 
@@ -55,15 +57,24 @@ class Task(Generic[P, R]):
     timed: bool
     special: bool
     is_async: bool
+    carried: Carried
     injected: frozenset[str]
 
     def __init__(
-        self, function: Callable[P, R], name: str, limits: Limits, policy: Policy, *, plain: bool = False
+        self,
+        function: Callable[P, R],
+        name: str,
+        limits: Limits,
+        policy: Policy,
+        *,
+        plain: bool = False,
+        carried: Carried | None = None,
     ) -> None:
         is_async = gives_awaitable(function)
         self.__dict__.update(_function_like(function, is_async))
         self.__dict__.update(name=name, function=function, plain=plain, is_async=is_async, base=None)
         self.__dict__.update(_limits=limits, _codec=None, injected=_injected(function))
+        self.__dict__["carried"] = carried or Carried()
         self._take_policy(policy)
 
     def _take_policy(self, policy: Policy) -> None:

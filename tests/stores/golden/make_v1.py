@@ -56,7 +56,7 @@ def _fill(store: SqliteStore, clock: ManualClock) -> None:
         Parked(Reason.UNKNOWN_TASK, "release-1"),
         Failed("OSError: later", "Traceback ...\nOSError: later", clock.now() + 60 * SECOND),
     ]
-    claims = store.claim(runner, 10, suspect=False).wait(5)
+    claims = store.claim(runner, 10, suspect=False).wait(5).claims
     store.finish(
         [
             Finish(claim.seq, claim.fence, claim.task, now, clock.now(), outcome)

@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib
-from contextvars import Context
 from types import CoroutineType
 from typing import Any, NamedTuple
 
@@ -34,7 +33,7 @@ def attempt(order: Order, payload: bytes, current: CurrentJob, max_error: int) -
     try:
         task = task_at(importlib.import_module(order.module), order.place, order.task)
         args, kwargs = task.decode(payload)
-        context = Context()
+        context = task.carried.context(order.context)
         context.run(CURRENT.set, current)
         value = context.run(task.function, *args, **kwargs)
         del args, kwargs, context

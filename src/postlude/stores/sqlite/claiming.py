@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from postlude.model.job import Claim, Claimed, Room
@@ -63,7 +64,6 @@ class Search:
         self.found: list[Ready] = []
         self.limited: set[int] = set()
         self.more = False
-        self.again: int | None = None
 
     def run(self) -> Claimed:
         """Claim what is found."""
@@ -73,7 +73,15 @@ class Search:
         self._find(queues)
         claims = self._claim()
         self._block()
-        return Claimed(claims, self.more or len(claims) >= self._call.limit, self.again)
+        more = self.more or len(claims) >= self._call.limit
+        return Claimed(claims, more, min(self._next_starts(queues), default=None))
+
+    def _next_starts(self, queues: list[str]) -> Iterator[int]:
+        """Give the moments at which rates let more start of queues in which something waits."""
+        for queue in queues:
+            bucket = self._rules.queue_rates.get(queue)
+            if bucket is not None and not bucket.allowed(self._tx.now) and self._tx.value("any_ready", queue):
+                yield bucket.next()
 
     def _find(self, queues: list[str]) -> None:
         if self._call.suspect:
@@ -91,22 +99,23 @@ class Search:
             for left, queue in zip(range(len(seen), 0, -1), list(seen), strict=True):
                 share = -(-(self._call.limit - len(self.found)) // left)
                 looked = self._look(queue, 0, share, seen[queue])
-                seen[queue] += looked
-                if looked < share:
+                if looked is None:
                     del seen[queue]
+                else:
+                    seen[queue] += looked
 
-    def _look(self, queue: str, suspect: int, share: int, offset: int) -> int:
-        """Look at a queue's next jobs; returns how many it has looked at, fewer if it is done with it."""
+    def _look(self, queue: str, suspect: int, share: int, offset: int) -> int | None:
+        """Look at a queue's next jobs; returns how many it has looked at, or None if it is done with it."""
         most = min(share, self._allowed(queue)) if self._rules.bounded(queue) else share
         if most <= 0:
-            return -1
+            return None
         rows = [Ready(*row) for row in self._tx.rows("ready", queue, suspect, most, offset)]
         self._left -= len(rows)
         for row in rows:
             if not self._admit(row):
                 self.more = True
-                return -1
-        return len(rows)
+                return None
+        return len(rows) if len(rows) == most else None
 
     def _allowed(self, queue: str) -> int:
         """Return how many of a bounded queue may start now."""
@@ -118,10 +127,7 @@ class Search:
             allowed = limit - tx.value("running_in_queue", queue) - taken
         bucket = rules.queue_rates.get(queue)
         if bucket is not None:
-            now = bucket.allowed(tx.now)
-            allowed = min(allowed, now)
-            if not now:
-                self.again = bucket.next() if self.again is None else min(self.again, bucket.next())
+            allowed = min(allowed, bucket.allowed(tx.now))
         return allowed
 
     def _admit(self, row: Ready) -> bool:

@@ -3,15 +3,17 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from postlude.model.job import Claimed, Hold
 from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Finish, Outcome, Parked, Snoozed, Succeeded
 from postlude.model.state import Reason, Stored
 from postlude.stores.sqlite.claiming import ClaimCall, Search
 from postlude.stores.sqlite.control import cancel_asked
-from postlude.stores.sqlite.lanes import Lane, refill
+from postlude.stores.sqlite.lanes import free_follower, refill
 from postlude.stores.sqlite.transaction import Transaction
+
+_RELEASED: Final = frozenset({Stored.READY, Stored.BLOCKED})
 
 
 class ReleaseCall(NamedTuple):
@@ -33,7 +35,6 @@ class Claims:
         self._host = host
         self._pid = pid
         self._followed: set[int] = set()
-        self._lanes: dict[int, Lane] = {}
         self._turn = 0
 
     def claim(self, tx: Transaction, calls: Sequence[ClaimCall]) -> list[Claimed]:
@@ -47,7 +48,6 @@ class Claims:
         search = Search(tx, call, self._turn)
         claimed = search.run()
         self._followed.update(row.seq for row in search.found if row.followed)
-        self._lanes.update((row.seq, (row.task, row.lane)) for row in search.found if row.lane is not None)
         return claimed
 
     def release(self, tx: Transaction, calls: Sequence[ReleaseCall]) -> list[int]:
@@ -69,9 +69,15 @@ class Claims:
             [(written and f.outcome.__class__ is Succeeded) or self._finish_one(tx, f) for f in call]
             for call in calls
         ]
-        if self._followed or self._lanes:
-            for call, written_one in zip(calls, answers, strict=True):
-                self._let_next(tx, [f.seq for f, kept in zip(call, written_one, strict=True) if kept])
+        limited = bool(tx.rules.limits)
+        if self._followed or limited:
+            ended = [
+                finish.seq
+                for call, kept in zip(calls, answers, strict=True)
+                for finish, written_one in zip(call, kept, strict=True)
+                if written_one
+            ]
+            self._let_next(tx, ended, limited)
         return answers
 
     @staticmethod
@@ -93,11 +99,11 @@ class Claims:
         standing = tx.value("standing", finish.seq)
         if standing is None:
             return False
-        state, fence, task, failures, runner, lane, asked, _ = standing
+        state, fence, task, failures, runner, _, asked, _ = standing
         outcome = finish.outcome
-        # Ready, but with no runner: released since this claim, and claimed by nobody. (An attempt
+        # Waiting, but with no runner: released since this claim, and claimed by nobody. (An attempt
         # that has ended leaves 0 there: it is not written again after a retry became due.)
-        held = state == Stored.RUNNING or (state == Stored.READY and runner is None)
+        held = state == Stored.RUNNING or (state in _RELEASED and runner is None)
         if not fence or fence != finish.fence or not held:
             return False
         after, due, reason, release = _landing(outcome)
@@ -116,21 +122,16 @@ class Claims:
             failures, due, reason, release,
         )  # fmt: skip
         tx.count(task, Stored(state), after)
-        if lane is not None:
-            self._lanes[finish.seq] = (task, lane)
         return True
 
-    def _let_next(self, tx: Transaction, seqs: Sequence[int]) -> None:
+    def _let_next(self, tx: Transaction, seqs: Sequence[int], limited: bool) -> None:
         """Ready what waited for these: the one that follows, the next of the lane."""
-        left: set[Lane] = set()
+        if limited:
+            refill(tx, [(task, lane) for task, lane in tx.rows("lanes_of", json.dumps(seqs))])
         for seq in seqs:
             if seq in self._followed:
                 self._followed.discard(seq)
-                tx.unblock(seq + 1)
-            lane = self._lanes.pop(seq, None)
-            if lane is not None:
-                left.add(lane)
-        refill(tx, left)
+                free_follower(tx, seq)
 
 
 def _keep(tx: Transaction, finish: Finish) -> None:

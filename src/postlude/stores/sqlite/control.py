@@ -10,7 +10,7 @@ from postlude.model.opts import lifted
 from postlude.model.policy import Bounds
 from postlude.model.state import Reason, Stored
 from postlude.stores.protocol import Pause
-from postlude.stores.sqlite.lanes import Entering, enter, rebalance, refill
+from postlude.stores.sqlite.lanes import Entering, enter, free_follower, rebalance, refill
 from postlude.stores.sqlite.transaction import Transaction
 
 _WAITING = frozenset({Stored.READY, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED})
@@ -34,7 +34,7 @@ def _cancel_one(tx: Transaction, id: bytes) -> Cancel:
         return Cancel.TOO_LATE
     _end(tx, seq, task, state, None)
     if followed:
-        tx.unblock(seq + 1)
+        free_follower(tx, seq)
     if lane is not None:
         refill(tx, [(task, lane)])
     return Cancel.CANCELLED
@@ -46,7 +46,7 @@ def cancel_asked(tx: Transaction, seqs: str) -> set[int]:
     for seq, task, lane, followed in ended:
         _end(tx, seq, task, Stored.RUNNING, None)
         if followed:
-            tx.unblock(seq + 1)
+            free_follower(tx, seq)
         if lane is not None:
             refill(tx, [(task, lane)])
     return {row[0] for row in ended}

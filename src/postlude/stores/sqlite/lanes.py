@@ -49,6 +49,13 @@ def enter(tx: Transaction, jobs: Sequence[Entering]) -> int:
     return len(ready)
 
 
+def free_follower(tx: Transaction, seq: int) -> None:
+    """Let a job start that waits for the one before it, which has this `seq`; if there is one."""
+    follower = tx.value("follower", seq + 1)
+    if follower is not None:
+        enter(tx, [Entering(*follower)])
+
+
 def block(tx: Transaction, jobs: Sequence[Entering], reason: Reason) -> None:
     """Block ready jobs for a reason that has no due time."""
     if jobs:

@@ -12,7 +12,7 @@ from postlude.model.death import Started, judge
 from postlude.model.state import Reason, Stored
 from postlude.stores.protocol import Enlisted, NewRunner, Reaped
 from postlude.stores.sqlite.claims import release_rows
-from postlude.stores.sqlite.lanes import refill
+from postlude.stores.sqlite.lanes import free_follower, refill
 from postlude.stores.sqlite.locks import LeftMarks, MarksFile, left_by, marks_of_the_living
 from postlude.stores.sqlite.transaction import Transaction
 
@@ -129,7 +129,7 @@ class Runners:
             tx.run("condemn", seq, tx.now, reason)
             tx.count(tasks[seq], Stored.RUNNING, Stored.FAILED)
             if seq in followed:
-                tx.unblock(seq + 1)
+                free_follower(tx, seq)
         refill(tx, {(task, lane) for seq, task, *_, lane in held if seq in ended and lane is not None})
         released, cancelled = release_rows(
             tx, [(seq, task) for seq, task in tasks.items() if seq not in ended]

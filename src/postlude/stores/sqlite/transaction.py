@@ -95,12 +95,6 @@ class Transaction:
         if after is not None:
             self._deltas[task, after] += jobs
 
-    def unblock(self, seq: int) -> None:
-        """Ready a job that waits for the one before it, if it does."""
-        task = self.value("unblock", seq)
-        if task is not None:
-            self.count(task, Stored.BLOCKED, Stored.READY)
-
     def restart(self) -> None:
         """Undo what the transaction has done so far and begin again."""
         self.run("rollback")

@@ -83,9 +83,10 @@ CREATE TABLE progress (
 CREATE TABLE log (
     job INTEGER NOT NULL,
     attempt INTEGER NOT NULL,
-    lines TEXT NOT NULL,
-    PRIMARY KEY (job, attempt)
+    lines TEXT NOT NULL
 );
+
+CREATE INDEX log_job ON log (job);
 
 -- Only attempts that did not succeed.
 CREATE TABLE attempt (

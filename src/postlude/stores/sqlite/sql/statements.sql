@@ -47,7 +47,9 @@ INSERT INTO alias (id, job) VALUES (?, ?)
 SELECT seq, state, lane FROM job WHERE key = ?2 AND task = ?1 AND key IS NOT NULL AND state < 5
 
 -- name: replace_job
-UPDATE job SET state = ?2, priority = ?3, due = ?4, reason = ?5, lane = ?6, opts = ?7, context = ?8 WHERE seq = ?1
+UPDATE job SET state = ?2, priority = ?3, due = ?4, reason = ?5, lane = ?6, opts = ?7, context = ?8,
+    runner = 0
+WHERE seq = ?1
 
 -- name: replace_payload
 UPDATE payload SET args = ?2, codec = 0 WHERE seq = ?1
@@ -146,7 +148,7 @@ INSERT OR REPLACE INTO result (seq, value) VALUES (?, ?)
 UPDATE job SET reason = ?2 WHERE seq = ?1
 
 -- name: add_log
-INSERT OR REPLACE INTO log (job, attempt, lines) SELECT seq, ?2 + failures, ?3 FROM job WHERE seq = ?1
+INSERT INTO log (job, attempt, lines) SELECT seq, ?2 + failures, ?3 FROM job WHERE seq = ?1
 
 -- name: enlist
 INSERT INTO runner (token, host, pid, boot, started, renewed, lease, release) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -213,8 +215,16 @@ WHERE seq = ?1
 -- name: add_attempt
 INSERT INTO attempt (job, n, started, finished, error, traceback, host, pid) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 
--- name: unblock
-UPDATE job SET state = 0, due = NULL WHERE seq = ? AND state = 2 RETURNING task
+-- name: follower
+SELECT seq, task, lane, state FROM job WHERE seq = ? AND state = 2 AND reason IS NULL
+
+-- name: lanes_of
+SELECT json_group_array(json_array(task, lane)) FROM (
+    SELECT DISTINCT task, lane FROM job WHERE seq IN (SELECT value FROM json_each(?1)) AND lane IS NOT NULL
+)
+
+-- name: any_ready
+SELECT EXISTS (SELECT 1 FROM job WHERE state = 0 AND queue = ?)
 
 -- name: held
 SELECT json_group_array(json_array(seq, fence, task)) FROM job
@@ -328,7 +338,7 @@ FROM job JOIN task_name ON task_name.id = job.task LEFT JOIN payload ON payload.
 SELECT value FROM result WHERE seq = ?
 
 -- name: logs
-SELECT attempt, lines FROM log WHERE job = ? ORDER BY attempt
+SELECT attempt, lines FROM log WHERE job = ? ORDER BY rowid
 
 -- name: attempts
 SELECT n, started, finished, error, traceback, host, pid FROM attempt WHERE job = ? ORDER BY n
