@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Final
 
+from postlude.config import Config
 from postlude.model.outcome import LogLine
 from postlude.runner.current import CURRENT, CurrentJob
 
@@ -80,6 +81,11 @@ class LogKeeper:
                 logging.getLogger().removeHandler(self._tap)
             if not marker.users and logging.getLogRecordFactory() is marker:
                 logging.setLogRecordFactory(marker.inner)
+
+
+def log_keeper(config: Config) -> LogKeeper:
+    """Return a keeper for one runner of an application."""
+    return LogKeeper(keep=config.keep_logs, max_lines=config.max_log_lines, max_chars=config.max_log_chars)
 
 
 def lines_of(current: CurrentJob) -> tuple[LogLine, ...]:

@@ -8,7 +8,7 @@ from postlude.model.policy import Bounds
 from postlude.runner.changes import Hub
 from postlude.runner.collector import CollectorTuning
 from postlude.runner.housekeeping import Housekeeping
-from postlude.runner.log_lines import LogKeeper
+from postlude.runner.log_lines import log_keeper
 from postlude.runner.membership import Membership
 from postlude.runner.runner import Runner
 from postlude.runner.workshop import Equipment
@@ -47,9 +47,7 @@ class Service:
         self._hub = hub
         self._bounds = bounds
         self._collector = CollectorTuning()
-        self._logs = LogKeeper(
-            keep=config.keep_logs, max_lines=config.max_log_lines, max_chars=config.max_log_chars
-        )
+        self._logs = log_keeper(config)
         self._parts: tuple[Membership, Runner, Housekeeping] | None = None
 
     async def start(self) -> Runner:

@@ -18,6 +18,7 @@ from postlude.model.policy import Bounds
 from postlude.runner.awaited import Awaited
 from postlude.runner.changes import Hub
 from postlude.runner.housekeeping import Housekeeping
+from postlude.runner.log_lines import log_keeper
 from postlude.runner.membership import Membership
 from postlude.runner.runner import Runner
 from postlude.runner.work import Work
@@ -65,6 +66,7 @@ class Visits:
         self._looked: int | None = None
         self._unreleased: list[Hold] = []
         self._awaited = Awaited(store)
+        self._logs = log_keeper(config)
 
     async def runner(self) -> int:
         """Return the number under which visits claim, enlisting it at the first call."""
@@ -77,6 +79,7 @@ class Visits:
             await self._store.declare(self._bounds())
             await membership.join()
             membership.keep(None, None)
+            self._logs.start()
             self._membership = membership
         return self._membership.runner
 
@@ -151,3 +154,4 @@ class Visits:
         if self._membership is not None:
             self._membership.stop()
             self._membership = None
+            self._logs.stop()
