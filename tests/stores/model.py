@@ -1,147 +1,358 @@
 """What a store should do, in the simplest words: a list of jobs that is searched from end to end.
 
+Where the protocol leaves a choice (which of several jobs that come to a full lane at once are ready),
+the model looks at what the store has chosen, and checks that it was free to.
+
 Jobs never start here (nothing is marked), so a death charges nobody; the conformance cases about
 deaths cover that.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from postlude.model.job import Cancel, Claim, Hold, NewJob
-from postlude.model.outcome import Failed, Outcome, Parked
-from postlude.model.state import Reason, Stored
+from postlude.model.job import Added, Cancel, Conflict, Hold, JobRecord, NewJob
+from postlude.model.opts import lifted
+from postlude.model.outcome import Cancelled, Failed, Outcome, Parked, Snoozed, Succeeded
+from postlude.model.policy import Bounds
+from postlude.model.state import FINAL, Reason, Stored
+from postlude.stores.protocol import Pause
 
-WAITING = (Stored.READY, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED)
+QUEUED = (Stored.READY, Stored.SCHEDULED, Stored.BLOCKED)
+IN_LANE = (Stored.READY, Stored.RUNNING)
+ENDED_BADLY = (Stored.FAILED, Stored.CANCELLED)
+
+LaneKey = tuple[str, str | None]
 
 
-@dataclass
+@dataclass(eq=False)
 class ModelJob:
     job: NewJob
     seq: int
     stored: Stored
-    due: int | None
+    due: int | None = None
+    reason: Reason | None = None
     predecessor: "ModelJob | None" = None
     fence: int = 0
     runner: int | None = None
     unended: bool = False
     failures: int = 0
-    reason: Reason | None = None
     release: str = ""
+    asked: bool = False
+    result: bytes | None = None
+
+    @property
+    def order(self) -> tuple[int, int]:
+        return self.job.priority, self.seq
+
+    @property
+    def lane(self) -> LaneKey:
+        return self.job.task, self.job.lane
+
+    @property
+    def waits_for_predecessor(self) -> bool:
+        return self.stored is Stored.BLOCKED and self.reason is None
+
+    def goes(self, stored: Stored, reason: Reason | None = None, due: int | None = None) -> None:
+        self.stored, self.reason, self.due = stored, reason, due
+
+    def taken_by(self, runner: int) -> None:
+        self.goes(Stored.RUNNING)
+        self.fence, self.runner, self.unended = self.fence + 1, runner, True
+
+
+@dataclass
+class Bucket:
+    """A rate."""
+
+    every: int
+    burst: int
+    full: int = 0
+    turn: int = 0
+
+    def first(self, now: int) -> int:
+        return max(now, self.full - (self.burst - 1) * self.every)
+
+    def take(self, now: int) -> None:
+        assert self.first(now) == now, "more have started than the rate allows"
+        self.full = max(self.full, now) + self.every
+
+    def give_turn(self, now: int) -> int:
+        turn = max(self.turn, self.first(now))
+        self.turn = turn + self.every
+        return turn
 
 
 @dataclass
 class Model:
+    look: Callable[[ModelJob], JobRecord]
+    """Shows what the store has made of a job."""
     jobs: list[ModelJob] = field(default_factory=list)
+    aliases: dict[bytes, ModelJob] = field(default_factory=dict)
     leases: dict[int, int] = field(default_factory=dict)
     """When each enlisted runner's lease runs out."""
+    paused: set[Pause] = field(default_factory=set)
+    bounds: dict[tuple[str, str], Bounds] = field(default_factory=dict)
+    rates: dict[tuple[str, str], Bucket] = field(default_factory=dict)
+
+    # Looking
 
     def ready(self) -> list[ModelJob]:
-        return sorted(self._with(Stored.READY), key=lambda one: (one.job.priority, one.seq))
+        return sorted(self.where(Stored.READY), key=lambda one: one.order)
 
-    def added(self, jobs: list[NewJob], seqs: list[int], claimed_by: int | None) -> None:
+    def where(self, stored: Stored, reason: Reason | None = None) -> list[ModelJob]:
+        return [one for one in self.jobs if one.stored is stored and reason in (None, one.reason)]
+
+    def at(self, seq: int) -> ModelJob:
+        return next(one for one in self.jobs if one.seq == seq)
+
+    def named(self, id: bytes) -> ModelJob:
+        return self.aliases.get(id) or next(one for one in self.jobs if one.job.id == id)
+
+    def keyed(self, job: NewJob) -> ModelJob | None:
+        """Return the job that has this one's key."""
+        key = job.task, job.key
+        found = (one for one in self.jobs if (one.job.task, one.job.key) == key and one.stored not in FINAL)
+        return None if job.key is None else next(found, None)
+
+    def room(self, lane: LaneKey) -> int:
+        """Return how many more of a lane may be ready; a large number without a limit."""
+        limit = self._limit(lane[0])
+        taken = sum(one.lane == lane and one.stored in IN_LANE for one in self.jobs)
+        return 1_000_000 if limit is None or lane[1] is None else limit - taken
+
+    def _limit(self, task: str) -> int | None:
+        bounds = self.bounds.get(("task", task))
+        return None if bounds is None else bounds.concurrent
+
+    # Lanes
+
+    def enter(self, jobs: Iterable[ModelJob], left: Iterable[LaneKey] = ()) -> int:
+        """Let jobs be ready, and the next ones of lanes that were left; returns how many of the jobs are."""
+        entering = list(jobs)
+        for one in entering:
+            one.goes(Stored.BLOCKED, Reason.LIMIT)
+        for lane in {*left, *(one.lane for one in entering)}:
+            waiting = [one for one in self.where(Stored.BLOCKED, Reason.LIMIT) if one.lane == lane]
+            waiting.sort(key=lambda one: one.order)
+            room = max(0, self.room(lane))
+            new = [one for one in waiting if one in entering]
+            old = [one for one in waiting if one not in entering]
+            if new and len(waiting) > room:
+                chosen = [one for one in waiting if self.look(one).stored is Stored.READY]
+                assert len(chosen) == room, "a lane is too full, or not full enough"
+                first = [one for one in chosen if one in old]
+                assert first == old[: len(first)], "it is another one's turn in this lane"
+            else:
+                chosen = waiting[:room]
+            for one in chosen:
+                one.goes(Stored.READY)
+        return sum(one.stored is Stored.READY for one in entering)
+
+    # Intake
+
+    def refused(self, jobs: Sequence[NewJob]) -> bool:
+        own: set[tuple[str, str]] = set()
+        for job in jobs:
+            if job.key is None:
+                continue
+            if job.conflict is Conflict.RAISE and ((job.task, job.key) in own or self.keyed(job)):
+                return True
+            own.add((job.task, job.key))
+        return False
+
+    def may_be_born_claimed(self, jobs: Sequence[NewJob], runner: int) -> bool:
+        busy = {one.job.queue for one in self.ready()}
+        hindered = any(
+            job.once
+            or job.rated
+            or job.lane is not None
+            or (job.due is not None and not job.follows)
+            or job.queue in busy
+            for job in jobs
+        )
+        return runner in self.leases and not self.paused and not hindered
+
+    def added(self, jobs: Sequence[NewJob], answers: Sequence[Added], holder: int | None) -> None:
+        """Note what a store has made of a call; `holder` is set if its new jobs were born claimed."""
         before: ModelJob | None = None
-        for job, seq in zip(jobs, seqs, strict=True):
-            one = ModelJob(job, seq, Stored.READY, job.due)
-            if claimed_by is not None:
-                one.stored = Stored.RUNNING
-                one.fence, one.runner, one.unended = 1, claimed_by, True
-            elif job.follows and before is not None:
-                one.stored, one.predecessor = Stored.BLOCKED, before
-            elif job.due is not None:
-                one.stored = Stored.SCHEDULED
+        for job, answer in zip(jobs, answers, strict=True):
+            there = self.keyed(job)
+            if there is not None:
+                assert answer == Added(there.seq, 0, True)
+                self.aliases[job.id] = there
+                if job.conflict is Conflict.REPLACE and there.stored in QUEUED:
+                    self._replace(there, job)
+                continue
+            assert not answer.joined
+            assert all(answer.seq > one.seq for one in self.jobs)
+            one = ModelJob(job, answer.seq, Stored.BLOCKED, job.due)
             self.jobs.append(one)
+            if holder is not None:
+                one.taken_by(holder)
+            elif job.follows and before is not None:
+                one.predecessor = before
+            elif job.due is not None:
+                one.goes(Stored.SCHEDULED, due=job.due)
+            else:
+                self.enter([one])
+            assert answer.fence == one.fence
             before = one
 
-    def would_be_born_claimed(self, jobs: list[NewJob], runner: int) -> bool:
-        busy = {one.job.queue for one in self.ready()}
-        return runner in self.leases and not any(
-            job.once or (job.due is not None and not job.follows) or job.queue in busy for job in jobs
+    def _replace(self, one: ModelJob, job: NewJob) -> None:
+        lane = one.lane
+        one.job = one.job._replace(
+            payload=job.payload,
+            priority=job.priority,
+            opts=job.opts,
+            context=job.context,
+            lane=job.lane,
         )
+        one.predecessor, one.unended = None, False
+        stays = one.stored is Stored.READY and one.lane == lane and self.room(lane) >= 0
+        if job.due is not None:
+            one.goes(Stored.SCHEDULED, due=job.due)
+            self.enter([], [lane])
+        elif not stays:
+            one.goes(Stored.BLOCKED)
+            self.enter([one], [lane])
 
-    def claimed(self, claim: Claim, runner: int) -> None:
-        one = self._at(claim.seq)
-        one.stored = Stored.RUNNING
-        one.fence, one.runner, one.unended = claim.fence, runner, True
-
-    def finish(self, hold: Hold, outcome: Outcome) -> bool:
-        one = self._at(hold.seq)
-        if one.fence != hold.fence or not one.unended or one.stored not in (Stored.RUNNING, Stored.READY):
-            return False
-        one.unended, one.runner = False, None
-        if isinstance(outcome, Parked):
-            one.stored, one.reason, one.release = Stored.PARKED, outcome.reason, outcome.release
-        elif isinstance(outcome, Failed):
-            one.failures += 1
-            one.due, one.reason = outcome.retry_at, outcome.reason
-            one.stored = Stored.FAILED if outcome.retry_at is None else Stored.SCHEDULED
-        else:
-            one.stored = Stored.SUCCEEDED
-        self._attempt_ended(one)
-        return True
-
-    def cancel(self, job: NewJob) -> Cancel:
-        one = next(one for one in self.jobs if one.job.id == job.id)
-        if one.stored not in WAITING:
+    def cancel(self, id: bytes, known: bool = True) -> Cancel:
+        one = self.named(id)
+        if one.stored is Stored.RUNNING:
+            one.asked = True
+            return Cancel.ASKED
+        if one.stored in FINAL:
             return Cancel.TOO_LATE
-        one.stored, one.reason = Stored.CANCELLED, None
-        self._attempt_ended(one)
+        self._end([one], Stored.CANCELLED)
         return Cancel.CANCELLED
 
+    def retry_is_refused(self, id: bytes) -> bool:
+        one = self.named(id)
+        return one.stored in ENDED_BADLY and self.keyed(one.job) is not None
+
+    def retry(self, id: bytes) -> bool:
+        one = self.named(id)
+        if one.stored not in ENDED_BADLY:
+            return False
+        one.asked, one.job = False, one.job._replace(opts=lifted(one.job.opts))
+        self.enter([one])
+        return True
+
+    def pause(self, what: Pause) -> bool:
+        known = what in self.paused
+        self.paused.add(what)
+        return not known
+
+    def resume(self, what: Pause) -> bool:
+        known = what in self.paused
+        self.paused.discard(what)
+        if what.kind == "task":
+            blocked = self.where(Stored.BLOCKED, Reason.PAUSED)
+            self.enter([one for one in blocked if one.job.task == what.name])
+        return known
+
+    # Runners
+
+    def finish(self, hold: Hold, outcome: Outcome) -> bool:
+        one = self.at(hold.seq)
+        running = one.stored in (Stored.RUNNING, Stored.READY, Stored.BLOCKED)
+        if one.fence != hold.fence or not one.unended or not running:
+            return False
+        one.unended, one.runner = False, None
+        one.failures += isinstance(outcome, Failed | Cancelled) and outcome.error is not None
+        match outcome:
+            case Succeeded(result, dropped):
+                one.result = result
+                one.goes(Stored.SUCCEEDED, Reason.RESULT_DROPPED if dropped else None)
+            case Parked(reason, release):
+                one.goes(Stored.PARKED, reason)
+                one.release = release
+            case Cancelled(reason):
+                one.goes(Stored.CANCELLED, reason)
+            case Failed(retry_at=None, reason=reason):
+                one.goes(Stored.FAILED, reason)
+            case Failed(retry_at=due) | Snoozed(due):
+                one.goes(Stored.CANCELLED if one.asked else Stored.SCHEDULED, due=due)
+        self._left([one])
+        return True
+
     def release(self, runner: int, hold: Hold) -> int:
-        one = self._at(hold.seq)
+        one = self.at(hold.seq)
         if one.runner != runner or one.fence != hold.fence:
             return 0
-        one.stored, one.runner = Stored.READY, None
+        self._give_back([one])
         return 1
 
-    def bury(self, runner: int) -> tuple[int, int]:
-        """Return how many jobs it released, and how many failed."""
+    def bury(self, runner: int) -> tuple[int, int, int]:
+        """Return how many jobs are ready, how many have failed and how many were cancelled."""
         if self.leases.pop(runner, None) is None:
-            return 0, 0
+            return 0, 0, 0
         held = [one for one in self.jobs if one.runner == runner]
-        for one in held:
-            one.runner = None
-            one.stored = Stored.READY
-            if one.job.once:
-                one.stored, one.reason = Stored.FAILED, Reason.MAY_HAVE_RUN
-                self._attempt_ended(one)
-        once = sum(one.job.once for one in held)
-        return len(held) - once, once
+        self._give_back(held, died=True)
+        stored = [one.stored for one in held]
+        return stored.count(Stored.READY), stored.count(Stored.FAILED), stored.count(Stored.CANCELLED)
 
     def reap(self, boot: int) -> tuple[int, int, int]:
         dead = [runner for runner, ends in self.leases.items() if ends <= boot]
         ends = [self.bury(runner) for runner in dead]
         return len(dead), sum(end[0] for end in ends), sum(end[1] for end in ends)
 
+    def _give_back(self, held: Sequence[ModelJob], *, died: bool = False) -> None:
+        ended = []
+        for one in held:
+            one.runner = None
+            once = died and one.job.once
+            if once or one.asked:
+                one.unended = False
+                one.goes(Stored.FAILED if once else Stored.CANCELLED, Reason.MAY_HAVE_RUN if once else None)
+                ended.append(one)
+            else:
+                one.goes(Stored.READY)
+        self._left(ended)
+
+    def _end(self, jobs: Sequence[ModelJob], stored: Stored) -> None:
+        for one in jobs:
+            one.unended = False
+            one.goes(stored)
+        self._left(jobs)
+
+    def _left(self, jobs: Sequence[ModelJob]) -> None:
+        """What waited for these may be ready: those that follow, the next ones of their lanes."""
+        free = [one for one in self.jobs if one.predecessor in jobs and one.waits_for_predecessor]
+        self.enter(free, [one.lane for one in jobs])
+
+    def declare(self, bounds: Sequence[Bounds]) -> None:
+        limited = {name for (kind, name), one in self.bounds.items() if kind == "task" and one.concurrent}
+        self.bounds = {(one.kind, one.name): one for one in bounds}
+        rates = {(b.kind, b.name): Bucket(b.every, b.burst) for b in bounds if b.every is not None}
+        self.rates = {name: self.rates.get(name, new) for name, new in rates.items()}
+        for one in self.jobs:
+            task = one.job.task
+            new = self._limit(task) is not None and task not in limited
+            if new and one.job.lane is None and one.stored not in FINAL:
+                one.job = one.job._replace(lane="")
+        lanes = {one.lane for one in self.jobs}
+        for lane in lanes:
+            last = [one for one in reversed(self.ready()) if one.lane == lane]
+            for one in last[: max(0, -self.room(lane))]:
+                one.goes(Stored.BLOCKED, Reason.LIMIT)
+        turns = [
+            one for one in self.where(Stored.BLOCKED, Reason.RATE) if ("task", one.job.task) not in self.rates
+        ]
+        self.enter(turns, lanes)
+
+    # Upkeep
+
     def promote(self, now: int) -> tuple[int, int | None]:
-        waiting = [*self._with(Stored.SCHEDULED), *self._with(Stored.BLOCKED)]
-        dues = [(one.due, one) for one in waiting if one.due is not None]
-        for due, one in dues:
-            if due <= now:
-                one.stored = Stored.READY
-        later = [due for due, _ in dues if due > now]
-        return len(dues) - len(later), min(later, default=None)
+        waiting = [*self.where(Stored.SCHEDULED), *self.where(Stored.BLOCKED)]
+        later = [one.due for one in waiting if one.due is not None and one.due > now]
+        ready = self.enter([one for one in waiting if one.due is not None and one.due <= now])
+        return ready, min(later, default=None)
 
     def parked(self) -> set[tuple[str, str]]:
-        return {(one.job.task, one.release) for one in self._with(Stored.PARKED)}
+        return {(one.job.task, one.release) for one in self.where(Stored.PARKED)}
 
     def unpark(self, pair: tuple[str, str]) -> int:
-        found = [one for one in self._with(Stored.PARKED) if (one.job.task, one.release) == pair]
-        for one in found:
-            one.stored, one.reason = Stored.READY, None
+        found = [one for one in self.where(Stored.PARKED) if (one.job.task, one.release) == pair]
+        self.enter(found)
         return len(found)
-
-    def _with(self, stored: Stored) -> list[ModelJob]:
-        return [one for one in self.jobs if one.stored is stored]
-
-    def _at(self, seq: int) -> ModelJob:
-        return first(self.jobs, lambda one: one.seq == seq)
-
-    def _attempt_ended(self, ended: ModelJob) -> None:
-        for one in self.jobs:
-            if one.predecessor is ended and one.stored is Stored.BLOCKED:
-                one.stored = Stored.READY
-
-
-def first(jobs: Iterable[ModelJob], fits: Callable[[ModelJob], bool]) -> ModelJob:
-    return next(one for one in jobs if fits(one))
