@@ -181,7 +181,7 @@ async def test_a_job_that_is_pruned_meanwhile() -> None:
 async def test_inside_a_process_nobody_looks_again_and_again() -> None:
     postlude = Postlude(store="memory")
     store = CountingStore(postlude.parts.store)
-    postlude.parts.hub._store = store  # type: ignore[assignment]
+    postlude.parts.hub._store = store
     async with serving(postlude):
         job = await postlude.add_task(returning.waits)
         waiting = asyncio.create_task(job.result())
@@ -197,7 +197,7 @@ async def test_inside_a_process_nobody_looks_again_and_again() -> None:
 async def test_where_nobody_watches_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     postlude = Postlude(store="memory")
     store = CountingStore(postlude.parts.store)
-    postlude.parts.hub._store = store  # type: ignore[assignment]
+    postlude.parts.hub._store = store
     async with serving(postlude):
         for _ in range(20):
             await postlude.add_task(returning.waits_sync, 0)
@@ -299,7 +299,7 @@ async def test_another_process_runs_it(served: bool) -> None:
     """It is heard of within half a second, and the journal is not asked more than four times a second."""
     postlude = Postlude(store="sqlite:///jobs.db", config=Config(loop_slots=1))
     store = CountingStore(postlude.parts.store)
-    postlude.parts.hub._store = store  # type: ignore[assignment]
+    postlude.parts.hub._store = store
     await postlude.open()
     async with another_process() as process:
         assert process.stdin is not None

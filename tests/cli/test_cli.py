@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 from postlude.cli.commands import app
 from postlude.clock import ManualClock
 from postlude.ids import id_text
-from postlude.model.job import NewJob
-from postlude.model.outcome import Failed
+from postlude.model.job import NewJob, Progress, ProgressNote
+from postlude.model.outcome import Failed, LogLine, Succeeded
 from postlude.stores.protocol import Store
 from postlude.stores.sqlite import SqliteStore
 from postlude.testing.conformance import Driver, StoreBench
@@ -119,6 +119,41 @@ def test_show(driver: Driver) -> None:
     assert lines[-4].startswith("attempt 1: 2025-12-31 23:59:59Z to 2026-01-01 00:00:00Z")
     assert lines[-3] == "Traceback:"
     assert lines[-1] == "ValueError: no"
+
+
+def test_show_what_a_run_has_left(driver: Driver) -> None:
+    job = driver.new("shop:mail", key=f"a{ATTACK}")
+    driver.add(job)
+    runner = driver.enlist()
+    first = driver.claim_one(runner)
+    said = LogLine(driver.clock.now(), 30, "shop", f"twice\n{ATTACK}")
+    driver.store.finish([driver.finish_of(first, driver.failed(retry_after=0), (said,))]).wait(5)
+    driver.promote()
+    second = driver.claim_one(runner)
+    progress = Progress(3, 10, f"orders{ATTACK}", driver.clock.now())
+    driver.store.progress([ProgressNote(second.seq, second.fence, progress)]).wait(5)
+    done = Succeeded(json.dumps({"name": ATTACK}, ensure_ascii=False).encode())
+    driver.store.finish([driver.finish_of(second, done, (LogLine(said.at, 20, "shop", "sent"),))]).wait(5)
+    shown = run("show", id_text(job.id)).stdout
+    assert not {c for c in shown if not c.isprintable() and c != "\n"}
+    lines = shown.splitlines()
+    for start in ("key       a\\x1b", "progress  3 of 10 orders\\x1b", 'result    {"name": "'):
+        assert any(line.startswith(start) for line in lines), (start, shown)
+    place = lines.index("  2026-01-01 00:00:00Z WARNING  shop: twice")
+    assert lines[place + 1].startswith("    \\x1b[31mred")
+    assert lines[-2:] == ["attempt 2:", "  2026-01-01 00:00:00Z INFO     shop: sent"]
+    as_json = json.loads(run("show", id_text(job.id), "--json").stdout)
+    assert (as_json["result"], as_json["logs"][1]["message"]) == ({"name": ATTACK}, "sent")
+    (listed,) = json.loads(run("jobs", "--json").stdout)
+    assert not {"result", "logs", "error", "attempts"} & listed.keys()
+
+
+def test_a_job_that_is_asked_to_stop(driver: Driver) -> None:
+    job = driver.new()
+    driver.add(job)
+    driver.claim_one(driver.enlist())
+    driver.cancel(job)
+    assert "state     running (asked to stop)" in run("show", id_text(job.id)).stdout.splitlines()
 
 
 def test_show_as_json(driver: Driver) -> None:

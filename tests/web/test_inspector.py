@@ -13,7 +13,7 @@ from postlude.clock import ManualClock
 from postlude.errors import JobNotFound
 from postlude.ids import id_text
 from postlude.inspector import Arguments, Inspector
-from postlude.model.outcome import Failed
+from postlude.model.outcome import Failed, LogLine, Succeeded
 from postlude.model.state import Reason, State
 from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import Counts, Store
@@ -117,6 +117,30 @@ def test_arguments_that_cannot_be_read_hide_nothing_else(
 def test_unknown_ids(inspector: Inspector, id: str | UUID) -> None:
     with pytest.raises(JobNotFound):
         ask(inspector.get(id))
+
+
+def test_what_a_run_leaves(driver: Driver, inspector: Inspector) -> None:
+    job = driver.new(key="receipt:7")
+    driver.add(job)
+    runner = driver.enlist()
+    for outcome in (driver.failed(retry_after=0), Succeeded(b'{"orders":3}')):
+        claim = driver.claim_one(runner)
+        line = LogLine(driver.clock.now(), 30, "shop", f"of attempt {claim.failures + 1}")
+        driver.store.finish([driver.finish_of(claim, outcome, (line,))]).wait(5)
+        driver.promote()
+    status = ask(inspector.get(id_text(job.id)))
+    assert (status.key, status.result, status.cancel_asked, status.progress) == (
+        "receipt:7",
+        {"orders": 3},
+        False,
+        None,
+    )
+    assert [(line.attempt, line.at, line.level, line.logger, line.message) for line in status.logs] == [
+        (1, NOW, "WARNING", "shop", "of attempt 1"),
+        (2, NOW, "WARNING", "shop", "of attempt 2"),
+    ]
+    (on_page,) = ask(inspector.page())
+    assert (on_page.key, on_page.result, on_page.logs) == ("receipt:7", None, ())
 
 
 def test_pages(driver: Driver, inspector: Inspector) -> None:

@@ -11,8 +11,8 @@ from postlude.clock import ManualClock
 from postlude.errors import JournalUnavailable
 from postlude.ids import id_text
 from postlude.inspector import Inspector, JobStatus
-from postlude.model.job import JobRecord, NewJob
-from postlude.model.outcome import Parked
+from postlude.model.job import JobRecord, NewJob, Progress, ProgressNote
+from postlude.model.outcome import Parked, Succeeded
 from postlude.model.state import Reason
 from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import Store
@@ -72,6 +72,9 @@ def test_a_waiting_job(driver: Driver, client: TestClient) -> None:
         "due": None,
         "started": None,
         "finished": None,
+        "cancel_asked": False,
+        "progress": None,
+        "result": None,
         "error": None,
     }
     assert answer.headers["retry-after"] == "1"
@@ -93,6 +96,48 @@ def test_an_error_is_shown_and_its_traceback_is_not(driver: Driver, client: Test
     answer = client.get(path(job))
     assert (answer.json()["state"], answer.json()["error"]) == ("failed", "ValueError: no")
     assert "Traceback" not in answer.text
+
+
+def test_progress_and_the_wish_that_it_stops(driver: Driver, client: TestClient) -> None:
+    job = driver.new()
+    driver.add(job)
+    claim = driver.claim_one(driver.enlist())
+    said = Progress(3, 10, "orders", driver.clock.now())
+    driver.store.progress([ProgressNote(claim.seq, claim.fence, said)]).wait(5)
+    told = client.get(path(job)).json()
+    assert (told["state"], told["cancel_asked"], told["progress"]) == (
+        "running",
+        False,
+        {"done": 3.0, "total": 10.0, "message": "orders", "at": "2026-01-01T00:00:00Z"},
+    )
+    driver.cancel(job)
+    assert client.get(path(job)).json()["cancel_asked"] is True
+
+
+@pytest.mark.parametrize(
+    ("stored", "told"),
+    [
+        (b'{"orders":3}', {"orders": 3}),
+        (b'"x"', "x"),
+        (b'["NaN",NaN,-Infinity,1e400]', ["NaN", None, None, None]),
+        (None, None),
+        (b"not JSON", None),
+    ],
+)
+def test_the_result(driver: Driver, client: TestClient, stored: bytes | None, told: Any) -> None:
+    job = driver.new()
+    driver.add(job)
+    driver.finish(driver.claim_one(driver.enlist()), Succeeded(stored))
+    answer = client.get(path(job))
+    assert (answer.status_code, answer.json()["state"], answer.json()["result"]) == (200, "succeeded", told)
+
+
+def test_a_dropped_result(driver: Driver, client: TestClient) -> None:
+    job = driver.new()
+    driver.add(job)
+    driver.finish(driver.claim_one(driver.enlist()), Succeeded(None, dropped=True))
+    told = client.get(path(job)).json()
+    assert (told["state"], told["reason"], told["result"]) == ("succeeded", "result_dropped", None)
 
 
 def test_an_ended_job_need_not_be_asked_for_again(driver: Driver, client: TestClient) -> None:
@@ -158,7 +203,7 @@ def test_options_reach_the_router(driver: Driver) -> None:
     assert operation["tags"] == ["background"]
 
 
-@pytest.mark.parametrize(("due", "expected"), [(-5.0, SOONEST), (2.5, 3), (3600.0, LATEST)])
+@pytest.mark.parametrize(("due", "expected"), [(0.5, SOONEST), (2.5, 3), (3600.0, LATEST)])
 def test_a_delayed_job_is_worth_asking_for_when_it_is_due(driver: Driver, due: float, expected: int) -> None:
     job = driver.new(after=due)
     driver.add(job)

@@ -8,6 +8,7 @@ from typing import Protocol
 from postlude.clock import SECOND, Clock
 from postlude.errors import PostludeError
 from postlude.model.job import Claim, Claimed, Room
+from postlude.runner.changes import Hub
 from postlude.runner.membership import Membership
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
@@ -51,9 +52,12 @@ class Claimer:
         membership: in whose name.
         taker: the runner.
         clock: for the moments at which rates let more start.
+        hub: told of the jobs that are claimed.
     """
 
-    def __init__(self, store: Store, membership: Membership, taker: Taker, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, membership: Membership, taker: Taker, clock: Clock, hub: Hub | None = None
+    ) -> None:
         self.busy = False
         self.failed = False
         """Whether a claim has failed since this was last looked at: the journal's state is uncertain."""
@@ -62,6 +66,7 @@ class Claimer:
         self._membership = membership
         self._taker = taker
         self._clock = clock
+        self._hub = hub
         self._loop = asyncio.get_running_loop()
         self._more = True
         self._held_back = False
@@ -116,4 +121,7 @@ class Claimer:
             self._loop.call_later(max(0.0, (again - self._clock.now()) / SECOND), self.notify)
         if claims:
             self._taker.accept(claims)
+            if self._hub is not None and self._hub.watched:
+                for claim in claims:
+                    self._hub.note(claim.id)
         self.pump()

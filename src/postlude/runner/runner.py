@@ -86,7 +86,7 @@ class Runner:
         self._idle.set()
         self._suspect: Work | None = None
         self.awaited = awaited or Awaited(store)
-        self.claimer = Claimer(store, membership, self, clock)
+        self.claimer = Claimer(store, membership, self, clock, hub)
         self.claimer.stopped = not claims
         self.doubt = Doubt(
             store, membership, self.claimer, self._ends, lambda: self._held, lambda: self._reserved
@@ -158,8 +158,6 @@ class Runner:
                 self._suspect = work
         if self._hub is not None and self._hub.watched:
             for work in works:
-                self._hub.note(work.id)
-            if self._hub is not None and self._hub.watched:
                 self._hub.note(work.id)
         self.start(works)
 

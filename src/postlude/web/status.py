@@ -153,6 +153,7 @@ def _add_events(
         name=f"{ROUTE_NAME}:events",
         summary="State of a job, whenever it has changed",
         response_class=EventStream,
+        status_code=200,  # FastAPI looks for a default in the response class, and this one has none
         responses={
             200: {"description": "Server-sent events; each has the state as JSON. Ends with the job."},
             204: {"description": "The job has ended, and the client has seen that (`Last-Event-ID`)."},
