@@ -1,6 +1,6 @@
 """One measurement of the journal and the runner, without a web server.
 
-    python -m bench.jobs throughput|fill|drain JOURNAL JOBS
+    python -m bench.jobs throughput|policy|depends|fill|drain JOURNAL JOBS
 
 Prints one line of JSON.
 """
@@ -9,7 +9,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,10 +17,13 @@ from fastapi import FastAPI
 from starlette.types import Message
 
 from bench.machine import resident
-from bench.tasks import nothing, seen
-from postlude import Postlude
+from bench.tasks import nothing, nothing_more, nothing_with_session, seen
+from postlude import Exponential, Postlude, Retry
+from postlude.tasks.call import Call
 
 Figures = dict[str, float]
+
+TURNS = 10
 
 
 async def throughput(journal: str, jobs: int) -> Figures:
@@ -34,6 +37,54 @@ async def throughput(journal: str, jobs: int) -> Figures:
         await _until_succeeded(postlude, jobs)
         ended = time.perf_counter()
     return {"per_second": jobs / (ended - began), "added_per_second": jobs / (added - began)}
+
+
+async def policy(journal: str, jobs: int) -> Figures:
+    """Plain jobs and jobs with retry, timeout, key and priority set, in turns; seconds a job of each."""
+    app, postlude = _application(journal)
+    plain = postlude.task(nothing)
+    with_policy = postlude.task(
+        nothing_more, retry=Retry(attempts=8, backoff=Exponential(first=1, most=300)), timeout=30, priority=5
+    )
+    async with lifespan(app):
+        return await _compared(
+            postlude,
+            jobs,
+            plain=lambda number: plain.call(),
+            policy=lambda number: with_policy.using(key=f"job:{number}").call(),
+        )
+
+
+async def depends(journal: str, jobs: int) -> Figures:
+    """Jobs of a task without dependencies and of one with a `yield` dependency, in turns."""
+    app, postlude = _application(journal)
+    plain = postlude.task(nothing)
+    injected = postlude.task(nothing_with_session)
+    async with lifespan(app):
+        return await _compared(
+            postlude,
+            jobs,
+            plain=lambda number: plain.call(),
+            depends=lambda number: injected.call(),
+        )
+
+
+async def _compared(postlude: Postlude, jobs: int, **kinds: Callable[[int], Call]) -> Figures:
+    """Measure each kind in many short turns, so that the machine's moods meet all of them alike."""
+    spent = dict.fromkeys(kinds, 0.0)
+    part = jobs // TURNS
+    done = 0
+    for turn in range(TURNS + 1):
+        for kind, call in kinds.items():
+            began = time.perf_counter()
+            await postlude.add_tasks(call(turn * part + number) for number in range(part))
+            done += part
+            while seen.done < done:
+                await asyncio.sleep(0)
+            await _until_succeeded(postlude, done)
+            if turn:  # the first turn is for warming up
+                spent[kind] += time.perf_counter() - began
+    return {kind: seconds / (part * TURNS) for kind, seconds in spent.items()}
 
 
 async def fill(journal: str, jobs: int) -> Figures:
@@ -106,7 +157,14 @@ async def _succeeded(postlude: Postlude) -> int:
 def main() -> None:
     """Run from the command line."""
     work, journal, jobs = sys.argv[1:]
-    measure: Any = {"throughput": throughput, "fill": fill, "drain": drain}[work]
+    measures: dict[str, Any] = {
+        "throughput": throughput,
+        "policy": policy,
+        "depends": depends,
+        "fill": fill,
+        "drain": drain,
+    }
+    measure = measures[work]
     print(json.dumps(asyncio.run(measure(journal, int(jobs)))))
 
 

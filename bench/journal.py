@@ -24,6 +24,18 @@ def throughput(journals: Path, jobs: int, rounds: int) -> Figures:
     }
 
 
+def compared(kind: str, journals: Path, jobs: int, rounds: int) -> Figures:
+    """What jobs with something cost beside plain ones, from add to finish, in turns of one process."""
+    taken = [_child(kind, journals / f"{kind}-{number}.db", jobs) for number in range(rounds)]
+    ratios = [one[kind] / one["plain"] for one in taken]
+    return {
+        "a plain job, us": round(median(one["plain"] for one in taken) * 1e6, 1),
+        f"a job with it ({kind}), us": round(median(one[kind] for one in taken) * 1e6, 1),
+        "times a plain job, median": round(median(ratios), 2),
+        "times a plain job, worst": round(max(ratios), 2),
+    }
+
+
 def backlog(journals: Path, waiting: int, jobs: int, rounds: int) -> Figures:
     """Start on a journal in which this many jobs wait, in turn with one that holds only those measured."""
     large = journals / "backlog.db"

@@ -15,7 +15,7 @@ from bench.server import VARIANTS
 from bench.table import pairs_table, web_table
 
 RESULTS = Path(__file__).parent / "results"
-SCENARIOS = ("async", "sync", "one", "start", "throughput", "backlog")
+SCENARIOS = ("async", "sync", "one", "start", "throughput", "policy", "depends", "backlog")
 
 
 def main() -> None:
@@ -62,6 +62,13 @@ def _journal(options: argparse.Namespace, journals: Path, found: dict[str, Any])
     if "throughput" in options.scenarios:
         found["throughput"] = journal.throughput(journals, options.jobs, options.rounds)
         _show(pairs_table("add_tasks to the last finish, SQLite FULL", found["throughput"]))
+    for kind, title in (
+        ("policy", "retry, timeout, key and priority set, add to finish"),
+        ("depends", "a yield dependency, add to finish"),
+    ):
+        if kind in options.scenarios:
+            found[kind] = journal.compared(kind, journals, options.jobs // 3, options.rounds)
+            _show(pairs_table(title, found[kind]))
     if "backlog" in options.scenarios:
         found["backlog"] = journal.backlog(journals, options.backlog, options.jobs, options.rounds)
         _show(pairs_table(f"backlog of {options.backlog:,}", found["backlog"]))

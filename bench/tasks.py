@@ -1,8 +1,11 @@
 """The measured jobs: they do nothing, or note when they were started."""
 
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from threading import Lock
+
+from fastapi import Depends
 
 
 @dataclass(slots=True)
@@ -20,6 +23,21 @@ _threads = Lock()
 
 async def nothing() -> None:
     """An async job without work of its own."""
+    seen.done += 1
+
+
+async def nothing_more() -> None:
+    """The same, for a task with a policy."""
+    seen.done += 1
+
+
+async def session() -> AsyncIterator[None]:
+    """A dependency that is opened and closed."""
+    yield
+
+
+async def nothing_with_session(session: None = Depends(session)) -> None:
+    """The same, for a task with a dependency."""
     seen.done += 1
 
 

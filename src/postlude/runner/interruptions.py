@@ -49,7 +49,8 @@ class Interruptions:
 
     def _arm(self, work: Work) -> None:
         assert work.seconds is not None
-        self._loop.call_later(work.seconds, self._late, work)
+        if not work.over:
+            work.timer = self._loop.call_later(work.seconds, self._late, work)
 
     def _late(self, work: Work) -> None:
         if work.over or work.stopping is Stopping.TIMEOUT:

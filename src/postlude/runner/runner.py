@@ -85,6 +85,7 @@ class Runner:
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
         self._suspect: Work | None = None
+        self._place_free = False
         self.awaited = awaited or Awaited(store)
         self.claimer = Claimer(store, membership, self, clock, hub)
         self.claimer.stopped = not claims
@@ -156,8 +157,7 @@ class Runner:
             self._held[work.seq] = work
             if work.suspect:
                 self._suspect = work
-        if self._hub is not None and self._hub.watched:
-            for work in works:
+            if self._hub is not None and self._hub.watched:
                 self._hub.note(work.id)
         self.start(works)
 
@@ -179,7 +179,7 @@ class Runner:
 
     def _ended(self, work: Work, result: Outcome | BaseException) -> None:
         """An attempt has ended. On the loop."""
-        work.over = True
+        work.leave()
         if self._held.pop(work.seq, None) is None:
             return
         if work.place != NOWHERE:
@@ -194,7 +194,9 @@ class Runner:
         self._reports.last(work)
         self._ends.add(work, Finish(work.seq, work.fence, work.name, work.started, now, outcome, logs))
         if work.limited:
-            self._ends.hurry()  # others wait for its place
+            # Others wait for its place: ask for them in the same write that gives it back.
+            self._place_free = True
+            self._ends.hurry()
         if work.follower is not None:
             self._chains.next(work)
 
@@ -223,7 +225,11 @@ class Runner:
         self._pace.ended(ended, self.loop.time())
         if not self._held and self._ends.settled:
             self._idle.set()
-        self.claimer.pump()
+        if ended and self._place_free:
+            self._place_free = False
+            self.claimer.notify()
+        else:
+            self.claimer.pump()
 
     async def wait_for(self, works: Iterable[Work]) -> None:
         """Return when works have ended and their ends are written."""

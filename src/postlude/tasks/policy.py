@@ -100,7 +100,6 @@ class Policy:
     run: Literal["process"] | None = None
     delay: float | None = None
     at: datetime | None = None
-    key: str | None = None
     on_conflict: OnConflict = "keep"
     set_by_call: frozenset[str] = frozenset()
     """The options that one call has set; only these are stored with its job."""
@@ -123,10 +122,13 @@ class Policy:
             _check_storable(values.get("retry"))
             dropped = {"delay": None} if "at" in values else {"at": None} if "delay" in values else {}
             values = {**dropped, **values, "set_by_call": self.set_by_call | values.keys()}
-        policy = replace(self, **values)
-        if policy.key is None and "on_conflict" in options:
-            raise TaskDefinitionError("on_conflict= says what happens to a key that is taken: give key= too")
-        return policy
+        return replace(self, **values)
+
+    @property
+    def moves(self) -> bool:
+        """Whether the terms of a call depend on when it is made."""
+        chosen = self.set_by_call
+        return self.delay is not None or "expires" in chosen or "deadline" in chosen
 
     def terms(self, now: int) -> Terms | None:
         """Return what a call made now is stored with; None if all of it is as by default.
@@ -149,7 +151,7 @@ class Policy:
             attempts=self.retry.attempts if "retry" in chosen else None,
             backoff=self.retry.backoff if "retry" in chosen else None,  # type: ignore[arg-type]
         )
-        return Terms(due, self.priority, self.key, Conflict(self.on_conflict), opts.text())
+        return Terms(due, self.priority, None, Conflict(self.on_conflict), opts.text())
 
     def must_start_by(self, opts: Opts, created: int) -> int | None:
         """Return when a job must have started at the latest (microseconds, UTC)."""
@@ -223,10 +225,14 @@ def _text(value: Any) -> str | None:
     return None
 
 
-def _key(value: Any) -> str | None:
-    if not isinstance(value, str) or not 0 < len(value) <= 500:
-        return "give a text of 1 to 500 characters"
-    return None
+def check_key(key: Any) -> None:
+    """Make sure that a call's key can be one.
+
+    Raises:
+        TaskDefinitionError: it cannot.
+    """
+    if not isinstance(key, str) or not 0 < len(key) <= 500:
+        raise TaskDefinitionError(f"key={key!r}: give a text of 1 to 500 characters")
 
 
 def _of(kind: type, what: str) -> Any:
@@ -259,7 +265,6 @@ _CHECKS: Final[dict[str, Any]] = {
     "run": _one_of("process", None),
     "delay": _seconds,
     "at": _aware,
-    "key": _key,
     "on_conflict": _one_of("keep", "replace", "raise"),
 }
 

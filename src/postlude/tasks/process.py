@@ -10,9 +10,10 @@ from typing import Any
 
 from postlude.errors import NotDurable
 from postlude.tasks.encoded import Limits
+from postlude.tasks.likeness import gives_awaitable
 from postlude.tasks.names import describe, name_of
 from postlude.tasks.policy import Policy
-from postlude.tasks.task import Task, gives_awaitable
+from postlude.tasks.task import Task
 
 _ANY: Limits = Limits(2**62, 180)
 """What is decoded there was within the limits when it was stored."""

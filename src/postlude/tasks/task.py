@@ -1,9 +1,5 @@
 """A task: a function with a name and a policy. Still a function: calling it runs it here and now."""
 
-import asyncio.coroutines
-import functools
-import inspect
-import sys
 from collections.abc import Callable
 from typing import Any, Final, Generic, ParamSpec, TypeVar, Unpack
 
@@ -14,7 +10,8 @@ from postlude.tasks.context import Carried
 from postlude.tasks.dependencies import refusal_of
 from postlude.tasks.encoded import Encoded, Limits
 from postlude.tasks.lane import lane_of
-from postlude.tasks.policy import CallOptions, Policy, Terms
+from postlude.tasks.likeness import function_like, gives_awaitable
+from postlude.tasks.policy import USUAL, CallOptions, Policy, Terms, check_key
 from postlude.tasks.release import fingerprint
 from postlude.tasks.results import Results
 from postlude.tasks.signature import injected_parameters
@@ -22,7 +19,8 @@ from postlude.tasks.signature import injected_parameters
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_OF_FUNCTIONS: Final = (*functools.WRAPPER_ASSIGNMENTS, "__code__", "__defaults__", "__kwdefaults__")
+MOST_VARIANTS: Final = 64
+"""Copies with other options that a task remembers, so that the next call which gives the same is quick."""
 
 
 class Task(Generic[P, R]):
@@ -33,6 +31,7 @@ class Task(Generic[P, R]):
         function: the function itself.
         policy: how its jobs are run.
         plain: a plain function with the default policy, not declared as a task.
+        key: no other job of the task with this key waits, is parked or runs.
         base: the task that this one is a copy of, with other options; None if it is none.
         queue: the queue that its jobs wait under.
         on_failure: its jobs are stored also if the request that added them fails.
@@ -49,6 +48,7 @@ class Task(Generic[P, R]):
     function: Callable[P, R]
     policy: Policy
     plain: bool
+    key: str | None
     base: "Task[P, R] | None"
     queue: str
     on_failure: bool
@@ -71,8 +71,10 @@ class Task(Generic[P, R]):
         carried: Carried | None = None,
     ) -> None:
         is_async = gives_awaitable(function)
-        self.__dict__.update(_function_like(function, is_async))
-        self.__dict__.update(name=name, function=function, plain=plain, is_async=is_async, base=None)
+        self.__dict__.update(function_like(function, is_async))
+        self.__dict__.update(
+            name=name, function=function, plain=plain, is_async=is_async, base=None, key=None
+        )
         self.__dict__.update(_limits=limits, _codec=None, injected=_injected(function))
         self.__dict__["carried"] = carried or Carried()
         self._take_policy(policy)
@@ -83,6 +85,8 @@ class Task(Generic[P, R]):
         self.__dict__["once"] = policy.delivery == "at_most_once"
         self.__dict__["timed"] = any((policy.timeout, policy.expires, policy.deadline))
         self.__dict__["special"] = limited or bool(policy.set_by_call or policy.priority)
+        self.__dict__["_terms"] = None if policy.moves else policy.terms(0)
+        self.__dict__["_variants"] = {}
 
     def using(self, **options: Unpack[CallOptions]) -> "Task[P, R]":
         """Return a copy with other options, for one call or for many.
@@ -92,15 +96,43 @@ class Task(Generic[P, R]):
         Raises:
             TaskDefinitionError: an option is unknown, not what it should be, or contradicts another.
         """
+        given: dict[str, Any] = dict(options)
+        key = given.pop("key", self.key)
+        if "key" in options:
+            check_key(key)
+        elif "on_conflict" in options and key is None:
+            raise TaskDefinitionError("on_conflict= says what happens to a key that is taken: give key= too")
+        variant = self._variant(given) if given else self
         copy: Task[P, R] = object.__new__(type(self))
-        copy.__dict__.update(self.__dict__)
-        copy.__dict__["base"] = self.base or self
-        copy._take_policy(self.policy.with_options(options, CallOptions, of_call=True))
+        copy.__dict__.update(variant.__dict__)
+        copy.__dict__.update(base=self.base or self, key=key, special=True)
         return copy
+
+    def _variant(self, options: dict[str, Any]) -> "Task[P, R]":
+        """Return a copy with these options; the same for each call that gives the same, but for its key."""
+        variants: dict[Any, Task[P, R]] = self.__dict__["_variants"]
+        try:
+            made_of = tuple(options.items())
+            known = variants.get(made_of)
+        except TypeError:  # one of them cannot be hashed
+            made_of = None
+            known = None
+        if known is not None:
+            return known
+        variant: Task[P, R] = object.__new__(type(self))
+        variant.__dict__.update(self.__dict__)
+        variant._take_policy(self.policy.with_options(options, CallOptions, of_call=True))
+        if made_of is not None and len(variants) < MOST_VARIANTS:
+            variants[made_of] = variant
+        return variant
 
     def terms(self, now: int) -> Terms | None:
         """Return what the job of a call made now is stored with; None: all of it is as by default."""
-        return self.policy.terms(now)
+        terms: Terms | None = self.__dict__["_terms"] or self.policy.terms(now)
+        if self.key is None:
+            return terms
+        due, priority, _, conflict, opts = terms or USUAL
+        return Terms(due, priority, self.key, conflict, opts)
 
     def lane(self, encoded: Encoded) -> str | None:
         """Return which jobs of the task count together for its limit; None: it has none.
@@ -241,34 +273,3 @@ class Task(Generic[P, R]):
 
 def _injected(function: Callable[..., Any]) -> frozenset[str]:
     return frozenset(parameter.name for parameter in injected_parameters(function))
-
-
-def gives_awaitable(function: Callable[..., Any]) -> bool:
-    """Whether calling a callable gives an awaitable, as far as it tells."""
-    inner: Any = function
-    while isinstance(inner, functools.partial):
-        inner = inner.func
-    call = getattr(inner, "__call__", None)  # noqa: B004
-    return _is_coroutine_function(inner) or _is_coroutine_function(call)
-
-
-def _is_coroutine_function(function: Any) -> bool:
-    if sys.version_info >= (3, 12):
-        return inspect.iscoroutinefunction(function)
-    return asyncio.iscoroutinefunction(function)
-
-
-def _function_like(function: Any, is_async: bool) -> dict[str, Any]:
-    """Return the attributes by which `inspect` and frameworks see what a task wraps.
-
-    Without them Starlette would call an async task in a thread and never await what it gives.
-    """
-    attributes = dict(getattr(function, "__dict__", {}))
-    attributes.update({name: getattr(function, name) for name in _OF_FUNCTIONS if hasattr(function, name)})
-    attributes["__wrapped__"] = function
-    if is_async and sys.version_info >= (3, 12):
-        marked = inspect.markcoroutinefunction(lambda: None)
-        attributes.update(vars(marked))
-    elif is_async:
-        attributes["_is_coroutine"] = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
-    return attributes
