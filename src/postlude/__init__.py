@@ -7,6 +7,7 @@ from postlude.engines import Local
 from postlude.errors import (
     Discard,
     InvalidArguments,
+    InvalidResult,
     JobCancelled,
     JobFailed,
     JobNotFound,
@@ -25,19 +26,24 @@ from postlude.errors import (
     WaitsForItself,
 )
 from postlude.job import Job
+from postlude.model.job import Cancel, Progress
 from postlude.model.policy import Limit, Rate
 from postlude.model.retry import Exponential, Fixed, Linear, Retry
+from postlude.model.snapshot import Snapshot
+from postlude.model.state import State
 from postlude.runner.current import CurrentJob, current_job, raise_if_cancelled
 
 __all__ = [
     "BackgroundTask",
     "BackgroundTasks",
+    "Cancel",
     "Config",
     "CurrentJob",
     "Discard",
     "Exponential",
     "Fixed",
     "InvalidArguments",
+    "InvalidResult",
     "Job",
     "JobCancelled",
     "JobFailed",
@@ -52,12 +58,15 @@ __all__ = [
     "NotDurable",
     "Postlude",
     "PostludeError",
+    "Progress",
     "Rate",
     "RequestOver",
     "ResultDropped",
     "Retry",
     "RetryLater",
+    "Snapshot",
     "Snooze",
+    "State",
     "TaskDefinitionError",
     "UnknownTask",
     "UnsupportedFramework",

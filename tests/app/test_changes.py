@@ -17,7 +17,7 @@ from postlude import Config, Job, JobNotFound, Postlude
 from postlude.model.job import Cancel, JobRecord, Progress
 from postlude.model.snapshot import Snapshot
 from postlude.model.state import State
-from postlude.runner import changes
+from postlude.runner import changes, reports
 from postlude.runner.changes import Hub
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
@@ -88,8 +88,10 @@ async def _when(condition: bool) -> bool | None:
     return condition or None
 
 
-async def test_progress_is_heard_at_once(location: str) -> None:
-    """Not when the journal has it: that takes half a second."""
+async def test_progress_is_heard_before_the_journal_has_it(
+    location: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "EVERY", 60)
     postlude = Postlude(store=location)
     async with serving(postlude):
         job = await postlude.add_task(returning.waits)
@@ -97,9 +99,7 @@ async def test_progress_is_heard_at_once(location: str) -> None:
             await eventually(lambda: _when(bool(seen)))
             late = await postlude.add_task(returning.waits, 4)
             async with collecting(late) as steps:
-                started = time.monotonic()
                 await eventually(lambda: _when(any(s.progress and s.progress.done == 4 for s in steps)))
-                assert time.monotonic() - started < 0.45
                 assert steps[-1].progress is not None
                 assert steps[-1].progress[:3] == (4, 4, "steps")
                 returning.GATE.set()
@@ -161,7 +161,7 @@ async def test_a_joined_call_hears_of_the_job_that_stands_for_it(location: str) 
         returning.GATE.set()
         started = time.monotonic()
         assert await waiting == "done"
-        assert time.monotonic() - started < 0.2
+        assert time.monotonic() - started < 2, "sooner than it would have looked by itself"
         assert (await postlude.job(second.id)).id == first.id
 
 
@@ -190,7 +190,7 @@ async def test_inside_a_process_nobody_looks_again_and_again() -> None:
         returning.GATE.set()
         started = time.monotonic()
         assert await waiting == "done"
-        assert time.monotonic() - started < 0.1
+        assert time.monotonic() - started < 2, "sooner than it would have looked by itself"
         assert store.looks <= 5
 
 
@@ -316,7 +316,7 @@ async def test_another_process_runs_it(served: bool) -> None:
             process.stdin.flush()
             ended = float(await asyncio.to_thread(process.stdout.readline))
             assert await job.result(timeout=10) == "done"
-            assert time.time() - ended < 0.5
+            assert time.time() - ended < 1
             assert store.looks <= 3 + 2 * 4.5 * (time.monotonic() - started)
         assert any(snapshot.progress is not None for snapshot in seen)
         process.communicate("\n", timeout=20)

@@ -288,6 +288,7 @@ def test_without_a_lifespan(location: str) -> None:
     postlude.install(app)
     client = TestClient(app)
     assert client.get(f"/{client.post('/').json()}").json() == 3
+    asyncio.run(postlude.close())
 
 
 async def test_off_outside_of_requests() -> None:

@@ -136,7 +136,7 @@ async def test_it_comes_as_it_happens(app: FastAPI, postlude: Postlude) -> None:
             started = time.monotonic()
             returning.GATE.set()
             await eventually(lambda: when(reader.states[-1] == "succeeded"))
-            assert time.monotonic() - started < 0.3
+            assert time.monotonic() - started < 2, "sooner than it would have looked by itself"
 
 
 async def test_silence_has_a_heart_beat(
@@ -159,7 +159,7 @@ async def test_a_reader_that_goes_is_forgotten_at_once(app: FastAPI, postlude: P
             await eventually(lambda: when(bool(reader.states)))
             assert postlude.parts.hub.watched
             reader.gone.set()
-            await asyncio.wait_for(asyncio.shield(reader.call), 0.5)
+            await asyncio.wait_for(asyncio.shield(reader.call), 5)
             assert not postlude.parts.hub.watched
         returning.GATE.set()
 
