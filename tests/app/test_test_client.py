@@ -1,15 +1,17 @@
 """`TestClient(app)` without `with`: no lifespan, and an event loop of its own for each call."""
 
+import asyncio
 import functools
 import logging
 import random
+import time
 from typing import Any
 
 import pytest
 from fastapi import BackgroundTasks, FastAPI
 from fastapi.testclient import TestClient
 
-from postlude import Config, Postlude
+from postlude import Config, Postlude, Rate
 from postlude.model.retry import Exponential
 from postlude.model.state import State
 from tests.app.test_install import stored
@@ -100,3 +102,35 @@ def test_calls_with_and_without_a_lifespan(location: str, log: list[str]) -> Non
     client.post("/x")
     assert log == ["a"] * 4
     assert stored(postlude) == [State.SUCCEEDED] * 4
+
+
+def test_nobody_waits_for_what_is_not_to_start_now(location: str, log: list[str]) -> None:
+    """Delayed, of a paused queue, of a paused task, beyond a rate: the call returns, they stay queued."""
+    postlude = Postlude(store=location, config=Config(order_wait=60.0, tune_gc=False))
+    said = postlude.task(note)
+    rated = postlude.task(note_sync, rate=Rate(1, per=3600))
+    tasks = [functools.partial(said.using(delay=3600), "late"), functools.partial(said, "now")]
+    tasks += [functools.partial(said.using(queue="closed"), "closed")]
+    tasks += [functools.partial(rated, text) for text in ("first", "second")]
+    client = application(postlude, *tasks)
+    asyncio.run(postlude.pause("closed"))
+    began = time.monotonic()
+    assert client.post("/x").status_code == 200
+    assert time.monotonic() - began < 30
+    assert sorted(log) == ["first", "now"]
+    asyncio.run(postlude.resume("closed"))
+    assert client.post("/x").status_code == 200
+    assert sorted(log) == ["closed", "closed", "first", "now", "now"]
+    assert sorted(stored(postlude)) == [State.QUEUED] * 5 + [State.SUCCEEDED] * 5
+
+
+def test_a_paused_task_waits(location: str, log: list[str]) -> None:
+    postlude = Postlude(store=location)
+    said = postlude.task(note)
+    client = application(postlude, functools.partial(said, "1"))
+    asyncio.run(postlude.pause(task=said))
+    assert client.post("/x").status_code == 200
+    assert log == []
+    asyncio.run(postlude.resume(task=said))
+    assert client.post("/x").status_code == 200
+    assert log == ["1", "1"]

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Iterable
 from typing import Final
 
-from postlude.model.state import State
+from postlude.model.state import Reason, State, Stored
 from postlude.runner.work import Work
-from postlude.stores.protocol import Store
+from postlude.stores.protocol import Pause, Store
 
 LOOK_EVERY: Final = 0.1
 """Seconds between looks at a job that somebody waits for and that another process may run."""
@@ -33,7 +33,7 @@ class Awaited:
 
     async def wait_for(self, works: Iterable[Work]) -> None:
         """Return when works have ended and their ends are written."""
-        works = [work for work in works if not work.written]
+        works = [work for work in works if not work.written and not _is_delayed(work)]
         self.expect(works)
         for work in works:
             work.waiter = asyncio.get_running_loop().create_future()
@@ -42,12 +42,22 @@ class Awaited:
                 pass
 
     async def _heard(self, work: Work) -> bool:
-        """Wait for a work; one that was queued may end in another process, so its job is looked at."""
+        """Wait for a work; one that was queued may end in another process, so its job is looked at.
+
+        Nobody waits for a job that is not to start now: it is delayed, or paused, or its rate is used up.
+        """
         assert work.waiter is not None
         await asyncio.wait([work.waiter], timeout=None if work.fence else LOOK_EVERY)
         if work.written or work.fence:
             return work.written
         record = await self._store.get(work.id)
-        return (
-            record is None or record.started is not None or record.state not in (State.QUEUED, State.RUNNING)
-        )
+        if record is None or record.started is not None or record.state not in (State.QUEUED, State.RUNNING):
+            return True
+        if record.stored is Stored.READY:
+            return Pause("queue", record.queue) in await self._store.paused()
+        return record.stored is Stored.SCHEDULED or record.reason in (Reason.RATE, Reason.PAUSED)
+
+
+def _is_delayed(work: Work) -> bool:
+    due = None if work.terms is None else work.terms.due
+    return due is not None and due > work.created and not work.fence

@@ -165,3 +165,24 @@ def _namespace(function: Callable[..., Any]) -> dict[str, Any]:
         inner = getattr(type(inner).__call__, "__func__", type(inner).__call__)
     type_parameters = {p.__name__: p for p in getattr(inner, "__type_params__", ())}
     return {**getattr(inner, "__globals__", {}), **type_parameters}
+
+
+def refuse_unfilled(
+    name: str,
+    function: Callable[..., Any],
+    injected: frozenset[str],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> None:
+    """Make sure that a direct call passes what `Depends` would fill.
+
+    Raises:
+        TypeError: it does not, so the function would get the `Depends` object itself.
+    """
+    passed = read_signature(function).bind_partial(*args, **kwargs).arguments
+    missing = sorted(injected - passed.keys())
+    if missing:
+        raise TypeError(
+            f"{name}: Depends fills {', '.join(map(repr, missing))} in jobs only; a direct call must pass it, "
+            f"and so must any while Postlude is off"
+        )

@@ -14,7 +14,7 @@ from postlude.tasks.likeness import function_like, gives_awaitable
 from postlude.tasks.policy import USUAL, CallOptions, Policy, Terms, check_key
 from postlude.tasks.release import fingerprint
 from postlude.tasks.results import Results
-from postlude.tasks.signature import injected_parameters
+from postlude.tasks.signature import injected_parameters, refuse_unfilled
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -146,7 +146,13 @@ class Task(Generic[P, R]):
         return "" if limit.per is None else lane_of(encoded, limit.per, self.function)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the function here and now."""
+        """Run the function here and now.
+
+        Raises:
+            TypeError: it leaves out what `Depends` fills; that is filled in jobs only.
+        """
+        if self.injected:
+            refuse_unfilled(self.name, self.function, self.injected, args, kwargs)
         return self.function(*args, **kwargs)
 
     def call(self, /, *args: P.args, **kwargs: P.kwargs) -> Call:
