@@ -137,7 +137,7 @@ class Model:
             room = max(0, self.room(lane))
             new = [one for one in waiting if one in entering]
             old = [one for one in waiting if one not in entering]
-            if new and len(waiting) > room:
+            if new and 0 < room < len(waiting):
                 chosen = [one for one in waiting if self.look(one).stored is Stored.READY]
                 assert len(chosen) == room, "a lane is too full, or not full enough"
                 first = [one for one in chosen if one in old]
@@ -208,13 +208,16 @@ class Model:
             lane=job.lane,
         )
         one.predecessor, one.unended = None, False
-        stays = one.stored is Stored.READY and one.lane == lane and self.room(lane) >= 0
+        was_ready, moves = one.stored is Stored.READY, one.lane != lane
         if job.due is not None:
             one.goes(Stored.SCHEDULED, due=job.due)
+        elif moves or not was_ready:
+            self.enter([one])
+        elif self.room(lane) < 0 and self.look(one).stored is Stored.BLOCKED:
+            # More are ready or running than may be (some were given back): it may lose its place.
+            one.goes(Stored.BLOCKED, Reason.LIMIT)
+        if was_ready:
             self.enter([], [lane])
-        elif not stays:
-            one.goes(Stored.BLOCKED)
-            self.enter([one], [lane])
 
     def cancel(self, id: bytes, known: bool = True) -> Cancel:
         one = self.named(id)

@@ -108,7 +108,7 @@ class AskingCases(Cases):
         runner, job, claim = ask(driver)
         runner.marks.started(claim.seq)
         driver.die(runner)
-        assert driver.reap()[0] == 1
+        assert driver.reap() == (1, 0, 0), "it is not ready, and it has not failed"
         self.is_cancelled(driver, job)
         assert driver.reap() == (0, 0, 0)
 

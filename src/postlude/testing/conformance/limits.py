@@ -76,6 +76,13 @@ class LimitCases(Cases):
         driver.finish(claim)
         assert driver.lie(parked, *waiting[1:], due) == [READY, BLOCKED, BLOCKED, BLOCKED]
 
+    def test_a_task_that_is_limited_already_gives_no_lanes(self, driver: Driver) -> None:
+        limit(driver, 2)
+        jobs = [driver.new() for _ in range(3)]
+        driver.add(*jobs)
+        limit(driver, 1)
+        assert driver.lie(*jobs) == [READY] * 3
+
     def test_those_that_were_there_are_one_lane_beside_others(self, driver: Driver) -> None:
         old = [driver.new(), driver.new()]
         driver.add(*old)

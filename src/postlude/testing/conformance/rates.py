@@ -171,6 +171,17 @@ class RateCases(Cases):
         rated(driver, 2, burst=2)
         assert driver.claim(runner) == []
 
+    def test_a_rate_that_was_gone_begins_afresh(self, driver: Driver) -> None:
+        """Turns that were given away before are not waited for."""
+        rated(driver, 9, burst=2)
+        runner = driver.enlist()
+        assert len(driver.claim(runner)) == 2
+        driver.declare(Bounds("task", "app:task", concurrent=99))
+        assert len(driver.claim(runner)) == 7
+        jobs = rated(driver, 3, burst=2)
+        assert [claim.id for claim in driver.claim(runner)] == [job.id for job in jobs[:2]]
+        assert driver.record(jobs[2]).due == driver.after(10)
+
 
 class QueueRateCases(Cases):
     def declare(self, driver: Driver, burst: int = 1) -> None:

@@ -164,6 +164,13 @@ class ReplacingCases(Cases):
         driver.add(again(driver, lane="y"))
         assert driver.lie(old, next_one) == [(Stored.BLOCKED, Reason.LIMIT), (Stored.READY, None)]
 
+    def test_in_its_new_lane_it_counts_once(self, driver: Driver) -> None:
+        driver.declare(Bounds("task", "app:task", 2))
+        driver.add(old := driver.new(key="k"))
+        driver.add(again(driver, lane="x"), other := driver.new(lane="x"), third := driver.new(lane="x"))
+        assert driver.lie(old, other) == [(Stored.READY, None)] * 2
+        assert driver.lie(third) == [(Stored.BLOCKED, Reason.LIMIT)]
+
     def test_a_job_put_off_leaves_its_lane(self, driver: Driver) -> None:
         driver.declare(Bounds("task", "app:task", 1))
         old, next_one = driver.new(key="k", lane="x"), driver.new(lane="x")
