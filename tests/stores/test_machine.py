@@ -41,6 +41,9 @@ from tests.stores.model import Model, ModelJob
 EXAMPLES = int(os.environ.get("POSTLUDE_EXAMPLES") or 0)
 SEED = int(os.environ.get("POSTLUDE_SEED") or secrets.randbits(32))
 
+if EXAMPLES:
+    pytestmark = pytest.mark.timeout(0)
+
 LIMITS = st.integers(min_value=1, max_value=5)
 ROOMS = st.sampled_from([None, None, Room(9, 0, 0), Room(1, 1, 0), Room(0, 1, 0), Room(0, 0, 0)])
 OPTS = st.sampled_from([None, None, Opts(timeout=1.0).text(), Opts(timeout=1.0, expires=1).text()])
