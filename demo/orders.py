@@ -1,8 +1,6 @@
 """Orders: a CSV file is read, checked and added up by a background job."""
 
 import csv
-import json
-import os
 import time
 from collections.abc import Iterator
 from decimal import Decimal
@@ -11,10 +9,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, ValidationError
 
+from demo.jobs import postlude
 from demo.settings import settings
+from postlude import Retry, current_job, raise_if_cancelled
 
 SAMPLE_ROWS = 240
-BATCH = 20
+BATCH = 10
+PROBLEMS_SHOWN = 5
 
 
 class Order(BaseModel):
@@ -26,35 +27,30 @@ class Order(BaseModel):
     price: Annotated[Decimal, Field(ge=0, decimal_places=2, max_digits=10)]
 
 
-class Report(BaseModel):
-    """How far an import is, and what it has found."""
+class ImportReport(BaseModel):
+    """What an import has found."""
 
-    rows: int = 0
-    done: int = 0
     orders: int = 0
-    rejected: list[str] = []
     total: Decimal = Decimal(0)
+    rejected: int = 0
+    problems: list[str] = []
+    """The first of those that were rejected, and why."""
 
 
-def import_orders(upload: Path, report: Path) -> None:
-    """Read an upload and keep its report up to date. Run again after a crash, it writes the same report."""
+# What is no CSV the first time is none the second time either.
+@postlude.task(retry=Retry(attempts=3, unless=(UnicodeDecodeError, csv.Error)))
+def import_orders(upload: Path) -> ImportReport:
+    """Read an upload. Run again after a crash, it comes to the same result."""
     with upload.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
-    found = Report(rows=len(rows))
-    for number, row in enumerate(rows, start=1):
-        _add(found, number, row)
-        if number % BATCH == 0 or number == len(rows):
-            time.sleep(settings().pace / 4)
-            _write(report, found)
-    _write(report, found)
-
-
-def read_report(report: Path) -> Report:
-    """Return the report as far as it is written."""
-    try:
-        return Report.model_validate_json(report.read_bytes())
-    except FileNotFoundError:
-        return Report()
+    report = ImportReport()
+    for done, row in enumerate(rows, start=1):
+        _add(report, done, row)
+        if done % BATCH == 0:
+            time.sleep(settings().pace)  # as if the file were large
+            current_job().progress(done, len(rows), "orders")
+            raise_if_cancelled()
+    return report
 
 
 def sample() -> Iterator[str]:
@@ -66,20 +62,15 @@ def sample() -> Iterator[str]:
         yield f"{number},{address},{quantity},{5 + number % 20}.{number % 100:02d}\n"
 
 
-def _add(report: Report, number: int, row: dict[str, str]) -> None:
-    report.done = number
+def _add(report: ImportReport, number: int, row: dict[str, str]) -> None:
     try:
         order = Order.model_validate(row)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        report.rejected.append(f"row {number}: {place}: {first['msg']}")
+        report.rejected += 1
+        if report.rejected <= PROBLEMS_SHOWN:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            report.problems.append(f"row {number}: {place}: {first['msg']}")
     else:
         report.orders += 1
         report.total += order.quantity * order.price
-
-
-def _write(path: Path, report: Report) -> None:
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(report.model_dump(mode="json")), "utf-8")
-    os.replace(fresh, path)  # whoever reads sees the old report or the new one, never half of one

@@ -1,7 +1,8 @@
 """The demo's supervisor (`make demo`): a mail server, and a shop that is restarted whenever it dies.
 
 PORT chooses the page's port (otherwise a free one), DEMO_DIR a directory to keep the journal in
-(otherwise a temporary one), DEMO_PACE how many seconds a slow mail takes.
+(otherwise a temporary one), DEMO_PACE how many seconds a slow mail takes, DEMO_OUTAGE how many seconds
+the mail server refuses at the press of a button.
 """
 
 import asyncio
@@ -12,12 +13,11 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 
-from aiosmtpd.handlers import Mailbox
-from aiosmtpd.smtp import SMTP
-
+from demo.mail_server import mail_server
 from demo.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +27,7 @@ TOO_SOON = 5.0
 """Seconds: a server that dies sooner than this after its start, several times in a row, will not recover."""
 TRIES = 5
 GRACE = 15.0
+USUAL = {"DEMO_PACE": 0.2, "DEMO_OUTAGE": 60}
 
 
 class PortTaken(Exception):
@@ -53,13 +54,19 @@ async def demo(directory: Path, port: int) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with listen(port) as listening:
-        async with mail_server(directory / "mailbox") as smtp_port:
-            settings = Settings(directory, smtp_port, float(os.environ.get("DEMO_PACE") or 0.2))
+        async with mail_server(chosen(directory)) as smtp_port:
+            settings = replace(chosen(directory), smtp_port=smtp_port)
             say(f"The shop is open:  http://127.0.0.1:{listening.getsockname()[1]}/")
             say(f"Mail server: 127.0.0.1:{smtp_port}")
             say(f"Journal: {directory / 'postlude.db'}")
             say("Stop with Ctrl-C.")
             return await keep_alive(listening, settings, stop)
+
+
+def chosen(directory: Path) -> Settings:
+    """Return what whoever started the demo has chosen; any free port for the mail server."""
+    pace, outage = (float(os.environ.get(name) or usual) for name, usual in USUAL.items())
+    return Settings(directory, smtp_port=0, pace=pace, outage_seconds=outage)
 
 
 def listen(port: int) -> socket.socket:
@@ -73,18 +80,6 @@ def listen(port: int) -> socket.socket:
         raise PortTaken(f"port {port}: {error.strerror}; choose another with PORT=") from error
     listening.listen(128)
     return listening
-
-
-@contextlib.asynccontextmanager
-async def mail_server(mailbox: Path) -> AsyncIterator[int]:
-    """Run an SMTP server that keeps what it gets in a Maildir; yields its port."""
-    handler = Mailbox(mailbox)
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: SMTP(handler, hostname="localhost", loop=loop, enable_SMTPUTF8=True), "127.0.0.1", 0
-    )
-    async with server:
-        yield server.sockets[0].getsockname()[1]
 
 
 async def keep_alive(listening: socket.socket, settings: Settings, stop: asyncio.Event) -> int:

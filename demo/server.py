@@ -1,5 +1,6 @@
 """The shop's server process: uvicorn on the socket that the supervisor holds, so it may die at any time."""
 
+import logging
 import os
 import signal
 import socket
@@ -13,8 +14,25 @@ def main() -> None:
     """Serve until told to stop, or until the supervisor is gone."""
     listening = socket.socket(fileno=int(sys.argv[1]))
     threading.Thread(target=_outlive_nobody, daemon=True).start()
+    _log_briefly()
     config = uvicorn.Config("demo.shop:app", log_level="warning", timeout_graceful_shutdown=3)
     uvicorn.Server(config).run(sockets=[listening])
+
+
+class OneLine(logging.Formatter):
+    """Leaves the tracebacks of attempts to the journal, where the page finds them."""
+
+    def formatException(self, *_: object) -> str:
+        """Return nothing in place of a traceback."""
+        return ""
+
+
+def _log_briefly() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLine("%(asctime)s %(message)s", "%H:%M:%S"))
+    jobs = logging.getLogger("postlude.jobs")
+    jobs.addHandler(handler)
+    jobs.propagate = False
 
 
 def _outlive_nobody() -> None:

@@ -1,38 +1,47 @@
-"""The shop. What matters is how little of it is Postlude: one line, and the tasks parameter of the import."""
+"""The shop's routes. What matters is how little of them is Postlude: policy is declared with the tasks."""
 
 import os
 import signal
-from collections import Counter
 from pathlib import Path
 from typing import Annotated
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from fastapi import BackgroundTasks, FastAPI, HTTPException, UploadFile
 from fastapi.responses import FileResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, Field
 
-import postlude.fastapi
-from demo import mail, orders
+from demo import board, invoices, mail, orders
+from demo.jobs import postlude
 from demo.settings import settings
-from postlude import Postlude
+from postlude import JobNotFound
 from postlude.fastapi import Accepted
+from postlude.fastapi import BackgroundTasks as Tasks
+from postlude.inspector import AttemptStatus
 
 PAGE = Path(__file__).parent / "page"
 MOST_UPLOAD = 5_000_000
-SHOWN = 12
+MAILS_SHOWN = 25
 
 app = FastAPI(title="Postlude's demo shop")
-background = Postlude(app)
-app.include_router(background.router(prefix="/jobs"))
+postlude.install(app)
+app.include_router(postlude.router(prefix="/jobs"))
 app.mount("/page", StaticFiles(directory=PAGE))
+
+Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\r\n]+$")]
 
 
 class NewAccount(BaseModel):
     """Who signs up."""
 
-    name: Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\r\n]+$")]
+    name: Name
     address: Annotated[str, Field(max_length=200, pattern=r"^[^@\s]+@[^@\s]+$")]
+
+
+class NewInvoice(BaseModel):
+    """Who gets an invoice."""
+
+    customer: Name
 
 
 @app.get("/", include_in_schema=False)
@@ -58,23 +67,22 @@ async def newsletter(background_tasks: BackgroundTasks) -> dict[str, int]:
     return {"queued": mail.SLOW_MAILS}
 
 
-@app.put("/imports/{name}", status_code=202)
-async def start_import(
-    name: UUID, upload: UploadFile, tasks: postlude.fastapi.BackgroundTasks
-) -> Accepted[None]:
-    """Take a CSV of orders; the answer's Location tells where to ask how the job is doing."""
+@app.post("/outage")
+async def begin_outage() -> dict[str, float]:
+    """Let the mail server refuse for a while."""
+    settings().outage.begin(settings().outage_seconds)
+    return {"seconds": settings().outage_seconds}
+
+
+@app.post("/imports", status_code=202)
+async def start_import(upload: UploadFile, tasks: Tasks) -> Accepted[orders.ImportReport]:
+    """Take a CSV of orders. The answer's Location tells how the job is doing; DELETE there cancels it."""
     content = await upload.read(MOST_UPLOAD + 1)
     if len(content) > MOST_UPLOAD:
         raise HTTPException(413, f"at most {MOST_UPLOAD} bytes")
-    stored = settings().folder("uploads") / f"{name}.csv"
+    stored = settings().folder("uploads") / f"{uuid4()}.csv"
     stored.write_bytes(content)
-    return tasks.accepted(tasks.add_task(orders.import_orders, stored, report_of(name)))
-
-
-@app.get("/imports/{name}")
-def show_import(name: UUID) -> orders.Report:
-    """What an import has found so far."""
-    return orders.read_report(report_of(name))
+    return tasks.accepted(tasks.add_task(orders.import_orders, stored))
 
 
 @app.get("/orders.csv")
@@ -87,25 +95,47 @@ def sample_orders() -> StreamingResponse:
     )
 
 
+@app.post("/invoices", status_code=202)
+async def new_invoice(invoice: NewInvoice, tasks: Tasks) -> Accepted[invoices.Invoice]:
+    """Draw an invoice; the job's result tells where it is."""
+    return tasks.accepted(tasks.add_task(invoices.draw_invoice, invoice.customer))
+
+
+@app.get("/invoices/{number}.svg")
+def show_invoice(number: UUID) -> FileResponse:
+    """An invoice that has been drawn."""
+    file = invoices.file_of(str(number))
+    if not file.exists():
+        raise HTTPException(404, "no such invoice")
+    return FileResponse(file)
+
+
 @app.get("/mails")
 def mails() -> dict[str, object]:
     """What has arrived, newest first."""
     arrived = mail.arrived(settings().mailbox)
     newsletters = {m.subject for m in arrived if m.subject.startswith("Newsletter")}
-    return {"count": len(arrived), "newsletters": len(newsletters), "latest": arrived[::-1][:SHOWN]}
+    return {"count": len(arrived), "newsletters": len(newsletters), "latest": arrived[::-1][:MAILS_SHOWN]}
 
 
 @app.get("/overview")
 async def overview() -> dict[str, object]:
-    """Which process answers, and what its journal holds."""
-    counts: Counter[str] = Counter()
-    for entry in await background.inspector.counts():
-        counts[entry.state] += entry.jobs
-    recent = [
-        {"id": job.id, "task": job.task.rpartition(":")[2], "state": job.state}
-        for job in await background.inspector.page(limit=SHOWN)
-    ]
-    return {"pid": os.getpid(), "counts": counts, "recent": recent}
+    """Which process answers, how long the mail server refuses, and what the journal holds."""
+    return {
+        "pid": os.getpid(),
+        "refuses_for": settings().outage.left(),
+        "counts": await board.counts(),
+        "jobs": await board.newest(),
+    }
+
+
+@app.get("/jobs/{id}/attempts")
+async def attempts(id: str) -> list[AttemptStatus]:
+    """A job's attempts that did not succeed."""
+    try:
+        return await board.attempts(id)
+    except JobNotFound as error:
+        raise HTTPException(404, "no such job") from error
 
 
 @app.post("/kill/{pid}")
@@ -114,8 +144,3 @@ async def kill(pid: int) -> None:
     if pid != os.getpid():
         raise HTTPException(409, "that process is gone already")
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def report_of(name: UUID) -> Path:
-    """Where an import's report is kept."""
-    return settings().folder("reports") / f"{name}.json"

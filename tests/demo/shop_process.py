@@ -14,8 +14,10 @@ import httpx2
 T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
-PACE = "0.1"
-"""Seconds that a slow mail takes, so that 50 of them outlast a restart and do not bore."""
+PACE = "0.05"
+"""Seconds that a slow mail takes, so that 50 of them outlast a kill and do not bore."""
+OUTAGE = 6
+"""Seconds for which the mail server refuses when it is told to."""
 
 
 class Demo:
@@ -23,7 +25,8 @@ class Demo:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        environment = os.environ | {"DEMO_DIR": str(directory), "DEMO_PACE": PACE, "PORT": "0"}
+        chosen = {"DEMO_DIR": str(directory), "DEMO_PACE": PACE, "DEMO_OUTAGE": str(OUTAGE), "PORT": "0"}
+        environment = os.environ | chosen
         environment.pop("POSTLUDE_STORE", None)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "demo.run"],

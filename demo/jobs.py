@@ -1,0 +1,5 @@
+"""The shop's Postlude, in a module of its own, so that tasks need not import the application."""
+
+from postlude import Postlude
+
+postlude = Postlude()
