@@ -109,7 +109,10 @@ def test_nobody_waits_for_what_is_not_to_start_now(location: str, log: list[str]
     postlude = Postlude(store=location, config=Config(order_wait=60.0, tune_gc=False))
     said = postlude.task(note)
     rated = postlude.task(note_sync, rate=Rate(1, per=3600))
-    tasks = [functools.partial(said.using(delay=3600), "late"), functools.partial(said, "now")]
+    tasks: list[functools.partial[Any]] = [
+        functools.partial(said.using(delay=3600), "late"),
+        functools.partial(said, "now"),
+    ]
     tasks += [functools.partial(said.using(queue="closed"), "closed")]
     tasks += [functools.partial(rated, text) for text in ("first", "second")]
     client = application(postlude, *tasks)

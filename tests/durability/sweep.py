@@ -41,7 +41,7 @@ def live(journal: Path) -> None:
         witness.note("intent", token)
         store.add([job]).wait(PATIENCE)
         witness.note("acked", token)
-    for claim in store.claim(runner.runner, 2, suspect=False).wait(PATIENCE):
+    for claim in store.claim(runner.runner, 2, suspect=False).wait(PATIENCE).claims:
         place = runner.marks.started(claim.seq)
         _run(store, claim, witness)
         runner.marks.ended(place)

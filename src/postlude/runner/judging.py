@@ -65,14 +65,16 @@ class Judge:
         late = end is not None and (now if retry_at is None else retry_at) >= end
         if late:
             retry_at = None
-        log.error(
-            "job %s failed, attempt %d%s",
-            work,
-            work.failures + 1,
-            "" if retry_at is None else f"; the next is due in {(retry_at - now) / 1e6:.1f} s",
-            exc_info=(type(error), error, error.__traceback__),
-        )
-        return Failed(*describe(error, self._most), retry_at, Reason.DEADLINE if late else None)
+        line, text = describe(error, self._most)
+        number = work.failures + 1
+        if retry_at is None:
+            raised = (type(error), error, error.__traceback__)
+            log.error("job %s failed, attempt %d", work, number, exc_info=raised)
+        else:
+            # The traceback is kept with the attempt; an hour's outage must not fill the log with it.
+            wait = (retry_at - now) / SECOND
+            log.warning("job %s failed, attempt %d; the next is due in %.1f s: %s", work, number, wait, line)
+        return Failed(line, text, retry_at, Reason.DEADLINE if late else None)
 
     def _retry_at(self, work: Work, error: BaseException, now: int) -> int | None:
         if work.once or work.task is None:

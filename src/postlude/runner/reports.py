@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from postlude.model.job import ProgressNote
@@ -57,7 +57,7 @@ class Reports:
         dirty, self._dirty = self._dirty, {}
         self._tell([work for work in self._held() if work.current in dirty])
 
-    def _tell(self, works: Iterable[Work]) -> None:
+    def _tell(self, works: Sequence[Work]) -> None:
         notes = [
             ProgressNote(work.seq, work.fence, work.current.last_progress)
             for work in works
@@ -65,4 +65,10 @@ class Reports:
         ]
         if notes:
             # Not waited for: progress that the journal does not take is told again, or is past.
-            self._store.progress(notes).then(lambda reply: None)
+            self._store.progress(notes).then(lambda reply: self._told(works))
+
+    def _told(self, works: Sequence[Work]) -> None:
+        """Who has begun to watch meanwhile finds the progress in the journal now."""
+        if self._hub is not None and self._hub.watched:
+            for work in works:
+                self._hub.note(work.id)

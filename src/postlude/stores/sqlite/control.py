@@ -136,13 +136,14 @@ def _declare(tx: Transaction, bounds: Sequence[Bounds]) -> None:
     tx.forget_rules()
     for kind, name in sorted(changed):
         if kind == "task":
-            _apply(tx, tx.task_id(name))
+            _apply(tx, tx.task_id(name), limited_before=before.get((kind, name), (None,))[0] is not None)
 
 
-def _apply(tx: Transaction, task: int) -> None:
+def _apply(tx: Transaction, task: int, *, limited_before: bool) -> None:
     """Let the jobs of a task that wait follow its present bounds."""
     if task in tx.rules.limits:
-        tx.run("give_lane", task)
+        if not limited_before:
+            tx.run("give_lane", task)
         rebalance(tx, task)
     else:
         _ready_blocked(tx, task, Reason.LIMIT)

@@ -110,6 +110,8 @@ class Keys:
             "replace_job", seq, int(state), job.priority, due, reason, job.lane, job.opts, job.context
         )  # fmt: skip
         tx.run("replace_payload", seq, job.payload)
+        if state is Stored.READY and job.lane is not None:
+            self._vacate((task, job.lane))  # it is in the table already, and must not count twice
         if state is not was:
             tx.count(task, was, state)
 

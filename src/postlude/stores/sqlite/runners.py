@@ -17,6 +17,14 @@ from postlude.stores.sqlite.locks import LeftMarks, MarksFile, left_by, marks_of
 from postlude.stores.sqlite.transaction import Transaction
 
 
+class Buried(NamedTuple):
+    """What became of the jobs that a dead runner held."""
+
+    released: int
+    failed: int
+    cancelled: int
+
+
 class RetireCall(NamedTuple):
     """One call of `retire`."""
 
@@ -72,10 +80,10 @@ class Runners:
             marks = self._mine.get(tx.value("runner_token", runner))
             left = marks_of_the_living(marks.path) if marks is not None else LeftMarks(b"")
             left.draining |= draining
-            released, ended = self._bury(tx, runner, left)
+            buried = self._bury(tx, runner, left)
             if marks is not None:
                 self._leave(tx, marks)
-            answers.append(released + ended)
+            answers.append(sum(buried))
         return answers
 
     def reap(self, tx: Transaction, calls: Sequence[None]) -> list[Reaped]:
@@ -110,8 +118,8 @@ class Runners:
 
         tx.afterwards.append(remove)
 
-    def _bury(self, tx: Transaction, runner: int, left: LeftMarks) -> tuple[int, int]:
-        """Judge a runner's death; returns how many jobs are ready again and how many have failed."""
+    def _bury(self, tx: Transaction, runner: int, left: LeftMarks) -> Buried:
+        """Judge a runner's death over the jobs that it held."""
         held = tx.rows("held_by", runner)
         tasks = {row[0]: row[1] for row in held}
         started = [
@@ -128,14 +136,14 @@ class Runners:
         for seq, reason in ended.items():
             tx.run("condemn", seq, tx.now, reason)
             tx.count(tasks[seq], Stored.RUNNING, Stored.FAILED)
-            if seq in followed:
-                free_follower(tx, seq)
+        for seq in followed & (ended.keys() | {verdict.seq for verdict in verdicts}):
+            free_follower(tx, seq)  # its first attempt has ended, if not well
         refill(tx, {(task, lane) for seq, task, *_, lane in held if seq in ended and lane is not None})
         released, cancelled = release_rows(
             tx, [(seq, task) for seq, task in tasks.items() if seq not in ended]
         )
         tx.run("forget_runner", runner)
-        return released, len(ended) + cancelled
+        return Buried(released, len(ended), cancelled)
 
     def close(self) -> None:
         """Give up the files of runners that were not retired, as their death would."""
@@ -144,5 +152,5 @@ class Runners:
         self._mine.clear()
 
 
-def _sum(found: Reaped, buried: tuple[int, int]) -> Reaped:
-    return Reaped(found.runners + 1, found.released + buried[0], found.ended + buried[1])
+def _sum(found: Reaped, buried: Buried) -> Reaped:
+    return Reaped(found.runners + 1, found.released + buried.released, found.ended + buried.failed)

@@ -85,7 +85,8 @@ UPDATE bounds SET tat = ?3, turn = ?4 WHERE kind = ?1 AND name = ?2
 
 -- name: set_bounds
 INSERT INTO bounds (kind, name, concurrent, every, burst) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET concurrent = excluded.concurrent, every = excluded.every, burst = excluded.burst
+ON CONFLICT DO UPDATE SET concurrent = excluded.concurrent, every = excluded.every, burst = excluded.burst,
+    tat = CASE WHEN every IS NULL THEN 0 ELSE tat END, turn = CASE WHEN every IS NULL THEN 0 ELSE turn END
 
 -- name: drop_bounds
 DELETE FROM bounds WHERE kind = ? AND name = ?
