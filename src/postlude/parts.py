@@ -81,7 +81,8 @@ class Parts:
         self.producer = Producer(
             store, registry, config, clock, self.visits, self.opened, self.handles, equipment.carried
         )
-        self.producer.bounded_queues = frozenset(n for n, engine in queues.items() if engine.bounded)
+        bounded_queues = frozenset(name for name, engine in queues.items() if engine.bounded)
+        self.producer.bounded_queues = equipment.bounded_queues = bounded_queues
         self.inspector = Inspector(store)
         self.blocking = Blocking(self.producer, store, config, self.ensure_open)
         self._opening = threading.Lock()

@@ -10,6 +10,7 @@ from postlude.errors import PostludeError
 from postlude.model.job import Claim, Claimed, Room
 from postlude.runner.changes import Hub
 from postlude.runner.membership import Membership
+from postlude.runner.pace import Pace
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 
@@ -17,7 +18,13 @@ log = logging.getLogger("postlude.runner")
 
 
 class Taker(Protocol):
-    """Who takes the claims."""
+    """Who takes the claims.
+
+    Attributes:
+        pace: how many it may hold, and when it wants more.
+    """
+
+    pace: Pace
 
     @property
     def load(self) -> int:
@@ -31,7 +38,7 @@ class Taker(Protocol):
 
     @property
     def room(self) -> Room:
-        """How many it could start at once."""
+        """How many jobs that have a limit or a rate it could start at once."""
         ...
 
     @property
@@ -78,13 +85,13 @@ class Claimer:
         self.pump()
 
     def pump(self) -> None:
-        """Claim, if there may be work and at most half of what may be held is."""
+        """Claim, if there may be work and little is held."""
         if not self._more or self.busy or self.stopped:
             return
-        load, limit = self._taker.load, self._taker.limit
-        if load * 2 > limit or (self._held_back and not any(self._taker.room)):
+        load = self._taker.load
+        if load > self._taker.pace.low or (self._held_back and not any(self._taker.room)):
             return
-        self._claim(limit - load)
+        self._claim(self._taker.limit - load)
 
     async def once(self) -> int:
         """Claim what is ready now, also when stopped; returns how much that was."""

@@ -29,11 +29,12 @@ class Ends:
 
     Args:
         store: the journal.
-        written: called when ends are offered, with their number, and after each answer with 0.
+        written: called when ends are offered, with their number and whether others may wait for the places
+            of these jobs; and after each answer with 0.
         hub: told of the jobs whose ends are written.
     """
 
-    def __init__(self, store: Store, written: Callable[[int], None], hub: Hub | None = None) -> None:
+    def __init__(self, store: Store, written: Callable[[int, bool], None], hub: Hub | None = None) -> None:
         self.under_way: set[asyncio.Future[list[bool]]] = set()
         self.failed = False
         """Whether the journal has refused some since this was last looked at: its state is uncertain."""
@@ -60,7 +61,7 @@ class Ends:
         if not self._due:
             self._due = True
             self._timer = self._loop.call_later(GATHER, self.offer)
-        if work.waiter is not None or len(self._gathered) == MANY:
+        if work.waiter is not None or work.limited or len(self._gathered) == MANY:
             self.hurry()
 
     def hurry(self) -> None:
@@ -82,7 +83,7 @@ class Ends:
         if reply.future is not None:
             self.under_way.add(reply.future)
         reply.then(lambda reply: self._answered(reply, offered))
-        self._written(len(offered))
+        self._written(len(offered), any(work.limited for work, _ in offered))
 
     def _answered(self, reply: Reply[list[bool]], offered: list[tuple[Work, Finish]]) -> None:
         if reply.future is not None:
@@ -108,4 +109,4 @@ class Ends:
         if self._hub is not None and self._hub.watched:
             for work, _ in offered:
                 self._hub.note(work.id)
-        self._written(0)
+        self._written(0, False)

@@ -28,6 +28,11 @@ class Pace:
         self._since = now
         self._ended = 0
 
+    @property
+    def low(self) -> int:
+        """Who holds no more than this asks for more: half of the limit, or what leaves a place idle."""
+        return min(max(self.limit // 2, self._slots - 1), self.limit - 1)
+
     def ended(self, jobs: int, now: float) -> None:
         """Count jobs that have ended."""
         self._ended += jobs

@@ -77,15 +77,14 @@ class Runner:
         self._chains = Chains(self.loop, config.order_wait, self._submit)
         self._reports = Reports(store, self._hub, lambda: list(self._held.values()))
         self._workshop = Workshop(
-            membership, config, clock, equipment, self._chains, self._reports, self._ended
+            membership, registry, config, clock, equipment, self._chains, self._reports, self._ended
         )
         self._reserved = 0
         self._ends = Ends(store, self._written, self._hub)
-        self._pace = Pace(config.loop_slots + config.threads, config.ahead, self.loop.time())
+        self.pace = Pace(config.loop_slots + config.threads, config.ahead, self.loop.time())
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
         self._suspect: Work | None = None
-        self._place_free = False
         self.awaited = awaited or Awaited(store)
         self.claimer = Claimer(store, membership, self, clock, hub)
         self.claimer.stopped = not claims
@@ -100,7 +99,7 @@ class Runner:
 
         What is reserved becomes held by `take`, or is given up by `decline`.
         """
-        if self.draining or len(self._held) + self._reserved + jobs > self._pace.limit:
+        if self.draining or len(self._held) + self._reserved + jobs > self.pace.limit:
             return None
         self._reserved += jobs
         return self._membership.runner
@@ -135,11 +134,11 @@ class Runner:
     @property
     def limit(self) -> int:
         """How many jobs it may hold."""
-        return self._pace.limit
+        return self.pace.limit
 
     @property
     def room(self) -> Room:
-        """How many it could start at once."""
+        """How many jobs that have a limit or a rate it could start at once."""
         return self._workshop.room
 
     @property
@@ -193,10 +192,6 @@ class Runner:
         logs = () if current is None or current.lines is None else lines_of(current)
         self._reports.last(work)
         self._ends.add(work, Finish(work.seq, work.fence, work.name, work.started, now, outcome, logs))
-        if work.limited:
-            # Others wait for its place: ask for them in the same write that gives it back.
-            self._place_free = True
-            self._ends.hurry()
         if work.follower is not None:
             self._chains.next(work)
 
@@ -221,12 +216,11 @@ class Runner:
         """Its number among the journal's runners."""
         return self._membership.runner
 
-    def _written(self, ended: int) -> None:
-        self._pace.ended(ended, self.loop.time())
+    def _written(self, ended: int, limited: bool) -> None:
+        self.pace.ended(ended, self.loop.time())
         if not self._held and self._ends.settled:
             self._idle.set()
-        if ended and self._place_free:
-            self._place_free = False
+        if limited:  # asked in the same write: who waits for the places that it gives back
             self.claimer.notify()
         else:
             self.claimer.pump()

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from contextvars import Context
+from typing import Any
 
 from postlude.clock import Clock
 from postlude.config import Config
@@ -22,6 +23,8 @@ from postlude.runner.reports import Reports
 from postlude.runner.thread_lane import ThreadLane
 from postlude.runner.work import Work
 from postlude.tasks.context import Carried
+from postlude.tasks.registry import Registry
+from postlude.tasks.task import Task
 
 log = logging.getLogger("postlude.runner")
 
@@ -32,11 +35,13 @@ class Equipment:
     Attributes:
         carried: the context variables that travel with jobs.
         injection: resolves the dependencies of tasks, once there is a framework that can.
+        bounded_queues: the queues that have a limit or a rate.
     """
 
     def __init__(self, carried: Carried | None = None) -> None:
         self.carried = carried or Carried()
         self.injection: Injection | None = None
+        self.bounded_queues: frozenset[str] = frozenset()
 
 
 class Workshop:
@@ -44,6 +49,7 @@ class Workshop:
 
     Args:
         membership: where starts are marked.
+        registry: which tasks have limits or rates.
         config: slots.
         clock: the time.
         equipment: what the application gives.
@@ -55,6 +61,7 @@ class Workshop:
     def __init__(
         self,
         membership: Membership,
+        registry: Registry,
         config: Config,
         clock: Clock,
         equipment: Equipment,
@@ -65,6 +72,9 @@ class Workshop:
         self._loop = asyncio.get_running_loop()
         self._membership = membership
         self._clock = clock
+        self._registry = registry
+        self._bounded_queues = equipment.bounded_queues
+        self._bounded: list[Task[..., Any]] | None = None
         self._carried = equipment.carried
         self._chains = chains
         self._reports = reports
@@ -87,8 +97,15 @@ class Workshop:
 
     @property
     def room(self) -> Room:
-        """How many more of each kind could start at once."""
-        return Room(self._async.free, self._threads.free, self._processes.free)
+        """How many jobs of each kind could start at once; 0 for kinds of which none has a limit or a rate.
+
+        What is claimed beyond this waits here for its place, while other processes idle.
+        """
+        if self._bounded is None:
+            self._bounded = self._registry.bounded(self._bounded_queues)
+        lanes: tuple[Lane, ...] = (self._async, self._threads, self._processes)
+        meant = {self._lane_for(task) for task in self._bounded} or lanes
+        return Room(*(lane.free if lane in meant else 0 for lane in lanes))
 
     @property
     def hung(self) -> int:
@@ -102,14 +119,8 @@ class Workshop:
 
     def submit(self, work: Work) -> None:
         """Start it where it belongs, now or when there is room."""
-        task = work.task
-        assert task is not None
-        if task.is_async or task.injected:
-            self._async.submit(work)
-        elif task.policy.run == "process":
-            self._processes.submit(work)
-        else:
-            self._threads.submit(work)
+        assert work.task is not None
+        self._lane_for(work.task).submit(work)
 
     def take_back(self) -> list[Work]:
         """Take everything that has not started. From any thread."""
@@ -140,9 +151,9 @@ class Workshop:
         return f"job {works[0]}" if works else "no job of ours"
 
     def _lane_of(self, work: Work) -> Lane | None:
-        task = work.task
-        if task is None:
-            return None
+        return None if work.task is None else self._lane_for(work.task)
+
+    def _lane_for(self, task: Task[..., Any]) -> Lane:
         if task.is_async or task.injected:
             return self._async
         return self._processes if task.policy.run == "process" else self._threads

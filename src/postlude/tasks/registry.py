@@ -1,7 +1,7 @@
 """The tasks of one application: declared ones, and plain functions as they are met."""
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from types import MethodType
 from typing import Any, Final, ParamSpec, TypeVar, Unpack, overload
@@ -165,6 +165,17 @@ class Registry:
             bounds_of("task", name, task.policy.limit, task.policy.rate)
             for name, task in self._declared.items()
         ]
+
+    def bounded(self, queues: Collection[str]) -> list[Task[..., Any]]:
+        """Return the declared tasks whose jobs have a limit or a rate; none, if any task's may have one.
+
+        Args:
+            queues: those that have a limit or a rate.
+        """
+        policies = {task: task.policy for task in self._declared.values()}
+        if set(queues) - {policy.queue for policy in policies.values()}:
+            return []  # its jobs are of plain functions, or come by `using`
+        return [t for t, p in policies.items() if p.limit or p.rate or p.queue in queues]
 
     def _declare(self, function: Callable[P, R], names: "_Names", policy: Policy) -> Task[P, R]:
         if isinstance(function, Task):
