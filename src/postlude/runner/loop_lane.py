@@ -1,19 +1,21 @@
 """Async functions, as tasks on the application's loop."""
 
 import asyncio
+import ctypes
+import logging
 from collections import deque
-from collections.abc import Callable
+from functools import partial
 from typing import Any
-
-import anyio.to_thread
-from anyio import CapacityLimiter
 
 from postlude.errors import TaskDefinitionError
 from postlude.model.outcome import SUCCEEDED, Outcome
+from postlude.runner.beside import Beside
 from postlude.runner.execution import kept
 from postlude.runner.injection import Injection
 from postlude.runner.lanes import Begin, Ended
 from postlude.runner.work import Work
+
+log = logging.getLogger("postlude.jobs")
 
 
 class LoopLane:
@@ -33,8 +35,7 @@ class LoopLane:
         self.waiting: deque[Work] = deque()
         self.tasks: dict[Work, asyncio.Task[None]] = {}
         self._slots = slots
-        self._threads = threads
-        self._limiter: CapacityLimiter | None = None
+        self.beside = Beside(threads)
         self._begin = begin
         self._ended = ended
         self._injection = injection
@@ -60,8 +61,12 @@ class LoopLane:
 
     def abandon(self, work: Work) -> bool:
         """Give its place away; its task is left to itself."""
-        if self.tasks.pop(work, None) is None:
+        task = self.tasks.pop(work, None)
+        if task is None:
             return False
+        log.error("job %s does not end although it was cancelled; its place is another's", work)
+        self.beside.abandon(work)
+        leave_alone(task)
         self._start_waiting()
         return True
 
@@ -99,13 +104,8 @@ class LoopLane:
             raise TaskDefinitionError(
                 f"{work.name} has dependencies, which only a FastAPI application resolves"
             )
-        return await self._injection.run(work.task, work.args, work.kwargs, self._in_thread)
-
-    async def _in_thread(self, call: Callable[[], Any]) -> Any:
-        if self._limiter is None:
-            self._limiter = CapacityLimiter(self._threads)
-        # Not abandoned when cancelled: its dependencies must not be closed while it uses them.
-        return await anyio.to_thread.run_sync(call, limiter=self._limiter)
+        call = partial(self.beside.call, work)
+        return await self._injection.run(work.task, work.args, work.kwargs, call)
 
     def _start_waiting(self) -> None:
         waiting = self.waiting
@@ -122,3 +122,16 @@ class LoopLane:
             if task.done():
                 del self.tasks[work]
                 self._ended(work, asyncio.CancelledError("cancelled before it had begun"))
+
+
+def leave_alone(task: asyncio.Task[None]) -> None:
+    """Let nobody wait for a task that may not end, nor end it as garbage."""
+    asyncio._unregister_task(task)  # `asyncio.run` cancels and awaits all that it knows of
+    # At the interpreter's end its coroutine would be closed. One that swallows that as it swallows its
+    # cancellation finds no loop to wait on, and goes round for ever.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(task))
+    task.add_done_callback(_let_go)
+
+
+def _let_go(task: asyncio.Task[None]) -> None:
+    ctypes.pythonapi.Py_DecRef(ctypes.py_object(task))

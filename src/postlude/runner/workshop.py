@@ -15,7 +15,7 @@ from postlude.runner.execution import Unrunnable, bound_in_time, surroundings
 from postlude.runner.injection import Injection
 from postlude.runner.interruptions import Interruptions
 from postlude.runner.lanes import Ended, Lane, take_back, take_one_back
-from postlude.runner.loop_lane import LoopLane
+from postlude.runner.loop_lane import LoopLane, leave_alone
 from postlude.runner.membership import Membership
 from postlude.runner.processes.lane import ProcessLane
 from postlude.runner.processes.messages import Caps
@@ -110,7 +110,7 @@ class Workshop:
     @property
     def hung(self) -> int:
         """How many threads run work whose time is over."""
-        return len(self._threads.hung)
+        return len(self._threads.hung) + len(self._async.beside.hung)
 
     @property
     def tasks(self) -> list[asyncio.Task[None]]:
@@ -142,6 +142,7 @@ class Workshop:
         tasks = self.tasks
         for task in tasks:
             task.cancel()
+            leave_alone(task)  # it has a moment, and no more
         return tasks
 
     def on_loop(self) -> str:
