@@ -102,7 +102,7 @@ def test_one_limit_of_three_for_all(crew: Crew, report: Report, kind: str) -> No
     most, use = most_at_once(runs), use_of(runs, 3, 4 * SLOTS)
     report(f"at most {most[kind]} at once; {use}")
     assert most[kind] == 3
-    # If a free place waited for the next look at the journal, four times a second in each: 0.28.
+    # If a free place waited for the next look at the journal, four times a second in each: 0.17.
     assert use.share > 0.45
 
 
