@@ -74,7 +74,9 @@ class CurrentJob:
             total: of how much, if that is known.
             message: what is being done, in a few words.
         """
-        short = None if message is None else str(message)[:200]
+        short = None
+        if message is not None:  # as UTF-8 can write it
+            short = str(message)[:200].encode("utf-8", "replace").decode("utf-8")
         self.last_progress = Progress(done, total, short, time.time_ns() // 1000)
         if self._report is not None:
             self._report(self)

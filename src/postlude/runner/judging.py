@@ -10,6 +10,7 @@ from postlude.errors import Discard, RetryLater, Snooze
 from postlude.model.opts import read_opts
 from postlude.model.outcome import Cancelled, Failed, Outcome, Snoozed
 from postlude.model.state import Reason
+from postlude.runner.processes.failures import ChildFailed, ProcessDied
 from postlude.runner.work import Stopping, Work
 
 log = logging.getLogger("postlude.jobs")
@@ -38,8 +39,9 @@ class Judge:
         if isinstance(error, Snooze):
             return self._snoozed(work, error, now)
         if isinstance(error, Discard):
-            log.info("job %s discards itself: %s", work, error)
-            return Cancelled(Reason.DISCARDED, f"Discard: {error}"[:1000])
+            reason = text_of(error)
+            log.info("job %s discards itself: %s", work, reason)
+            return Cancelled(Reason.DISCARDED, f"Discard: {reason}"[:1000])
         if work.stopping is Stopping.CANCEL:
             return self._cancelled(work, error)
         if work.stopping is Stopping.TIMEOUT:
@@ -50,6 +52,7 @@ class Judge:
         due = now + round(error.seconds * SECOND)
         end = _must_end_by(work)
         if end is not None and due >= end:
+            log.error("job %s failed: it snoozes beyond its deadline", work)
             return Failed(*describe(error, self._most), None, Reason.DEADLINE)
         return Snoozed(due)
 
@@ -83,7 +86,7 @@ class Judge:
         if isinstance(error, RetryLater):
             again = work.failures + 1 < retry.attempts
             return now + round(error.seconds * SECOND) if again else None
-        if not getattr(error, "covered", retry.covers(error)):
+        if not (error.covered if isinstance(error, ChildFailed) else retry.covers(error)):
             return None
         try:
             return retry.next_due(work.failures + 1, now, self._rng)
@@ -94,7 +97,7 @@ class Judge:
 
 def is_own(error: BaseException) -> bool:
     """Whether an error came from the task's own code, and not from ending its process."""
-    return not getattr(error, "is_end_of_process", False)
+    return not isinstance(error, ProcessDied)
 
 
 def describe(error: BaseException, most: int) -> tuple[str, str]:
@@ -104,14 +107,26 @@ def describe(error: BaseException, most: int) -> tuple[str, str]:
         error: what was raised; one from another process brings both texts with it.
         most: characters that are kept of the traceback.
     """
-    told = getattr(error, "told", None)
-    if told is not None:
-        line, text = told
+    if isinstance(error, ChildFailed):
+        line, text = error.told
     else:
-        line, text = _line_of(error), _traceback_of(error)
+        line, text = writable(_line_of(error)), writable(_traceback_of(error))
     if len(text) > most:
         text = f"{text[: most // 2]}\n... {len(text) - most} characters left out ...\n{text[-most // 2 :]}"
     return line[:1000], text
+
+
+def text_of(error: BaseException) -> str:
+    """Return what an error says, fit to be written; a task's own class may fail to say it."""
+    try:
+        return writable(str(error))
+    except Exception:
+        return "(its text cannot be had)"
+
+
+def writable(text: str) -> str:
+    """Return a text as UTF-8 can write it: one lone surrogate would keep all ends from the journal."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _line_of(error: BaseException) -> str:

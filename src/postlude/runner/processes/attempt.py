@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from postlude.errors import Discard, RetryLater, Snooze
 from postlude.runner.current import CURRENT, CurrentJob
-from postlude.runner.judging import describe
+from postlude.runner.judging import describe, text_of
 from postlude.runner.processes.messages import Answer, Order
 from postlude.tasks.process import task_at
 from postlude.tasks.task import Task
@@ -57,11 +57,11 @@ def _raised(task: Task[..., Any] | None, error: BaseException, current: CurrentJ
         case Snooze():
             return _answer("snooze", seconds=float(error.seconds))
         case Discard():
-            return _answer("discard", text=str(error))
+            return _answer("discard", text=text_of(error))
         case RetryLater():
-            return _answer("later", seconds=float(error.seconds), text=str(error))
+            return _answer("later", seconds=float(error.seconds), text=text_of(error))
         case asyncio.CancelledError() if current.cancelled:
-            return _answer("stopped", text=str(error))
+            return _answer("stopped", text=text_of(error))
     line, traceback = describe(error, max_error)
     covered = task is None or task.policy.retry.covers(error)
     return _answer("raised", text=line, traceback=traceback, covered=covered)

@@ -6,10 +6,10 @@ from postlude.errors import PostludeError
 
 
 class ProcessDied(PostludeError):
-    """The process that ran a job died, or none could be started for it."""
+    """The process that ran a job died, or none could be started for it.
 
-    is_end_of_process = True
-    """It was not raised by the task's own code."""
+    It was not raised by the task's own code.
+    """
 
 
 class ChildFailed(Exception):
