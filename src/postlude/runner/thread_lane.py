@@ -73,11 +73,12 @@ class ThreadLane:
         if len(self.hung) >= MOST_HUNG * self._most:
             log.error("%d threads hang: the place of job %s is not replaced", len(self.hung), work)
             return work in self._running
+        self.hung.add(work)  # before its place is taken: its thread, ending now, discards it
         try:
             del self._running[work]
         except KeyError:
+            self.hung.discard(work)
             return False
-        self.hung.add(work)
         self._threads -= 1
         log.error("job %s hangs in its thread, which nothing can end; its place is replaced", work)
         if self.waiting:
