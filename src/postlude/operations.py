@@ -47,7 +47,8 @@ class Operations:
         await self._opened()
         (answer,) = await self._store.cancel([raw])
         if answer is Cancel.ASKED:
-            self._told(raw)
+            record = await self._store.get(raw)  # its own id: the runner knows none that joined it
+            self._told(raw if record is None else record.id)
         elif answer is Cancel.TOO_LATE and await self._store.get(raw) is None:
             raise JobNotFound(f"no job has the id {job}; it may have been pruned")
         self._stirred()
@@ -104,7 +105,7 @@ def raw_id(job: str | UUID) -> bytes:
     """
     try:
         return job.bytes if isinstance(job, UUID) else id_bytes(job)
-    except ValueError:
+    except (ValueError, AttributeError):  # it may be no text at all
         raise JobNotFound(f"{job!r} is not the id of a job") from None
 
 
@@ -113,4 +114,6 @@ def _pause(queue: str | None, task: Task[..., Any] | str | None) -> Pause:
         raise PostludeError('say what is meant: a queue ("mail"), or task=send_receipt')
     if queue is not None:
         return Pause("queue", queue)
-    return Pause("task", task.name if isinstance(task, Task) else str(task))
+    if not isinstance(task, Task | str):
+        raise PostludeError(f"task={task!r}: give a declared task, or the name of one")
+    return Pause("task", task.name if isinstance(task, Task) else task)
