@@ -5,18 +5,25 @@ corrected policy reaches the jobs that wait.
 """
 
 import json
+import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from postlude.clock import SECOND
 from postlude.model.retry import Exponential, Fixed, Linear, Retry
 
 _KINDS = {"e": Exponential, "l": Linear, "f": Fixed}
 
+UNBOUNDED: Final = 0
+"""Stored for a timeout or a bound in time: there is none, whatever the task declares."""
+
 
 @dataclass(frozen=True, slots=True)
 class Opts:
-    """The stored part of a call's policy. Times are microseconds, UTC; None: the task's own."""
+    """The stored part of a call's policy. Times are microseconds, UTC.
+
+    None: the task's own. `UNBOUNDED`: none.
+    """
 
     timeout: float | None = None
     """Seconds of one attempt."""
@@ -62,21 +69,23 @@ def read_opts(text: str | None) -> Opts:
         return NONE
     try:
         found = json.loads(text)
-        return Opts(
-            timeout=found.get("t"),
-            expires=found.get("x"),
-            deadline=found.get("d"),
-            attempts=found.get("n"),
-            backoff=_read_backoff(found.get("b")),
-        )
-    except (ValueError, TypeError, AttributeError, LookupError):
+    except (ValueError, RecursionError):
         return NONE
+    if not isinstance(found, dict):
+        return NONE
+    attempts = _whole(found.get("n"))
+    return Opts(
+        timeout=_seconds(found.get("t")),
+        expires=_whole(found.get("x")),
+        deadline=_whole(found.get("d")),
+        attempts=attempts or None,
+        backoff=_read_backoff(found.get("b")),
+    )
 
 
 def lifted(text: str | None) -> str | None:
-    """Return stored opts without their bounds in time, for a job that somebody retries by hand."""
-    found = read_opts(text)
-    return replace(found, expires=None, deadline=None).text()
+    """Return stored opts without bounds in time, for a job that somebody retries by hand."""
+    return replace(read_opts(text), expires=UNBOUNDED, deadline=UNBOUNDED).text()
 
 
 def from_now(seconds: float, now: int) -> int:
@@ -90,4 +99,15 @@ def _backoff_text(backoff: Exponential | Linear | Fixed) -> list[Any]:
 
 
 def _read_backoff(found: Any) -> Exponential | Linear | Fixed | None:
-    return None if found is None else _KINDS[found[0]](*found[1:])
+    try:
+        return None if found is None else _KINDS[found[0]](*found[1:])
+    except (ValueError, TypeError, LookupError):
+        return None
+
+
+def _whole(found: Any) -> int | None:
+    return found if type(found) is int and found >= 0 else None
+
+
+def _seconds(found: Any) -> float | None:
+    return found if type(found) in (int, float) and 0 <= found < math.inf else None

@@ -48,7 +48,7 @@ class Rate:
     def __post_init__(self) -> None:
         if isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 1:
             raise ValueError(f"Rate(count={self.count!r}): give a whole number, 1 or more")
-        if not self.per > 0:
+        if not isinstance(self.per, int | float) or not 0 < self.per < 1e10:
             raise ValueError(f"Rate(per={self.per!r}): give seconds, more than 0")
 
     @property

@@ -1,5 +1,6 @@
 """When a failed attempt is followed by another."""
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -130,6 +131,9 @@ class Retry:
             failures: attempts used up, this one included.
             now: the time of the failure.
             rng: where the jitter comes from.
+
+        Raises:
+            Exception: what a backoff of the task's own raises; `ValueError` if it returns no number.
         """
         if failures >= self.attempts:
             return None
@@ -137,8 +141,14 @@ class Retry:
         if isinstance(backoff, Exponential | Linear | Fixed):
             seconds = backoff.wait(failures, rng)
         else:
-            seconds = min(max(0.0, float(backoff(failures))), LONGEST)
+            seconds = _bounded(float(backoff(failures)))
         return now + round(seconds * SECOND)
+
+
+def _bounded(seconds: float) -> float:
+    if math.isnan(seconds):
+        raise ValueError("the backoff function returned no number")
+    return min(max(0.0, seconds), LONGEST)
 
 
 def _drawn(bound: float, jitter: bool, rng: random.Random) -> float:
@@ -147,7 +157,7 @@ def _drawn(bound: float, jitter: bool, rng: random.Random) -> float:
 
 def _check_seconds(kind: str, **values: float) -> None:
     for name, value in values.items():
-        if not 0 <= value <= LONGEST:
+        if not isinstance(value, int | float) or not 0 <= value <= LONGEST:
             raise ValueError(f"{kind}({name}={value!r}): give seconds between 0 and {LONGEST:.0f}")
 
 

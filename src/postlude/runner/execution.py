@@ -64,7 +64,7 @@ def bound_in_time(work: Work, task: Task[..., Any], now: int) -> float | None:
     if start is not None and now > start:
         log.info("job %s has expired", work)
         raise Unrunnable(Cancelled(Reason.EXPIRED))
-    timeout = opts.timeout if opts.timeout is not None else policy.timeout
+    timeout = policy.attempt_within(opts)
     end = policy.must_end_by(opts, work.created)
     if end is None:
         return timeout

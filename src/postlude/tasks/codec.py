@@ -104,6 +104,14 @@ class Codec:
             return None
         return Encoded(payload, (), named)
 
+    def default_of(self, name: str) -> Any:
+        """Return what the journal would keep of a parameter's default; the default, if it cannot be kept."""
+        default = self._signature.parameters[name].default
+        try:
+            return from_json(self.fields[name].encode(default, self._limits)[0])
+        except Refused:
+            return default
+
     def decode(self, payload: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments that a payload stands for.
 

@@ -2,14 +2,14 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple, TypedDict
 
 from postlude.clock import SECOND
 from postlude.errors import TaskDefinitionError
 from postlude.model.job import DEFAULT_QUEUE, Conflict
-from postlude.model.opts import Opts, from_now
+from postlude.model.opts import UNBOUNDED, Opts, from_now
 from postlude.model.policy import Limit, Rate
 from postlude.model.retry import Exponential, Fixed, Linear, Retry
 
@@ -119,7 +119,8 @@ class Policy:
         if of_call:
             if "delay" in values and "at" in values:
                 raise TaskDefinitionError("delay= and at= both say when it starts; give one of them")
-            _check_storable(values.get("retry"))
+            if "retry" in values:
+                values["retry"] = _storable(values["retry"], self.retry)
             dropped = {"delay": None} if "at" in values else {"at": None} if "delay" in values else {}
             values = {**dropped, **values, "set_by_call": self.set_by_call | values.keys()}
         return replace(self, **values)
@@ -145,9 +146,9 @@ class Policy:
         elif self.delay is not None:
             due = from_now(self.delay, now)
         opts = Opts(
-            timeout=self.timeout if "timeout" in chosen else None,
-            expires=_until(self.expires, now) if "expires" in chosen else None,
-            deadline=_until(self.deadline, now) if "deadline" in chosen else None,
+            timeout=self.timeout or UNBOUNDED if "timeout" in chosen else None,
+            expires=_until(self.expires, now) or UNBOUNDED if "expires" in chosen else None,
+            deadline=_until(self.deadline, now) or UNBOUNDED if "deadline" in chosen else None,
             attempts=self.retry.attempts if "retry" in chosen else None,
             backoff=self.retry.backoff if "retry" in chosen else None,  # type: ignore[arg-type]
         )
@@ -155,15 +156,18 @@ class Policy:
 
     def must_start_by(self, opts: Opts, created: int) -> int | None:
         """Return when a job must have started at the latest (microseconds, UTC)."""
-        return opts.expires if opts.expires is not None else _until(self.expires, created)
+        return _until(self.expires, created) if opts.expires is None else opts.expires or None
 
     def must_end_by(self, opts: Opts, created: int) -> int | None:
         """Return when a job's last attempt must have ended (microseconds, UTC)."""
-        return opts.deadline if opts.deadline is not None else _until(self.deadline, created)
+        return _until(self.deadline, created) if opts.deadline is None else opts.deadline or None
+
+    def attempt_within(self, opts: Opts) -> float | None:
+        """Return how long an attempt of a job may take (seconds)."""
+        return self.timeout if opts.timeout is None else opts.timeout or None
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_FIELDS: Final = frozenset(one.name for one in fields(Policy))
 
 
 def _moment(at: datetime) -> int:
@@ -181,7 +185,7 @@ def _checked(name: str, value: Any, allowed: type) -> Any:
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {near[0]}=?" if near else f"; there are {', '.join(sorted(known))}"
-        if name in _FIELDS:
+        if name in (TaskOptions if allowed is CallOptions else CallOptions).__annotations__:
             where = "@postlude.task(...)" if allowed is CallOptions else "task.using(...)"
             hint = f"; it belongs to {where}"
         raise TaskDefinitionError(f"{name}= is no option here{hint}")
@@ -233,6 +237,10 @@ def check_key(key: Any) -> None:
     """
     if not isinstance(key, str) or not 0 < len(key) <= 500:
         raise TaskDefinitionError(f"key={key!r}: give a text of 1 to 500 characters")
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raise TaskDefinitionError(f"key={key!r}: holds a lone surrogate, which UTF-8 cannot write") from None
 
 
 def _of(kind: type, what: str) -> Any:
@@ -269,11 +277,12 @@ _CHECKS: Final[dict[str, Any]] = {
 }
 
 
-def _check_storable(retry: Retry | None) -> None:
-    """Refuse what cannot be stored with a job: exceptions and functions are found by the task's code only."""
-    if retry is None:
-        return
-    if not isinstance(retry.backoff, Exponential | Linear | Fixed):
+def _storable(retry: Retry, declared: Retry) -> Retry:
+    """Return one call's retry, with what the task declares of what cannot be stored with a job.
+
+    Exceptions and functions are found by the task's code only.
+    """
+    if type(retry.backoff) not in (Exponential, Linear, Fixed):
         raise TaskDefinitionError(
             "retry= of one call is stored with its job, and a function is not: give Exponential(), Linear() "
             "or Fixed() here, or declare the function with @postlude.task(retry=...)"
@@ -283,3 +292,4 @@ def _check_storable(retry: Retry | None) -> None:
             "retry= of one call is stored with its job, and exception classes are not: declare on= and "
             "unless= with @postlude.task(retry=...); they hold for its calls too"
         )
+    return replace(retry, on=declared.on, unless=declared.unless)

@@ -278,7 +278,7 @@ class _Names:
     """What a task is to be known by."""
 
     def __init__(self, name: str | None, aliases: Sequence[str]) -> None:
-        if isinstance(aliases, str):
+        if isinstance(aliases, str) or not isinstance(aliases, Iterable):
             raise TaskDefinitionError(f"aliases={aliases!r}: give a list of names")
         self.name = name
         self.aliases = tuple(aliases)

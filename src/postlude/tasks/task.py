@@ -1,6 +1,7 @@
 """A task: a function with a name and a policy. Still a function: calling it runs it here and now."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final, Generic, ParamSpec, TypeVar, Unpack
 
 from postlude.errors import InvalidArguments, NotDurable, TaskDefinitionError
@@ -111,18 +112,19 @@ class Task(Generic[P, R]):
     def _variant(self, options: dict[str, Any]) -> "Task[P, R]":
         """Return a copy with these options; the same for each call that gives the same, but for its key."""
         variants: dict[Any, Task[P, R]] = self.__dict__["_variants"]
+        # With their types: True equals 1, and is no priority. Moments are rarely the same again.
+        made_of = tuple((name, type(value), value) for name, value in options.items())
+        fleeting = any(kind is datetime for _, kind, _ in made_of)
         try:
-            made_of = tuple(options.items())
-            known = variants.get(made_of)
+            known = None if fleeting else variants.get(made_of)
         except TypeError:  # one of them cannot be hashed
-            made_of = None
-            known = None
+            known, fleeting = None, True
         if known is not None:
             return known
         variant: Task[P, R] = object.__new__(type(self))
         variant.__dict__.update(self.__dict__)
         variant._take_policy(self.policy.with_options(options, CallOptions, of_call=True))
-        if made_of is not None and len(variants) < MOST_VARIANTS:
+        if not fleeting and len(variants) < MOST_VARIANTS:
             variants[made_of] = variant
         return variant
 
@@ -143,7 +145,10 @@ class Task(Generic[P, R]):
         limit = self.policy.limit
         if limit is None:
             return None
-        return "" if limit.per is None else lane_of(encoded, limit.per, self.function)
+        if limit.per is None:
+            return ""
+        codec: Codec = self.__dict__["_codec"] or self._compile()
+        return lane_of(encoded, limit.per, codec.default_of)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now.
