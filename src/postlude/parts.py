@@ -7,7 +7,7 @@ An application has one of these from its start to its end. A test gives it anoth
 import asyncio
 import threading
 from collections.abc import Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from postlude.clock import Clock
 from postlude.config import Config
@@ -26,6 +26,15 @@ from postlude.runner.visit import Visits
 from postlude.runner.workshop import Equipment
 from postlude.stores.protocol import Store
 from postlude.tasks.registry import Registry
+
+
+class Counters(NamedTuple):
+    """What has gone on in this process that an operator should know of."""
+
+    memory_only: int
+    """Tasks that ran in memory, because they have no durable form."""
+    hung_threads: int
+    """Threads that still run a job whose time is over; their places have been replaced."""
 
 
 class Serving(Protocol):
@@ -110,6 +119,12 @@ class Parts:
         runner = self.producer.attached
         if runner is not None and not runner.loop.is_closed():
             runner.loop.call_soon_threadsafe(runner.cancel, id)
+
+    @property
+    def counters(self) -> Counters:
+        """What an operator should know of this process."""
+        runner = self.producer.attached
+        return Counters(self.producer.memory_only, 0 if runner is None else runner.workshop.hung)
 
     async def start(self) -> None:
         """Let the service begin on this loop."""

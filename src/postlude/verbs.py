@@ -8,7 +8,7 @@ from postlude.job import Job
 from postlude.model.job import Cancel
 from postlude.off import Off
 from postlude.outside import add_all
-from postlude.parts import Parts
+from postlude.parts import Counters, Parts
 from postlude.tasks.call import Call
 from postlude.tasks.task import Task
 
@@ -74,6 +74,11 @@ class Verbs:
             JournalUnavailable: the journal cannot be read now.
         """
         return await self._parts.handles.find(id)
+
+    @property
+    def counters(self) -> Counters:
+        """What operators should look at, of this process: tasks in memory only, threads that hang."""
+        return self._parts.counters
 
     async def cancel(self, job: str | UUID) -> Cancel:
         """Cancel a job: at once if it waits; if it runs, ask it to stop. See `Operations.cancel`.

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from postlude import Config, Job, Postlude
+from postlude import Config, Job, Postlude, TaskDefinitionError
 from postlude.model.state import Reason, State
 from tests.app.serving import becomes, serving
 from tests.app.work import say
@@ -78,3 +78,26 @@ async def test_arguments_that_do_not_validate_wait_for_a_release_that_takes_them
     async with serving(fits):
         await becomes(fits, job, State.SUCCEEDED)
     assert log == ["text seven"]
+
+
+async def test_a_renamed_task_takes_up_what_waits_under_its_old_names(folder: Path, log: list[str]) -> None:
+    job = await added()
+    without = release()
+    async with serving(without):
+        await becomes(without, job, State.PARKED)
+    renamed = release()
+    task = renamed.task(of_text, name="letter", aliases=["post", "mail"])
+    async with serving(renamed):
+        await becomes(renamed, job, State.SUCCEEDED)
+        later = await renamed.add_task(task, "eight")
+        await becomes(renamed, later, State.SUCCEEDED)
+    assert log == ["text seven", "text eight"]
+    assert (job.task, later.task) == ("mail", "letter")
+
+
+def test_an_alias_that_another_task_has_is_refused(folder: Path) -> None:
+    postlude = release(of_text)
+    with pytest.raises(TaskDefinitionError, match="would both be 'mail'"):
+        postlude.task(of_number, name="letter", aliases=["mail"])
+    with pytest.raises(TaskDefinitionError, match=r"aliases='mail': give a list of names"):
+        postlude.task(of_number, name="letter", aliases="mail")

@@ -91,7 +91,7 @@ class Workman:
     async def hung(self) -> int:
         """Return how many threads run work whose time is over."""
         runner: Any = self._postlude.parts.producer.attached
-        return int(runner._workshop.hung)
+        return int(runner.workshop.hung)
 
     async def cancel(self, id: str) -> str:
         """Ask for a job's end."""

@@ -76,7 +76,7 @@ class Runner:
         self._judge = Judge(random.Random(), config.max_error)
         self._chains = Chains(self.loop, config.order_wait, self._submit)
         self._reports = Reports(store, self._hub, lambda: list(self._held.values()))
-        self._workshop = Workshop(
+        self.workshop = Workshop(
             membership, registry, config, clock, equipment, self._chains, self._reports, self._ended
         )
         self._reserved = 0
@@ -139,7 +139,7 @@ class Runner:
     @property
     def room(self) -> Room:
         """How many jobs that have a limit or a rate it could start at once."""
-        return self._workshop.room
+        return self.workshop.room
 
     @property
     def wants_suspect(self) -> bool:
@@ -162,7 +162,7 @@ class Runner:
 
     async def audit(self) -> None:
         """End what somebody else cancelled; after the journal failed, release claims unknown here."""
-        self._workshop.sweep()
+        self.workshop.sweep()
         if await self.doubt.settle():
             self.notify()
 
@@ -174,7 +174,7 @@ class Runner:
                 work.started = self._clock.now()
                 self._ended(work, unrunnable.outcome)
                 return
-        self._workshop.submit(work)
+        self.workshop.submit(work)
 
     def _ended(self, work: Work, result: Outcome | BaseException) -> None:
         """An attempt has ended. On the loop."""
@@ -205,11 +205,11 @@ class Runner:
             work = self._held.get(seq)
             if work is None:
                 continue
-            if self._workshop.take_one_back(work):
+            if self.workshop.take_one_back(work):
                 work.started = self._clock.now()
                 self._ended(work, Cancelled())
             else:
-                self._workshop.interruptions.cancel(work)
+                self.workshop.interruptions.cancel(work)
 
     @property
     def number(self) -> int:
@@ -255,7 +255,7 @@ class Runner:
         running, self._held = list(self._held.values()), {}
         for work in running:
             work.end()  # its cancellation is not an outcome
-        tasks = self._workshop.stop()
+        tasks = self.workshop.stop()
         self._ends.offer()  # what ended a moment ago must not be released, and run again
         pending: list[asyncio.Future[Any]] = [*tasks, *self._ends.under_way]
         if pending:
@@ -264,7 +264,7 @@ class Runner:
 
     def _take_back(self) -> list[Work]:
         """Take and forget everything that has not started. From any thread."""
-        works = self._workshop.take_back() + self._chains.take_back()
+        works = self.workshop.take_back() + self._chains.take_back()
         for work in works:
             self._held.pop(work.seq, None)
             if work is self._suspect:
@@ -282,7 +282,7 @@ class Runner:
 
     def on_loop(self) -> str:
         """Name the job that the loop is running, for the log."""
-        return self._workshop.on_loop()
+        return self.workshop.on_loop()
 
     def lost(self) -> None:
         """The journal has buried this runner: forget what has not started, and join again."""

@@ -66,7 +66,6 @@ class Visits:
         self._looked: int | None = None
         self._unreleased: list[Hold] = []
         self._awaited = Awaited(store)
-        self._logs = log_keeper(config)
 
     async def runner(self) -> int:
         """Return the number under which visits claim, enlisting it at the first call."""
@@ -79,7 +78,6 @@ class Visits:
             await self._store.declare(self._bounds())
             await membership.join()
             membership.keep(None, None)
-            self._logs.start()
             self._membership = membership
         return self._membership.runner
 
@@ -98,6 +96,8 @@ class Visits:
             equipment=self._equipment,
             hub=self._hub,
         )
+        logs = log_keeper(self._config)
+        logs.start()
         try:
             await self._release()
             await self._look(runner)
@@ -114,6 +114,7 @@ class Visits:
         except PostludeError as error:
             log.warning("jobs stay in the journal and run later: %s", error)
         finally:
+            logs.stop()
             with CancelScope(shield=True):
                 self._unreleased += await runner.close()
                 with suppress(PostludeError):
@@ -154,4 +155,3 @@ class Visits:
         if self._membership is not None:
             self._membership.stop()
             self._membership = None
-            self._logs.stop()
