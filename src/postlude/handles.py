@@ -69,9 +69,9 @@ class Handles:
 
     async def result(self, id: bytes, timeout: float | None) -> Any:
         """Wait for a job's end and return its result; see `Job.result`."""
-        await self._stored(id)
         try:
             async with asyncio.timeout(timeout):
+                await self._stored(id)
                 record = await self._end(id)
         except TimeoutError:
             raise TimeoutError(f"job {id_text(id)} has not ended within {timeout} s; it goes on") from None
@@ -105,7 +105,12 @@ class Handles:
     async def _stored(self, id: bytes) -> None:
         """Return when the journal knows the job, or is not about to."""
         await self._opened()
+        loop = asyncio.get_running_loop()
+        # No commit takes longer; and the job may be one that another request never stored.
+        until = loop.time() + self._config.budget
         while self._unstored(id) and await self._store.get(id) is None:  # noqa: ASYNC110 (a commit's time)
+            if loop.time() >= until:
+                return
             await asyncio.sleep(min(AGAIN_AFTER, self._config.poll_every))
 
     async def _record(self, id: bytes) -> JobRecord:

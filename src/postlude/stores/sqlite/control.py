@@ -1,5 +1,7 @@
 """What people and releases ask of jobs that are there: cancel, retry, pause, resume, declare."""
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -15,6 +17,7 @@ from postlude.stores.sqlite.transaction import Transaction
 
 _WAITING = frozenset({Stored.READY, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED})
 _ENDED = frozenset({Stored.FAILED, Stored.CANCELLED})
+_UNBOUNDED = (None, None, 1)
 
 
 def cancel(tx: Transaction, calls: Sequence[Sequence[bytes]]) -> list[list[Cancel]]:
@@ -58,11 +61,20 @@ def _end(tx: Transaction, seq: int, task: int, state: int, reason: Reason | None
 
 
 def disown(tx: Transaction, stored: Sequence[Sequence[Added]]) -> None:
-    """Cancel what was stored for callers who had been told that it was not."""
+    """Cancel what was stored for callers who had been told that it was not.
+
+    A job that stands for another caller's call too, who was told that it is stored, is left to run.
+    """
+    gone = Counter(added.seq for added in chain.from_iterable(stored) if added.joined)
     for added in chain.from_iterable(stored):
         if added.joined:
             continue
         state, _, task, _, _, lane, _, _ = tx.value("standing", added.seq)
+        if tx.value("ids_joined", added.seq) > gone[added.seq]:
+            if state == Stored.RUNNING:  # born claimed, and who was to run it has given up
+                tx.run("release", json.dumps([added.seq]))
+                tx.count(task, Stored.RUNNING, Stored.READY)
+            continue
         _end(tx, added.seq, task, state, Reason.UNACKNOWLEDGED)
         if lane is not None:
             refill(tx, [(task, lane)])
@@ -130,16 +142,17 @@ def _declare(tx: Transaction, bounds: Sequence[Bounds]) -> None:
         if kind == "task":
             tx.task_id(name)
         if (kind, name) in after:
-            tx.run("set_bounds", kind, name, *after[kind, name])
+            tx.run("set_bounds", kind, name, *after[kind, name], tx.now)
         else:
             tx.run("drop_bounds", kind, name)
     tx.forget_rules()
     for kind, name in sorted(changed):
         if kind == "task":
-            _apply(tx, tx.task_id(name), limited_before=before.get((kind, name), (None,))[0] is not None)
+            was, now = before.get((kind, name), _UNBOUNDED), after.get((kind, name), _UNBOUNDED)
+            _apply(tx, tx.task_id(name), limited_before=was[0] is not None, rerated=was[1:] != now[1:])
 
 
-def _apply(tx: Transaction, task: int, *, limited_before: bool) -> None:
+def _apply(tx: Transaction, task: int, *, limited_before: bool, rerated: bool) -> None:
     """Let the jobs of a task that wait follow its present bounds."""
     if task in tx.rules.limits:
         if not limited_before:
@@ -147,7 +160,7 @@ def _apply(tx: Transaction, task: int, *, limited_before: bool) -> None:
         rebalance(tx, task)
     else:
         _ready_blocked(tx, task, Reason.LIMIT)
-    if task not in tx.rules.rates:
+    if rerated:  # the turns that they were given are of another rate
         _ready_blocked(tx, task, Reason.RATE)
 
 

@@ -43,6 +43,9 @@ ON CONFLICT DO UPDATE SET n = n + excluded.n
 -- name: add_aliases
 INSERT INTO alias (id, job) VALUES (?, ?)
 
+-- name: ids_joined
+SELECT count(*) FROM alias WHERE job = ?
+
 -- name: keyed
 SELECT seq, state, lane FROM job WHERE key = ?2 AND task = ?1 AND key IS NOT NULL AND state < 5
 
@@ -84,15 +87,26 @@ SELECT json_array(
 UPDATE bounds SET tat = ?3, turn = ?4 WHERE kind = ?1 AND name = ?2
 
 -- name: set_bounds
-INSERT INTO bounds (kind, name, concurrent, every, burst) VALUES (?, ?, ?, ?, ?)
+INSERT INTO bounds (kind, name, concurrent, every, burst) VALUES (?1, ?2, ?3, ?4, ?5)
 ON CONFLICT DO UPDATE SET concurrent = excluded.concurrent, every = excluded.every, burst = excluded.burst,
-    tat = CASE WHEN every IS NULL THEN 0 ELSE tat END, turn = CASE WHEN every IS NULL THEN 0 ELSE turn END
+    tat = CASE
+        WHEN every IS NULL OR excluded.every IS NULL THEN 0
+        WHEN every = excluded.every AND burst = excluded.burst THEN tat
+        ELSE min(tat, ?6 + excluded.burst * excluded.every)
+    END,
+    turn = CASE WHEN every = excluded.every AND burst = excluded.burst THEN turn ELSE 0 END
 
 -- name: drop_bounds
 DELETE FROM bounds WHERE kind = ? AND name = ?
 
 -- name: give_lane
-UPDATE job SET lane = '' WHERE task = ? AND lane IS NULL AND state < 5
+UPDATE job SET lane = '' WHERE task = ?1 AND lane IS NULL AND seq IN (
+    SELECT seq FROM job INDEXED BY job_ready WHERE state = 0
+    UNION ALL SELECT seq FROM job INDEXED BY job_scheduled WHERE state = 1
+    UNION ALL SELECT seq FROM job INDEXED BY job_blocked_why WHERE state = 2 AND task = ?1
+    UNION ALL SELECT seq FROM job INDEXED BY job_running WHERE state = 3
+    UNION ALL SELECT seq FROM job INDEXED BY job_parked WHERE state = 4 AND task = ?1
+)
 
 -- name: lanes
 SELECT json_group_array(lane) FROM (
@@ -125,7 +139,7 @@ SELECT json_group_array(seq) FROM (
 
 -- name: blocked_because
 SELECT json_group_array(json_array(seq, task, lane, state)) FROM (
-    SELECT seq, task, lane, state FROM job WHERE state = 2 AND task = ?1 AND reason = ?2 ORDER BY seq
+    SELECT seq, task, lane, state FROM job WHERE state = 2 AND task = ?1 AND reason = ?2 ORDER BY priority, seq
 )
 
 -- name: block_all
