@@ -73,6 +73,8 @@ class ThreadLane:
         if len(self.hung) >= MOST_HUNG * self._most:
             log.error("%d threads hang: the place of job %s is not replaced", len(self.hung), work)
             return work in self._running
+        if work not in self._running:
+            return False
         self.hung.add(work)  # before its place is taken: its thread, ending now, discards it
         try:
             del self._running[work]
