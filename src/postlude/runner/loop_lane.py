@@ -122,6 +122,7 @@ class LoopLane:
             if task.done():
                 del self.tasks[work]
                 self._ended(work, asyncio.CancelledError("cancelled before it had begun"))
+        self._start_waiting()
 
 
 def leave_alone(task: asyncio.Task[None]) -> None:
