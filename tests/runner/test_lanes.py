@@ -1,6 +1,7 @@
 """Where work is executed."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from contextvars import Context
@@ -11,9 +12,9 @@ import anyio
 import pytest
 
 from postlude.model.outcome import SUCCEEDED
-from postlude.runner.lanes import take_back
+from postlude.runner.lanes import take_back, take_one_back
 from postlude.runner.loop_lane import LoopLane
-from postlude.runner.thread_lane import ThreadLane
+from postlude.runner.thread_lane import MOST_HUNG, ThreadLane
 from postlude.runner.work import Work
 from postlude.tasks.encoded import Limits
 from postlude.tasks.policy import Policy
@@ -164,4 +165,173 @@ async def test_from_thread_works_in_sync_jobs() -> None:
     lane.submit(work(lambda: anyio.from_thread.run(tell)))
     await seen.until(1)
     assert (told, seen.ended[0][1]) == (["on the loop"], SUCCEEDED)
+    lane.stop()
+
+
+async def deaf(until: asyncio.Event) -> str:
+    """Swallows its cancellation."""
+    while not until.is_set():
+        with contextlib.suppress(asyncio.CancelledError):
+            await until.wait()
+    return "after all"
+
+
+async def test_the_place_of_a_job_cancelled_before_its_first_step_is_taken() -> None:
+    seen = Seen()
+    lane = LoopLane(1, seen.begin, seen.end)
+    lane.submit(lost := work(nothing))
+    lane.submit(following := work(nothing))
+    task = lane.tasks[lost]
+    task.cancel()
+    await asyncio.wait([task])
+    lane.sweep()
+    await seen.until(2)
+    assert [ended for ended, _ in seen.ended] == [lost, following]
+
+
+async def test_how_many_more_could_start() -> None:
+    seen, go = Seen(), asyncio.Event()
+    lane = LoopLane(2, seen.begin, seen.end)
+    free = [lane.free]
+    for _ in range(3):
+        lane.submit(work(go.wait))
+        free.append(lane.free)
+    assert free == [2, 1, 0, 0]
+    go.set()
+    await seen.until(3)
+    assert lane.free == 2
+
+
+async def test_how_many_more_could_start_in_threads() -> None:
+    seen, go = Seen(), threading.Event()
+    lane = ThreadLane(2, seen.begin, seen.end)
+    free = [lane.free]
+    for _ in range(3):
+        lane.submit(work(go.wait))
+        free.append(lane.free)
+    assert free == [2, 1, 0, 0]
+    go.set()
+    await seen.until(3)
+    assert lane.free == 2
+    lane.stop()
+
+
+async def test_what_must_not_begin_takes_no_place() -> None:
+    seen = Seen()
+
+    def refuse_first(work: Work) -> Context | None:
+        context = seen.begin(work)
+        return None if len(seen.begun) == 1 else context
+
+    for lane in (LoopLane(1, refuse_first, seen.end), ThreadLane(1, refuse_first, seen.end)):
+        seen.begun.clear()
+        seen.ended.clear()
+        function = nothing if isinstance(lane, LoopLane) else lambda: None
+        lane.submit(work(function))
+        lane.submit(second := work(function))
+        await seen.until(1)
+        assert seen.ended == [(second, SUCCEEDED)]
+        assert lane.free == 1
+        if isinstance(lane, ThreadLane):
+            lane.stop()
+
+
+async def test_one_that_waits_can_be_taken_back_and_no_other() -> None:
+    seen, go = Seen(), asyncio.Event()
+    lane = LoopLane(1, seen.begin, seen.end)
+    works = [work(go.wait) for _ in range(3)]
+    for each in works:
+        lane.submit(each)
+    assert [take_one_back(lane, each) for each in (works[0], works[1], works[1])] == [False, True, False]
+    go.set()
+    await seen.until(2)
+    assert [ended for ended, _ in seen.ended] == [works[0], works[2]]
+
+
+async def test_an_interrupted_job_is_cancelled_where_it_awaits() -> None:
+    seen, go = Seen(), asyncio.Event()
+    lane = LoopLane(1, seen.begin, seen.end)
+    lane.submit(stopped := work(go.wait))
+    lane.interrupt(work(nothing))  # of which it knows nothing
+    await asyncio.sleep(0)
+    lane.interrupt(stopped)
+    await seen.until(1)
+    assert isinstance(seen.ended[0][1], asyncio.CancelledError)
+
+
+async def test_the_place_of_a_deaf_job_is_given_away_and_its_late_end_ignored() -> None:
+    seen, go = Seen(), asyncio.Event()
+    lane = LoopLane(1, seen.begin, seen.end)
+    lane.submit(left := work(partial(deaf, go)))
+    lane.submit(following := work(nothing))
+    await asyncio.sleep(0)
+    task = lane.tasks[left]
+    lane.interrupt(left)
+    await asyncio.sleep(0.01)
+    assert (lane.tasks, seen.ended) == ({left: task}, [])
+    assert lane.abandon(left)
+    assert not lane.abandon(left)
+    await seen.until(1)
+    go.set()
+    await asyncio.wait([task])
+    assert [ended for ended, _ in seen.ended] == [following]
+    assert lane.free == 1
+
+
+async def test_the_place_of_a_hung_thread_is_given_away_and_its_late_end_ignored(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    seen, go, entered = Seen(), threading.Event(), threading.Event()
+
+    def hang() -> None:
+        entered.set()
+        go.wait(10)
+
+    lane = ThreadLane(1, seen.begin, seen.end)
+    assert not lane.abandon(work(hang))
+    lane.submit(left := work(hang))
+    lane.submit(following := work(lambda: None))
+    await asyncio.to_thread(entered.wait, 10)
+    lane.interrupt(left)  # nothing ends a thread
+    assert lane.abandon(left)
+    assert not lane.abandon(left)
+    assert lane.hung == {left}
+    await seen.until(1)
+    assert lane.free == 1
+    go.set()
+    with anyio.fail_after(10):
+        while lane.hung:
+            await asyncio.sleep(0.001)
+    await asyncio.sleep(0.01)
+    assert [ended for ended, _ in seen.ended] == [following]
+    assert "hangs in its thread, which nothing can end" in caplog.text
+    assert "has come to an end after all" in caplog.text
+    lane.submit(work(lambda: None))
+    await seen.until(2)
+    lane.stop()
+
+
+async def test_only_so_many_hung_threads_are_replaced(caplog: pytest.LogCaptureFixture) -> None:
+    seen, go = Seen(), threading.Event()
+    lane = ThreadLane(1, seen.begin, seen.end)
+    works = [work(lambda: (go.wait(10), None)[1]) for _ in range(MOST_HUNG + 1)]
+    for count, each in enumerate(works, 1):
+        lane.submit(each)
+        with anyio.fail_after(10):
+            while len(seen.begun) < count:
+                await asyncio.sleep(0.001)
+        assert lane.abandon(each)
+    assert lane.hung == set(works[:-1])
+    assert f"{MOST_HUNG} threads hang: the place of job " in caplog.text
+    lane.submit(following := work(lambda: None))
+    await asyncio.sleep(0.02)
+    assert following not in seen.begun
+    go.set()
+    await seen.until(2)
+    # That of the last one is told, for whoever listens has heard of no other place.
+    assert [ended for ended, _ in seen.ended] == [works[-1], following]
+    assert not lane.abandon(works[-1])
+    with anyio.fail_after(10):
+        while lane.hung:
+            await asyncio.sleep(0.001)
     lane.stop()
