@@ -1,0 +1,179 @@
+"""How far jobs say that they are, on its way to the journal."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from typing import cast
+
+import anyio
+import pytest
+
+from postlude.model.job import Progress, ProgressNote
+from postlude.runner import reports
+from postlude.runner.changes import Hub
+from postlude.runner.current import CurrentJob
+from postlude.runner.reports import Reports
+from postlude.runner.work import Work
+from postlude.stores.protocol import Store
+from postlude.stores.reply import Reply
+
+pytestmark = pytest.mark.anyio
+
+
+class Journal:
+    def __init__(self) -> None:
+        self.written: list[list[ProgressNote]] = []
+
+    def progress(self, notes: Sequence[ProgressNote]) -> Reply[None]:
+        self.written.append(list(notes))
+        return Reply.of(None)
+
+    @property
+    def done(self) -> list[list[tuple[int, float]]]:
+        return [[(note.seq, note.progress.done) for note in notes] for notes in self.written]
+
+
+class FakeHub:
+    def __init__(self) -> None:
+        self.watched: dict[bytes, tuple[object, ...]] = {}
+        self.told: list[tuple[bytes, float]] = []
+        self.noted: list[bytes] = []
+
+    def note(self, id: bytes) -> None:
+        self.noted.append(id)
+
+    def note_progress(self, id: bytes, progress: Progress) -> None:
+        self.told.append((id, progress.done))
+
+
+class Scene:
+    def __init__(self) -> None:
+        self.journal, self.hub, self.held = Journal(), FakeHub(), list[Work]()
+        self.reports = Reports(cast(Store, self.journal), cast(Hub, self.hub), lambda: self.held)
+
+    def work(self, seq: int) -> tuple[Work, CurrentJob]:
+        made = Work(bytes([seq]) * 16, "app:f", "default", b"", 0)
+        made.seq, made.fence = seq, 10 + seq
+        made.current = CurrentJob(made.id, "app:f", "default", 1, self.reports.report)
+        self.held.append(made)
+        return made, made.current
+
+    async def until(self, writes: int) -> None:
+        with anyio.fail_after(10):
+            while len(self.journal.written) < writes:
+                await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+async def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
+    monkeypatch.setattr(reports, "EVERY", 0.02)
+    return Scene()
+
+
+async def test_many_reports_are_one_write_of_the_last(scene: Scene) -> None:
+    _, current = scene.work(1)
+    for done in range(100):
+        await current.progress(done, 100, "orders")
+    assert scene.journal.written == []
+    await scene.until(1)
+    ((note,),) = scene.journal.written
+    assert (note.seq, note.fence) == (1, 11)
+    assert note.progress == current.last_progress
+    assert (note.progress.done, note.progress.total, note.progress.message) == (99, 100, "orders")
+    await asyncio.sleep(0.05)
+    assert len(scene.journal.written) == 1
+
+
+async def test_jobs_share_their_writes(scene: Scene) -> None:
+    (_, first), (_, second), _ = scene.work(1), scene.work(2), scene.work(3)
+    first.progress(5)
+    second.progress(6)
+    await scene.until(1)
+    assert scene.journal.done == [[(1, 5), (2, 6)]]
+
+
+async def test_what_comes_after_a_write_is_written_too(scene: Scene) -> None:
+    _, current = scene.work(1)
+    current.progress(1)
+    await scene.until(1)
+    current.progress(2)
+    await scene.until(2)
+    assert scene.journal.done == [[(1, 1)], [(1, 2)]]
+
+
+async def test_the_last_report_is_written_with_the_end(scene: Scene) -> None:
+    work, current = scene.work(1)
+    current.progress(1)
+    scene.reports.last(work)
+    assert scene.journal.done == [[(1, 1)]]
+    scene.held.clear()
+    await asyncio.sleep(0.05)
+    assert len(scene.journal.written) == 1
+
+
+async def test_at_the_end_nothing_is_written_twice(scene: Scene) -> None:
+    work, current = scene.work(1)
+    silent, _ = scene.work(2)
+    begun = Work(b"3" * 16, "app:f", "default", b"", 0)
+    current.progress(1)
+    await scene.until(1)
+    for ended in (work, silent, begun):
+        scene.reports.last(ended)
+    await asyncio.sleep(0.05)
+    assert scene.journal.done == [[(1, 1)]]
+
+
+async def test_what_is_not_held_any_more_is_not_written(scene: Scene) -> None:
+    _, current = scene.work(1)
+    current.progress(1)
+    scene.held.clear()
+    await asyncio.sleep(0.05)
+    assert scene.journal.written == []
+
+
+async def test_from_threads(scene: Scene) -> None:
+    currents = [scene.work(seq)[1] for seq in (1, 2, 3)]
+
+    def say(current: CurrentJob) -> None:
+        for done in range(200):
+            current.progress(done)
+
+    threads = [threading.Thread(target=say, args=[current]) for current in currents]
+    for thread in threads:
+        thread.start()
+    await asyncio.gather(*(asyncio.to_thread(thread.join) for thread in threads))
+    with anyio.fail_after(10):
+        while {pair for pairs in scene.journal.done for pair in pairs} < {(1, 199), (2, 199), (3, 199)}:
+            await asyncio.sleep(0.001)
+
+
+async def test_who_watches_is_told_at_once(scene: Scene) -> None:
+    work, current = scene.work(1)
+    current.progress(1)
+    assert scene.hub.told == []
+    scene.hub.watched = {work.id: ()}
+    current.progress(2)
+    assert scene.hub.told == [(work.id, 2)]
+    await scene.until(1)
+    await asyncio.sleep(0)
+    assert scene.hub.noted == [work.id]
+
+
+def test_after_its_loop_has_closed_nobody_is_told() -> None:
+    async def begin() -> Scene:
+        return Scene()
+
+    scene = asyncio.run(begin())
+    _, current = scene.work(1)
+    current.progress(1)
+    assert scene.journal.written == []
+
+
+def test_what_a_job_says_can_be_written() -> None:
+    said: list[CurrentJob] = []
+    current = CurrentJob(b"0" * 16, "app:f", "default", 1, said.append)
+    current.progress(1, None, "\udcff" + "x" * 500)
+    assert current.last_progress is not None
+    assert current.last_progress.message == "?" + "x" * 199
+    assert said == [current]
+    assert current.progress(2) is not None
