@@ -105,7 +105,7 @@ def raw_id(job: str | UUID) -> bytes:
     """
     try:
         return job.bytes if isinstance(job, UUID) else id_bytes(job)
-    except (ValueError, AttributeError):  # it may be no text at all
+    except (ValueError, TypeError, AttributeError):  # it may be no text at all
         raise JobNotFound(f"{job!r} is not the id of a job") from None
 
 
