@@ -108,7 +108,7 @@ class Handles:
         loop = asyncio.get_running_loop()
         # No commit takes longer; and the job may be one that another request never stored.
         until = loop.time() + self._config.budget
-        while self._unstored(id) and await self._store.get(id) is None:  # noqa: ASYNC110 (a commit's time)
+        while self._unstored(id) and await self._store.get(id) is None:
             if loop.time() >= until:
                 return
             await asyncio.sleep(min(AGAIN_AFTER, self._config.poll_every))

@@ -195,3 +195,21 @@ def test_no_statement_of_limits_goes_through_jobs_that_have_ended(tmp_path: Path
                 assert not step.startswith("SCAN job") or "INDEX job_" in step, (name, step)
     finally:
         db.close()
+
+
+def test_the_next_of_a_lane_is_found_without_looking_at_those_that_wait_for_something_else(
+    tmp_path: Path,
+) -> None:
+    """There may be very many: each claim and each finish took longer with their number."""
+    driver = Driver(SqliteBench(tmp_path), ManualClock())
+    driver.store.close()
+    db = apsw.Connection(str(tmp_path / "journal.db"))
+    try:
+        for name in ("waiting_in_lane", "last_ready_in_lane"):
+            steps = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {SQL[name]}", (1, "", 1))]
+            assert any("job_lane (task=? AND lane=? AND state=? AND reason=?)" in step for step in steps), (
+                steps
+            )
+            assert not any("TEMP B-TREE" in step for step in steps), steps
+    finally:
+        db.close()

@@ -55,7 +55,7 @@ CREATE INDEX job_parked ON job (task, release) WHERE state = 4;
 CREATE INDEX job_failed ON job (finished) WHERE state = 9;
 CREATE INDEX job_cancelled ON job (finished) WHERE state = 10;
 CREATE UNIQUE INDEX job_key ON job (key, task) WHERE key IS NOT NULL AND state < 5;
-CREATE INDEX job_lane ON job (task, lane, state, priority, seq) WHERE lane IS NOT NULL AND state < 4;
+CREATE INDEX job_lane ON job (task, lane, state, reason, priority, seq) WHERE lane IS NOT NULL AND state < 4;
 CREATE INDEX job_asked ON job (runner) WHERE state = 3 AND cancel_asked IS NOT NULL;
 
 -- Beside the job, because a finish rewrites the job's row and must not rewrite its arguments.

@@ -133,7 +133,7 @@ SELECT json_group_array(seq) FROM (
 
 -- name: last_ready_in_lane
 SELECT json_group_array(seq) FROM (
-    SELECT seq FROM job WHERE task = ?1 AND lane = ?2 AND lane IS NOT NULL AND state < 4 AND state = 0
+    SELECT seq FROM job WHERE task = ?1 AND lane = ?2 AND lane IS NOT NULL AND state < 4 AND state = 0 AND reason IS NULL
     ORDER BY priority DESC, seq DESC LIMIT ?3
 )
 
