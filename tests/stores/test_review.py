@@ -183,6 +183,19 @@ def test_a_new_limit_takes_in_all_that_have_not_ended(driver: Driver) -> None:
     assert waiting == []
 
 
+def test_tasks_without_limits_cost_claims_and_finishes_nothing(tmp_path: Path) -> None:
+    """All that is declared is read in each of their transactions."""
+    driver = Driver(SqliteBench(tmp_path), ManualClock())
+    driver.declare(*(Bounds("task", f"app:task{number}") for number in range(200)), rate(SECOND, 2))
+    driver.declare(Bounds("queue", "q", 1), Bounds("task", "app:task"), Bounds("task", "app:other"))
+    driver.store.close()
+    db = apsw.Connection(str(tmp_path / "journal.db"))
+    try:
+        assert db.execute("SELECT kind, name FROM bounds").fetchall() == [("queue", "q")]
+    finally:
+        db.close()
+
+
 def test_no_statement_of_limits_goes_through_jobs_that_have_ended(tmp_path: Path) -> None:
     driver = Driver(SqliteBench(tmp_path), ManualClock())
     driver.store.close()
