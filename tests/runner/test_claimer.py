@@ -188,6 +188,13 @@ async def test_it_asks_again_when_a_rate_lets_more_start(scene: Scene) -> None:
             await asyncio.sleep(0.001)
 
 
+async def test_it_waits_for_that_moment(scene: Scene) -> None:
+    scene.claimer.pump()
+    await scene.journal.answer(Claimed([], again=scene.clock.now() + 60 * SECOND))
+    await asyncio.sleep(0.02)
+    assert scene.times == 1
+
+
 async def test_a_moment_that_has_passed_is_now(scene: Scene) -> None:
     scene.claimer.pump()
     await scene.journal.answer(Claimed([], again=scene.clock.now() - SECOND))

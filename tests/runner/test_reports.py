@@ -92,6 +92,25 @@ async def test_jobs_share_their_writes(scene: Scene) -> None:
     assert scene.journal.done == [[(1, 5), (2, 6)]]
 
 
+async def test_many_reports_are_one_timer(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes = list[Reports]()
+    monkeypatch.setattr(Reports, "_write", writes.append)
+    _, current = scene.work(1)
+    for done in range(100):
+        current.progress(done)
+    await asyncio.sleep(0.05)
+    assert writes == [scene.reports]
+
+
+async def test_only_what_is_new_is_written(scene: Scene) -> None:
+    (_, first), (_, second) = scene.work(1), scene.work(2)
+    first.progress(1)
+    await scene.until(1)
+    second.progress(2)
+    await scene.until(2)
+    assert scene.journal.done == [[(1, 1)], [(2, 2)]]
+
+
 async def test_what_comes_after_a_write_is_written_too(scene: Scene) -> None:
     _, current = scene.work(1)
     current.progress(1)

@@ -303,6 +303,8 @@ class TestCopies:
         copy = task.using(queue="mail", delay=5, key="a").using(priority=3, timeout=9).using(key="b")
         assert (copy.queue, copy.key) == ("mail", "b")
         assert terms(copy) == Terms(NOW + 5 * SECOND, 3, "b", Conflict.KEEP, Opts(timeout=9).text())
+        assert opts(copy.using(queue="other")) == Opts(timeout=9)
+        assert task.using(key="k").special, "or its key would not be stored"
 
     def test_the_last_word_counts(self, task: Task[..., str]) -> None:
         assert terms(task.using(delay=5).using(delay=6)).due == NOW + 6 * SECOND
