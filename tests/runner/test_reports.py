@@ -94,7 +94,7 @@ async def test_jobs_share_their_writes(scene: Scene) -> None:
 
 async def test_many_reports_are_one_timer(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     writes = list[Reports]()
-    monkeypatch.setattr(Reports, "_write", writes.append)
+    monkeypatch.setattr(Reports, "_write", lambda self: writes.append(self))
     _, current = scene.work(1)
     for done in range(100):
         current.progress(done)
