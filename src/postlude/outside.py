@@ -130,6 +130,9 @@ class Blocking:
         return jobs
 
     def _store_group(self, works: Sequence[Work]) -> None:
+        telling = self._producer.tell_bounds()
+        if telling is not None:
+            telling.wait(self._config.budget)
         reply = self._store.add([work.new_job(False, None) for work in works])
         try:
             place(works, reply.wait(self._config.budget))

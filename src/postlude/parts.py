@@ -88,7 +88,15 @@ class Parts:
         self.operations = Operations(store, self.opened, self._told, self._stirred)
         self.handles = Handles(store, registry, config, self.hub, self.operations, self.opened, unstored)
         self.producer = Producer(
-            store, registry, config, clock, self.visits, self.opened, self.handles, equipment.carried
+            store,
+            registry,
+            config,
+            clock,
+            self.visits,
+            self.opened,
+            self.handles,
+            equipment.carried,
+            self.bounds,
         )
         bounded_queues = frozenset(name for name, engine in queues.items() if engine.bounded)
         self.producer.bounded_queues = equipment.bounded_queues = bounded_queues

@@ -14,6 +14,7 @@ from postlude.errors import JournalUnavailable, KeyTaken
 from postlude.ids import IdSource
 from postlude.job import Enquiries
 from postlude.model.job import Added
+from postlude.model.policy import Bounds
 from postlude.runner.runner import Runner
 from postlude.runner.work import Work
 from postlude.stores.protocol import Store
@@ -58,6 +59,7 @@ class Producer:
         opened: opens the journal if nobody has; awaited before a write without a lifespan.
         enquiries: answers what the handles of its jobs ask.
         carried: the context variables that travel with jobs.
+        bounds: what this release says of its tasks and queues.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Producer:
         opened: Callable[[], Awaitable[None]],
         enquiries: Enquiries,
         carried: Carried,
+        bounds: Callable[[], Sequence[Bounds]],
     ) -> None:
         self._store = store
         self._registry = registry
@@ -78,6 +81,8 @@ class Producer:
         self._visits = visits
         self._opened = opened
         self._enquiries = enquiries
+        self._bounds = bounds
+        self._told_bounds = 0
         self._carried = carried
         self.bounded_queues: frozenset[str] = frozenset()
         """Queues that have a limit or a rate: their jobs are never born claimed."""
@@ -148,6 +153,9 @@ class Producer:
             await self._opened()
             await self.store(works, holder=await self._visits.runner())
             return
+        telling = self.tell_bounds()
+        if telling is not None:
+            await telling
         holder = runner.reserve(len(works))
         reply = self._ask(works, holder)
         try:
@@ -192,8 +200,18 @@ class Producer:
             return
         runner.start(self._hand_over(runner, works, holder, added))
 
+    def tell_bounds(self) -> Reply[None] | None:
+        """Tell the journal of limits and rates that were declared since: by a module imported late, say."""
+        if self._told_bounds == self._registry.bounded_so_far:
+            return None
+        self._told_bounds = self._registry.bounded_so_far
+        return self._store.declare(self._bounds())
+
     async def store(self, works: Sequence[Work], *, holder: int | None = None) -> None:
         """Write jobs, all or none, claimed by `holder` if that may be."""
+        telling = self.tell_bounds()
+        if telling is not None:
+            await telling
         reply = self._ask(works, holder)
         try:
             place(works, await reply)

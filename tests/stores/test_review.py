@@ -18,7 +18,7 @@ from postlude.model.state import State, Stored
 from postlude.stores.protocol import NewRunner
 from postlude.stores.sqlite import SqliteStore
 from postlude.stores.sqlite.sql import SQL
-from postlude.testing.conformance.bench import Driver, StoreBench
+from postlude.testing.conformance.bench import PATIENCE, Driver, StoreBench
 from tests.stores.benches import MemoryBench, SqliteBench
 
 pytestmark = pytest.mark.anyio
@@ -226,3 +226,15 @@ def test_the_next_of_a_lane_is_found_without_looking_at_those_that_wait_for_some
             assert not any("TEMP B-TREE" in step for step in steps), steps
     finally:
         db.close()
+
+
+def test_applications_that_share_a_journal_keep_their_bounds(driver: Driver) -> None:
+    """Each says what it knows of; what it does not know of stays as others have said."""
+    driver.store.declare([Bounds("task", "shop:mail", 1), Bounds("queue", "mail", 3)]).wait(PATIENCE)
+    driver.store.declare([Bounds("task", "crm:sync", 2), Bounds("task", "crm:free")]).wait(PATIENCE)
+    jobs = [driver.new("shop:mail", lane="") for _ in range(2)]
+    driver.add(*jobs)
+    assert driver.states(*jobs) == [State.QUEUED] * 2
+    assert [claim.id for claim in driver.claim(driver.enlist())] == [jobs[0].id]
+    driver.store.declare([Bounds("task", "shop:mail")]).wait(PATIENCE)
+    assert [claim.id for claim in driver.claim(driver.enlist())] == [jobs[1].id]

@@ -48,6 +48,10 @@ class Chains:
         if follower is not None and self._waiting.pop(follower.seq, None) is not None:
             self._submit(follower)
 
+    def take_one_back(self, work: Work) -> bool:
+        """Take this one, if it is kept back. From any thread."""
+        return self._waiting.pop(work.seq, None) is not None
+
     def take_back(self) -> list[Work]:
         """Take everything that is kept back. From any thread."""
         works: list[Work] = []

@@ -76,13 +76,29 @@ class Claimer:
         self._hub = hub
         self._loop = asyncio.get_running_loop()
         self._more = True
+        self._again: asyncio.TimerHandle | None = None
+        self._again_at = 0
         self._held_back = False
         """The last claim ended at a limited job that there was no room to start."""
 
     def notify(self) -> None:
         """The journal may have work."""
         self._more = True
+        self._held_back = False  # also jobs that have no limit, behind those that there is no room for
         self.pump()
+
+    def _notify_at(self, moment: int) -> None:
+        """A rate lets more start then."""
+        if self._again is not None:
+            if self._again_at <= moment:
+                return
+            self._again.cancel()
+        self._again_at = moment
+        self._again = self._loop.call_later(max(0.0, (moment - self._clock.now()) / SECOND), self._turn)
+
+    def _turn(self) -> None:
+        self._again = None
+        self.notify()
 
     def pump(self) -> None:
         """Claim, if there may be work and little is held."""
@@ -125,7 +141,7 @@ class Claimer:
             self._more = True
         self._held_back = more and len(claims) >= room
         if again is not None:
-            self._loop.call_later(max(0.0, (again - self._clock.now()) / SECOND), self.notify)
+            self._notify_at(again)
         if claims:
             self._taker.accept(claims)
             if self._hub is not None and self._hub.watched:

@@ -1,6 +1,7 @@
 """What a task sees of the job that it runs for."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Generator
 from contextvars import ContextVar
@@ -73,7 +74,12 @@ class CurrentJob:
             done: how much is done.
             total: of how much, if that is known.
             message: what is being done, in a few words.
+
+        Raises:
+            ValueError: one of the numbers is infinite or not a number.
         """
+        if not math.isfinite(done) or (total is not None and not math.isfinite(total)):
+            raise ValueError(f"progress({done!r}, {total!r}): give finite numbers")
         short = None
         if message is not None:  # as UTF-8 can write it
             short = str(message)[:200].encode("utf-8", "replace").decode("utf-8")

@@ -8,7 +8,7 @@ from typing import Any
 from postlude.clock import Clock
 from postlude.config import Config
 from postlude.model.job import Room
-from postlude.model.outcome import Outcome
+from postlude.model.outcome import Cancelled, Outcome
 from postlude.runner.chains import Chains
 from postlude.runner.current import CurrentJob
 from postlude.runner.execution import Unrunnable, bound_in_time, surroundings
@@ -21,7 +21,7 @@ from postlude.runner.processes.lane import ProcessLane
 from postlude.runner.processes.messages import Caps
 from postlude.runner.reports import Reports
 from postlude.runner.thread_lane import ThreadLane
-from postlude.runner.work import Work
+from postlude.runner.work import Stopping, Work
 from postlude.tasks.context import Carried
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
@@ -75,6 +75,7 @@ class Workshop:
         self._registry = registry
         self._bounded_queues = equipment.bounded_queues
         self._bounded: list[Task[..., Any]] | None = None
+        self._known = 0
         self._carried = equipment.carried
         self._chains = chains
         self._reports = reports
@@ -101,7 +102,8 @@ class Workshop:
 
         What is claimed beyond this waits here for its place, while other processes idle.
         """
-        if self._bounded is None:
+        if self._bounded is None or self._known != self._registry.bounded_so_far:
+            self._known = self._registry.bounded_so_far
             self._bounded = self._registry.bounded(self._bounded_queues)
         lanes: tuple[Lane, ...] = (self._async, self._threads, self._processes)
         meant = {self._lane_for(task) for task in self._bounded} or lanes
@@ -129,7 +131,7 @@ class Workshop:
     def take_one_back(self, work: Work) -> bool:
         """Take this one, if it has not started."""
         lane = self._lane_of(work)
-        return lane is not None and take_one_back(lane, work)
+        return self._chains.take_one_back(work) or (lane is not None and take_one_back(lane, work))
 
     def sweep(self) -> None:
         """Notice tasks that somebody else has cancelled."""
@@ -164,6 +166,9 @@ class Workshop:
         task = work.task
         assert task is not None
         now = work.started = self._clock.now()
+        if work.stopping is Stopping.CANCEL:
+            self._refuse(work, Cancelled())
+            return None
         if work.opts is not None or task.timed:
             try:
                 seconds = bound_in_time(work, task, now)

@@ -120,7 +120,10 @@ class Claims(Protocol):
         ...
 
     def declare(self, bounds: Sequence[Bounds]) -> Reply[None]:
-        """Take over what a release says of its tasks and queues, all of it: others have no bounds.
+        """Take over what a release says of its tasks and queues; of others it says nothing.
+
+        So several applications may share a journal. A task or queue that has no bounds any more is
+        declared with none (`Bounds(kind, name)`).
 
         What this changes for jobs that wait is done at once: lanes with more room than before
         ready what they can, and a task that is limited now but was not gets the lane `""` for its

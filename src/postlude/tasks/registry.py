@@ -63,6 +63,8 @@ class Registry:
         self._declared: dict[str, Task[..., Any]] = {}
         self._by_name: dict[str, Task[..., Any]] = {}
         self._by_function: dict[Any, Task[..., Any]] = {}
+        self.bounded_so_far = 0
+        """How often a task with a limit or a rate has been declared: when it grows, the journal must hear."""
 
     @overload
     def task(self, function: Callable[P, R], **options: Unpack[TaskOptions]) -> Task[P, R]: ...
@@ -196,6 +198,8 @@ class Registry:
         task.check_dependencies()
         for name in (known_as, *names.aliases):
             self._declared[name] = task
+        if task.rated:
+            self.bounded_so_far += 1
         self._keep(task)
         return task
 

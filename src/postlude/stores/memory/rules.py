@@ -28,6 +28,7 @@ class Rules:
         self.rates: dict[str, Bucket] = {}
         """By task."""
         self.queues: dict[str, QueueBounds] = {}
+        self._declared: dict[tuple[str, str], Bounds] = {}
         self.pauses: dict[Pause, None] = {}
         self.paused_tasks: frozenset[str] = frozenset()
         self.paused_queues: frozenset[str] = frozenset()
@@ -57,6 +58,11 @@ class Rules:
         self.paused_tasks = frozenset(what.name for what in self.pauses if what.kind == "task")
         self.paused_queues = frozenset(what.name for what in self.pauses if what.kind == "queue")
 
+    def merge(self, bounds: Sequence[Bounds]) -> Sequence[Bounds]:
+        """Return these bounds, and the others that have been declared before."""
+        self._declared.update({(one.kind, one.name): one for one in bounds})
+        return list(self._declared.values())
+
     def declare(self, bounds: Sequence[Bounds], now: int) -> set[str]:
         """Take over the rates and the queues' bounds; returns the tasks whose rates are others now."""
         before = self.rates
@@ -79,8 +85,9 @@ def _bucket(before: Bucket | None, bounds: Bounds, now: int) -> Bucket | None:
     return before.adapted(bounds.every, bounds.burst, now)
 
 
-def declare(shelves: Shelves, rules: Rules, bounds: Sequence[Bounds], now: int) -> None:
+def declare(shelves: Shelves, rules: Rules, declared: Sequence[Bounds], now: int) -> None:
     """Take over what a release says of its tasks and queues, and do at once what it changes."""
+    bounds = rules.merge(declared)
     rerated = rules.declare(bounds, now)
     lanes = shelves.lanes
     before = lanes.limits

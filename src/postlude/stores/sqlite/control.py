@@ -134,12 +134,13 @@ def declare(tx: Transaction, calls: Sequence[Sequence[Bounds]]) -> list[None]:
 
 def _declare(tx: Transaction, bounds: Sequence[Bounds]) -> None:
     before = tx.rules.bounds
+    declared = {(b.kind, b.name) for b in bounds}
     after = {
         (b.kind, b.name): (b.concurrent, b.every, b.burst)
         for b in bounds
         if b.concurrent is not None or b.every is not None  # all are read by each claim and each finish
     }
-    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    changed = {name for name in declared if before.get(name) != after.get(name)}
     if not changed:
         return
     for kind, name in sorted(changed):

@@ -58,6 +58,7 @@ class Driver:
         self.store = bench.make(clock)
         self.store.open()
         self._ids = IdSource()
+        self._declared: set[tuple[str, str]] = set()
 
     def reopen(self) -> None:
         """Close the store and open it again, or skip the case."""
@@ -145,7 +146,11 @@ class Driver:
         return self.store.retry([job.id for job in jobs]).wait(PATIENCE)
 
     def declare(self, *bounds: Bounds) -> None:
-        self.store.declare(bounds).wait(PATIENCE)
+        """Declare this, and that everything else which was declared before has no bounds any more."""
+        now = {(one.kind, one.name) for one in bounds}
+        gone = [Bounds(kind, name) for kind, name in sorted(self._declared - now)]
+        self._declared = now
+        self.store.declare([*bounds, *gone]).wait(PATIENCE)
 
     def pause(self, kind: str, name: str) -> bool:
         return self.store.pause(Pause(kind, name)).wait(PATIENCE)
