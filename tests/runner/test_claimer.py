@@ -162,10 +162,19 @@ async def test_without_room_what_was_held_back_is_not_asked_for(scene: Scene) ->
     scene.claimer.pump()
     assert scene.times == 1, "there may be jobs that need no room"
     await scene.journal.answer(Claimed([], more=True))
-    scene.claimer.notify()
+    scene.claimer.pump()
     assert scene.times == 1
     scene.taker.room = Room(0, 1, 0)
     scene.claimer.pump()
+    assert scene.times == 2
+
+
+async def test_without_room_it_asks_again_when_it_hears_of_work(scene: Scene) -> None:
+    """Of jobs that have no limit, perhaps."""
+    scene.taker.room = Room(0, 0, 0)
+    scene.claimer.pump()
+    await scene.journal.answer(Claimed([], more=True))
+    scene.claimer.notify()
     assert scene.times == 2
 
 
