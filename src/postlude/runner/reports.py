@@ -49,7 +49,9 @@ class Reports:
     def last(self, work: Work) -> None:
         """A job ends: write what it said last. On the loop."""
         current = work.current
-        if current is not None and self._dirty.pop(current, self) is None:
+        if current is None or current.last_progress is None:
+            return
+        if self._dirty.pop(current, self) is None:
             self._tell([work])
 
     def _write(self) -> None:

@@ -2,8 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
 from postlude.model.job import Claim, Claimed, Room
 from postlude.model.state import Reason, Stored
@@ -43,6 +43,13 @@ class Ready(NamedTuple):
     args: str
 
 
+_SEQ: Final = Ready._fields.index("seq")
+_TASK: Final = Ready._fields.index("task")
+_QUEUE: Final = Ready._fields.index("queue")
+_LANE: Final = Ready._fields.index("lane")
+FOLLOWED: Final = Ready._fields.index("followed")
+
+
 class Search:
     """One claim.
 
@@ -57,11 +64,13 @@ class Search:
         self._call = call
         self._turn = turn
         self._rules = tx.rules
+        self._unruled = self._rules.none
         self._room = UNLIMITED if call.room is None else sum(call.room)
         self._left = MOST_LOOKED_AT
         self._paused: list[Entering] = []
         self._late: list[tuple[Ready, Bucket]] = []
-        self.found: list[Ready] = []
+        self.found: list[Sequence[Any]] = []
+        """Rows with the fields of `Ready`."""
         self.limited: set[int] = set()
         self.more = False
 
@@ -109,12 +118,15 @@ class Search:
         most = min(share, self._allowed(queue)) if self._rules.bounded(queue) else share
         if most <= 0:
             return None
-        rows = [Ready(*row) for row in self._tx.rows("ready", queue, suspect, most, offset)]
+        rows = self._tx.rows("ready", queue, suspect, most, offset)
         self._left -= len(rows)
-        for row in rows:
-            if not self._admit(row):
-                self.more = True
-                return None
+        if self._unruled and all(row[_LANE] is None for row in rows):
+            self.found += rows  # nearly always
+        else:
+            for row in rows:
+                if not self._admit(Ready._make(row)):
+                    self.more = True
+                    return None
         return len(rows) if len(rows) == most else None
 
     def _allowed(self, queue: str) -> int:
@@ -123,7 +135,7 @@ class Search:
         allowed = UNLIMITED
         limit = rules.queue_limits.get(queue)
         if limit is not None:
-            taken = sum(1 for row in self.found if row.queue == queue)
+            taken = sum(1 for row in self.found if row[_QUEUE] == queue)
             allowed = limit - tx.value("running_in_queue", queue) - taken
         bucket = rules.queue_rates.get(queue)
         if bucket is not None:
@@ -154,18 +166,19 @@ class Search:
         tx, found = self._tx, self.found
         if not found:
             return []
-        tx.run("claim", self._call.runner, json.dumps([row.seq for row in found]))
-        for task, jobs in Counter(row.task for row in found).items():
+        tx.run("claim", self._call.runner, json.dumps([row[_SEQ] for row in found]))
+        for task, jobs in Counter(row[_TASK] for row in found).items():
             tx.count(task, Stored.READY, Stored.RUNNING, jobs)
-        names = {task: tx.task_name(task) for task in {row.task for row in found}}
+        names = {task: tx.task_name(task) for task in {row[_TASK] for row in found}}
         limited = self.limited
         return [
             Claim(
-                row.seq, bytes.fromhex(row.id), row.fence, names[row.task], row.queue, row.args.encode(),
-                row.failures, bool(row.suspect), bool(row.once), row.created, row.opts, row.context,
-                row.seq in limited,
+                seq, bytes.fromhex(id), fence, names[task], queue, args.encode(), failures, bool(suspect),
+                bool(once), created, opts, context, seq in limited,
             )
-            for row in found
+            for (
+                seq, id, fence, task, queue, failures, suspect, once, created, _, _, opts, context, args,
+            ) in found
         ]  # fmt: skip
 
     def _block(self) -> None:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from postlude.model.job import Claimed, Hold
 from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Finish, Outcome, Parked, Snoozed, Succeeded
 from postlude.model.state import Reason, Stored
-from postlude.stores.sqlite.claiming import ClaimCall, Search
+from postlude.stores.sqlite.claiming import FOLLOWED, ClaimCall, Search
 from postlude.stores.sqlite.control import cancel_asked
 from postlude.stores.sqlite.lanes import free_follower, refill
 from postlude.stores.sqlite.transaction import Transaction
@@ -47,7 +47,7 @@ class Claims:
         self._turn += 1
         search = Search(tx, call, self._turn)
         claimed = search.run()
-        self._followed.update(row.seq for row in search.found if row.followed)
+        self._followed.update(row[0] for row in search.found if row[FOLLOWED])
         return claimed
 
     def release(self, tx: Transaction, calls: Sequence[ReleaseCall]) -> list[int]:

@@ -84,6 +84,13 @@ class Rules:
         self.paused_queues = {name for kind, name, _ in pauses if kind == "queue"}
         self.paused_tasks = {task for kind, _, task in pauses if kind == "task"}
 
+    @property
+    def none(self) -> bool:
+        """Whether nothing is paused or rated and no queue is bounded: only lanes count."""
+        return not (
+            self.paused_queues or self.paused_tasks or self.rates or self.queue_limits or self.queue_rates
+        )
+
     def bounded(self, queue: str) -> bool:
         """Whether a queue has a limit or a rate."""
         return queue in self.queue_limits or queue in self.queue_rates
