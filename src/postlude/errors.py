@@ -3,6 +3,8 @@
 An error is named for the fact and its message names the remedy.
 """
 
+from datetime import timedelta
+
 
 class PostludeError(Exception):
     """The root of all errors that Postlude raises."""
@@ -79,13 +81,12 @@ class Snooze(Exception):
     """Raised by a task: run it again after so many seconds. Costs no attempt.
 
     Args:
-        seconds: how long from now, 0 or more.
+        seconds: how long from now, 0 or more; a number, its text, or a timedelta.
     """
 
-    def __init__(self, seconds: float) -> None:
-        _check_wait("Snooze", seconds)
-        super().__init__(f"again in {seconds:g} s")
-        self.seconds = seconds
+    def __init__(self, seconds: float | str | timedelta) -> None:
+        self.seconds = _seconds("Snooze", seconds)
+        super().__init__(f"again in {self.seconds:g} s")
 
 
 class RetryLater(Exception):
@@ -94,14 +95,13 @@ class RetryLater(Exception):
     For a server's `Retry-After`. It costs an attempt; after the last one the job has failed.
 
     Args:
-        seconds: how long from now, 0 or more.
+        seconds: how long from now, 0 or more; a number, its text (as in a header), or a timedelta.
         reason: what is recorded with the attempt.
     """
 
-    def __init__(self, seconds: float, reason: str = "") -> None:
-        _check_wait("RetryLater", seconds)
-        super().__init__(reason or f"again in {seconds:g} s")
-        self.seconds = seconds
+    def __init__(self, seconds: float | str | timedelta, reason: str = "") -> None:
+        self.seconds = _seconds("RetryLater", seconds)
+        super().__init__(reason or f"again in {self.seconds:g} s")
 
 
 class Discard(Exception):
@@ -112,6 +112,11 @@ class Discard(Exception):
     """
 
 
-def _check_wait(kind: str, seconds: float) -> None:
+def _seconds(kind: str, given: float | str | timedelta) -> float:
+    try:
+        seconds = given.total_seconds() if isinstance(given, timedelta) else float(given)
+    except (TypeError, ValueError):
+        seconds = -1.0
     if not 0 <= seconds < 1e9:
-        raise ValueError(f"{kind}({seconds!r}): give seconds, 0 or more")
+        raise ValueError(f"{kind}({given!r}): give seconds, 0 or more, or a timedelta")
+    return seconds

@@ -19,7 +19,7 @@ from fastapi.routing import APIRoute
 from starlette.types import Message, Receive, Scope, Send
 
 from postlude.errors import PostludeError, TaskDefinitionError
-from postlude.runner.injection import InThread
+from postlude.runner.injection import InThread, refuse_late
 from postlude.tasks.signature import injected_parameters
 from postlude.tasks.task import Task
 
@@ -107,6 +107,7 @@ class _Attempt:
             else:
                 self._result = await self._in_thread(lambda: function(*args, **kwargs))
                 self._refuse_coroutine()
+            refuse_late()
         except BaseException as error:
             self.error = error
             self._traceback = error.__traceback__ and error.__traceback__.tb_next

@@ -113,7 +113,7 @@ class JobStatus(BaseModel):
             reason=record.reason,
             created=_time(record.created),
             due=None if record.due is None else _time(record.due),
-            started=None if record.started is None else _time(record.started),
+            started=_started(record),
             finished=None if record.finished is None else _time(record.finished),
             error=last_error(record),
             arguments=_arguments(record.payload),
@@ -190,6 +190,13 @@ class Inspector:
             JournalUnavailable: the journal cannot be read now.
         """
         return [count for count in await self._store.counts() if count.jobs]
+
+
+def _started(record: JobRecord) -> datetime | None:
+    # The journal has it with the end of an attempt: while another one runs, it is not that one's.
+    if record.started is None or record.state is State.RUNNING:
+        return None
+    return _time(record.started)
 
 
 def _time(microseconds: int) -> datetime:

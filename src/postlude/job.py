@@ -68,6 +68,9 @@ class Job(Generic[R_co]):
     enquiries: Enquiries = field(default=NOWHERE, repr=False, compare=False)
     """Answers what is asked of it."""
 
+    def __repr__(self) -> str:
+        return f"<Job {self.id} of {self.task}>"
+
     @property
     def id(self) -> str:
         """Its id, as text."""

@@ -96,6 +96,15 @@ class Operations:
         self._stirred()
         return resumed
 
+    async def paused(self) -> list[Pause]:
+        """Return what is paused: queues and tasks, by name.
+
+        Raises:
+            JournalUnavailable: the journal cannot be read now.
+        """
+        await self._opened()
+        return await self._store.paused()
+
 
 def raw_id(job: str | UUID) -> bytes:
     """Return a job's id as the journal keeps it.

@@ -9,6 +9,7 @@ from postlude.model.job import Cancel
 from postlude.off import Off
 from postlude.outside import add_all
 from postlude.parts import Counters, Parts
+from postlude.stores.protocol import Pause
 from postlude.tasks.call import Call
 from postlude.tasks.task import Task
 
@@ -119,3 +120,11 @@ class Verbs:
             JournalUnavailable: the journal cannot be written now.
         """
         return await self._parts.operations.resume(queue, task=task)
+
+    async def paused(self) -> list[Pause]:
+        """Return what is paused: queues and tasks, by name.
+
+        Raises:
+            JournalUnavailable: the journal cannot be read now.
+        """
+        return await self._parts.operations.paused()

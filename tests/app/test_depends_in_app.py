@@ -1,5 +1,7 @@
 """Tasks with dependencies in an application: requests, attempts, overrides, the state of the lifespan."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -171,3 +173,41 @@ def test_what_came_later_is_checked_at_start_up(app: FastAPI, location: str) -> 
 
     with pytest.raises(TaskDefinitionError, match="'nothing -> wanted'"), TestClient(app):
         pass
+
+
+@EVERY_STORE
+@pytest.mark.anyio
+async def test_what_ends_after_its_time_commits_nothing(location: str, log: list[str]) -> None:
+    """Its attempt has failed, and another one may have run meanwhile."""
+    gate = threading.Event()
+
+    def slow(session: str = Depends(get_late_session)) -> None:
+        gate.wait(20)
+
+    async def stubborn(session: str = Depends(get_late_session)) -> None:
+        try:
+            await asyncio.sleep(20)
+        except asyncio.CancelledError:
+            say("swallowed")
+
+    postlude = Postlude(FastAPI(), store=location, config=QUICK)
+    once = Retry(attempts=1)
+    async with serving(postlude):
+        job = await postlude.add_task(postlude.task(slow, name="slow", timeout=0.05, retry=once))
+        await becomes(postlude, job, State.FAILED)
+        gate.set()
+        await asyncio.to_thread(until, 1)
+        job = await postlude.add_task(postlude.task(stubborn, name="stubborn", timeout=0.05, retry=once))
+        await becomes(postlude, job, State.FAILED)
+        await asyncio.to_thread(until, 3)
+    assert log == ["late rollback", "swallowed", "late rollback"]
+
+
+async def get_late_session() -> AsyncIterator[str]:
+    try:
+        yield "session"
+    except TimeoutError:
+        say("late rollback")
+        raise
+    else:
+        say("late commit")

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postlude.clock import SECOND
+from postlude.errors import RetryLater, Snooze
 from postlude.model.retry import LONGEST, ONCE, Exponential, Fixed, Linear, Retry
 
 
@@ -217,3 +218,15 @@ def test_what_a_function_returns_is_bounded(wait: float, expected: float) -> Non
 def test_what_is_no_number_is_an_error_of_the_function(wait: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         Retry(backoff=lambda failures: wait).next_due(1, 0, Drawn(0.0))
+
+
+@pytest.mark.parametrize("given", [120, "120", timedelta(minutes=2), 120.0])
+def test_a_task_may_say_seconds_as_it_has_them(given: float | str | timedelta) -> None:
+    assert RetryLater(given).seconds == Snooze(given).seconds == 120.0
+
+
+@pytest.mark.parametrize("given", [None, "soon", -1, float("nan"), timedelta(seconds=-1)])
+def test_what_is_no_time_is_refused(given: Any) -> None:
+    for kind in (RetryLater, Snooze):
+        with pytest.raises(ValueError, match=rf"{kind.__name__}\(.*give seconds"):
+            kind(given)

@@ -128,7 +128,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "what a wrapper hides": (sample.wrapped.__wrapped__, "is not what"),  # type: ignore[attr-defined]
     "partial of a lambda": (functools.partial(sample.shout, "x"), "is a lambda"),
     "unhashable": (type("Unhashable", (), {"__hash__": None, "__call__": print})(), "register it"),
-    "no callable": (7, "register it"),
+    "no callable": (7, "arguments apart"),
 }
 
 

@@ -5,6 +5,7 @@ import copy
 import functools
 import inspect
 import pickle
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -197,3 +198,20 @@ class TestRelease:
 
         first, second, again = (self.of(sample.taking(model(kind))) for kind in (int, str, int))
         assert first == again != second
+
+
+def test_a_generator_is_refused_because_calling_it_runs_nothing(registry: Registry) -> None:
+    def generator() -> Iterator[int]:
+        yield 1
+
+    with pytest.raises(TaskDefinitionError, match="is a generator, and calling it runs nothing"):
+        registry.task(generator, name="g")
+
+
+def test_an_option_among_the_arguments_is_pointed_to_using(registry: Registry) -> None:
+    task = registry.task(hint_sample, name="h")
+    with pytest.raises(TypeError, match=r"an option of the job is set by using: task.using\(delay=...\)"):
+        task.encode((), {"delay": 10})
+
+
+def hint_sample(value: int = 1) -> None: ...

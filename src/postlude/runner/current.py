@@ -34,7 +34,7 @@ class CurrentJob:
         attempt: the number of this attempt, from 1.
     """
 
-    __slots__ = ("_id", "_report", "attempt", "cancelled", "last_progress", "lines", "queue", "task")
+    __slots__ = ("_id", "_report", "attempt", "cancelled", "last_progress", "late", "lines", "queue", "task")
 
     def __init__(
         self,
@@ -50,6 +50,8 @@ class CurrentJob:
         self.attempt = attempt
         self.cancelled = False
         """Whether somebody has asked it to stop."""
+        self.late = False
+        """Whether the time of this attempt is over: what it does from now on does not count."""
         self.lines: list[LogLine] | None = None
         """What it has logged, as far as that is kept; None: nothing yet."""
         self.last_progress: Progress | None = None

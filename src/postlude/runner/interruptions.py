@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from postlude.runner.lanes import Lane
-from postlude.runner.work import Stopping, Work
+from postlude.runner.work import Stopping, Work, fields
 
 log = logging.getLogger("postlude.jobs")
 
@@ -55,8 +55,10 @@ class Interruptions:
     def _late(self, work: Work) -> None:
         if work.over or work.stopping is Stopping.TIMEOUT:
             return
-        log.warning("job %s takes longer than its %g s", work, work.seconds)
+        log.warning("job %s takes longer than its %g s", work, work.seconds, extra=fields(work))
         work.stopping = Stopping.TIMEOUT
+        if work.current is not None:
+            work.current.late = True
         self._tell(work)
         # A thread cannot be ended, so its place is given away at once.
         patience = PATIENCE if self._can_interrupt(work) else 0.0

@@ -11,7 +11,7 @@ from postlude.model.opts import read_opts
 from postlude.model.outcome import Cancelled, Failed, Outcome, Snoozed
 from postlude.model.state import Reason
 from postlude.runner.processes.failures import ChildFailed, ProcessDied
-from postlude.runner.work import Stopping, Work
+from postlude.runner.work import Stopping, Work, fields
 
 log = logging.getLogger("postlude.jobs")
 
@@ -40,7 +40,7 @@ class Judge:
             return self._snoozed(work, error, now)
         if isinstance(error, Discard):
             reason = text_of(error)
-            log.info("job %s discards itself: %s", work, reason)
+            log.info("job %s discards itself: %s", work, reason, extra=fields(work))
             return Cancelled(Reason.DISCARDED, f"Discard: {reason}"[:1000])
         if work.stopping is Stopping.CANCEL:
             return self._cancelled(work, error)
@@ -52,12 +52,12 @@ class Judge:
         due = now + round(error.seconds * SECOND)
         end = _must_end_by(work)
         if end is not None and due >= end:
-            log.error("job %s failed: it snoozes beyond its deadline", work)
+            log.error("job %s failed: it snoozes beyond its deadline", work, extra=fields(work))
             return Failed(*describe(error, self._most), None, Reason.DEADLINE)
         return Snoozed(due)
 
     def _cancelled(self, work: Work, error: BaseException) -> Outcome:
-        log.info("job %s was cancelled while it ran", work)
+        log.info("job %s was cancelled while it ran", work, extra=fields(work))
         if isinstance(error, asyncio.CancelledError) or not is_own(error):
             return Cancelled()
         return Cancelled(None, *describe(error, self._most))
@@ -71,12 +71,18 @@ class Judge:
         line, text = describe(error, self._most)
         number = work.failures + 1
         if retry_at is None:
-            raised = (type(error), error, error.__traceback__)
-            log.error("job %s failed, attempt %d", work, number, exc_info=raised)
+            if isinstance(error, ChildFailed):  # its traceback came as text
+                log.error("job %s failed, attempt %d\n%s", work, number, text, extra=fields(work))
+            else:
+                raised = (type(error), error, error.__traceback__)
+                log.error("job %s failed, attempt %d", work, number, exc_info=raised, extra=fields(work))
         else:
             # The traceback is kept with the attempt; an hour's outage must not fill the log with it.
             wait = (retry_at - now) / SECOND
-            log.warning("job %s failed, attempt %d; the next is due in %.1f s: %s", work, number, wait, line)
+            log.warning(
+                "job %s failed, attempt %d; the next is due in %.1f s: %s",
+                work, number, wait, line, extra=fields(work),
+            )  # fmt: skip
         return Failed(line, text, retry_at, Reason.DEADLINE if late else None)
 
     def _retry_at(self, work: Work, error: BaseException, now: int) -> int | None:

@@ -13,7 +13,7 @@ from anyio._core._eventloop import claim_worker_thread
 from postlude.model.outcome import Outcome
 from postlude.runner.execution import run_sync
 from postlude.runner.lanes import Begin, Ended
-from postlude.runner.work import Work
+from postlude.runner.work import Work, fields
 
 log = logging.getLogger("postlude.jobs")
 
@@ -82,7 +82,11 @@ class ThreadLane:
             self.hung.discard(work)
             return False
         self._threads -= 1
-        log.error("job %s hangs in its thread, which nothing can end; its place is replaced", work)
+        log.error(
+            "job %s hangs in its thread, which nothing can end; its place is replaced",
+            work,
+            extra=fields(work),
+        )
         if self.waiting:
             self._wake()
         return True

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Any, Final, Protocol
 
+from postlude.ids import id_text
 from postlude.job import NOWHERE as NO_JOURNAL
 from postlude.job import Enquiries, Job
 from postlude.model.job import Claim, Hold, NewJob
@@ -143,3 +144,8 @@ class Work:
 def holds_of(works: "Iterable[Work | Claim]") -> list[Hold]:
     """Return claims as the journal is told of them."""
     return [Hold(work.seq, work.fence) for work in works]
+
+
+def fields(work: Work) -> dict[str, Any]:
+    """Return what log records of a job carry (`LogKeeper`), for those made outside of its attempt."""
+    return {"job_id": id_text(work.id), "task": work.name, "attempt": work.failures + 1}

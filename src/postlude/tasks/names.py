@@ -38,9 +38,22 @@ def name_of(function: Any) -> str:
     return f"{main_name() if module in _MAIN else module}:{place}"
 
 
+def refuse_generator(function: Any) -> None:
+    """Raise if calling a function runs nothing."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise NotDurable(
+            f"{describe(function)} is a generator, and calling it runs nothing; write a def that uses it up"
+        )
+
+
 def refuse_nameless(function: Any) -> None:
     """Raise if a plain function cannot be found again by a name."""
     kind = type(function)
+    if not callable(function):
+        raise NotDurable(
+            f"{describe(function)} is no function but what calling one gives: pass the function and its "
+            f"arguments apart, add_task(function, argument)"
+        )
     if kind is MethodType and not isinstance(function.__self__, type):
         raise NotDurable(f"{describe(function)} is bound to an object, which cannot be stored; {_REMEDY}")
     if kind is not FunctionType and kind is not MethodType:

@@ -12,7 +12,7 @@ from postlude.model.retry import ONCE
 from postlude.tasks.context import Carried
 from postlude.tasks.encoded import Limits
 from postlude.tasks.lane import refuse_unknown
-from postlude.tasks.names import describe, find, load, name_of, refuse_nameless
+from postlude.tasks.names import describe, find, load, name_of, refuse_generator, refuse_nameless
 from postlude.tasks.packages import Packages
 from postlude.tasks.policy import Delivery, Policy, TaskOptions
 from postlude.tasks.process import why_not_in_process
@@ -185,6 +185,7 @@ class Registry:
         if not callable(function):
             raise TaskDefinitionError(f"{type(function).__name__} is not callable; declare a function")
         try:
+            refuse_generator(function)
             known_as = names.name or _declared_name(function)
             read_signature(function)
         except (NotDurable, ValueError) as error:

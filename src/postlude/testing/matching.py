@@ -126,19 +126,20 @@ class WantedCall:
 
     def _other_options(self, record: JobRecord) -> Iterator[str]:
         """Tell in what the options that `using` has set differ from those of a job."""
-        if record.queue != self.task.queue:
+        chosen = self.task.policy.set_by_call
+        if "queue" in chosen and record.queue != self.task.queue:
             yield f"queue is {record.queue!r}, not {self.task.queue!r}"
         terms = self.task.terms(record.created)
         if terms is None:
             return
-        if record.priority != terms.priority:
+        if "priority" in chosen and record.priority != terms.priority:
             yield f"priority is {record.priority}, not {terms.priority}"
-        if record.key != terms.key:
+        if terms.key is not None and record.key != terms.key:
             yield f"key is {record.key!r}, not {terms.key!r}"
         waits = record.state is State.QUEUED and not record.failures
         if waits and terms.due is not None and record.due != terms.due:
             yield "it is due at another time"
-        if record.opts != terms.opts:
+        if terms.opts is not None and record.opts != terms.opts:
             yield f"options are {record.opts or 'the default'}, not {terms.opts or 'the default'}"
 
 
