@@ -130,9 +130,7 @@ class Blocking:
         return jobs
 
     def _store_group(self, works: Sequence[Work]) -> None:
-        telling = self._producer.tell_bounds()
-        if telling is not None:
-            telling.wait(self._config.budget)
+        self._producer.tell_bounds()
         reply = self._store.add([work.new_job(False, None) for work in works])
         try:
             place(works, reply.wait(self._config.budget))

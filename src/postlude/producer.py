@@ -6,11 +6,11 @@ import sys
 from asyncio import _get_running_loop
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
-from postlude.errors import JournalUnavailable, KeyTaken
+from postlude.errors import JournalUnavailable, KeyTaken, PostludeError
 from postlude.ids import IdSource
 from postlude.job import Enquiries
 from postlude.model.job import Added
@@ -25,6 +25,10 @@ from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
 
 log = logging.getLogger("postlude")
+
+
+NOT_TOLD: Final = -1
+"""In place of how many bounds the journal was told of."""
 
 
 class Visiting(Protocol):
@@ -153,9 +157,7 @@ class Producer:
             await self._opened()
             await self.store(works, holder=await self._visits.runner())
             return
-        telling = self.tell_bounds()
-        if telling is not None:
-            await telling
+        self.tell_bounds()
         holder = runner.reserve(len(works))
         reply = self._ask(works, holder)
         try:
@@ -200,18 +202,28 @@ class Producer:
             return
         runner.start(self._hand_over(runner, works, holder, added))
 
-    def tell_bounds(self) -> Reply[None] | None:
-        """Tell the journal of limits and rates that were declared since: by a module imported late, say."""
+    def tell_bounds(self) -> None:
+        """Tell the journal of limits and rates that were declared since: by a module imported late, say.
+
+        Not waited for: what is asked of the journal next comes after it, and has a budget of its own.
+        """
         if self._told_bounds == self._registry.bounded_so_far:
-            return None
+            return
         self._told_bounds = self._registry.bounded_so_far
-        return self._store.declare(self._bounds())
+        reply = self._store.declare(self._bounds())
+        if reply.future is not None:
+            reply.then(self._bounds_told)
+
+    def _bounds_told(self, reply: Reply[None]) -> None:
+        try:
+            reply.result()
+        except PostludeError as error:
+            log.warning("the journal was not told of limits and rates; it is told again: %s", error)
+            self._told_bounds = NOT_TOLD
 
     async def store(self, works: Sequence[Work], *, holder: int | None = None) -> None:
         """Write jobs, all or none, claimed by `holder` if that may be."""
-        telling = self.tell_bounds()
-        if telling is not None:
-            await telling
+        self.tell_bounds()
         reply = self._ask(works, holder)
         try:
             place(works, await reply)

@@ -9,8 +9,10 @@ import pytest
 from fastapi import FastAPI, HTTPException
 
 from postlude import Cancel, Config, Job, JobNotFound, Limit, Postlude, State
+from postlude.errors import JournalUnavailable
 from postlude.fastapi import BackgroundTasks
 from postlude.model.state import Reason
+from postlude.stores.reply import Reply
 from tests.app.serving import EVERY_STORE, becomes, eventually, serving
 from tests.app.work import note, say
 
@@ -127,3 +129,29 @@ async def test_jobs_without_a_limit_do_not_wait_for_room_for_others(location: st
     finally:
         gate.set()
     assert log == ["free"]
+
+
+@EVERY_STORE
+async def test_telling_the_journal_of_bounds_keeps_no_request_waiting(
+    location: str, log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A journal that does not answer has a budget for what is added; what it is told of limits has none."""
+    postlude = Postlude(store=location, config=Config(tune_gc=False))
+    limited = postlude.task(note, limit=Limit(1))
+    asked: list[Reply[None]] = []
+
+    def never(bounds: object) -> Reply[None]:
+        asked.append(Reply())
+        return asked[-1]
+
+    async with serving(postlude):
+        monkeypatch.setattr(postlude.parts.store, "declare", never)
+        async with asyncio.timeout(5):
+            await becomes(postlude, await postlude.add_task(limited, "1"), State.SUCCEEDED)
+        assert len(asked) == 1
+        asked[0].resolve(None, JournalUnavailable("no"))
+        asked[0].deliver()
+        await asyncio.sleep(0)
+        await becomes(postlude, await postlude.add_task(limited, "2"), State.SUCCEEDED)
+        assert len(asked) == 2, "what failed is told again"
+    assert log == ["1", "2"]
