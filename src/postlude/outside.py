@@ -130,7 +130,7 @@ class Blocking:
         return jobs
 
     def _store_group(self, works: Sequence[Work]) -> None:
-        self._producer.tell_bounds()
+        self._producer.declaring.tell()
         reply = self._store.add([work.new_job(False, None) for work in works])
         try:
             place(works, reply.wait(self._config.budget))

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from postlude.clock import Clock
 from postlude.config import Config
+from postlude.declaring import Declaring
 from postlude.engines import Local, bounds_of_queues
 from postlude.handles import Handles
 from postlude.inspector import Inspector
@@ -82,11 +83,12 @@ class Parts:
         self.equipment = equipment = equipment or Equipment()
         self.queues = queues = queues or {}
         self.hub = Hub(store, config)
-        given = (store, registry, config, clock, equipment, self.hub, self.bounds)
+        given = (store, registry, config, clock, equipment, self.hub)
         self.visits = visits or Visits(*given)
-        self.service = service or Service(*given)
+        self.service = service or Service(*given, self.bounds)
         self.operations = Operations(store, self.opened, self._told, self._stirred)
         self.handles = Handles(store, registry, config, self.hub, self.operations, self.opened, unstored)
+        declaring = Declaring(store, registry, self.bounds)
         self.producer = Producer(
             store,
             registry,
@@ -96,7 +98,7 @@ class Parts:
             self.opened,
             self.handles,
             equipment.carried,
-            self.bounds,
+            declaring,
         )
         bounded_queues = frozenset(name for name, engine in queues.items() if engine.bounded)
         self.producer.bounded_queues = equipment.bounded_queues = bounded_queues

@@ -6,15 +6,15 @@ import sys
 from asyncio import _get_running_loop
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import pairwise
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
-from postlude.errors import JournalUnavailable, KeyTaken, PostludeError
+from postlude.declaring import Declaring
+from postlude.errors import JournalUnavailable, KeyTaken
 from postlude.ids import IdSource
 from postlude.job import Enquiries
 from postlude.model.job import Added
-from postlude.model.policy import Bounds
 from postlude.runner.runner import Runner
 from postlude.runner.work import Work
 from postlude.stores.protocol import Store
@@ -25,10 +25,6 @@ from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
 
 log = logging.getLogger("postlude")
-
-
-NOT_TOLD: Final = -1
-"""In place of how many bounds the journal was told of."""
 
 
 class Visiting(Protocol):
@@ -63,7 +59,7 @@ class Producer:
         opened: opens the journal if nobody has; awaited before a write without a lifespan.
         enquiries: answers what the handles of its jobs ask.
         carried: the context variables that travel with jobs.
-        bounds: what this release says of its tasks and queues.
+        declaring: tells the journal of limits and rates before it is given jobs.
     """
 
     def __init__(
@@ -76,7 +72,7 @@ class Producer:
         opened: Callable[[], Awaitable[None]],
         enquiries: Enquiries,
         carried: Carried,
-        bounds: Callable[[], Sequence[Bounds]],
+        declaring: Declaring,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -85,8 +81,7 @@ class Producer:
         self._visits = visits
         self._opened = opened
         self._enquiries = enquiries
-        self._bounds = bounds
-        self._told_bounds = 0
+        self.declaring = declaring
         self._carried = carried
         self.bounded_queues: frozenset[str] = frozenset()
         """Queues that have a limit or a rate: their jobs are never born claimed."""
@@ -157,7 +152,7 @@ class Producer:
             await self._opened()
             await self.store(works, holder=await self._visits.runner())
             return
-        self.tell_bounds()
+        self.declaring.tell()
         holder = runner.reserve(len(works))
         reply = self._ask(works, holder)
         try:
@@ -202,28 +197,9 @@ class Producer:
             return
         runner.start(self._hand_over(runner, works, holder, added))
 
-    def tell_bounds(self) -> None:
-        """Tell the journal of limits and rates that were declared since: by a module imported late, say.
-
-        Not waited for: what is asked of the journal next comes after it, and has a budget of its own.
-        """
-        if self._told_bounds == self._registry.bounded_so_far:
-            return
-        self._told_bounds = self._registry.bounded_so_far
-        reply = self._store.declare(self._bounds())
-        if reply.future is not None:
-            reply.then(self._bounds_told)
-
-    def _bounds_told(self, reply: Reply[None]) -> None:
-        try:
-            reply.result()
-        except PostludeError as error:
-            log.warning("the journal was not told of limits and rates; it is told again: %s", error)
-            self._told_bounds = NOT_TOLD
-
     async def store(self, works: Sequence[Work], *, holder: int | None = None) -> None:
         """Write jobs, all or none, claimed by `holder` if that may be."""
-        self.tell_bounds()
+        self.declaring.tell()
         reply = self._ask(works, holder)
         try:
             place(works, await reply)

@@ -5,7 +5,7 @@ loop may stop as soon as the request's ASGI call returns, so its jobs run inside
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from anyio import CancelScope
@@ -14,7 +14,6 @@ from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.errors import PostludeError
 from postlude.model.job import Added, Hold
-from postlude.model.policy import Bounds
 from postlude.runner.awaited import Awaited
 from postlude.runner.changes import Hub
 from postlude.runner.housekeeping import Housekeeping
@@ -42,7 +41,6 @@ class Visits:
         clock: the time.
         equipment: what the application gives its runners.
         hub: who watches jobs in this process.
-        bounds: what this release says of its tasks and queues; asked at the first visit.
     """
 
     def __init__(
@@ -53,7 +51,6 @@ class Visits:
         clock: Clock,
         equipment: Equipment,
         hub: Hub,
-        bounds: Callable[[], Sequence[Bounds]],
     ) -> None:
         self._store = store
         self._registry = registry
@@ -61,7 +58,6 @@ class Visits:
         self._clock = clock
         self._equipment = equipment
         self._hub = hub
-        self._bounds = bounds
         self._membership: Membership | None = None
         self._looked: int | None = None
         self._unreleased: list[Hold] = []
@@ -75,7 +71,6 @@ class Visits:
                 "(start the server with lifespan, or use `with TestClient(app)`, for a runner of its own)"
             )
             membership = Membership(self._store, self._config, self._clock, "visits")
-            await self._store.declare(self._bounds())
             await membership.join()
             membership.keep(None, None)
             self._membership = membership
