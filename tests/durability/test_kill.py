@@ -35,17 +35,22 @@ async def test_one_process_killed_at_random_moments(
     server = arena.server(config={"lease": 15.0, "renew_every": 5.0, "budget": 5.0}).start()
     in_flight: set[str] = set()
     claimed = 0
+
+    def kill() -> None:
+        nonlocal claimed
+        server.kill()
+        held = running(arena.journal)
+        in_flight.update(held)
+        claimed += len(held)
+
     async with Load(server, arena.witness, seed) as load:
         for _ in range(KILLS):
             await asyncio.sleep(rng.uniform(0.05, 0.8))
-            server.kill()
-            held = running(arena.journal)
-            in_flight |= held
-            claimed += len(held)
+            kill()
             server.start(wait=False)
             if rng.random() < 0.2:  # while it starts, or recovers what the one before has left
                 await asyncio.sleep(rng.uniform(0.3, 1.0))
-                server.kill()
+                kill()
                 server.start(wait=False)
             await load.until(server.located, "the server serves again")
         await load.reach(ACKNOWLEDGED)
