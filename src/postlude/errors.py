@@ -10,8 +10,11 @@ class PostludeError(Exception):
     """The root of all errors that Postlude raises."""
 
 
-class TaskDefinitionError(PostludeError):
-    """A task was defined with options that contradict each other or a function that cannot be one."""
+class TaskDefinitionError(PostludeError, ValueError):
+    """A task was defined with a wrong option, with some that contradict each other, or of what cannot be one.
+
+    Also a `ValueError`: a wrong number is one, whoever looks at it.
+    """
 
 
 class NotDurable(PostludeError, TypeError):

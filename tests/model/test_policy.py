@@ -8,31 +8,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postlude.clock import SECOND
+from postlude.errors import TaskDefinitionError
 from postlude.model.policy import Bounds, Limit, Rate, bounds_of
 
 
 @pytest.mark.parametrize("concurrent", [0, -1, 1.0, "4", True, None])
 def test_a_limit_is_a_whole_number(concurrent: Any) -> None:
-    with pytest.raises(ValueError) as raised:
+    with pytest.raises(TaskDefinitionError) as raised:
         Limit(concurrent)
     assert str(raised.value) == f"Limit(concurrent={concurrent!r}): give a whole number, 1 or more"
 
 
 def test_a_limit_is_per_a_name() -> None:
-    with pytest.raises(ValueError, match=r"^Limit\(per=7\): give the name of one of the task's arguments"):
+    with pytest.raises(
+        TaskDefinitionError, match=r"^Limit\(per=7\): give the name of one of the task's arguments"
+    ):
         Limit(1, per=7)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("count", [0, -1, 1.0, "4", True])
 def test_a_rate_counts(count: Any) -> None:
-    with pytest.raises(ValueError) as raised:
+    with pytest.raises(TaskDefinitionError) as raised:
         Rate(count)
     assert str(raised.value) == f"Rate(count={count!r}): give a whole number, 1 or more"
 
 
 @pytest.mark.parametrize("per", [0, -1, float("nan"), float("inf"), "60", timedelta(minutes=1)])
 def test_a_rate_is_per_seconds(per: Any) -> None:
-    with pytest.raises(ValueError) as raised:
+    with pytest.raises(TaskDefinitionError) as raised:
         Rate(1, per)
     assert str(raised.value) == f"Rate(per={per!r}): give seconds, more than 0"
 

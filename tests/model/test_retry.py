@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postlude.clock import SECOND
-from postlude.errors import RetryLater, Snooze
+from postlude.errors import RetryLater, Snooze, TaskDefinitionError
 from postlude.model.retry import LONGEST, ONCE, Exponential, Fixed, Linear, Retry
 
 
@@ -137,7 +137,7 @@ def test_which_waits_are_drawn(make: Any, jitter: bool) -> None:
 )
 def test_waits_are_seconds(kind: Any, names: list[str], value: Any) -> None:
     for name in names:
-        with pytest.raises(ValueError) as raised:
+        with pytest.raises(TaskDefinitionError) as raised:
             kind(**{name: value})
         expected = f"{kind.__name__}({name}={value!r}): give seconds between 0 and 31622400"
         assert str(raised.value) == expected
@@ -145,14 +145,14 @@ def test_waits_are_seconds(kind: Any, names: list[str], value: Any) -> None:
 
 @pytest.mark.parametrize("attempts", [0, -1, 2.0, "3", True, None])
 def test_attempts_are_a_whole_number(attempts: Any) -> None:
-    with pytest.raises(ValueError) as raised:
+    with pytest.raises(TaskDefinitionError) as raised:
         Retry(attempts)
     assert str(raised.value) == f"Retry(attempts={attempts!r}): give a whole number, 1 or more"
 
 
 def test_a_backoff_is_one() -> None:
     with pytest.raises(
-        ValueError, match=r"^Retry\(backoff=60\): give Exponential\(\), Linear\(\), Fixed\(\)"
+        TaskDefinitionError, match=r"^Retry\(backoff=60\): give Exponential\(\), Linear\(\), Fixed\(\)"
     ):
         Retry(backoff=60)  # type: ignore[arg-type]
 
@@ -160,7 +160,7 @@ def test_a_backoff_is_one() -> None:
 @pytest.mark.parametrize("name", ["on", "unless"])
 @pytest.mark.parametrize("kinds", [int, "OSError", [OSError], (OSError, 7), OSError(), None])
 def test_kinds_are_exception_classes(name: str, kinds: Any) -> None:
-    with pytest.raises(ValueError) as raised:
+    with pytest.raises(TaskDefinitionError) as raised:
         Retry(**{name: kinds})
     assert str(raised.value) == f"Retry({name}={kinds!r}): give exception classes, in a tuple"
 

@@ -1,6 +1,7 @@
 """What a task may declare and a call may change, what of it is stored, and what is said of mistakes."""
 
 import traceback
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from typing import Any
@@ -115,6 +116,21 @@ WRONG_OF_CALL: list[tuple[str, Any, str]] = [
 
 class TestMistakes:
     """Each is a `TaskDefinitionError` of the line that made it, and says what would be right."""
+
+    @pytest.mark.parametrize(
+        ("wrong", "said"),
+        [
+            (lambda: Limit(0), r"^Limit\(concurrent=0\): give a whole number, 1 or more"),
+            (lambda: Rate(0), r"^Rate\(count=0\): give a whole number, 1 or more"),
+            (lambda: Retry(0), r"^Retry\(attempts=0\): give a whole number, 1 or more"),
+            (lambda: Fixed(-1), r"^Fixed\(seconds=-1\): give seconds between"),
+        ],
+        ids=["limit", "rate", "retry", "backoff"],
+    )
+    def test_in_what_an_option_is_made_of(self, wrong: Callable[[], Any], said: str) -> None:
+        with pytest.raises(TaskDefinitionError, match=said) as raised:
+            wrong()
+        assert isinstance(raised.value, ValueError)  # who has caught these as one goes on to
 
     @pytest.mark.parametrize(("name", "value", "remedy"), WRONG_IN_BOTH + WRONG_DECLARED)
     def test_in_a_declaration(self, registry: Registry, name: str, value: Any, remedy: str) -> None:

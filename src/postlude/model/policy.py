@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from postlude.clock import SECOND
+from postlude.errors import TaskDefinitionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,7 @@ class Limit:
         per: the name of an argument of the task: the limit holds for each of its values apart.
 
     Raises:
-        ValueError: `concurrent` is below 1.
+        TaskDefinitionError: `concurrent` is no whole number from 1, or `per` no name.
     """
 
     concurrent: int
@@ -23,9 +24,13 @@ class Limit:
 
     def __post_init__(self) -> None:
         if isinstance(self.concurrent, bool) or not isinstance(self.concurrent, int) or self.concurrent < 1:
-            raise ValueError(f"Limit(concurrent={self.concurrent!r}): give a whole number, 1 or more")
+            raise TaskDefinitionError(
+                f"Limit(concurrent={self.concurrent!r}): give a whole number, 1 or more"
+            )
         if self.per is not None and not isinstance(self.per, str):
-            raise ValueError(f"Limit(per={self.per!r}): give the name of one of the task's arguments")
+            raise TaskDefinitionError(
+                f"Limit(per={self.per!r}): give the name of one of the task's arguments"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class Rate:
         per: seconds.
 
     Raises:
-        ValueError: one of them is not positive.
+        TaskDefinitionError: one of them is no positive number.
     """
 
     count: int
@@ -47,9 +52,9 @@ class Rate:
 
     def __post_init__(self) -> None:
         if isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 1:
-            raise ValueError(f"Rate(count={self.count!r}): give a whole number, 1 or more")
+            raise TaskDefinitionError(f"Rate(count={self.count!r}): give a whole number, 1 or more")
         if not isinstance(self.per, int | float) or not 0 < self.per < 1e10:
-            raise ValueError(f"Rate(per={self.per!r}): give seconds, more than 0")
+            raise TaskDefinitionError(f"Rate(per={self.per!r}): give seconds, more than 0")
 
     @property
     def every(self) -> int:

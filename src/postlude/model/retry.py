@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from postlude.clock import SECOND
+from postlude.errors import TaskDefinitionError
 
 LONGEST: Final = 366 * 86_400.0
 """Seconds that no wait exceeds."""
@@ -98,7 +99,7 @@ class Retry:
         unless: these are not.
 
     Raises:
-        ValueError: one of them is not what it should be.
+        TaskDefinitionError: one of them is not what it should be.
     """
 
     attempts: int = 5
@@ -108,16 +109,18 @@ class Retry:
 
     def __post_init__(self) -> None:
         if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or self.attempts < 1:
-            raise ValueError(f"Retry(attempts={self.attempts!r}): give a whole number, 1 or more")
+            raise TaskDefinitionError(f"Retry(attempts={self.attempts!r}): give a whole number, 1 or more")
         if not isinstance(self.backoff, Exponential | Linear | Fixed) and not callable(self.backoff):
-            raise ValueError(
+            raise TaskDefinitionError(
                 f"Retry(backoff={self.backoff!r}): give Exponential(), Linear(), Fixed() or a function"
             )
         for name in ("on", "unless"):
             kinds = getattr(self, name)
             kinds = kinds if isinstance(kinds, tuple) else (kinds,)
             if not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
-                raise ValueError(f"Retry({name}={getattr(self, name)!r}): give exception classes, in a tuple")
+                raise TaskDefinitionError(
+                    f"Retry({name}={getattr(self, name)!r}): give exception classes, in a tuple"
+                )
             object.__setattr__(self, name, kinds)
 
     def covers(self, error: BaseException) -> bool:
@@ -158,7 +161,7 @@ def _drawn(bound: float, jitter: bool, rng: random.Random) -> float:
 def _check_seconds(kind: str, **values: float) -> None:
     for name, value in values.items():
         if not isinstance(value, int | float) or not 0 <= value <= LONGEST:
-            raise ValueError(f"{kind}({name}={value!r}): give seconds between 0 and {LONGEST:.0f}")
+            raise TaskDefinitionError(f"{kind}({name}={value!r}): give seconds between 0 and {LONGEST:.0f}")
 
 
 ONCE = Retry(attempts=1)
