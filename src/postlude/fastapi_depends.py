@@ -33,6 +33,13 @@ _FROM_REQUEST: Final = ("path_params", "query_params", "header_params", "cookie_
 _READ_BY_FASTAPI: Final = frozenset({"headers", "query_params", "path_params", "cookies"})
 _ALLOWED: Final = frozenset({"app", "state", "scope"})
 
+_WAYS_IN: Final = frozenset({"run", "handle", "call"})
+"""Functions of this module through which all that an attempt runs is called."""
+_MACHINERY: Final = frozenset(
+    {"postlude", "fastapi", "starlette", "anyio", "asyncio", "concurrent", "contextlib"}
+)
+"""What stands between those and the code of the application."""
+
 
 class FastAPIInjection:
     """Fills the parameters of tasks from the dependencies of a FastAPI application.
@@ -62,8 +69,9 @@ class FastAPIInjection:
         }
         try:
             await route.app(scope, _receive, _send)
-        except Exception as error:
-            if attempt.error is None:
+        except BaseException as error:
+            _cut_machinery(error)
+            if attempt.error is None or not isinstance(error, Exception):
                 raise
             if error is not attempt.error and not isinstance(error, FastAPIError):
                 log.warning("%s had failed, and then a dependency did: %r", task.name, error, exc_info=error)
@@ -110,7 +118,7 @@ class _Attempt:
             refuse_late()
         except BaseException as error:
             self.error = error
-            self._traceback = error.__traceback__ and error.__traceback__.tb_next
+            self._traceback = _own_frames(error.__traceback__)
             raise
 
     def outcome(self) -> Any:
@@ -128,6 +136,36 @@ class _Attempt:
             raise TypeError(
                 f"{self._task.name} is not async but returned a coroutine; await it inside an async def"
             )
+
+
+def _cut_machinery(error: BaseException) -> None:
+    """Let an error, and those that it came from, begin in the code of the application."""
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            one.with_traceback(_own_frames(one.__traceback__))  # not assigned: the class may be frozen
+            waiting += (one.__cause__, one.__context__)
+
+
+def _own_frames(frames: TracebackType | None) -> TracebackType | None:
+    """Return a traceback from where the application's code begins; all of it, if there is none of that."""
+    entered: TracebackType | None = None
+    each = frames
+    while each is not None:
+        if _module(each) == __name__ and each.tb_frame.f_code.co_name in _WAYS_IN:
+            entered = each
+        each = each.tb_next
+    # A dependency that an error is thrown into stands before those: it has not raised it.
+    while entered is not None and _module(entered).partition(".")[0] in _MACHINERY:
+        entered = entered.tb_next
+    return entered or frames
+
+
+def _module(frame: TracebackType) -> str:
+    return str(frame.tb_frame.f_globals.get("__name__", ""))
 
 
 def _endpoint_of(task: Task[..., Any]) -> Callable[..., Any]:

@@ -1,8 +1,9 @@
 """Tasks with dependencies in an application: requests, attempts, overrides, the state of the lifespan."""
 
 import asyncio
+import logging
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -20,6 +21,9 @@ from tests.app.work import LOG, say, until
 
 QUICK = Config(poll_every=0.005, tune_gc=False)
 TWICE = Retry(attempts=2, backoff=Fixed(0.01))
+
+SCOPED = "scope" in Depends.__code__.co_varnames
+"""Before that, what a dependency is told of another one's failure begins in itself."""
 
 
 @asynccontextmanager
@@ -211,3 +215,112 @@ async def get_late_session() -> AsyncIterator[str]:
         raise
     else:
         say("late commit")
+
+
+def breaks() -> None:
+    raise ValueError("broken")
+
+
+async def breaks_async() -> None:
+    breaks()
+
+
+async def breaks_first() -> AsyncIterator[None]:
+    breaks()
+    yield
+
+
+def breaks_last() -> Iterator[None]:
+    yield
+    breaks()
+
+
+async def translates() -> AsyncIterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise KeyError("translated") from error
+
+
+def needs_breaking(before: None = Depends(translates), breaking: None = Depends(breaks_async)) -> None: ...
+
+
+def asks(request: Request) -> None:
+    request.headers["authorization"]
+
+
+def plain_value() -> None: ...
+
+
+Make = Callable[[Any], Callable[..., Any]]
+
+
+def depends_on(dependency: Any) -> Callable[..., Any]:
+    async def depends(filled: None = Depends(dependency)) -> None: ...
+
+    return depends
+
+
+def raises_with(dependency: Any) -> Callable[..., Any]:
+    async def raises(filled: None = Depends(dependency)) -> None:
+        breaks()
+
+    return raises
+
+
+def raises_in_a_thread_with(dependency: Any) -> Callable[..., Any]:
+    def raises(filled: None = Depends(dependency)) -> None:
+        breaks()
+
+    return raises
+
+
+def sleeps_with(dependency: Any) -> Callable[..., Any]:
+    async def sleeps(filled: None = Depends(dependency)) -> None:
+        await asyncio.sleep(20)
+
+    return sleeps
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("make", "dependency", "begins"),
+    [
+        (depends_on, breaks, ["breaks"]),
+        (depends_on, breaks_async, ["breaks_async"]),
+        (depends_on, breaks_first, ["breaks_first"]),
+        (depends_on, breaks_last, ["breaks_last"]),
+        (depends_on, needs_breaking, ["breaks_async" if SCOPED else "translates", "translates"]),
+        (depends_on, asks, ["asks"]),
+        (raises_with, translates, ["raises"]),
+        (raises_in_a_thread_with, translates, ["raises"]),
+        (sleeps_with, plain_value, ["sleeps"]),
+    ],
+)
+async def test_tracebacks_begin_in_the_code_of_the_application(
+    make: Make, dependency: Any, begins: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each of the chain does, in the journal and in the log."""
+    postlude = Postlude(FastAPI(), store="memory", config=QUICK)
+    task = postlude.task(make(dependency), retry=Retry(attempts=1), timeout=0.5)
+    async with serving(postlude):
+        status = await becomes(postlude, await postlude.add_task(task), State.FAILED)
+    (record,) = [record for record in caplog.records if "failed, attempt 1" in record.getMessage()]
+    assert record.exc_info is not None
+    for told in (status.attempts[0].traceback, logging.Formatter().formatException(record.exc_info)):
+        parts = told.split("Traceback (most recent call last):\n")[1:]
+        assert [part.splitlines()[0].rpartition(" in ")[2] for part in parts] == begins, told
+
+
+@pytest.mark.anyio
+async def test_so_does_that_of_a_dependency_that_fails_after_its_task(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    postlude = Postlude(FastAPI(), store="memory", config=QUICK)
+    task = postlude.task(raises_with(translates), retry=Retry(attempts=1))
+    async with serving(postlude):
+        await becomes(postlude, await postlude.add_task(task), State.FAILED)
+    (record,) = [record for record in caplog.records if "then a dependency did" in record.getMessage()]
+    told = record.exc_text or ""  # as it was logged: the error that it came from went on
+    assert "translated" in told
+    assert not [line for line in told.splitlines() if "site-packages" in line or "/postlude/" in line]

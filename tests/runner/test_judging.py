@@ -4,6 +4,8 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from functools import partial
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -54,6 +56,10 @@ def raised(call: Callable[[], object]) -> BaseException:
     except BaseException as error:
         return error
     raise AssertionError
+
+
+def calls(call: Callable[[], object]) -> object:
+    return call()
 
 
 class Unspeakable:
@@ -306,13 +312,23 @@ class TestTexts:
         short = describe(ValueError("x"), 100)
         assert short == ("ValueError: x", "ValueError: x\n")
 
-    def test_the_frame_that_ran_it_is_left_out(self) -> None:
+    def test_our_frames_that_ran_it_are_left_out(self) -> None:
         def run() -> None:
+            raised_by_itself()
+
+        def raised_by_itself() -> None:
             int("seven")
 
-        error = raised(run)
-        assert "in raised" not in describe(error, 10_000)[1]
-        assert "in run" in describe(error, 10_000)[1]
+        ours = {**globals(), "__name__": "postlude.runner.some_lane"}
+        lane, below = FunctionType(raised.__code__, ours), FunctionType(calls.__code__, ours)
+        error = lane(partial(below, run))
+        frames = [line for line in describe(error, 10_000)[1].splitlines() if line.startswith("  File")]
+        assert [frame.rpartition(" in ")[2] for frame in frames] == ["run", "raised_by_itself"]
+
+    def test_an_error_of_our_own_keeps_its_frames(self) -> None:
+        ours = {**globals(), "__name__": "postlude.runner.some_lane"}
+        error = FunctionType(raised.__code__, ours)(partial(int, "seven"))
+        assert "in raised" in describe(error, 10_000)[1]
 
     def test_the_text_alone(self) -> None:
         assert text_of(Discard("a", "b")) == "('a', 'b')"

@@ -4,6 +4,8 @@ import asyncio
 import logging
 import random
 import traceback
+from types import TracebackType
+from typing import Final
 
 from postlude.clock import SECOND
 from postlude.errors import Discard, RetryLater, Snooze
@@ -14,6 +16,8 @@ from postlude.runner.processes.failures import ChildFailed, ProcessDied
 from postlude.runner.work import Stopping, Work, fields
 
 log = logging.getLogger("postlude.jobs")
+
+_PACKAGE: Final = __name__.partition(".")[0]
 
 
 class Judge:
@@ -74,7 +78,7 @@ class Judge:
             if isinstance(error, ChildFailed):  # its traceback came as text
                 log.error("job %s failed, attempt %d\n%s", work, number, text, extra=fields(work))
             else:
-                raised = (type(error), error, error.__traceback__)
+                raised = (type(error), error, own_frames(error))
                 log.error("job %s failed, attempt %d", work, number, exc_info=raised, extra=fields(work))
         else:
             # The traceback is kept with the attempt; an hour's outage must not fill the log with it.
@@ -107,7 +111,7 @@ def is_own(error: BaseException) -> bool:
 
 
 def describe(error: BaseException, most: int) -> tuple[str, str]:
-    """Return an error as one line, and its traceback without this package's frame, both capped.
+    """Return an error as one line, and its traceback without this package's frames, both capped.
 
     Args:
         error: what was raised; one from another process brings both texts with it.
@@ -142,11 +146,21 @@ def _line_of(error: BaseException) -> str:
         return type(error).__name__
 
 
+def own_frames(error: BaseException) -> TracebackType | None:
+    """Return the traceback of an error from where this package has called code of others; else all of it."""
+    inner = error.__traceback__
+    while inner is not None and _is_ours(inner):
+        inner = inner.tb_next
+    return inner or error.__traceback__
+
+
+def _is_ours(frame: TracebackType) -> bool:
+    return str(frame.tb_frame.f_globals.get("__name__", "")).partition(".")[0] == _PACKAGE
+
+
 def _traceback_of(error: BaseException) -> str:
-    frames = error.__traceback__
-    inner = frames.tb_next if frames is not None and frames.tb_next is not None else frames
     try:
-        return "".join(traceback.format_exception(type(error), error, inner))
+        return "".join(traceback.format_exception(type(error), error, own_frames(error)))
     except Exception:
         return _line_of(error)
 
@@ -154,7 +168,7 @@ def _traceback_of(error: BaseException) -> str:
 def _overtime(work: Work, error: BaseException) -> TimeoutError:
     late = TimeoutError(f"the attempt took longer than {work.seconds:g} s")
     late.__cause__ = None if isinstance(error, asyncio.CancelledError) or not is_own(error) else error
-    return late.with_traceback(error.__traceback__)
+    return late.with_traceback(error.with_traceback(own_frames(error)).__traceback__)
 
 
 def _must_end_by(work: Work) -> int | None:
