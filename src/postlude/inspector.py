@@ -80,7 +80,9 @@ class JobStatus(BaseModel):
     scheduled: bool = Field(description="It waits for its due time, and has not been attempted.")
     retrying: bool = Field(description="It waits for another attempt.")
     attempt: int = Field(description="The number of the attempt that comes, runs or was the last, from 1.")
-    deaths: int = Field(description="How often a process died of it.")
+    deaths: int = Field(
+        description="How often the death of its process interrupted it, and no other job could be why."
+    )
     reason: Reason | None = Field(description="Why it is where it is, when the state does not say.")
     created: datetime
     due: datetime | None

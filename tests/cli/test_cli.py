@@ -156,6 +156,16 @@ def test_a_job_that_is_asked_to_stop(driver: Driver) -> None:
     assert "state     running (asked to stop)" in run("show", id_text(job.id)).stdout.splitlines()
 
 
+def test_deaths_are_said_in_words(driver: Driver) -> None:
+    job = driver.new()
+    driver.add(job)
+    said = "deaths    interrupted by the death of its process "
+    for deaths in ("1 time; after 3 it fails", "2 times; after 3 it fails", "3 times"):
+        driver.die_in(job)
+        assert said + deaths in run("show", id_text(job.id)).stdout.splitlines()
+    assert json.loads(run("show", id_text(job.id), "--json").stdout)["deaths"] == 3
+
+
 def test_show_as_json(driver: Driver) -> None:
     job = ended_badly(driver, "ValueError: no", "Traceback")
     shown = json.loads(run("show", id_text(job.id), "--json").stdout)

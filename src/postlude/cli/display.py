@@ -10,6 +10,7 @@ from rich.text import Text
 
 from postlude.cli.text import escaped, when
 from postlude.inspector import AttemptStatus, JobProgress, JobStatus
+from postlude.model.death import MAX_DEATHS
 
 _WIDTH_OF_A_PIPE = 160
 """A pipe has no width; ids and names must not be cut for it."""
@@ -74,7 +75,7 @@ def _facts(job: JobStatus) -> Iterator[tuple[str, str | Text]]:
     yield "state", _state(job)
     yield "attempt", str(job.attempt)
     if job.deaths:
-        yield "deaths", str(job.deaths)
+        yield "deaths", _deaths(job)
     for name, time in (
         ("created", job.created),
         ("due", job.due),
@@ -90,6 +91,12 @@ def _facts(job: JobStatus) -> Iterator[tuple[str, str | Text]]:
     yield "arguments", _arguments(job)
     if job.result is not None:
         yield "result", _value(job.result)
+
+
+def _deaths(job: JobStatus) -> str:
+    often = f"{job.deaths} time{'s' if job.deaths > 1 else ''}"
+    bound = "" if job.ended else f"; after {MAX_DEATHS} it fails"
+    return f"interrupted by the death of its process {often}{bound}"
 
 
 def _progress(progress: JobProgress) -> str:
