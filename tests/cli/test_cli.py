@@ -10,10 +10,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from postlude.cli.commands import app
-from postlude.clock import ManualClock
+from postlude.clock import SECOND, ManualClock
 from postlude.ids import id_text
 from postlude.model.job import NewJob, Progress, ProgressNote
 from postlude.model.outcome import Failed, LogLine, Succeeded
+from postlude.model.policy import Bounds
 from postlude.stores.protocol import Store
 from postlude.stores.sqlite import SqliteStore
 from postlude.testing.conformance import Driver, StoreBench
@@ -154,6 +155,22 @@ def test_a_job_that_is_asked_to_stop(driver: Driver) -> None:
     driver.claim_one(driver.enlist())
     driver.cancel(job)
     assert "state     running (asked to stop)" in run("show", id_text(job.id)).stdout.splitlines()
+
+
+def test_why_the_jobs_of_a_queue_wait(driver: Driver) -> None:
+    century = 100 * 365 * 86_400 * SECOND  # the command goes by the machine's clock
+    driver.declare(Bounds("queue", "limited", 1), Bounds("queue", "rated", every=century))
+    driver.pause("queue", "paused")
+    for queue in ("limited", "rated", "paused", "free"):
+        driver.add(driver.new("shop:first", queue=queue), driver.new("shop:second", queue=queue))
+    driver.claim(driver.enlist())
+    waiting = [job for job in json.loads(run("jobs", "--json").stdout) if job["state"] == "queued"]
+    found = {(job["queue"], job["reason"]) for job in waiting}
+    assert found == {("limited", "limit"), ("rated", "rate"), ("paused", "paused")}
+    for job in waiting:
+        said = f"queued ({job['reason']})"
+        assert f"state     {said}" in run("show", job["id"]).stdout.splitlines()
+        assert said in run("jobs", "--queue", job["queue"]).stdout
 
 
 def test_deaths_are_said_in_words(driver: Driver) -> None:

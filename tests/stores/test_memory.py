@@ -31,6 +31,17 @@ def test_it_is_a_store() -> None:
     assert store.location == "memory"
 
 
+def test_a_job_that_waits_for_the_rate_of_its_queue_says_so(driver: Driver) -> None:
+    driver.declare(Bounds("queue", "q", every=10 * SECOND))
+    jobs = [driver.new(queue="q") for _ in range(2)]
+    driver.add(*jobs)
+    assert driver.lie(*jobs) == [(Stored.READY, None)] * 2
+    driver.claim(driver.enlist())
+    assert driver.record(jobs[1]).reason is Reason.RATE
+    driver.clock.advance(10)
+    assert driver.record(jobs[1]).reason is None
+
+
 def test_a_known_id_is_refused_by_name(driver: Driver) -> None:
     job = driver.new()
     driver.add(job)

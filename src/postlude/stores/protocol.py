@@ -203,7 +203,11 @@ class Upkeep(Protocol):
 
 
 class Reading(Protocol):
-    """Looking at jobs. Never waits for a writer."""
+    """Looking at jobs. Never waits for a writer.
+
+    A ready job is shown with the reason for which its queue keeps it waiting, though nothing of that is
+    stored: `PAUSED`, or else `LIMIT` or `RATE`, if the queue's `Bounds` let nothing start now.
+    """
 
     def get(self, id: bytes) -> Reply[JobRecord | None]:
         """Return a job with its arguments, attempts, result and log lines; an id that joined another's

@@ -1,18 +1,60 @@
-"""One call of `claim`: which ready jobs a runner gets.
+"""One call of `claim`: which ready jobs a runner gets; and why the others wait.
 
 Nothing here is thread-safe; the store holds its lock.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from math import inf
 
 from postlude.clock import Clock
-from postlude.model.job import Claim, Claimed, Room
+from postlude.model.job import Claim, Claimed, JobRecord, Room
 from postlude.model.state import Reason, Stored
 from postlude.stores.memory.row import Row
 from postlude.stores.memory.rules import QueueBounds, Rules
 from postlude.stores.memory.runners import MemoryRunner
 from postlude.stores.memory.shelves import Shelves
+
+
+class Waits:
+    """Why queues keep their ready jobs waiting, for those who look at them: no row says it.
+
+    Args:
+        rules: what is declared and paused.
+        runners: all that are enlisted: what they hold runs.
+        clock: read only if there are rules.
+    """
+
+    __slots__ = ("_now", "_reasons", "_rules", "_runners")
+
+    def __init__(self, rules: Rules, runners: Collection[MemoryRunner], clock: Clock) -> None:
+        self._rules = rules
+        self._runners = runners
+        self._now = 0 if rules.none else clock.now()
+        self._reasons: dict[str, Reason | None] = {}
+
+    def explain(self, record: JobRecord) -> JobRecord:
+        """Return a job with the reason for which its queue keeps it waiting, if that does."""
+        if record.stored is not Stored.READY or self._rules.none:
+            return record
+        if record.queue not in self._reasons:
+            self._reasons[record.queue] = self._reason_of(record.queue)
+        return replace(record, reason=self._reasons[record.queue])
+
+    def _reason_of(self, queue: str) -> Reason | None:
+        if queue in self._rules.paused_queues:
+            return Reason.PAUSED
+        bounds = self._rules.queues.get(queue)
+        if bounds is None:
+            return None
+        if bounds.concurrent is not None and running_in(queue, self._runners) >= bounds.concurrent:
+            return Reason.LIMIT
+        return Reason.RATE if bounds.rate is not None and bounds.rate.first(self._now) > self._now else None
+
+
+def running_in(queue: str, runners: Iterable[MemoryRunner]) -> int:
+    """Return how many jobs of a queue run."""
+    return sum(row.job.queue == queue for runner in runners for row in runner.held.values())
 
 
 class Draw:
@@ -110,9 +152,7 @@ class Draw:
     def _count(self, queue: str) -> int:
         """Return how many jobs of a queue run."""
         if queue not in self._running:
-            self._running[queue] = sum(
-                row.job.queue == queue for runner in self._runners for row in runner.held.values()
-            )
+            self._running[queue] = running_in(queue, self._runners)
         return self._running[queue]
 
     def _take(self, row: Row, *, limited: bool) -> None:

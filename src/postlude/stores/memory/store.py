@@ -21,7 +21,7 @@ from postlude.model.outcome import Finish
 from postlude.model.policy import Bounds
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.memory import endings, rules, upkeep
-from postlude.stores.memory.draw import Draw
+from postlude.stores.memory.draw import Draw, Waits
 from postlude.stores.memory.intake import Intake
 from postlude.stores.memory.row import NOBODY, Row
 from postlude.stores.memory.rules import Rules
@@ -210,16 +210,17 @@ class MemoryStore:
     def get(self, id: bytes) -> Reply[JobRecord | None]:
         with self._lock:
             row = self._shelves.by_id.get(id)
-            return Reply.of(None if row is None else row.record(whole=True))
+            return Reply.of(None if row is None else self._waits().explain(row.record(whole=True)))
 
     def page(self, wanted: JobFilter) -> Reply[list[JobRecord]]:
         found: list[JobRecord] = []
         with self._lock:
+            waits = self._waits()
             for row in reversed(self._shelves.rows.values()):
                 if len(found) >= wanted.limit:
                     break
                 if _matches(row, wanted):
-                    found.append(row.record(whole=False))
+                    found.append(waits.explain(row.record(whole=False)))
         return Reply.of(found)
 
     def counts(self) -> Reply[list[Counts]]:
@@ -237,6 +238,9 @@ class MemoryStore:
         return stirred
 
     # Steps
+
+    def _waits(self) -> Waits:
+        return Waits(self._rules, self._runners.values(), self._clock)
 
     def _held(self, runner: int) -> list[Row]:
         holder = self._runners.get(runner)

@@ -8,12 +8,14 @@ from typing import Any, TypeVar
 
 import apsw
 
+from postlude.clock import Clock, SystemClock
 from postlude.errors import JournalUnavailable
 from postlude.model.job import AttemptRecord, Hold, JobFilter, JobRecord, Progress
 from postlude.model.outcome import LogLine
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Counts, Pause
 from postlude.stores.sqlite.connection import open_reader
+from postlude.stores.sqlite.rules import Bucket
 from postlude.stores.sqlite.sql import SQL
 
 T = TypeVar("T")
@@ -24,13 +26,15 @@ class JournalReader:
 
     Args:
         path: the database.
+        clock: says if a rate lets something start now; the machine's by default.
 
     Raises:
         JournalRefused: it is not a journal that this release can read.
         JournalUnavailable: it cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
         try:
             self._db = open_reader(path)
         except apsw.Error as error:
@@ -95,7 +99,7 @@ class JournalReader:
         if row is None:
             return None
         attempts: Any = self._db.execute(SQL["attempts"], (row[1],)).fetchall()
-        record = _record(row, tuple(AttemptRecord(*attempt) for attempt in attempts))
+        (record,) = self._explained([_record(row, tuple(AttemptRecord(*attempt) for attempt in attempts))])
         return replace(record, result=self._result(record.seq), logs=self._logs(record.seq))
 
     def _result(self, seq: int) -> bytes | None:
@@ -128,7 +132,27 @@ class JournalReader:
         rows = self._db.execute(
             f"{SQL['record']} {where} ORDER BY job.seq DESC LIMIT ?", (*bindings, wanted.limit)
         )
-        return [_record(row, ()) for row in rows]
+        return self._explained([_record(row, ()) for row in rows])
+
+    def _explained(self, records: list[JobRecord]) -> list[JobRecord]:
+        """Return jobs with the reason for which their queues keep those that are ready waiting."""
+        ready = {record.queue for record in records if record.stored is Stored.READY}
+        if not ready:
+            return records
+        paused = {what.name for what in self.paused() if what.kind == "queue"}
+        why = {queue: Reason.PAUSED if queue in paused else self._bound_of(queue) for queue in ready}
+        return [replace(r, reason=why[r.queue]) if r.stored is Stored.READY else r for r in records]
+
+    def _bound_of(self, queue: str) -> Reason | None:
+        """Return which of its bounds lets nothing of a queue start now."""
+        bounds = self._db.execute(SQL["queue_bounds"], (queue,)).fetchone()
+        if bounds is None:
+            return None
+        concurrent, every, burst, tat = bounds
+        if concurrent is not None and self._db.execute(SQL["running_in_queue"], (queue,)).get >= concurrent:
+            return Reason.LIMIT
+        bucket = None if every is None else Bucket(("queue", queue), every, burst, tat, 0)
+        return None if bucket is None or bucket.allowed(self._clock.now()) else Reason.RATE
 
     def _counts(self) -> list[Counts]:
         found: dict[tuple[str, State], int] = {}

@@ -3,7 +3,7 @@
 import pytest
 
 from postlude.clock import SECOND
-from postlude.model.job import Conflict
+from postlude.model.job import Conflict, JobFilter
 from postlude.model.policy import Bounds
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Pause
@@ -11,6 +11,7 @@ from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
 
 READY = (Stored.READY, None)
 PAUSED = (Stored.BLOCKED, Reason.PAUSED)
+HELD = (Stored.READY, Reason.PAUSED)
 
 
 def paused(driver: Driver) -> list[Pause]:
@@ -40,9 +41,21 @@ class PausingCases(Cases):
         driver.add(job)
         driver.pause("queue", "q")
         assert driver.claimed(runner) == ([], False, None)
-        assert driver.lie(job) == [READY]
+        assert driver.lie(job) == [HELD]
         driver.resume("queue", "q")
+        assert driver.lie(job) == [READY]
         assert driver.claim_one(runner).id == job.id
+
+    def test_why_they_wait_is_seen_and_not_stored(self, driver: Driver) -> None:
+        jobs = [driver.new(queue="q"), driver.new(queue="r"), driver.new(queue="q", after=60)]
+        driver.add(*jobs)
+        driver.pause("queue", "q")
+        driver.pause("task", "q")
+        page = driver.store.page(JobFilter()).wait(PATIENCE)
+        assert [record.reason for record in reversed(page)] == [Reason.PAUSED, None, None]
+        driver.resume("queue", "q")
+        page = driver.store.page(JobFilter()).wait(PATIENCE)
+        assert [record.reason for record in page] == [None] * 3
 
     def test_other_queues_go_on(self, driver: Driver) -> None:
         driver.pause("queue", "q")
@@ -192,7 +205,7 @@ class PausingCases(Cases):
         driver.reopen()
         assert paused(driver) == [Pause("queue", "q"), Pause("task", "a")]
         assert driver.claim(driver.enlist()) == []
-        assert driver.lie(*jobs) == [PAUSED, READY]
+        assert driver.lie(*jobs) == [PAUSED, HELD]
         driver.resume("queue", "q")
         driver.resume("task", "a")
         assert len(driver.claim(driver.enlist())) == 2

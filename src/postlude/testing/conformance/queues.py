@@ -3,7 +3,7 @@
 from postlude.clock import SECOND
 from postlude.model.job import NewJob, Room
 from postlude.model.policy import Bounds
-from postlude.model.state import Stored
+from postlude.model.state import Reason, Stored
 from postlude.testing.conformance.bench import Cases, Driver
 
 READY = (Stored.READY, None)
@@ -22,9 +22,10 @@ class QueueCases(Cases):
         runner, other, jobs = driver.enlist(), driver.enlist(), add(driver, 4)
         claims = driver.claim(runner)
         assert [claim.id for claim in claims] == [job.id for job in jobs[:2]]
-        assert driver.lie(*jobs[2:]) == [READY] * 2
+        assert driver.lie(*jobs[2:]) == [(Stored.READY, Reason.LIMIT)] * 2
         assert driver.claimed(other) == ([], False, None)
         driver.finish(claims[0])
+        assert driver.lie(*jobs[2:]) == [READY] * 2
         assert driver.claim_one(other).id == jobs[2].id
 
     def test_a_claim_given_back_makes_room(self, driver: Driver) -> None:

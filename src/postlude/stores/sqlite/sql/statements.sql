@@ -122,6 +122,9 @@ DELETE FROM pause WHERE kind = ? AND name = ?
 -- name: paused
 SELECT kind, name FROM pause ORDER BY kind, name
 
+-- name: queue_bounds
+SELECT concurrent, every, burst, tat FROM bounds WHERE kind = 'queue' AND name = ?
+
 -- name: in_lane
 SELECT count(*) FROM job WHERE task = ?1 AND lane = ?2 AND lane IS NOT NULL AND state < 4 AND state IN (0, 3)
 
