@@ -9,7 +9,6 @@ import pytest
 
 from postlude.stores import gate
 from postlude.stores.backend import Busy, Verb
-from postlude.stores.reply import Reply
 from postlude.stores.writer import Writer
 from tests.stores.scripted import ScriptedBackend, answered, reached, told, written_by
 
@@ -124,9 +123,10 @@ async def test_an_outcome_that_was_certain_first_is_told(
     assert backend.disowned == []
 
 
-async def test_settled_or_abandoned_never_both() -> None:
-    request = gate.Request(Verb.ADD, "a", Reply(), 1)
-    assert request.settle()
-    assert not request.abandon()
-    assert request.take()
-    assert not request.withdraw()
+async def test_settled_or_abandoned_never_both(writer: Writer) -> None:
+    certain, given_up = (gate.Request(Verb.ADD, name, 1, threading.Lock()) for name in "ab")
+    assert writer._settle([certain]) == []
+    assert not certain.abandon()
+    assert given_up.abandon()
+    assert not given_up.withdraw()
+    assert writer._settle([given_up]) == [given_up]

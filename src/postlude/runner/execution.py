@@ -77,7 +77,7 @@ def bound_in_time(work: Work, task: Task[..., Any], now: int) -> float | None:
 
 def surroundings(work: Work, current: CurrentJob, carried: Carried) -> Context:
     """Return the context that an attempt runs in: what travels with its job, and nothing of others."""
-    context = carried.context(work.context)
+    context = Context() if work.context is None else carried.context(work.context)
     context.run(CURRENT.set, current)
     return context
 

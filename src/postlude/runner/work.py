@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 from postlude.ids import id_text
 from postlude.job import NOWHERE as NO_JOURNAL
 from postlude.job import Enquiries, Job
-from postlude.model.job import Claim, Hold, NewJob
+from postlude.model.job import Claim, Conflict, Hold, NewJob
 from postlude.runner.current import CurrentJob
 from postlude.tasks.policy import USUAL, Terms
 from postlude.tasks.task import Task
@@ -81,15 +81,18 @@ class Work:
     @classmethod
     def of_claim(cls, claim: Claim, known: "Work | None" = None) -> "Work":
         """Return the work that a claim gives a right to; `known`: what this process knows it as."""
-        work = known or cls(claim.id, claim.task, claim.queue, claim.payload, claim.created)
-        work.seq = claim.seq
-        work.fence = claim.fence
-        work.failures = claim.failures
-        work.suspect = claim.suspect
-        work.once = claim.once
-        work.opts = claim.opts
-        work.context = claim.context
-        work.limited = claim.limited
+        (
+            seq, id, fence, task, queue, payload, failures, suspect, once, created, opts, context, limited,
+        ) = claim  # fmt: skip
+        work = known or cls(id, task, queue, payload, created)
+        work.seq = seq
+        work.fence = fence
+        work.failures = failures
+        work.suspect = suspect
+        work.once = once
+        work.opts = opts
+        work.context = context
+        work.limited = limited
         return work
 
     @property
@@ -110,9 +113,11 @@ class Work:
     def new_job(self, follows: bool, due: int | None) -> NewJob:
         """Return what the store is given."""
         if self.terms is None and self.lane is None and self.context is None and not self.rated:
-            return NewJob(
-                self.id, self.name, self.queue, self.payload, self.created, due, 0, self.once, follows
+            usual = (
+                self.id, self.name, self.queue, self.payload, self.created, due, 0, self.once, follows,
+                None, None, None, Conflict.KEEP, None, False, None, None,
             )  # fmt: skip
+            return tuple.__new__(NewJob, usual)  # half of what calling the class takes
         due_at, priority, key, conflict, opts = self.terms or USUAL
         return NewJob(
             self.id, self.name, self.queue, self.payload, self.created, due_at or due, priority, self.once,

@@ -78,7 +78,7 @@ class Workshop:
         self._known = 0
         self._carried = equipment.carried
         self._chains = chains
-        self._reports = reports
+        self._report = reports.report
         self._ended = ended
         self._async = LoopLane(
             config.loop_slots, self._begin, ended, threads=config.threads, injection=equipment.injection
@@ -180,9 +180,7 @@ class Workshop:
         work.place = self._membership.marks.started(work.seq)
         if work.follower is not None:
             self._chains.started(work)
-        work.current = CurrentJob(
-            work.id, work.name, work.queue, work.failures + 1, self._reports.report
-        )  # fmt: skip
+        work.current = CurrentJob(work.id, work.name, work.queue, work.failures + 1, self._report)
         return surroundings(work, work.current, self._carried)
 
     def _refuse(self, work: Work, outcome: Outcome) -> None:

@@ -5,8 +5,9 @@ turn, and not while what it handed over before is being committed.
 """
 
 from asyncio import AbstractEventLoop, TimerHandle
-from collections import deque
 from collections.abc import Callable
+from enum import Enum, auto
+from threading import Lock
 from typing import Any, Final
 
 from postlude.errors import JournalUnavailable
@@ -19,45 +20,54 @@ WATCH_EVERY: Final = 0.25
 """Seconds between looks at budgets; an answer of 503 is late by at most so much."""
 
 
-class Request:
-    """One write that was asked for, and who may still call it off."""
+class Standing(Enum):
+    """How far a request has come; only forwards, and each step is made under the writer's lock."""
 
-    __slots__ = ("_open", "_settled", "argument", "error", "gate", "reply", "rows", "value", "verb")
+    WAITING = auto()
+    """Nobody has begun with it: it can be called off."""
+    TAKEN = auto()
+    """The writer has begun."""
+    OVER = auto()
+    """The writer is sure of its outcome, or the caller has stopped waiting, whichever came first."""
 
-    def __init__(self, verb: int, argument: Any, reply: Reply[Any], rows: int) -> None:
+
+class Request(Reply[Any]):
+    """One write that was asked for, and its answer.
+
+    Args:
+        verb: what is asked.
+        argument: of what.
+        rows: roughly how many rows it writes.
+        turns: the writer's lock: the writer and the caller agree under it who of them was first.
+    """
+
+    __slots__ = ("argument", "due", "gate", "rows", "standing", "turns", "verb")
+
+    def __init__(self, verb: int, argument: Any, rows: int, turns: Lock) -> None:
+        super().__init__()
         self.verb = verb
         self.argument = argument
-        self.reply = reply
         self.rows = rows
+        self.turns = turns
         self.gate: Gate | None = None
-        self.value: Any = None
-        self.error: BaseException | None = None
-        # One-element lists whose pop() only one thread can win: atomic without a lock.
-        self._open = [True]
-        self._settled = [True]
-
-    def take(self) -> bool:
-        """The writer begins with it; False if it was withdrawn."""
-        return _won(self._open)
+        self.due: float | None = None
+        """When its budget has run out, by its loop's clock."""
+        self.standing = Standing.WAITING
 
     def withdraw(self) -> bool:
         """Call it off; False if the writer has begun."""
-        return _won(self._open)
-
-    def settle(self) -> bool:
-        """The writer is sure of its outcome; False if the caller has stopped waiting."""
-        return _won(self._settled)
+        with self.turns:
+            withdrawn = self.standing is Standing.WAITING
+            if withdrawn:
+                self.standing = Standing.OVER
+        return withdrawn
 
     def abandon(self) -> bool:
         """The caller stops waiting; False if the outcome is certain and about to be told."""
-        return _won(self._settled)
-
-
-def _won(token: list[bool]) -> bool:
-    try:
-        return token.pop()
-    except IndexError:
-        return False
+        with self.turns:
+            abandoned = self.standing is not Standing.OVER
+            self.standing = Standing.OVER
+        return abandoned
 
 
 class Gate:
@@ -67,10 +77,10 @@ class Gate:
         self.loop = loop
         self._hand_over = hand_over
         self._pending: list[Request] = []
+        self._handed: list[Request] = []
         self._under_way = 0
         self._scheduled = False
         self._linger: TimerHandle | None = None
-        self._budgets: deque[tuple[float, Request]] = deque()
         self._watch: TimerHandle | None = None
 
     def submit(self, request: Request, budget: float | None, lazy: bool) -> None:
@@ -78,7 +88,7 @@ class Gate:
         request.gate = self
         self._pending.append(request)
         if budget is not None:
-            self._budgets.append((self.loop.time() + budget, request))
+            request.due = self.loop.time() + budget
             if self._watch is None:
                 self._watch = self.loop.call_later(min(budget, WATCH_EVERY), self._look)
         if self._under_way or self._scheduled:
@@ -97,9 +107,9 @@ class Gate:
         if self._linger is not None:
             self._linger.cancel()
             self._linger = None
-        pending, self._pending = self._pending, []
-        self._under_way = len(pending)
-        self._hand_over(pending)
+        self._handed, self._pending = self._pending, []
+        self._under_way = len(self._handed)
+        self._hand_over(self._handed)
 
     def answered(self, requests: list[Request]) -> None:
         """Wake the loop, once for all of these. From the writer's thread."""
@@ -112,30 +122,27 @@ class Gate:
     def _deliver(self, requests: list[Request]) -> None:
         self._under_way -= len(requests)
         for request in requests:
-            request.reply.deliver()
-        if self._pending and self._under_way <= 0 and not self._scheduled:
-            self._scheduled = True
-            self.loop.call_soon(self.flush)
+            request.deliver()
+        if self._under_way <= 0:
+            self._handed = []
+            if self._pending and not self._scheduled:
+                self._scheduled = True
+                self.loop.call_soon(self.flush)
 
     def _look(self) -> None:
-        """Tell those whose budget has run out."""
-        now = self.loop.time()
-        budgets = self._budgets
+        """Tell those whose budget has run out: all that is open was handed over last, or is pending."""
         self._watch = None
-        while budgets:
-            due, request = budgets[0]
-            future = request.reply.future
-            assert future is not None
-            if not future.done():
-                if due > now:
-                    self._watch = self.loop.call_later(min(due - now, WATCH_EVERY), self._look)
-                    return
-                self._give_up(request)
-            budgets.popleft()
-
-    def _give_up(self, request: Request) -> None:
-        future = request.reply.future
-        if (request.withdraw() or request.abandon()) and future is not None and not future.done():
-            future.set_exception(
-                JournalUnavailable("the journal did not confirm the write within its budget; try again")
-            )
+        now = self.loop.time()
+        left: list[float] = []
+        for request in (*self._handed, *self._pending):
+            future = request.future
+            if request.due is None or future is None or future.done():
+                continue
+            if request.due > now:
+                left.append(request.due - now)
+            elif request.abandon():
+                future.set_exception(
+                    JournalUnavailable("the journal did not confirm the write within its budget; try again")
+                )
+        if left:
+            self._watch = self.loop.call_later(min(*left, WATCH_EVERY), self._look)

@@ -8,10 +8,6 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
-def _too_late() -> bool:
-    return False
-
-
 class Reply(Generic[T]):
     """The promise of a store's answer.
 
@@ -19,19 +15,16 @@ class Reply(Generic[T]):
     given its value or its error once, by the store.
     """
 
-    __slots__ = (
-        "_delivered", "_error", "_event", "_orphaned", "_value", "done", "future", "loop", "withdraw",
-    )  # fmt: skip
+    __slots__ = ("_delivered", "_event", "_orphaned", "done", "error", "future", "loop", "value")
 
     def __init__(self) -> None:
-        self.loop: asyncio.AbstractEventLoop | None = asyncio._get_running_loop()
-        self.future: asyncio.Future[T] | None = None if self.loop is None else self.loop.create_future()
-        self._event = threading.Event() if self.loop is None else None
-        self._value: Any = None
-        self._error: BaseException | None = None
+        loop = asyncio._get_running_loop()
+        self.loop: asyncio.AbstractEventLoop | None = loop
+        self.future: asyncio.Future[T] | None = None if loop is None else loop.create_future()
+        self._event = threading.Event() if loop is None else None
+        self.value: Any = None
+        self.error: BaseException | None = None
         self.done = False
-        self.withdraw: Callable[[], bool] = _too_late
-        """Call the request off; False if the store has begun with it."""
         self._delivered = False
         self._orphaned: Callable[[], None] | None = None
 
@@ -51,24 +44,27 @@ class Reply(Generic[T]):
         reply.deliver()
         return reply
 
+    def withdraw(self) -> bool:
+        """Call the request off; False if the store has begun with it."""
+        return False
+
     def resolve(self, value: Any, error: BaseException | None) -> None:
         """Set the answer, from any thread. Those who await it hear of it by `deliver`."""
-        self._value, self._error, self.done = value, error, True
+        self.value, self.error, self.done = value, error, True
         if self._event is not None:
             self._event.set()
 
     def deliver(self) -> None:
         """Pass the answer to those who await it. Only on the reply's own loop."""
-        self.withdraw = _too_late  # or reply and request would keep each other alive
         self._delivered = True
         future = self.future
         if future is None:
             return
         if not future.done():
-            if self._error is None:
-                future.set_result(self._value)
+            if self.error is None:
+                future.set_result(self.value)
             else:
-                future.set_exception(self._error)
+                future.set_exception(self.error)
         elif self._orphaned is not None and self.done and self.loop is not None:
             # Not here: what it raises must not keep others from their answers.
             self.loop.call_soon(self._orphaned)
@@ -96,9 +92,9 @@ class Reply(Generic[T]):
 
     def result(self) -> T:
         """Return the answer that is there, or raise its error."""
-        if self._error is not None:
-            raise self._error
-        return self._value  # type: ignore[no-any-return]
+        if self.error is not None:
+            raise self.error
+        return self.value  # type: ignore[no-any-return]
 
     def wait(self, timeout: float | None = None) -> T:
         """Block this thread until the answer is there.

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from postlude.errors import ForkedJournal, JournalUnavailable, PostludeError
 from postlude.stores.backend import Backend, Broken, Busy, Verb
-from postlude.stores.gate import Gate, Request
+from postlude.stores.gate import Gate, Request, Standing
 from postlude.stores.reply import Reply
 
 log = logging.getLogger("postlude.journal")
@@ -61,6 +61,7 @@ class Writer:
         self._stopping = False
         self._ended = False
         self._ending = threading.Lock()
+        self._turns = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -76,13 +77,12 @@ class Writer:
             budget: seconds until the answer, if it is not there, is `JournalUnavailable`.
             lazy: it may wait a little for company.
         """
-        reply: Reply[Any] = Reply()
-        self.refuse_fork()
-        request = Request(verb, argument, reply, rows)
-        reply.withdraw = request.withdraw
+        if self._forked.is_set:
+            self.refuse_fork()
         if self._stopping:
             return Reply.failed(JournalUnavailable("the journal is closed"))
-        loop = reply.loop
+        request = Request(verb, argument, rows, self._turns)
+        loop = request.loop
         if loop is None:
             self._receive([request])
         else:
@@ -90,7 +90,7 @@ class Writer:
             if gate is None or gate.loop is not loop:
                 gate = self._gate_of(loop)
             gate.submit(request, budget, lazy)
-        return reply
+        return request
 
     def refuse_fork(self) -> None:
         """Raise `ForkedJournal` in a fork of the process that opened the journal."""
@@ -169,19 +169,22 @@ class Writer:
         self._answer(batch + passed)
 
     def _gather(self) -> list[Request]:
+        """Take what is there, up to a group's size; what was called off is passed over."""
         batch: list[Request] = []
         rows = 0
         carried, self._carried = self._carried, []
         while True:
-            for place, request in enumerate(carried):
-                if rows >= MAX_ROWS or len(batch) >= MAX_REQUESTS:
-                    self._carried = carried[place:]
-                    return batch
-                if request.take():
-                    batch.append(request)
-                    rows += request.rows
-                else:
-                    self._passed.append(request)
+            with self._turns:
+                for place, request in enumerate(carried):
+                    if rows >= MAX_ROWS or len(batch) >= MAX_REQUESTS:
+                        self._carried = carried[place:]
+                        return batch
+                    if request.standing is Standing.WAITING:
+                        request.standing = Standing.TAKEN
+                        batch.append(request)
+                        rows += request.rows
+                    else:
+                        self._passed.append(request)
             try:
                 item = self._inbox.get_nowait()
             except Empty:
@@ -207,9 +210,17 @@ class Writer:
             else:
                 self._replay(batch)
             return
-        abandoned = [request.value for request in batch if not request.settle() and request.error is None]
+        abandoned = [request.value for request in self._settle(batch) if request.error is None]
         if abandoned:
             self._disown(abandoned)
+
+    def _settle(self, batch: list[Request]) -> list[Request]:
+        """Be sure of their outcome; returns those whose callers have stopped waiting before."""
+        with self._turns:
+            abandoned = [request for request in batch if request.standing is Standing.OVER]
+            for request in batch:
+                request.standing = Standing.OVER
+        return abandoned
 
     def _apply(self, batch: list[Request]) -> None:
         by_verb: defaultdict[int, list[Request]] = defaultdict(list)
@@ -238,21 +249,20 @@ class Writer:
         except Exception:
             log.exception("jobs whose callers were told 503 could not be cancelled; they will run")
 
-    @staticmethod
-    def _fail(batch: list[Request], error: BaseException) -> None:
+    def _fail(self, batch: list[Request], error: BaseException) -> None:
         if not isinstance(error, PostludeError):
             told = JournalUnavailable(f"the journal did not take the write: {error}")
             told.__cause__ = error
             error = told
         for request in batch:
             request.error = error
-            request.settle()
+        self._settle(batch)
 
     @staticmethod
     def _answer(batch: list[Request]) -> None:
         gates: defaultdict[Gate, list[Request]] = defaultdict(list)
         for request in batch:
-            request.reply.resolve(request.value, request.error)
+            request.resolve(request.value, request.error)
             if request.gate is not None:
                 gates[request.gate].append(request)
         for gate, requests in gates.items():

@@ -23,6 +23,7 @@ from postlude.tasks.unset import Note, restore_unset, unset_fields
 
 _KEYWORDS: Final = frozenset({inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY})
 _NAMED_ONLY: Final = b'{"a":[],"k":'
+_NOTHING: Final = b'{"a":[],"k":{}}'
 _LONGEST_INT: Final = 4300
 """Digits that the JSON parser takes; only a longer payload can hold a longer int."""
 _NO_PAYLOAD: Final = "the stored arguments are not a payload of this version"
@@ -64,6 +65,8 @@ class Codec:
         self._all = len(self._exact)
         self._careful = min(_LONGEST_INT, self._max)
         self._most = len(self._positional) if self._simple else -1
+        self._bare = self._simple and not self._required and len(_NOTHING) <= self._max
+        """Whether a call without arguments is one, and fits."""
 
     def encode(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Encoded:
         """Return a call's arguments as the journal keeps them.
@@ -72,6 +75,8 @@ class Codec:
             TypeError: the function cannot be called with these arguments.
             NotDurable: one of them has no durable form; the message names it and the remedy.
         """
+        if self._bare and not args and not kwargs:
+            return Encoded(_NOTHING, (), {})
         encoded = self._encode_scalars(args, kwargs)
         return self._encode_any(args, kwargs) if encoded is None else encoded
 
@@ -119,6 +124,8 @@ class Codec:
         Raises:
             InvalidArguments: it is no payload, or does not fit the function's parameters.
         """
+        if self._bare and payload == _NOTHING:
+            return (), {}
         document = _parse(payload)
         named, exact = document["k"], self._exact
         if document["a"] or not self._simple:

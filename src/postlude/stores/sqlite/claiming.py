@@ -1,9 +1,10 @@
 """Finding the ready jobs that a runner may claim: every queue in its turn, within bounds and pauses."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
+
+from pydantic_core import to_json
 
 from postlude.model.job import Claim, Claimed, Room
 from postlude.model.state import Reason, Stored
@@ -166,15 +167,20 @@ class Search:
         tx, found = self._tx, self.found
         if not found:
             return []
-        tx.run("claim", self._call.runner, json.dumps([row[_SEQ] for row in found]))
-        for task, jobs in Counter(row[_TASK] for row in found).items():
+        tx.run("claim", self._call.runner, to_json([row[_SEQ] for row in found]).decode())
+        tasks = Counter([row[_TASK] for row in found])
+        for task, jobs in tasks.items():
             tx.count(task, Stored.READY, Stored.RUNNING, jobs)
-        names = {task: tx.task_name(task) for task in {row[_TASK] for row in found}}
+        names = {task: tx.task_name(task) for task in tasks}
         limited = self.limited
+        make = tuple.__new__  # all fields are given, and this is done for every job
         return [
-            Claim(
-                seq, bytes.fromhex(id), fence, names[task], queue, args.encode(), failures, bool(suspect),
-                bool(once), created, opts, context, seq in limited,
+            make(
+                Claim,
+                (
+                    seq, bytes.fromhex(id), fence, names[task], queue, args.encode(), failures, suspect == 1,
+                    once == 1, created, opts, context, seq in limited,
+                ),
             )
             for (
                 seq, id, fence, task, queue, failures, suspect, once, created, _, _, opts, context, args,

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from pydantic_core import to_json
+
 from postlude.model.job import Claimed, Hold
 from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Finish, Outcome, Parked, Snoozed, Succeeded
 from postlude.model.state import Reason, Stored
@@ -65,10 +67,13 @@ class Claims:
         """Write the ends of attempts; plain successes with one statement, if all of them still hold."""
         quick = [f for call in calls for f in call if f.outcome.__class__ is Succeeded]
         written = bool(quick) and self._finish_quickly(tx, quick)
-        answers = [
-            [(written and f.outcome.__class__ is Succeeded) or self._finish_one(tx, f) for f in call]
-            for call in calls
-        ]
+        if written and len(quick) == sum(map(len, calls)):
+            answers = [[True] * len(call) for call in calls]  # nearly always
+        else:
+            answers = [
+                [(written and f.outcome.__class__ is Succeeded) or self._finish_one(tx, f) for f in call]
+                for call in calls
+            ]
         limited = bool(tx.rules.limits)
         if self._followed or limited:
             ended = [
@@ -82,8 +87,8 @@ class Claims:
 
     @staticmethod
     def _finish_quickly(tx: Transaction, quick: Sequence[Finish]) -> bool:
-        rows = json.dumps([(f.seq, f.fence, f.started, f.finished) for f in quick])
-        tx.run("finish_succeeded", rows)
+        rows = [(seq, fence, started, finished) for seq, fence, _, started, finished, _, _ in quick]
+        tx.run("finish_succeeded", to_json(rows).decode())
         if tx.db.changes() != len(quick):
             # Some claim was lost. Finishes come first in a group, so nothing else is undone.
             tx.restart()

@@ -36,6 +36,9 @@ class Intake:
         self._rows: list[list[Any]] = []
         self._payloads: list[bytes] = []
         self._may_claim: dict[tuple[int, str], bool] = {}
+        self._overtaken: set[str] = set()
+        """Queues in which a job of this group waits ready: what comes after it is not born claimed."""
+        self._added: Counter[tuple[int, Stored]] = Counter()
         self._ready: Counter[Lane] = Counter()
         self._special = False
         self._keys = Keys(tx, self._rows, self._payloads, self._landing, self._vacate)
@@ -74,46 +77,48 @@ class Intake:
 
     def _append(self, jobs: Sequence[NewJob], place: int, claimed: int | None) -> None:
         tx, job = self._tx, jobs[place]
-        task = tx.task_id(job.task)
-        due: int | None = None
+        (
+            id, name, queue, payload, created, due, priority, once, follows, request, owner,
+            key, _, lane, _, opts, context,
+        ) = job  # fmt: skip
+        task = tx.task_id(name)
         reason: Reason | None = None
         followed = False
         if claimed is not None:
-            state, fence = Stored.RUNNING, 1
+            state, fence, due = Stored.RUNNING, 1, None
         else:
             fence = 0
-            if job.follows and place:
-                state, due = Stored.BLOCKED, job.due
+            if follows and place:
+                state = Stored.BLOCKED
                 if due is not None and due <= tx.now:
                     state, due = Stored.READY, None
             else:
-                state, due, reason = self._landing(job, task)
+                state, due, reason = self._landing(due, lane, task)
             followed = place + 1 < len(jobs) and jobs[place + 1].follows
             if state is Stored.READY:
-                for known in self._may_claim:
-                    if known[1] == job.queue:
-                        self._may_claim[known] = False
+                self._overtaken.add(queue)
         row = [
-            job.id, task, job.queue, int(state), job.priority, due, fence, claimed, job.created,
-            job.once, followed, job.owner, job.request,
+            id, task, queue, int(state), priority, due, fence, claimed, created,
+            once, followed, owner, request,
         ]  # fmt: skip
-        if job.lane is not None or job.key is not None or job.opts is not None or job.context is not None:
+        if lane is not None or key is not None or opts is not None or context is not None:
             self._special = True
-            row += [reason, job.key, job.lane, job.opts, job.context]
+            row += [reason, key, lane, opts, context]
         self._rows.append(row)
-        self._payloads.append(job.payload)
-        tx.count(task, None, state)
+        self._payloads.append(payload)
+        self._added[task, state] += 1
 
-    def _landing(self, job: NewJob, task: int) -> tuple[Stored, int | None, Reason | None]:
+    def _landing(
+        self, due: int | None, lane: str | None, task: int
+    ) -> tuple[Stored, int | None, Reason | None]:
         """Return the state, the due time and the reason of a job that is to wait."""
-        if job.due is not None and job.due > self._tx.now:
-            return Stored.SCHEDULED, job.due, None
-        if job.lane is None:
+        if due is not None and due > self._tx.now:
+            return Stored.SCHEDULED, due, None
+        if lane is None:
             return Stored.READY, None, None
-        lane = (task, job.lane)
-        if room_in(self._tx, lane) <= self._ready[lane]:
+        if room_in(self._tx, (task, lane)) <= self._ready[task, lane]:
             return Stored.BLOCKED, None, Reason.LIMIT
-        self._ready[lane] += 1
+        self._ready[task, lane] += 1
         return Stored.READY, None, None
 
     def _vacate(self, lane: Lane) -> None:
@@ -129,7 +134,7 @@ class Intake:
             key = (runner, job.queue)
             if key not in known:
                 known[key] = bool(self._tx.value("may_be_born_claimed", runner, job.queue))
-            if not known[key]:
+            if not known[key] or job.queue in self._overtaken:
                 return False
         return True
 
@@ -145,6 +150,8 @@ class Intake:
             tx.insert("add_jobs", rows)
         first = tx.db.last_insert_rowid() - len(rows) + 1
         tx.insert("add_payloads", list(enumerate(self._payloads, first)))
+        for (task, state), jobs in self._added.items():
+            tx.count(task, None, state, jobs)
         return first
 
     def _answer(self, places: "range | list[int | Joined] | KeyTaken", first: int) -> list[Added] | KeyTaken:

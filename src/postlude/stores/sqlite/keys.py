@@ -11,8 +11,8 @@ from postlude.stores.sqlite.transaction import Transaction
 
 _QUEUED = frozenset({Stored.READY, Stored.SCHEDULED, Stored.BLOCKED})
 
-Landing = Callable[[NewJob, int], tuple[Stored, int | None, Reason | None]]
-"""Says where a job that is to wait comes to lie: state, due time, reason."""
+Landing = Callable[[int | None, str | None, int], tuple[Stored, int | None, Reason | None]]
+"""Says where a job that is to wait comes to lie, by its due time, lane and task: state, due time, reason."""
 
 
 class Joined(NamedTuple):
@@ -105,7 +105,7 @@ class Keys:
             # Out of its lane first, so that it does not count against itself.
             tx.run("replace_job", seq, int(Stored.SCHEDULED), job.priority, tx.now, None, lane, None, None)
             self.left.add((task, lane))
-        state, due, reason = self._landing(job, task)
+        state, due, reason = self._landing(job.due, job.lane, task)
         tx.run(
             "replace_job", seq, int(state), job.priority, due, reason, job.lane, job.opts, job.context
         )  # fmt: skip
@@ -120,7 +120,7 @@ class Keys:
         task = columns[1]
         if columns[15] is not None and columns[3] == Stored.READY:
             self._vacate((task, columns[15]))
-        state, due, reason = self._landing(job, task)
+        state, due, reason = self._landing(job.due, job.lane, task)
         self._tx.count(task, Stored(columns[3]), None)
         self._tx.count(task, None, state)
         columns[3:6] = [int(state), job.priority, due]

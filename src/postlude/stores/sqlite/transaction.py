@@ -1,6 +1,5 @@
 """What the verbs of one group share: the connection, the time, task numbers and the tally."""
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
@@ -8,6 +7,7 @@ from itertools import chain
 from typing import Any, Final
 
 import apsw
+from pydantic_core import from_json
 
 from postlude.model.state import MOVES, Stored
 from postlude.stores.sqlite.rules import Rules
@@ -66,7 +66,7 @@ class Transaction:
 
     def rows(self, name: str, *bindings: Any) -> list[Any]:
         """Run a statement whose one value is a JSON array."""
-        return json.loads(self.value(name, *bindings))  # type: ignore[no-any-return]
+        return from_json(self.value(name, *bindings))  # type: ignore[no-any-return]
 
     def insert(self, name: str, rows: Sequence[Iterable[Any]], *, tail: str | None = None) -> None:
         """Insert rows with few steps: each step of SQLite costs a fight for the interpreter's lock."""
