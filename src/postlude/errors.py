@@ -52,6 +52,10 @@ class JobNotFound(PostludeError, LookupError):
     """No job has this id, or it has been pruned."""
 
 
+class NothingToPause(PostludeError, LookupError):
+    """No task of this release and no job has the queue, or the name, that was to be paused."""
+
+
 class UnsupportedFramework(PostludeError):
     """This version of FastAPI or Starlette does not behave as the hook needs."""
 

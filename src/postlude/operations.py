@@ -1,13 +1,15 @@
 """What operators do with jobs and queues: cancel, retry, pause, resume."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from difflib import get_close_matches
 from typing import Any
 from uuid import UUID
 
-from postlude.errors import JobNotFound, PostludeError
+from postlude.errors import JobNotFound, NothingToPause, PostludeError
 from postlude.ids import id_bytes
-from postlude.model.job import Cancel
+from postlude.model.job import DEFAULT_QUEUE, Cancel, JobFilter
 from postlude.stores.protocol import Pause, Store
+from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
 
 
@@ -19,6 +21,8 @@ class Operations:
         opened: opens the journal if nobody has.
         told: called with a job's id after it was asked to stop, so that its runner here hears at once.
         stirred: called after jobs have changed, or may have become ready.
+        registry: the tasks of this release.
+        queues: those that the application has described.
     """
 
     def __init__(
@@ -27,11 +31,15 @@ class Operations:
         opened: Callable[[], Awaitable[None]],
         told: Callable[[bytes], None],
         stirred: Callable[[], None],
+        registry: Registry,
+        queues: Collection[str],
     ) -> None:
         self._store = store
         self._opened = opened
         self._told = told
         self._stirred = stirred
+        self._registry = registry
+        self._queues = queues
 
     async def cancel(self, job: str | UUID) -> Cancel:
         """Cancel a job: at once if it waits; if it runs, ask it to stop.
@@ -79,10 +87,42 @@ class Operations:
 
         Raises:
             PostludeError: neither or both are given.
+            NothingToPause: no task of this release and no job has this queue, or this name: a slip of
+                the pen would otherwise stop nothing, and say that it has.
             JournalUnavailable: the journal cannot be written now.
         """
+        what = _pause(queue, task)
         await self._opened()
-        return await self._store.pause(_pause(queue, task))
+        if what in await self._store.paused():
+            return False
+        if not await self._is_known(what):
+            raise NothingToPause(await self._advice(what))
+        return await self._store.pause(what)
+
+    async def _is_known(self, what: Pause) -> bool:
+        if what.kind == "queue":
+            wanted = JobFilter(queue=what.name, limit=1)
+            return what.name in self._queues_of_release() or bool(await self._store.page(wanted))
+        return self._registry.knows(what.name) or what.name in await self._names()
+
+    def _queues_of_release(self) -> set[str]:
+        return {DEFAULT_QUEUE, *self._queues, *(task.queue for task in self._registry.declared)}
+
+    async def _names(self) -> set[str]:
+        """Return the names of the tasks of this release, as far as they are known, and of all jobs."""
+        return {*self._registry.names, *(count.task for count in await self._store.counts())}
+
+    async def _advice(self, what: Pause) -> str:
+        if what.kind == "queue":
+            return (
+                f"no task of this release and no job has the queue {what.name!r}"
+                f"{_near(what.name, self._queues_of_release())}; if jobs are to come with using(queue=...), "
+                f"say so by Postlude(queues={{{what.name!r}: Local()}})"
+            )
+        return (
+            f"no task of this release and no job has the name {what.name!r}"
+            f"{_near(what.name, await self._names())}; give the task itself, pause(task=send_receipt)"
+        )
 
     async def resume(self, queue: str | None = None, *, task: Task[..., Any] | str | None = None) -> bool:
         """Undo `pause`; False if it was not paused.
@@ -116,6 +156,13 @@ def raw_id(job: str | UUID) -> bytes:
         return job.bytes if isinstance(job, UUID) else id_bytes(job)
     except (ValueError, TypeError, AttributeError):  # it may be no text at all
         raise JobNotFound(f"{job!r} is not the id of a job") from None
+
+
+def _near(name: str, known: Collection[str]) -> str:
+    """Name what may have been meant; also by what a task is called in its module."""
+    short = {each.rpartition(":")[2].rpartition(".")[2]: each for each in known}
+    near = [*get_close_matches(name, sorted(known)), *(short[n] for n in get_close_matches(name, short))]
+    return f" (near to it: {', '.join(map(repr, dict.fromkeys(near)))})" if near else ""
 
 
 def _pause(queue: str | None, task: Task[..., Any] | str | None) -> Pause:

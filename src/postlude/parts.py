@@ -86,7 +86,7 @@ class Parts:
         given = (store, registry, config, clock, equipment, self.hub)
         self.visits = visits or Visits(*given)
         self.service = service or Service(*given, self.bounds)
-        self.operations = Operations(store, self.opened, self._told, self._stirred)
+        self.operations = Operations(store, self.opened, self._told, self._stirred, registry, queues)
         self.handles = Handles(store, registry, config, self.hub, self.operations, self.opened, unstored)
         declaring = Declaring(store, registry, self.bounds)
         self.producer = Producer(

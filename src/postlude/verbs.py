@@ -108,6 +108,7 @@ class Verbs:
 
         Raises:
             PostludeError: neither or both are given.
+            NothingToPause: no task of this release and no job has this queue, or this name.
             JournalUnavailable: the journal cannot be written now.
         """
         return await self._parts.operations.pause(queue, task=task)

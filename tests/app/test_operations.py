@@ -6,7 +6,18 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from postlude import Cancel, Config, Job, JobNotFound, KeyTaken, Postlude, PostludeError, Retry
+from postlude import (
+    Cancel,
+    Config,
+    Job,
+    JobNotFound,
+    KeyTaken,
+    Local,
+    NothingToPause,
+    Postlude,
+    PostludeError,
+    Retry,
+)
 from postlude.model.state import Reason, State
 from postlude.tasks.task import Task
 from tests.app.serving import EVERY_STORE, becomes, eventually, serving
@@ -18,8 +29,9 @@ SLOW = Config(poll_every=60, tune_gc=False)
 """What is heard with it was told, and not found by a look from time to time."""
 
 
-def made(location: str, config: Config = QUICK) -> Postlude:
-    return Postlude(store=location, config=config, packages=["tests"])
+def made(location: str, config: Config = QUICK, *queues: str) -> Postlude:
+    described = {queue: Local() for queue in queues}
+    return Postlude(store=location, config=config, packages=["tests"], queues=described)
 
 
 def sleeper(postlude: Postlude) -> Task[[], Any]:
@@ -170,7 +182,7 @@ class TestRetry:
 
 class TestPause:
     async def test_a_paused_queue_starts_nothing(self, location: str, log: list[str]) -> None:
-        postlude = made(location, SLOW)
+        postlude = made(location, SLOW, "mail")
         assert await postlude.pause("mail") is True
         assert await postlude.pause("mail") is False
         task = postlude.task(note, name="note")
@@ -200,6 +212,37 @@ class TestPause:
             await becomes(postlude, waiting, State.SUCCEEDED)
         assert await postlude.resume(task=meant) is False
         assert log == ["other", "paused"]
+
+    async def test_a_name_that_nobody_has_is_told(self, location: str) -> None:
+        postlude = made(location, QUICK, "described")
+        postlude.task(note, name="shop.mails:send_receipt", queue="mail", aliases=["shop:old_name"])
+        for queue, near in (("mial", " (near to it: 'mail')"), ("x", "")):
+            with pytest.raises(NothingToPause) as raised:
+                await postlude.pause(queue)
+            assert str(raised.value) == (
+                f"no task of this release and no job has the queue {queue!r}{near}; if jobs are to come with "
+                f"using(queue=...), say so by Postlude(queues={{{queue!r}: Local()}})"
+            )
+            assert await postlude.resume(queue) is False
+        for name in ("send_recipt", "shop.mail:send_receipt"):
+            with pytest.raises(
+                NothingToPause, match=r"near to it: 'shop\.mails:send_receipt'\); give the task"
+            ):
+                await postlude.pause(task=name)
+        assert await postlude.paused() == []
+        for queue in ("mail", "described", "default"):
+            assert await postlude.pause(queue) is True, "before its first job"
+        for name in ("shop.mails:send_receipt", "shop:old_name", "tests.app.work:note"):
+            assert await postlude.pause(task=name) is True, "before its first job"
+
+    async def test_a_name_that_only_jobs_have_can_be_paused(self, location: str) -> None:
+        """They are another application's, or their task is gone: what is known here does not decide."""
+        postlude = made(location)
+        theirs = Postlude(store=postlude.parts.store)
+        await postlude.pause("default")  # it is open
+        await theirs.add_task(theirs.task(note, name="theirs").using(queue="own"), "a")
+        assert await postlude.pause("own") is True
+        assert await postlude.pause(task="theirs") is True
 
     @pytest.mark.parametrize("verb", ["pause", "resume"])
     async def test_it_must_be_clear_what_is_meant(self, location: str, verb: str) -> None:

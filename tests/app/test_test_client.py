@@ -11,7 +11,7 @@ import pytest
 from fastapi import BackgroundTasks, FastAPI
 from fastapi.testclient import TestClient
 
-from postlude import Config, Postlude, Rate
+from postlude import Config, Local, Postlude, Rate
 from postlude.model.retry import Exponential
 from postlude.model.state import State
 from tests.app.test_install import stored
@@ -106,7 +106,8 @@ def test_calls_with_and_without_a_lifespan(location: str, log: list[str]) -> Non
 
 def test_nobody_waits_for_what_is_not_to_start_now(location: str, log: list[str]) -> None:
     """Delayed, of a paused queue, of a paused task, beyond a rate: the call returns, they stay queued."""
-    postlude = Postlude(store=location, config=Config(order_wait=60.0, tune_gc=False))
+    closed = {"closed": Local()}
+    postlude = Postlude(store=location, config=Config(order_wait=60.0, tune_gc=False), queues=closed)
     said = postlude.task(note)
     rated = postlude.task(note_sync, rate=Rate(1, per=3600))
     tasks: list[functools.partial[Any]] = [
