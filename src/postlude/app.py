@@ -19,7 +19,7 @@ from postlude.engines import Local, checked_queues
 from postlude.errors import PostludeError
 from postlude.inspector import Inspector
 from postlude.install import hook, hook_if_possible, install, install_off, say_what_is_not_durable
-from postlude.off import Off, OffBlocking
+from postlude.off import Off, OffBlocking, passing_state
 from postlude.outside import Blocking
 from postlude.parts import Parts
 from postlude.runner.processes import inside
@@ -60,7 +60,7 @@ class Postlude(Verbs):
     When off, background tasks run in memory after the response, as FastAPI's own do, also those of
     `postlude.fastapi.BackgroundTasks`, whose handles name jobs that nothing knows (404). What is added
     outside of a request (`add_task`, `add_tasks`, `blocking`) runs before the call returns, so that
-    none is lost and a debugger sees it; what it raises is logged.
+    none is lost and a debugger sees it; what it raises is logged. Declared tasks get what `Depends` fills.
 
     Raises:
         JournalRefused: `store` is not understood.
@@ -95,11 +95,12 @@ class Postlude(Verbs):
             carried=(carried := Carried(context)),
         )
         chosen = choose_store(store, clock)
-        self._off = Off(self._registry) if chosen is None else None
         self._app: Starlette | None = None
+        self._injection = ApplicationInjection(passing_state if chosen is None else None)
+        self._off = Off(self._registry, self._injection.run) if chosen is None else None
         kept: Store = MemoryStore(clock) if chosen is None else chosen
         equipment = Equipment(carried)
-        equipment.injection = self._injection = ApplicationInjection()
+        equipment.injection = self._injection
         self._parts = Parts(kept, self._registry, self.config, clock, equipment, checked_queues(queues))
         self._serving = self._parts
         # Already here, for the routes that are made before `install`.

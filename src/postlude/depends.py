@@ -1,7 +1,7 @@
 """FastAPI's `Depends` in tasks: with the application that its dependencies belong to, once it is known."""
 
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, cast
 
 from starlette.applications import Starlette
@@ -12,9 +12,14 @@ from postlude.tasks.task import Task
 
 
 class ApplicationInjection:
-    """Fills the parameters of tasks from the dependencies of one application, if that is FastAPI's."""
+    """Fills the parameters of tasks from the dependencies of one application, if that is FastAPI's.
 
-    def __init__(self) -> None:
+    Args:
+        state: returns what dependencies see in `request.state`; by default what `keep_state` was given.
+    """
+
+    def __init__(self, state: Callable[[], MutableMapping[str, Any]] | None = None) -> None:
+        self._given = state
         self._app: Starlette | None = None
         self._state: MutableMapping[str, Any] = {}
         self._inner: Injection | None = None
@@ -33,7 +38,7 @@ class ApplicationInjection:
 
     def state(self) -> MutableMapping[str, Any]:
         """Return what the lifespan has yielded."""
-        return self._state
+        return self._state if self._given is None else self._given()
 
     async def run(
         self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], in_thread: InThread

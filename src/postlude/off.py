@@ -1,15 +1,17 @@
 """Postlude switched off: the frameworks as they are, and as much as code written for Postlude needs.
 
 Routes with FastAPI's own parameter get FastAPI's own object. Those with Postlude's get one that
-gives handles too; no journal knows their ids. Nothing is checked or encoded. What comes from outside
+gives handles too; no journal knows their ids. Nothing is checked or encoded; declared tasks get what
+`Depends` fills, by the application's own resolution, which needs no journal. What comes from outside
 of requests has ended when its handle is there, which then gives its result.
 """
 
 import asyncio
 import logging
 from asyncio import _get_running_loop
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from contextvars import ContextVar
+from functools import partial
 from traceback import format_exception_only
 from typing import Any, Final
 from uuid import uuid4
@@ -18,7 +20,7 @@ from starlette._utils import is_async_callable
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope
 
-from postlude.errors import JobFailed, NotDurable
+from postlude.errors import JobFailed, NotDurable, TaskDefinitionError
 from postlude.job import NOWHERE, Enquiries, Job
 from postlude.model.job import Cancel
 from postlude.model.snapshot import Snapshot
@@ -26,10 +28,16 @@ from postlude.model.state import State
 from postlude.outside import Blocking
 from postlude.receipt import Facts
 from postlude.tasks.call import Call
+from postlude.tasks.filling import without_filled
 from postlude.tasks.names import describe
 from postlude.tasks.registry import Registry
+from postlude.tasks.signature import injected_parameters, refuse_unfilled
+from postlude.tasks.task import Task
 
 log = logging.getLogger("postlude.jobs")
+
+Inject = Callable[..., Awaitable[Any]]
+"""`postlude.runner.injection.Injection.run`."""
 
 OFF_KEY: Final = "postlude.off"
 """Where the middleware puts the `Off` of the application in an ASGI scope."""
@@ -42,14 +50,33 @@ class Off:
     """Gives handles for jobs that nothing stores, and runs those that come from outside of requests.
 
     Args:
-        registry: what is a task, for the names of jobs.
+        registry: what is a task, for the names of jobs; its tasks are called as `fill` does.
+        inject: resolves the dependencies of a task, calls it and closes them.
     """
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, inject: Inject) -> None:
         self._registry = registry
+        self._inject = inject
+        registry.fill = self.fill
 
-    def job(self, function: Callable[..., Any], enquiries: Enquiries = NOWHERE) -> Job[Any]:
-        """Return the handle of a call."""
+    def job(self, function: Callable[..., Any]) -> Job[Any]:
+        """Return the handle of a call that the framework's own background tasks will make.
+
+        Raises:
+            TaskDefinitionError: it has parameters that `Depends` fills, and is no declared task.
+        """
+        _refuse_undeclared(function)
+        return self._handle(function, NOWHERE)
+
+    async def fill(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call a task with what its dependencies give, or with what the call itself passes for them."""
+        call = without_filled(task.function, task.injected, args, kwargs)
+        if call is not None:
+            return await self._inject(task, *call, run_in_threadpool)
+        refuse_unfilled(task.name, task.function, task.injected, args, kwargs)
+        return await _called(task.function, task.is_async, args, kwargs)
+
+    def _handle(self, function: Callable[..., Any], enquiries: Enquiries) -> Job[Any]:
         try:
             task = self._registry.call(function, (), {})[0]
         except NotDurable:
@@ -59,16 +86,23 @@ class Off:
     async def run(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Job[Any]:
         """Run a call to its end, here and now; what it raises is logged."""
         ended = _Ended()
-        job = self.job(function, ended)
+        job = self._handle(function, ended)
         try:
-            if is_async_callable(function):
-                ended.returned = await function(*args, **kwargs)
-            else:
-                ended.returned = await run_in_threadpool(function, *args, **kwargs)
+            ended.returned = await self._call(function, args, kwargs)
         except Exception as error:
             ended.error = "".join(format_exception_only(error)).strip()
             log.exception("%s failed; Postlude is off, so it ran in memory", job.task)
         return job
+
+    async def _call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        try:
+            task, every, named = self._registry.call(function, args, kwargs)
+        except NotDurable:
+            _refuse_undeclared(function)
+        else:
+            if task.injected:
+                return await self.fill(task, every, named)
+        return await _called(function, is_async_callable(function), args, kwargs)
 
     async def run_all(self, calls: Iterable[Call | Callable[[], Any]]) -> list[Job[Any]]:
         """Run calls one after another; see `run`."""
@@ -124,6 +158,31 @@ class Passing:
         self.scope = scope
         self.facts = facts
         self.accepted: Job[Any] | None = None
+
+
+def passing_state() -> MutableMapping[str, Any]:
+    """Return `request.state` of the request that runs here: what the lifespan yielded, and what was added."""
+    passing: Passing | None = PASSING.get()
+    return {} if passing is None else passing.scope.get("state", {})
+
+
+def _refuse_undeclared(function: Any) -> None:
+    while isinstance(function, partial):
+        function = function.func
+    filled = () if isinstance(function, Task) else injected_parameters(function)
+    if filled:
+        raise TaskDefinitionError(
+            f"{describe(function)}: parameter {filled[0].name!r} is filled by Depends, and while Postlude is "
+            f"off that is done for declared tasks only; put @postlude.task on the function"
+        )
+
+
+async def _called(
+    function: Callable[..., Any], is_async: bool, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    if is_async:
+        return await function(*args, **kwargs)
+    return await run_in_threadpool(function, *args, **kwargs)
 
 
 def _taken_apart(call: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:

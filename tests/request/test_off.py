@@ -1,7 +1,9 @@
 """Postlude switched off: FastAPI as it is, and routes that were written for Postlude go on working."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
@@ -15,14 +17,24 @@ from starlette.testclient import TestClient as StarletteClient
 
 import postlude.background
 import postlude.starlette
-from postlude import Postlude, fastapi_canary
+from postlude import Postlude, TaskDefinitionError, fastapi_canary
 from postlude.fastapi import Accepted
 from postlude.fastapi import BackgroundTasks as Ours
 from tests.request.asgi import call, header, status
-from tests.request.calls import note, note_object, note_sync
+from tests.request.calls import LOG, note, note_object, note_sync
 from tests.request.routes import KINDS, Router, ran
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("never_installed")]
+
+
+def get_noted() -> str:
+    return "real"
+
+
+async def noted(order: int, session: Any = Depends(get_noted)) -> int:
+    LOG.append(f"noted {order} {session}")
+    return order
+
 
 Switch = Callable[[Any], Postlude]
 
@@ -160,6 +172,180 @@ def test_blocking_runs_at_once(off: Switch, log: list[str]) -> None:
     postlude.blocking.add_task(note, "a")
     postlude.blocking.add_task(note_sync, "b")
     assert log == ["ran a", "ran b"]
+
+
+class Session:
+    """Says whose it is."""
+
+    def __init__(self, request: Request) -> None:
+        self.name = f"session of {request.app.title}, {request.state.pool}"
+
+
+async def get_session(request: Request) -> AsyncIterator[Session]:
+    session = Session(request)
+    LOG.append("open")
+    try:
+        yield session
+    except ValueError:
+        LOG.append("rollback")
+        raise
+    else:
+        LOG.append("commit")
+
+
+def get_name(session: Annotated[Session, Depends(get_session)]) -> str:
+    return session.name
+
+
+@asynccontextmanager
+async def with_pool(app: FastAPI) -> AsyncIterator[dict[str, str]]:
+    yield {"pool": "the pool"}
+
+
+class TestDepends:
+    """A declared task gets what `Depends` fills, in memory; nothing else is done for it."""
+
+    @pytest.fixture
+    def app(self) -> FastAPI:
+        return FastAPI(title="shop", lifespan=with_pool)
+
+    @pytest.mark.parametrize("parameter", [BackgroundTasks, Ours], ids=["native", "Postlude's"])
+    @pytest.mark.parametrize("is_async", [True, False])
+    def test_of_a_request(
+        self, app: FastAPI, off: Switch, log: list[str], parameter: type, is_async: bool
+    ) -> None:
+        postlude = off(app)
+
+        @postlude.task
+        async def settles(
+            session: Annotated[Session, Depends(get_session)], order: int, name: str = Depends(get_name)
+        ) -> None:
+            log.append(f"settles {order} with {name}")
+
+        @postlude.task
+        def settles_in_thread(order: int, name: str = Depends(get_name)) -> None:
+            log.append(f"settles {order} with {name}")
+
+        task: Any = settles if is_async else settles_in_thread
+
+        @app.post("/x")
+        async def endpoint(tasks: parameter) -> None:  # type: ignore[valid-type]
+            tasks.add_task(task, 7)  # type: ignore[attr-defined]
+            tasks.add_task(partial(task, order=8))  # type: ignore[attr-defined]
+
+        with TestClient(app) as client:
+            assert client.post("/x").status_code == 200
+        first, second = (f"settles {order} with session of shop, the pool" for order in (7, 8))
+        assert log == ["open", first, "commit", "open", second, "commit"]
+
+    def test_a_failure_is_rolled_back_and_reaches_the_server(
+        self, app: FastAPI, off: Switch, log: list[str]
+    ) -> None:
+        postlude = off(app)
+
+        @postlude.task
+        async def settles(session: Session = Depends(get_session)) -> None:
+            raise ValueError("no")
+
+        @app.post("/x")
+        async def endpoint(tasks: BackgroundTasks) -> None:
+            tasks.add_task(settles)
+
+        with TestClient(app) as client, pytest.raises(ValueError, match="no"):
+            client.post("/x")
+        assert log == ["open", "rollback"]
+
+    @pytest.mark.parametrize("is_async", [True, False])
+    def test_what_the_call_passes_itself_is_left(
+        self, app: FastAPI, off: Switch, log: list[str], is_async: bool
+    ) -> None:
+        postlude = off(app)
+
+        @postlude.task
+        async def says(order: int, name: str = Depends(get_name)) -> None:
+            log.append(f"{order} {name}")
+
+        @postlude.task
+        def says_in_thread(order: int, name: str = Depends(get_name)) -> None:
+            log.append(f"{order} {name}")
+
+        task: Any = says if is_async else says_in_thread
+
+        @app.post("/x")
+        async def endpoint(tasks: BackgroundTasks) -> None:
+            tasks.add_task(task, 7, "by position")
+            tasks.add_task(task, 8, name="by name")
+
+        with TestClient(app) as client:
+            client.post("/x")
+        assert log == ["7 by position", "8 by name"]
+
+    def test_a_direct_call_passes_them_all_the_same(self, off: Switch, log: list[str]) -> None:
+        postlude = off(FastAPI())
+
+        @postlude.task
+        def says(order: int, name: str = Depends(get_name)) -> str:
+            return f"{order} {name}"
+
+        assert says(7, name="own") == "7 own"
+        with pytest.raises(TypeError, match="a direct call must pass it"):
+            says(7)
+
+    @pytest.mark.parametrize("parameter", ["args", "rest", "extra"])
+    def test_other_forms_of_parameters(
+        self, app: FastAPI, off: Switch, log: list[str], parameter: str
+    ) -> None:
+        postlude = off(app)
+
+        def by_position(order: int, /, copies: int, *rest: int, name: str = Depends(get_name)) -> None:
+            log.append(f"{order} {copies} {rest}")
+
+        def with_extra(order: int, name: str = Depends(get_name), **extra: int) -> None:
+            log.append(f"{order} {extra}")
+
+        task: Any = postlude.task(with_extra if parameter == "extra" else by_position)
+        calls: dict[str, tuple[tuple[int, ...], dict[str, int], str]] = {
+            "args": ((1,), {"copies": 2}, "1 2 ()"),
+            "rest": ((1, 2, 3), {}, "1 2 (3,)"),
+            "extra": ((1,), {"copies": 2}, "1 {'copies': 2}"),
+        }
+        args, kwargs, said = calls[parameter]
+
+        @app.post("/x")
+        async def endpoint(tasks: BackgroundTasks) -> None:
+            tasks.add_task(task, *args, **kwargs)
+
+        with TestClient(app) as client:
+            client.post("/x")
+        assert log == ["open", said, "commit"]
+
+    @pytest.mark.parametrize("declared", [True, False])
+    async def test_from_outside_of_requests(self, off: Switch, log: list[str], declared: bool) -> None:
+        app = FastAPI()
+        postlude = off(app)
+        app.dependency_overrides[get_noted] = lambda: "fake"
+        task: Any = postlude.task(noted) if declared else noted
+        job = await postlude.add_task(task, 7)
+        assert (log, await job.result()) == (["noted 7 fake"], 7)
+
+    async def test_a_function_that_is_not_declared_is_refused(
+        self, off: Switch, log: list[str], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        app = FastAPI()
+        postlude = off(app)
+
+        async def nested(name: str = Depends(get_name)) -> None: ...
+
+        @app.post("/x")
+        async def endpoint(tasks: Ours) -> str:
+            with pytest.raises(TaskDefinitionError, match=r"'name' is filled by Depends.*@postlude\.task"):
+                tasks.add_task(nested)
+            tasks.tasks.clear()
+            return "refused"
+
+        assert status(await call(app, "/x", "POST", log=log)) == 200
+        await postlude.add_task(nested)
+        assert "put @postlude.task on the function" in caplog.text
 
 
 def test_nothing_is_opened(off: Switch, log: list[str], tmp_path: Any) -> None:

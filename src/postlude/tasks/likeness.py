@@ -5,6 +5,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable
+from types import CodeType
 from typing import Any, Final
 
 _OF_FUNCTIONS: Final = (*functools.WRAPPER_ASSIGNMENTS, "__code__", "__defaults__", "__kwdefaults__")
@@ -38,4 +39,7 @@ def function_like(function: Any, is_async: bool) -> dict[str, Any]:
         attributes.update(vars(marked))
     elif is_async:
         attributes["_is_coroutine"] = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+        code = attributes.get("__code__")  # which older versions of Starlette look at instead
+        if isinstance(code, CodeType) and not code.co_flags & inspect.CO_COROUTINE:
+            attributes["__code__"] = code.replace(co_flags=code.co_flags | inspect.CO_COROUTINE)
     return attributes

@@ -11,6 +11,7 @@ from postlude.model.policy import Bounds, bounds_of
 from postlude.model.retry import ONCE
 from postlude.tasks.context import Carried
 from postlude.tasks.encoded import Limits
+from postlude.tasks.filling import Fill
 from postlude.tasks.lane import refuse_unknown
 from postlude.tasks.names import describe, find, load, name_of, refuse_generator, refuse_nameless
 from postlude.tasks.packages import Packages
@@ -63,6 +64,8 @@ class Registry:
         self._declared: dict[str, Task[..., Any]] = {}
         self._by_name: dict[str, Task[..., Any]] = {}
         self._by_function: dict[Any, Task[..., Any]] = {}
+        self.fill: Fill | None = None
+        """Where Postlude is off: calls a task with what its dependencies give."""
         self.bounded_so_far = 0
         """How often a task with a limit or a rate has been declared: when it grows, the journal must hear."""
 
@@ -195,7 +198,7 @@ class Registry:
         refuse_unknown(known_as, policy.limit.per if policy.limit is not None else None, function)
         if policy.run == "process" and (reason := why_not_in_process(function)) is not None:
             raise TaskDefinitionError(reason)
-        task = Task(function, known_as, self._limits, policy, carried=self._carried)
+        task = Task(function, known_as, self._limits, policy, carried=self._carried, fill=self.fill)
         task.check_dependencies()
         for name in (known_as, *names.aliases):
             self._declared[name] = task

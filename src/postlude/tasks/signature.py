@@ -183,6 +183,5 @@ def refuse_unfilled(
     missing = sorted(injected - passed.keys())
     if missing:
         raise TypeError(
-            f"{name}: Depends fills {', '.join(map(repr, missing))} in jobs only; a direct call must pass "
-            f"it, and so must any while Postlude is off"
+            f"{name}: Depends fills {', '.join(map(repr, missing))} in jobs only; a direct call must pass it"
         )

@@ -10,6 +10,7 @@ from postlude.tasks.codec import Codec
 from postlude.tasks.context import Carried
 from postlude.tasks.dependencies import refusal_of
 from postlude.tasks.encoded import Encoded, Limits
+from postlude.tasks.filling import Fill, in_background
 from postlude.tasks.lane import lane_of
 from postlude.tasks.likeness import function_like, gives_awaitable
 from postlude.tasks.policy import USUAL, CallOptions, Policy, Terms, check_key
@@ -70,13 +71,14 @@ class Task(Generic[P, R]):
         *,
         plain: bool = False,
         carried: Carried | None = None,
+        fill: Fill | None = None,
     ) -> None:
-        is_async = gives_awaitable(function)
-        self.__dict__.update(function_like(function, is_async))
+        is_async, injected = gives_awaitable(function), _injected(function)
+        self.__dict__.update(function_like(function, is_async or bool(fill and injected)))
         self.__dict__.update(
             name=name, function=function, plain=plain, is_async=is_async, base=None, key=None
         )
-        self.__dict__.update(_limits=limits, _codec=None, injected=_injected(function))
+        self.__dict__.update(_limits=limits, _codec=None, _fill=fill, injected=injected)
         self.__dict__["carried"] = carried or Carried()
         self._take_policy(policy)
 
@@ -157,6 +159,10 @@ class Task(Generic[P, R]):
             TypeError: it leaves out what `Depends` fills; that is filled in jobs only.
         """
         if self.injected:
+            fill: Any = self.__dict__["_fill"]
+            if fill is not None and in_background():
+                awaited: R = fill(self, args, kwargs)  # also of a sync function: it is marked so
+                return awaited
             refuse_unfilled(self.name, self.function, self.injected, args, kwargs)
         return self.function(*args, **kwargs)
 
