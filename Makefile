@@ -6,6 +6,9 @@ NEWEST_VENV := $(VENV)/newest
 BIN := $(VENV)/bin
 PINS := requirements/dev.txt pyproject.toml
 CHECKED := src tests demo bench
+UNIT := not slow and not process and not disk
+# Where an image switches bytecode off, each process that a test starts compiles everything again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help
 help: ## list these commands
@@ -20,8 +23,8 @@ test: lint types browser newest ## everything that must pass: lint, types, all t
 	$(BIN)/python -m pytest -rs $(PYTEST)
 
 .PHONY: unit
-unit: $(VENV)/.ready ## the tests that take seconds
-	$(BIN)/python -m pytest -q -m "not slow" $(PYTEST)
+unit: $(VENV)/.ready ## the tests that need neither a disk nor other processes, in less than 20 seconds
+	$(BIN)/python -m pytest -q -n 2 -m "$(UNIT)" --hypothesis-profile=quick $(PYTEST)
 
 .PHONY: lint
 lint: $(VENV)/.ready ## ruff: rules and format

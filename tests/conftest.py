@@ -1,6 +1,56 @@
-"""What every test may use."""
+"""What every test may use; and each test is in the group that its marks say."""
 
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
 import pytest
+from hypothesis import settings
+
+settings.register_profile("quick", max_examples=20)
+
+MEMORY = Path("/dev/shm")
+STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system"})
+NEEDED: dict[str, str] = {}
+"""The marks that the running test must have, and the first thing it did to need each."""
+
+
+def note_process(event: str, arguments: tuple[object, ...]) -> None:
+    if event in STARTS:
+        NEEDED.setdefault("process", f"{event} {arguments[:2]}")
+
+
+def note_journal(connection: apsw.Connection) -> None:
+    if connection.filename:
+        NEEDED.setdefault("disk", f"it opened {connection.filename}")
+
+
+sys.addaudithook(note_process)
+apsw.connection_hooks.append(note_journal)
+
+
+@pytest.fixture(autouse=True)
+def in_its_group(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail what would make `make unit` slow unseen."""
+    NEEDED.clear()
+    yield
+    marks = {mark.name for mark in request.node.iter_markers()}
+    for mark, reason in NEEDED.items():
+        if not marks & {mark, "slow"}:
+            pytest.fail(f"mark it pytest.mark.{mark}: {reason}", pytrace=False)
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Be in memory where that can be had: thousands of commits wait for the disk only where it matters."""
+    if request.node.get_closest_marker("slow") or not os.access(MEMORY, os.W_OK):
+        yield request.getfixturevalue("tmp_path")
+    else:
+        with tempfile.TemporaryDirectory(dir=MEMORY, ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
 
 
 @pytest.fixture

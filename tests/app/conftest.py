@@ -18,7 +18,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture(params=["memory", "sqlite:///jobs.db"], ids=["memory", "sqlite"])
+@pytest.fixture(params=["memory", pytest.param("sqlite:///jobs.db", id="sqlite", marks=pytest.mark.disk)])
 def location(request: pytest.FixtureRequest) -> Location:
     """Where a journal is: each of the kinds."""
     return str(request.param)

@@ -13,7 +13,9 @@ from postlude.model.state import State
 
 T = TypeVar("T")
 
-EVERY_STORE = pytest.mark.parametrize("location", ["memory", pytest.param("sqlite:///jobs.db", id="sqlite")])
+EVERY_STORE = pytest.mark.parametrize(
+    "location", ["memory", pytest.param("sqlite:///jobs.db", id="sqlite", marks=pytest.mark.disk)]
+)
 
 
 @asynccontextmanager

@@ -294,6 +294,8 @@ async def another_process() -> AsyncIterator[subprocess.Popen[str]]:
         process.communicate()
 
 
+@pytest.mark.disk
+@pytest.mark.process
 @pytest.mark.parametrize("served", [True, False], ids=["with a runner here", "without"])
 async def test_another_process_runs_it(served: bool) -> None:
     """It is heard of within half a second, and the journal is not asked more than four times a second."""

@@ -302,7 +302,8 @@ async def test_tracebacks_begin_in_the_code_of_the_application(
 ) -> None:
     """Each of the chain does, in the journal and in the log."""
     postlude = Postlude(FastAPI(), store="memory", config=QUICK)
-    task = postlude.task(make(dependency), retry=Retry(attempts=1), timeout=0.5)
+    timeout = 0.05 if make is sleeps_with else 10.0
+    task = postlude.task(make(dependency), retry=Retry(attempts=1), timeout=timeout)
     async with serving(postlude):
         status = await becomes(postlude, await postlude.add_task(task), State.FAILED)
     (record,) = [record for record in caplog.records if "failed, attempt 1" in record.getMessage()]

@@ -15,7 +15,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.mark.parametrize("location", ["memory", "sqlite"])
+@pytest.mark.parametrize("location", ["memory", pytest.param("sqlite", marks=pytest.mark.disk)])
 async def test_what_ended_just_before_the_grace_period_did_is_not_run_again(
     location: str, tmp_path: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -128,6 +128,7 @@ class TestRefused:
 class TestStore:
     """Which journal it is."""
 
+    @pytest.mark.disk
     def test_the_default_is_beside_the_application_and_opened_late(
         self, folder: Path, log: list[str]
     ) -> None:
@@ -139,6 +140,7 @@ class TestStore:
             client.post("/x")
         assert folder.joinpath("postlude.db").stat().st_mode & 0o777 == 0o600
 
+    @pytest.mark.disk
     @pytest.mark.parametrize("given", [None, "sqlite:///mine.db"])
     def test_the_variable_overrides_a_text(
         self, given: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch, log: list[str]
@@ -160,6 +162,7 @@ class TestStore:
         assert not postlude.off
         assert [record.state for record in store.page(JobFilter()).wait()] == [State.SUCCEEDED]
 
+    @pytest.mark.disk
     def test_a_sqlite_store_object(self, folder: Path, log: list[str]) -> None:
         postlude = Postlude(store=SqliteStore(folder / "given.db", clock=SystemClock()))
         postlude.blocking.add_task(note, "a")
@@ -169,6 +172,7 @@ class TestStore:
 class TestSeveral:
     """Several applications, journals and starts in one process."""
 
+    @pytest.mark.disk
     def test_two_journals(self, folder: Path, log: list[str]) -> None:
         one, two = FastAPI(), FastAPI()
         postludes = Postlude(one, store="sqlite:///one.db"), Postlude(two, store="sqlite:///two.db")
@@ -181,6 +185,7 @@ class TestSeveral:
         assert [len(stored(postlude)) for postlude in postludes] == [1, 2]
         assert sorted(log) == ["one", "two", "two"]
 
+    @pytest.mark.disk
     def test_two_applications_on_one_file(self, folder: Path, log: list[str]) -> None:
         apps = FastAPI(), FastAPI()
         postludes = [Postlude(app, store="sqlite:///jobs.db") for app in apps]

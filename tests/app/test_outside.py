@@ -49,6 +49,7 @@ async def test_add_task_without_a_runner_is_kept_for_the_next(location: str, log
     assert log == ["a"]
 
 
+@pytest.mark.disk
 async def test_add_task_is_on_disk_when_it_returns(folder: Path, log: list[str]) -> None:
     postlude = Postlude(store="sqlite:///jobs.db")
     job = await postlude.add_task(note, "a")
@@ -165,6 +166,8 @@ class TestBlocking:
         with pytest.raises(RuntimeError, match=r"await postlude\.add_task"):
             postlude.blocking.add_task(note, "a")
 
+    @pytest.mark.disk
+    @pytest.mark.process
     def test_what_a_script_adds_an_application_of_the_same_name_runs(self, folder: Path) -> None:
         """A script's functions are `__main__`'s: they are stored under the name that can be imported."""
         folder.joinpath("shop.py").write_text(SCRIPT)

@@ -11,7 +11,7 @@ from postlude.model.state import Reason, State
 from tests.app.serving import becomes, serving
 from tests.app.work import say
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.disk]
 
 QUICK = Config(reap_every=0.02, poll_every=0.01, tune_gc=False)
 

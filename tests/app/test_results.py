@@ -127,6 +127,7 @@ async def test_it_waits_no_longer_than_it_is_told(location: str) -> None:
         assert await job.result(timeout=10) == "done"
 
 
+@pytest.mark.disk
 async def test_a_handle_by_id() -> None:
     postlude = Postlude(store="sqlite:///jobs.db")
     async with serving(postlude):
@@ -144,6 +145,7 @@ async def test_a_handle_by_id() -> None:
     await other.close()
 
 
+@pytest.mark.disk
 async def test_of_an_unknown_task_it_is_json() -> None:
     postlude = Postlude(store="sqlite:///jobs.db")
     declared = postlude.task(returning.report, name="shop:report")
@@ -155,6 +157,7 @@ async def test_of_an_unknown_task_it_is_json() -> None:
     await other.close()
 
 
+@pytest.mark.disk
 async def test_a_result_that_fits_no_longer() -> None:
     postlude = Postlude(store="sqlite:///jobs.db")
     async with serving(postlude):
@@ -167,6 +170,7 @@ async def test_a_result_that_fits_no_longer() -> None:
     await other.close()
 
 
+@pytest.mark.disk
 async def test_the_journal_cannot_be_read() -> None:
     postlude = Postlude(store="sqlite:///jobs.db")
     async with serving(postlude):

@@ -1,6 +1,7 @@
 """The project's rules about its own source, as functions of a directory. Each returns what breaks it."""
 
 import ast
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ def module_name(root: Path, file: Path) -> str:
 def imports(root: Path, file: Path) -> Iterator[Import]:
     """Yield every import in a file, also those in functions and under TYPE_CHECKING."""
     package = [PACKAGE, *file.relative_to(root).parent.parts]
-    for node in ast.walk(ast.parse(file.read_text("utf-8"), str(file))):
+    for node in _nodes(file.read_text("utf-8")):
         if isinstance(node, ast.Import):
             for name in node.names:
                 yield Import(file, node.lineno, name.name)
@@ -115,7 +116,7 @@ def forbidden(root: Path, modules: frozenset[str], calls: frozenset[str]) -> lis
     for file in sources(root):
         problems += [
             f"{file.relative_to(root)}:{node.lineno}: {node.func.id}()"
-            for node in ast.walk(ast.parse(file.read_text("utf-8")))
+            for node in _nodes(file.read_text("utf-8"))
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in calls
         ]
     return problems
@@ -141,11 +142,11 @@ def stray_sql(root: Path, homes: tuple[str, ...]) -> list[str]:
     for file in sources(root):
         if module_name(root, file).startswith(homes):
             continue
-        tree = ast.parse(file.read_text("utf-8"))
-        prose = _docstrings(tree)
+        nodes = _nodes(file.read_text("utf-8"))
+        prose = _docstrings(nodes)
         problems += [
             f"{file.relative_to(root)}:{node.lineno}: {node.value.strip()[:40]!r}"
-            for node in ast.walk(tree)
+            for node in nodes
             if isinstance(node, ast.Constant)
             and isinstance(node.value, str)
             and id(node) not in prose
@@ -168,6 +169,12 @@ def public_names(file: Path) -> list[str]:
 _SQL = ("SELECT ", "INSERT ", "UPDATE ", "DELETE FROM", "CREATE TABLE", "BEGIN IMMEDIATE", "PRAGMA ", "WITH ")
 
 
+@functools.cache
+def _nodes(text: str) -> Sequence[ast.AST]:
+    """Return what a file consists of; each rule asks for the same files."""
+    return tuple(ast.walk(ast.parse(text)))
+
+
 def _called(node: ast.Call) -> str:
     match node.func:
         case ast.Name(id=name) | ast.Attribute(attr=name):
@@ -175,9 +182,9 @@ def _called(node: ast.Call) -> str:
     return ""
 
 
-def _docstrings(tree: ast.Module) -> set[int]:
+def _docstrings(nodes: Sequence[ast.AST]) -> set[int]:
     """Return the ids of the strings that stand alone: docstrings, also those of attributes."""
-    return {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
 
 
 def _layer_of(module: str, layers: Sequence[Layer]) -> Layer | None:

@@ -19,6 +19,8 @@ from postlude.stores.protocol import Store
 from postlude.stores.sqlite import SqliteStore
 from postlude.testing.conformance import Driver, StoreBench
 
+pytestmark = pytest.mark.disk
+
 ATTACK = "\x1b[31mred\x1b]0;title\x07\u202egnp\u2028\x9b1m\x7f"
 
 
@@ -240,6 +242,7 @@ def test_an_unknown_job(driver: Driver, id: str) -> None:
     assert id in refused("show", id)
 
 
+@pytest.mark.process
 def test_the_program_has_help() -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from postlude.cli import main; main()", "--help"],
@@ -252,6 +255,7 @@ def test_the_program_has_help() -> None:
     assert "show" in done.stdout
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("missing", ["typer", "rich"])
 def test_without_the_extra_the_remedy_is_named(missing: str) -> None:
     code = f"import sys; sys.modules[{missing!r}] = None; from postlude.cli import main; main()"

@@ -27,7 +27,7 @@ def log() -> Iterator[list[str]]:
     calls.LOG.clear()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", pytest.param("sqlite", marks=pytest.mark.disk)])
 def make_desk(request: pytest.FixtureRequest, tmp_path: Path, log: list[str]) -> Iterator[MakeDesk]:
     """Make a desk with a journal of its own. After the test, its books must be in order."""
     made: list[Recorder] = []

@@ -27,7 +27,7 @@ from postlude.tasks.process import why_not_in_process
 from postlude.tasks.task import Task
 from tests.runner import process_app, process_tasks
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.process]
 
 ROOT = Path(__file__).parents[2]
 ID = bytes(range(16))

@@ -14,6 +14,7 @@ class TestMemory(StoreConformance):
         return MemoryBench()
 
 
+@pytest.mark.disk
 class TestSqlite(StoreConformance):
     @pytest.fixture
     def bench(self, tmp_path: Path) -> StoreBench:

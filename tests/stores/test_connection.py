@@ -41,6 +41,7 @@ def refused(path: Path, because: str) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.disk
 def test_every_commit_is_durable(path: Path) -> None:
     path.touch()
     db = open_writer(path)
@@ -60,6 +61,7 @@ def test_every_commit_is_durable(path: Path) -> None:
     }
 
 
+@pytest.mark.disk
 def test_a_reader_cannot_write(path: Path) -> None:
     make(path)
     db = connection.open_reader(path)
@@ -68,6 +70,7 @@ def test_a_reader_cannot_write(path: Path) -> None:
     db.close()
 
 
+@pytest.mark.disk
 def test_an_empty_file_becomes_a_journal(path: Path) -> None:
     path.touch()
     make(path)
@@ -76,6 +79,7 @@ def test_an_empty_file_becomes_a_journal(path: Path) -> None:
     reader.close()
 
 
+@pytest.mark.disk
 def test_an_empty_file_is_no_journal_to_a_reader(path: Path) -> None:
     path.touch()
     with pytest.raises(JournalRefused, match="holds no journal yet"):
@@ -88,6 +92,8 @@ def test_no_file_is_made_by_a_reader(path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.process
+@pytest.mark.disk
 @pytest.mark.parametrize(
     "foreign",
     ["CREATE TABLE customer (id)", "PRAGMA application_id = 77", "CREATE TABLE meta (key, value)"],
@@ -101,12 +107,14 @@ def test_another_programs_database_is_refused(path: Path, foreign: str) -> None:
         JournalReader(path)
 
 
+@pytest.mark.disk
 def test_what_is_no_database_is_refused(path: Path) -> None:
     path.write_text("Dear diary,\n" * 200)
     path.chmod(0o600)
     refused(path, "is not a database; move it away, or change store=")
 
 
+@pytest.mark.disk
 def test_a_refused_journal_can_be_opened_once_it_is_gone(path: Path) -> None:
     path.write_text("Dear diary,\n" * 200)
     store = SqliteStore(path)
@@ -118,6 +126,8 @@ def test_a_refused_journal_can_be_opened_once_it_is_gone(path: Path) -> None:
     store.close()
 
 
+@pytest.mark.process
+@pytest.mark.disk
 def test_a_journal_that_only_newer_programs_may_write(path: Path) -> None:
     make(path)
     change(path, f"UPDATE meta SET value = {VERSION + 1} WHERE key IN ('version', 'min_writer')")
@@ -129,6 +139,8 @@ def test_a_journal_that_only_newer_programs_may_write(path: Path) -> None:
     reader.close()
 
 
+@pytest.mark.process
+@pytest.mark.disk
 def test_a_journal_that_only_newer_programs_may_read(path: Path) -> None:
     make(path)
     change(path, f"UPDATE meta SET value = {VERSION + 1} WHERE key = 'min_reader'")
@@ -136,6 +148,8 @@ def test_a_journal_that_only_newer_programs_may_read(path: Path) -> None:
         JournalReader(path)
 
 
+@pytest.mark.process
+@pytest.mark.disk
 def test_a_newer_journal_that_this_program_may_write_keeps_its_version(path: Path) -> None:
     make(path)
     change(path, f"UPDATE meta SET value = {VERSION + 1} WHERE key = 'version'")

@@ -15,6 +15,8 @@ from postlude.stores.sqlite import SqliteStore
 from postlude.stores.sqlite.transaction import Transaction
 from tests.stores.dying import dying
 
+pytestmark = [pytest.mark.disk, pytest.mark.process]
+
 PATIENCE = 10.0
 
 

@@ -28,6 +28,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.lstat().st_mode)
 
 
+@pytest.mark.disk
 @pytest.mark.usefixtures("umask")
 def test_nobody_else_may_read_anything(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "journal.db")
@@ -44,6 +45,7 @@ def test_nobody_else_may_read_anything(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.disk
 def test_a_journal_that_others_could_read_is_shut(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path.resolve() / "journal.db"
     for _ in range(2):
@@ -56,6 +58,7 @@ def test_a_journal_that_others_could_read_is_shut(tmp_path: Path, caplog: pytest
     assert f"the journal {path} was readable by others" in caplog.text
 
 
+@pytest.mark.disk
 def test_a_file_that_is_no_journal_keeps_its_mode(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("not a journal\n" * 100, "utf-8")
@@ -121,6 +124,7 @@ def test_a_file_where_the_marks_should_be_is_named(tmp_path: Path) -> None:
         SqliteStore(tmp_path / "journal.db").open()
 
 
+@pytest.mark.disk
 def test_a_folder_may_be_reached_by_a_link(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
@@ -193,6 +197,8 @@ def prepared_by_nobody(path: Path) -> str:
     return said
 
 
+@pytest.mark.process
+@pytest.mark.disk
 def test_a_folder_that_may_not_be_written(open_folder: Path) -> None:
     open_folder.chmod(0o555)
     path = open_folder / "journal.db"
@@ -200,6 +206,8 @@ def test_a_folder_that_may_not_be_written(open_folder: Path) -> None:
     assert said.startswith(f"{JournalUnavailable.__name__}: cannot write the journal at {path}: ")
 
 
+@pytest.mark.process
+@pytest.mark.disk
 def test_a_journal_that_may_not_be_written(open_folder: Path) -> None:
     path = open_folder / "journal.db"
     path.touch()

@@ -5,11 +5,15 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from postlude.errors import ForkedJournal
 from postlude.ids import IdSource
 from postlude.model.job import Cancel
 from postlude.stores.sqlite import SqliteStore
 from tests.stores.scripted import PATIENCE
+
+pytestmark = [pytest.mark.disk, pytest.mark.process]
 
 
 def in_a_fork(call: Callable[[], object]) -> str:

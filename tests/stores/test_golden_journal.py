@@ -13,6 +13,8 @@ from postlude.stores.protocol import NewRunner
 from postlude.stores.sqlite import SqliteStore
 from tests.stores.golden.make_v1 import IDS
 
+pytestmark = pytest.mark.disk
+
 STATES = {
     "succeeded": Stored.SUCCEEDED,
     "failed": Stored.FAILED,

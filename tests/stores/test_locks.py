@@ -38,6 +38,7 @@ def take(lock: WriterLock, got_it: threading.Event) -> None:
 # -- the writers' lock ------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_one_process_at_a_time_until_its_death(tmp_path: Path) -> None:
     got_it = threading.Event()
     with dying("lock", tmp_path / "writer") as (process, said):
@@ -78,6 +79,7 @@ def test_a_lock_is_not_followed_through_a_link(tmp_path: Path) -> None:
 # -- marks ------------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_marks_survive_a_kill_and_are_read_only_then(tmp_path: Path) -> None:
     with dying("marks", tmp_path, 7, 2**40, -8, 9) as (process, token):
         assert lives(tmp_path / token)
@@ -88,6 +90,7 @@ def test_marks_survive_a_kill_and_are_read_only_then(tmp_path: Path) -> None:
     assert marks.draining is False
 
 
+@pytest.mark.process
 def test_draining_survives_a_kill(tmp_path: Path) -> None:
     with dying("marks", tmp_path, 7, "draining") as (process, token):
         process.kill()
@@ -186,6 +189,7 @@ def test_marks_that_do_not_fit_on_the_disk_leave_nothing(
 # -- forks ------------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_a_child_that_lives_on_keeps_no_lock(tmp_path: Path) -> None:
     with dying("lock", tmp_path / "writer", "forking") as (process, _):
         process.kill()
@@ -198,6 +202,7 @@ def test_a_child_that_lives_on_keeps_no_lock(tmp_path: Path) -> None:
         lock.close()
 
 
+@pytest.mark.process
 def test_a_child_that_lives_on_does_not_hide_a_death(tmp_path: Path) -> None:
     with dying("marks", tmp_path, 7, "forking") as (process, token):
         process.kill()
@@ -205,6 +210,7 @@ def test_a_child_that_lives_on_does_not_hide_a_death(tmp_path: Path) -> None:
         assert left(tmp_path / token).started == {7}
 
 
+@pytest.mark.process
 def test_a_child_does_not_touch_its_parents_marks(tmp_path: Path) -> None:
     marks = MarksFile(tmp_path)
     place = marks.started(7)

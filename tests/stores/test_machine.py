@@ -336,7 +336,7 @@ def lives(machine: type[StoreMachine], examples: int, steps: int) -> type[TestCa
             super().runTest()
 
     Lives.settings = settings(
-        max_examples=EXAMPLES or examples,
+        max_examples=EXAMPLES or examples * settings().max_examples // 100,
         stateful_step_count=steps,
         deadline=None,
         print_blob=True,
@@ -346,4 +346,4 @@ def lives(machine: type[StoreMachine], examples: int, steps: int) -> type[TestCa
 
 
 TestMemoryMachine = lives(MemoryMachine, examples=100, steps=40)
-TestSqliteMachine = lives(SqliteMachine, examples=25, steps=30)
+TestSqliteMachine = pytest.mark.disk(lives(SqliteMachine, examples=25, steps=30))

@@ -17,6 +17,8 @@ from postlude.stores.sqlite import SqliteStore, connection
 from postlude.stores.sqlite.connection import VERSION, migrate, open_writer
 from postlude.stores.sqlite.sql import MIGRATIONS
 
+pytestmark = pytest.mark.disk
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -65,6 +67,7 @@ def test_two_connections_that_migrate_at_once(path: Path) -> None:
         db.close()
 
 
+@pytest.mark.process
 def test_four_processes_that_make_the_journal_at_once(path: Path) -> None:
     code = (
         "import sys; from postlude.stores.sqlite import SqliteStore; store = SqliteStore(sys.argv[1]);"

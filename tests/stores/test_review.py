@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 HOUR = 3600 * SECOND
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", pytest.param("sqlite", marks=pytest.mark.disk)])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> StoreBench:
     return MemoryBench() if request.param == "memory" else SqliteBench(tmp_path)
 
@@ -112,6 +112,7 @@ class SlowCommit:
         backend.commit = slowly
 
 
+@pytest.mark.disk
 @pytest.mark.parametrize("born_claimed", [False, True])
 @pytest.mark.parametrize("conflict", [Conflict.KEEP, Conflict.REPLACE])
 async def test_what_one_caller_was_refused_another_one_was_promised(
@@ -141,6 +142,7 @@ async def test_what_one_caller_was_refused_another_one_was_promised(
         await asyncio.to_thread(store.close)
 
 
+@pytest.mark.disk
 async def test_what_all_callers_were_refused_does_not_run(tmp_path: Path) -> None:
     driver = Driver(SqliteBench(tmp_path), ManualClock())
     store = driver.store
@@ -183,6 +185,7 @@ def test_a_new_limit_takes_in_all_that_have_not_ended(driver: Driver) -> None:
     assert waiting == []
 
 
+@pytest.mark.disk
 def test_tasks_without_limits_cost_claims_and_finishes_nothing(tmp_path: Path) -> None:
     """All that is declared is read in each of their transactions."""
     driver = Driver(SqliteBench(tmp_path), ManualClock())
@@ -196,6 +199,7 @@ def test_tasks_without_limits_cost_claims_and_finishes_nothing(tmp_path: Path) -
         db.close()
 
 
+@pytest.mark.disk
 def test_no_statement_of_limits_goes_through_jobs_that_have_ended(tmp_path: Path) -> None:
     driver = Driver(SqliteBench(tmp_path), ManualClock())
     driver.store.close()
@@ -210,6 +214,7 @@ def test_no_statement_of_limits_goes_through_jobs_that_have_ended(tmp_path: Path
         db.close()
 
 
+@pytest.mark.disk
 def test_the_next_of_a_lane_is_found_without_looking_at_those_that_wait_for_something_else(
     tmp_path: Path,
 ) -> None:

@@ -15,7 +15,7 @@ from tests.tasks import sample
 from tests.tasks.sameness import fingerprint
 
 LIMITS = Limits(payload=64 * 1024, depth=100)
-QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 OFFSETS = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)

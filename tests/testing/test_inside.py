@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI, Request
 from fastapi.testclient import TestClient
 
@@ -82,6 +83,7 @@ def test_dependencies_see_what_the_lifespan_has_opened(postlude_jobs: PostludeJo
     assert postlude_jobs.assert_added(injected).state is State.SUCCEEDED
 
 
+@pytest.mark.process
 def test_a_task_of_the_process_pool(postlude_jobs: PostludeJobs) -> None:
     postlude.blocking.add_task(square, 7)
     assert postlude_jobs.drain(raise_errors=True) == Drained(succeeded=1)

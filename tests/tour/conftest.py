@@ -10,17 +10,19 @@ from types import ModuleType
 import httpx
 import pytest
 
+from postlude.runner import reports
 from tests.app.serving import serving
 from tests.tour import preamble
 
 Visiting = Callable[[ModuleType], AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
-@pytest.fixture(params=["memory", "sqlite:///jobs.db"], ids=["memory", "sqlite"])
+@pytest.fixture(params=["memory", pytest.param("sqlite:///jobs.db", id="sqlite", marks=pytest.mark.disk)])
 def journal(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Let each Postlude made from now on have a journal of this kind, as an operator would."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("POSTLUDE_STORE", request.param)
+    monkeypatch.setattr(reports, "EVERY", 0.02)  # progress is read soon after it is told
     return str(request.param)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 APPLICATION = """
 from fastapi import FastAPI
 from pydantic import BaseModel

@@ -10,7 +10,7 @@ import pytest
 from tests.app.serving import serving
 from tests.tour.preamble import Invoice
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.process]
 
 DUE = datetime(2026, 3, 1, tzinfo=UTC)
 

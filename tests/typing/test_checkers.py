@@ -25,12 +25,14 @@ def test_the_examples_claim_errors(file: str) -> None:
     assert len(claims) >= 10
 
 
+@pytest.mark.process
 def test_mypy() -> None:
     pytest.importorskip("mypy")
     done = run("mypy", "--strict", "--warn-unused-ignores")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.process
 def test_pyright() -> None:
     pytest.importorskip("pyright")
     done = run("pyright", "--outputjson", "--pythonpath", sys.executable)

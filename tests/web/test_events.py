@@ -214,6 +214,7 @@ uvicorn.run(app, port=int(sys.argv[1]), log_level="warning")
 """
 
 
+@pytest.mark.process
 async def test_an_open_stream_does_not_keep_uvicorn_from_stopping() -> None:
     """uvicorn waits for open connections before it ends the lifespan; a stream may last for days."""
     with socket.socket() as free:
