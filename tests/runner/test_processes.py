@@ -347,7 +347,7 @@ async def test_stopping_ends_busy_processes_and_tells_nothing(bench: Bench, tmp_
     await bench.run(process_tasks.square, 1)
     bench.submit(process_tasks.wait_for, str(tmp_path / "never"), str(mark))
     bench.submit(process_tasks.wait_for, str(tmp_path / "never"))
-    await until(mark.exists)
+    await until(lambda: mark.exists() and bool(mark.read_text()))
     pid = int(mark.read_text())
     lane.stop()
     await until(lambda: not is_there(pid))
