@@ -161,3 +161,13 @@ def test_the_check_is_for_unclean_stops_and_small_journals(
     damage(path)
     monkeypatch.setattr(connection, "SMALL", 0)
     make(path)  # the start would take too long
+
+
+@pytest.mark.parametrize("key", ["version", "min_reader", "min_writer"])
+def test_a_journal_that_does_not_say_its_version_is_damaged(path: Path, key: str) -> None:
+    make(path)
+    with sqlite3.connect(path) as db:
+        db.execute("DELETE FROM meta WHERE key = ?", (key,))
+    db.close()
+    with pytest.raises(JournalRefused, match=f"is damaged .meta has no {key}"):
+        make(path)

@@ -65,7 +65,7 @@ def open_reader(path: Path) -> apsw.Connection:
     db.set_busy_timeout(BUSY_MS)
     try:
         _recognise(db, path)
-        if _version(db) == 0:
+        if _version(db, path) == 0:
             raise JournalRefused(f"{path} holds no journal yet")
         check_version(db, path, "min_reader")
     except BaseException:
@@ -84,15 +84,29 @@ def _recognise(db: apsw.Connection, path: Path) -> None:
         raise JournalRefused(f"{path} is another program's database; change store=")
 
 
-def _version(db: apsw.Connection) -> int:
+def _version(db: apsw.Connection, path: Path) -> int:
     if not db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").get:
         return 0
-    return int(db.execute("SELECT value FROM meta WHERE key = 'version'").get)
+    return _number(db, path, "version")
+
+
+def _number(db: apsw.Connection, path: Path, key: str) -> int:
+    found = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).get
+    if not isinstance(found, int):
+        raise JournalRefused(_damaged(path, f"meta has no {key}"))
+    return found
+
+
+def _damaged(path: Path, how: str) -> str:
+    return (
+        f"the journal {path} is damaged ({how}); move it away to start afresh, and keep it: "
+        "what can be read of it can be recovered"
+    )
 
 
 def check_version(db: apsw.Connection, path: Path, key: str) -> None:
     """Refuse a journal whose `key` (`min_reader`, `min_writer`) is beyond this release."""
-    least = int(db.execute("SELECT value FROM meta WHERE key = ?", (key,)).get)
+    least = _number(db, path, key)
     if least > VERSION:
         raise JournalRefused(
             f"{path} was made by a newer Postlude (it needs version {least} of the journal, this one "
@@ -104,7 +118,7 @@ def migrate(db: apsw.Connection, path: Path) -> None:
     """Bring the journal to this release's version, in one transaction; the first that comes does it."""
     db.execute("BEGIN IMMEDIATE")
     try:
-        version = _version(db)
+        version = _version(db, path)
         if version:
             check_version(db, path, "min_writer")
         for step in MIGRATIONS[version:]:
@@ -129,7 +143,4 @@ def check_integrity(db: apsw.Connection, path: Path) -> None:
         return
     report = db.execute("PRAGMA quick_check(1)").get
     if report != "ok":
-        raise JournalRefused(
-            f"the journal {path} is damaged ({report}); move it away to start afresh, and keep it: "
-            "what can be read of it can be recovered"
-        )
+        raise JournalRefused(_damaged(path, report))
