@@ -38,12 +38,21 @@ def main(what: str, place: Path, *rest: str) -> None:
         said = _marks(place, *rest)
     else:
         said = _run(place, draining="draining" in rest)
-    if "forking" in rest and os.fork() == 0:
-        sys.stdin.read()
-        os._exit(0)
+    if "forking" in rest:
+        _fork()
     sys.stdout.write(f"{said}\n")
     sys.stdout.flush()
     sys.stdin.read()
+
+
+def _fork() -> None:
+    """Leave a child that lives on; it has noticed that it is one when this returns."""
+    heard, said = os.pipe()
+    if os.fork() == 0:
+        os.write(said, b".")
+        sys.stdin.read()
+        os._exit(0)
+    os.read(heard, 1)
 
 
 def _lock(place: Path) -> str:
