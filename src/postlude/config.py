@@ -62,4 +62,6 @@ class Config:
     max_log_chars: int = 64 * 1024
     """Characters that are kept of them."""
     tune_gc: bool = True
-    """Let Python's garbage collector look less often while the runner runs (`runner/collector.py`)."""
+    """Let Python's garbage collector look less often while the runner runs (`runner/interpreter.py`)."""
+    tune_switching: bool = True
+    """Let threads change places every millisecond while the runner runs (`runner/interpreter.py`)."""

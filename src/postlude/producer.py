@@ -83,6 +83,7 @@ class Producer:
         self._enquiries = enquiries
         self.declaring = declaring
         self._carried = carried
+        self._carries = bool(carried)
         self.bounded_queues: frozenset[str] = frozenset()
         """Queues that have a limit or a rate: their jobs are never born claimed."""
         self._ids: IdSource | None = None
@@ -114,19 +115,17 @@ class Producer:
             TypeError: the arguments do not fit the function's parameters.
         """
         task, args, kwargs = self._registry.call(function, args, kwargs)
-        encoded = task.encode(args, kwargs)
+        payload, positional, named = encoded = task.encode(args, kwargs)
         ids = self._ids
         if ids is None:
             # Not before: made in a parent that forks, it would give its children equal ids.
             ids = self._ids = IdSource()
         now = self._clock.now()
-        work = Work(ids.new(now), task.name, task.queue, encoded.payload, now)
-        work.task = task
-        work.enquiries = self._enquiries
-        work.args = encoded.args
-        work.kwargs = encoded.kwargs
-        work.once = task.once
-        if task.special or self.bounded_queues or self._carried:
+        work = Work(
+            ids.new(now), task.name, task.queue, payload, now,
+            task.once, task, positional, named, self._enquiries,
+        )  # fmt: skip
+        if task.special or self.bounded_queues or self._carries:
             self._add_terms(work, task, encoded)
         return work
 

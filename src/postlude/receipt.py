@@ -83,7 +83,8 @@ class Receipt:
     ) -> Job[Any] | None:
         """Take a call into the request's tasks; None if it will run in memory."""
         try:
-            prepared = self.prepare(function, args, kwargs)
+            prepare = self.prepare if self.over else self.desk.prepare
+            prepared = prepare(function, args, kwargs)
         except NotDurable as why:
             if tasks.strict:
                 raise

@@ -6,8 +6,8 @@ from postlude.clock import Clock
 from postlude.config import Config
 from postlude.model.policy import Bounds
 from postlude.runner.changes import Hub
-from postlude.runner.collector import CollectorTuning
 from postlude.runner.housekeeping import Housekeeping
+from postlude.runner.interpreter import COLLECTOR, SWITCHING, Shared
 from postlude.runner.log_lines import log_keeper
 from postlude.runner.membership import Membership
 from postlude.runner.runner import Runner
@@ -46,7 +46,11 @@ class Service:
         self._equipment = equipment
         self._hub = hub
         self._bounds = bounds
-        self._collector = CollectorTuning()
+        self._settings: list[Shared] = []
+        if config.tune_gc:
+            self._settings.append(COLLECTOR)
+        if config.tune_switching:
+            self._settings.append(SWITCHING)
         self._logs = log_keeper(config)
         self._parts: tuple[Membership, Runner, Housekeeping] | None = None
 
@@ -63,8 +67,8 @@ class Service:
         runner.notify()
         self._parts = membership, runner, housekeeping
         self._logs.start()
-        if config.tune_gc:
-            self._collector.start()
+        for setting in self._settings:
+            setting.start()
         return runner
 
     async def stop(self) -> None:
@@ -73,7 +77,8 @@ class Service:
             return
         membership, runner, housekeeping = self._parts
         self._parts = None
-        self._collector.stop()
+        for setting in self._settings:
+            setting.stop()
         await housekeeping.stop()
         await membership.leave(await runner.drain(self._config.grace), draining=True)
         self._logs.stop()

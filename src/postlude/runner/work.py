@@ -44,17 +44,29 @@ class Work:
         "waiter", "written",
     )  # fmt: skip
 
-    def __init__(self, id: bytes, name: str, queue: str, payload: bytes, created: int) -> None:
+    def __init__(
+        self,
+        id: bytes,
+        name: str,
+        queue: str,
+        payload: bytes,
+        created: int,
+        once: bool = False,
+        task: Task[..., Any] | None = None,
+        args: tuple[Any, ...] | None = None,
+        kwargs: dict[str, Any] | None = None,
+        enquiries: Enquiries = NO_JOURNAL,
+    ) -> None:
         self.id = id
         self.name = name
         self.queue = queue
         self.payload = payload
         self.created = created
-        self.task: Task[..., Any] | None = None
-        self.args: tuple[Any, ...] | None = None
-        self.kwargs: dict[str, Any] | None = None
-        self.enquiries: Enquiries = NO_JOURNAL
-        self.once = False
+        self.once = once
+        self.task = task
+        self.args = args
+        self.kwargs = kwargs
+        self.enquiries = enquiries
         self.terms: Terms | None = None
         self.opts: str | None = None
         self.context: str | None = None
@@ -84,12 +96,11 @@ class Work:
         (
             seq, id, fence, task, queue, payload, failures, suspect, once, created, opts, context, limited,
         ) = claim  # fmt: skip
-        work = known or cls(id, task, queue, payload, created)
+        work = known or cls(id, task, queue, payload, created, once)
         work.seq = seq
         work.fence = fence
         work.failures = failures
         work.suspect = suspect
-        work.once = once
         work.opts = opts
         work.context = context
         work.limited = limited

@@ -121,8 +121,9 @@ class Workshop:
 
     def submit(self, work: Work) -> None:
         """Start it where it belongs, now or when there is room."""
-        assert work.task is not None
-        self._lane_for(work.task).submit(work)
+        task = work.task
+        assert task is not None
+        (self._async if task.is_async else self._lane_for(task)).submit(work)
 
     def take_back(self) -> list[Work]:
         """Take everything that has not started. From any thread."""

@@ -13,6 +13,9 @@ from typing import Any, Final
 from postlude.errors import JournalUnavailable
 from postlude.stores.reply import Reply
 
+ENOUGH: Final = 128
+"""Rows that are worth a commit of their own: company gains them little."""
+
 LINGER: Final = 0.002
 """Seconds that a lazy request waits for company."""
 
@@ -121,13 +124,15 @@ class Gate:
 
     def _deliver(self, requests: list[Request]) -> None:
         self._under_way -= len(requests)
-        for request in requests:
-            request.deliver()
         if self._under_way <= 0:
             self._handed = []
-            if self._pending and not self._scheduled:
-                self._scheduled = True
-                self.loop.call_soon(self.flush)
+            if sum(request.rows for request in self._pending) >= ENOUGH:
+                self.flush()  # what these answers set going need not be waited for
+        for request in requests:
+            request.deliver()
+        if self._under_way <= 0 and self._pending and not self._scheduled:
+            self._scheduled = True
+            self.loop.call_soon(self.flush)
 
     def _look(self) -> None:
         """Tell those whose budget has run out: all that is open was handed over last, or is pending."""

@@ -16,6 +16,7 @@ from postlude.stores.sqlite.claims import Claims
 from postlude.stores.sqlite.connection import check_integrity, migrate, open_writer
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.locks import WriterLock
+from postlude.stores.sqlite.rules import Rules
 from postlude.stores.sqlite.runners import Runners
 from postlude.stores.sqlite.transaction import Transaction
 
@@ -51,6 +52,9 @@ class SqliteBackend:
         self._lock: WriterLock | None = None
         self._names: dict[str, int] = {}
         self._tx: Transaction | None = None
+        self._rules: Rules | None = None
+        self._version = 0
+        """What `data_version` was when they were read: nobody else has written while it stays so."""
         self._pause = FIRST_PAUSE
         self._retry_at = 0.0
         self.runners = Runners(files.runners, clock)
@@ -117,7 +121,8 @@ class SqliteBackend:
             raise Busy from error
         except apsw.Error as error:
             raise self._throw_away(error) from error
-        self._tx = Transaction(db, self._clock.now(), self._names)
+        rules = self._rules if db.data_version() == self._version else None
+        self._tx = Transaction(db, self._clock.now(), self._names, rules)
 
     def apply(self, verb: Verb, arguments: Sequence[Any]) -> list[Any]:
         """Apply calls of one verb in the running transaction."""
@@ -140,13 +145,14 @@ class SqliteBackend:
             # After a commit that failed nothing is certain, least of all a second fsync's success.
             raise self._throw_away(error) from error
         tx, self._tx = self._tx, None
+        self._rules, self._version = tx.known_rules, self._db.data_version()
         self._pause = FIRST_PAUSE
         for call in tx.afterwards:
             call()
 
     def rollback(self) -> None:
         """Undo it. Numbers given to new task names are forgotten with it."""
-        self._tx = None
+        self._tx = self._rules = None
         self._names.clear()
         db = self._db
         if db is not None and db.in_transaction:
@@ -196,7 +202,7 @@ class SqliteBackend:
 
     def _throw_away(self, error: Exception) -> Broken:
         """Close the connection: after an error of the disk it can no longer be trusted."""
-        db, self._db, self._tx = self._db, None, None
+        db, self._db, self._tx, self._rules = self._db, None, None, None
         self._names.clear()
         self._retry_at = time.monotonic() + self._pause
         self._pause = min(self._pause * 2, LONGEST_PAUSE)

@@ -57,12 +57,14 @@ class Search:
     Args:
         tx: the transaction.
         call: who claims how much.
+        queues: those in which something is ready.
         turn: which queue has the first choice.
     """
 
-    def __init__(self, tx: Transaction, call: ClaimCall, turn: int) -> None:
+    def __init__(self, tx: Transaction, call: ClaimCall, queues: Sequence[str], turn: int) -> None:
         self._tx = tx
         self._call = call
+        self._queues = queues
         self._turn = turn
         self._rules = tx.rules
         self._unruled = self._rules.none
@@ -77,7 +79,7 @@ class Search:
 
     def run(self) -> Claimed:
         """Claim what is found."""
-        queues = [q for q in self._tx.rows("ready_queues") if q not in self._rules.paused_queues]
+        queues = [queue for queue in self._queues if queue not in self._rules.paused_queues]
         if not queues:
             return Claimed([])
         self._find(queues)

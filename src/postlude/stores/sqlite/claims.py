@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from postlude.model.job import Claimed, Hold
 from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Finish, Outcome, Parked, Snoozed, Succeeded
@@ -44,10 +44,11 @@ class Claims:
         return [self._claim(tx, call) for call in calls]
 
     def _claim(self, tx: Transaction, call: ClaimCall) -> Claimed:
-        if not tx.value("runner_exists", call.runner):
+        queues = tx.value("ready_queues", call.runner)
+        if queues is None:  # there is no such runner any more
             return Claimed([])
         self._turn += 1
-        search = Search(tx, call, self._turn)
+        search = Search(tx, call, from_json(queues), self._turn)
         claimed = search.run()
         self._followed.update(row[0] for row in search.found if row[FOLLOWED])
         return claimed

@@ -13,15 +13,30 @@ from postlude.model.state import MOVES, Stored
 from postlude.stores.sqlite.rules import Rules
 from postlude.stores.sqlite.sql import SQL
 
-CHUNK: Final = 64
-"""Rows that one INSERT carries at most. Larger ones gain little and each size is prepared apart."""
+CHUNKS: Final = (500, 250, 50)
+"""Rows that an INSERT carries: the most of these that are there, or the few that are left."""
+
+LONGEST: Final = 16_000
+"""Characters of a statement that is kept prepared; apsw prepares longer ones anew each time."""
 
 
 @cache
 def _insert(name: str, rows: int, tail: str | None) -> str:
-    head, _, values = SQL[name].rpartition("VALUES")
-    statement = f"{head}VALUES {', '.join([values.strip()] * rows)}"
+    head, values = _parts(name)
+    statement = f"{head}VALUES {','.join([values] * rows)}"
     return statement if tail is None else f"{statement} {SQL[tail]}"
+
+
+@cache
+def _parts(name: str) -> tuple[str, str]:
+    head, _, values = SQL[name].rpartition("VALUES")
+    return head, values.replace(" ", "").strip()
+
+
+@cache
+def _chunks(name: str) -> tuple[int, ...]:
+    head, values = _parts(name)
+    return tuple(size for size in CHUNKS if len(head) + size * (len(values) + 1) <= LONGEST)
 
 
 class Transaction:
@@ -31,30 +46,34 @@ class Transaction:
         db: the writer's connection, in a transaction.
         now: wall time.
         names: task numbers that are known so far; kept over transactions.
+        rules: bounds and pauses, if nobody has written since they were read.
     """
 
-    __slots__ = ("_deltas", "_rules", "afterwards", "db", "names", "now")
+    __slots__ = ("_deltas", "afterwards", "db", "known_rules", "names", "now")
 
-    def __init__(self, db: apsw.Connection, now: int, names: dict[str, int]) -> None:
+    def __init__(
+        self, db: apsw.Connection, now: int, names: dict[str, int], rules: Rules | None = None
+    ) -> None:
         self.db = db
         self.now = now
         self.names = names
         self.afterwards: list[Callable[[], None]] = []
         """What is to be done once it is committed, and not otherwise."""
         self._deltas: defaultdict[tuple[int, int], int] = defaultdict(int)
-        self._rules: Rules | None = None
+        self.known_rules = rules
+        """What `rules` has read; None: it is to be read, again or for the first time."""
 
     @property
     def rules(self) -> Rules:
-        """Bounds and pauses; read once, when first asked for."""
-        if self._rules is None:
-            self._rules = Rules(self.db)
-        return self._rules
+        """Bounds and pauses; read when first asked for."""
+        if self.known_rules is None:
+            self.known_rules = Rules(self.db)
+        return self.known_rules
 
     def forget_rules(self) -> None:
         """Read them again: they have been changed. First writes how far rates are used up."""
         self._write_rates()
-        self._rules = None
+        self.known_rules = None
 
     def run(self, name: str, *bindings: Any) -> None:
         """Run a statement that returns nothing."""
@@ -70,9 +89,12 @@ class Transaction:
 
     def insert(self, name: str, rows: Sequence[Iterable[Any]], *, tail: str | None = None) -> None:
         """Insert rows with few steps: each step of SQLite costs a fight for the interpreter's lock."""
-        for start in range(0, len(rows), CHUNK):
-            part = rows[start : start + CHUNK]
-            self.db.execute(_insert(name, len(part), tail), tuple(chain.from_iterable(part)))
+        chunks, start = _chunks(name), 0
+        while start < len(rows):
+            size = next((size for size in chunks if start + size <= len(rows)), len(rows) - start)
+            part = rows[start : start + size]
+            self.db.execute(_insert(name, size, tail), tuple(chain.from_iterable(part)))
+            start += size
 
     def task_id(self, name: str) -> int:
         """Return a task's number, giving it one if it is new."""
@@ -99,7 +121,7 @@ class Transaction:
         """Undo what the transaction has done so far and begin again."""
         self.run("rollback")
         self._deltas.clear()
-        self._rules = None
+        self.known_rules = None
         self.run("begin")
 
     def finish(self) -> None:
@@ -110,12 +132,13 @@ class Transaction:
             self.insert("add_stats", rows, tail="on_stat_conflict")
 
     def _write_rates(self) -> None:
-        for bucket in self._rules.used() if self._rules is not None else ():
+        for bucket in self.known_rules.used() if self.known_rules is not None else ():
             self.run("use_rate", *bucket.name, bucket.tat, bucket.turn)
             bucket.changed = False
 
     def _learn(self, name: str) -> int:
         self.run("add_task_name", name)
+        self.forget_rules()  # they may be of the name, and name its number
         self._reload()
         return self.names[name]
 

@@ -174,9 +174,6 @@ INSERT INTO runner (token, host, pid, boot, started, renewed, lease, release) VA
 -- name: renew
 UPDATE runner SET renewed = ?2 WHERE id = ?1
 
--- name: runner_exists
-SELECT EXISTS (SELECT 1 FROM runner WHERE id = ?)
-
 -- name: runner_token
 SELECT token FROM runner WHERE id = ?
 
@@ -200,7 +197,8 @@ WITH RECURSIVE waiting (queue) AS (
     UNION ALL
     SELECT (SELECT min(queue) FROM job WHERE state = 0 AND queue > waiting.queue) FROM waiting WHERE waiting.queue IS NOT NULL
 )
-SELECT json_group_array(queue) FROM waiting WHERE queue IS NOT NULL
+SELECT CASE WHEN EXISTS (SELECT 1 FROM runner WHERE id = ?1)
+    THEN (SELECT json_group_array(queue) FROM waiting WHERE queue IS NOT NULL) END
 
 -- name: ready
 SELECT json_group_array(

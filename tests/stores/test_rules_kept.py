@@ -1,0 +1,96 @@
+"""What a process remembers of bounds and pauses from one group of writes to the next."""
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from postlude.model.job import NewJob
+from postlude.model.policy import Bounds
+from postlude.stores.protocol import NewRunner, Pause
+from postlude.stores.sqlite import SqliteStore
+from postlude.stores.sqlite.rules import Rules
+from tests.stores.scripted import PATIENCE
+
+pytestmark = pytest.mark.disk
+
+NUMBERS = count(1)
+QUEUE = Pause("queue", "q")
+
+
+@pytest.fixture
+def stores(tmp_path: Path) -> Iterator[tuple[SqliteStore, SqliteStore]]:
+    """Two processes' views of one journal."""
+    both = SqliteStore(tmp_path / "journal.db"), SqliteStore(tmp_path / "journal.db")
+    for store in both:
+        store.open()
+    yield both
+    for store in both:
+        store.close()
+
+
+def add(store: SqliteStore, task: str = "m:task") -> None:
+    job = NewJob(next(NUMBERS).to_bytes(16, "big"), task, "q", b'{"a":[],"k":{}}', 1)
+    store.add([job]).wait(PATIENCE)
+
+
+def claimed(store: SqliteStore, runner: int) -> int:
+    return len(store.claim(runner, 10, suspect=False).wait(PATIENCE).claims)
+
+
+def test_what_another_process_pauses(stores: tuple[SqliteStore, SqliteStore]) -> None:
+    mine, other = stores
+    runner = mine.enlist(NewRunner("", 60.0)).wait(PATIENCE).runner
+    add(mine)
+    assert claimed(mine, runner) == 1
+    other.pause(QUEUE).wait(PATIENCE)
+    add(mine)
+    assert claimed(mine, runner) == 0
+    other.resume(QUEUE).wait(PATIENCE)
+    assert claimed(mine, runner) == 1
+
+
+def test_what_this_process_pauses(stores: tuple[SqliteStore, SqliteStore]) -> None:
+    mine, _ = stores
+    runner = mine.enlist(NewRunner("", 60.0)).wait(PATIENCE).runner
+    add(mine)
+    assert claimed(mine, runner) == 1
+    mine.pause(QUEUE).wait(PATIENCE)
+    add(mine)
+    assert claimed(mine, runner) == 0
+
+
+def test_a_rate_is_used_up_in_groups_that_follow_each_other(stores: tuple[SqliteStore, SqliteStore]) -> None:
+    mine, other = stores
+    runners = [store.enlist(NewRunner("", 60.0)).wait(PATIENCE).runner for store in stores]
+    mine.declare([Bounds("task", "m:task", None, 3_600_000_000, 2)]).wait(PATIENCE)
+    for _ in range(4):
+        add(mine)
+    assert claimed(mine, runners[0]) == 2
+    assert claimed(mine, runners[0]) == 0
+    assert claimed(other, runners[1]) == 0, "it reads how far the rate is used up"
+
+
+def test_they_are_read_once_while_nobody_else_writes(
+    stores: tuple[SqliteStore, SqliteStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, other = stores
+    runner = mine.enlist(NewRunner("", 60.0)).wait(PATIENCE).runner
+    add(mine)
+    assert claimed(mine, runner) == 1
+    reads: list[Rules] = []
+    read = Rules.__init__
+
+    def counted(self: Rules, db: object) -> None:
+        reads.append(self)
+        read(self, db)
+
+    monkeypatch.setattr(Rules, "__init__", counted)
+    for _ in range(3):
+        add(mine)
+        assert claimed(mine, runner) == 1
+    assert reads == []
+    add(other)
+    assert claimed(mine, runner) == 1
+    assert len(reads) == 1
