@@ -169,6 +169,8 @@ def _pause(queue: str | None, task: Task[..., Any] | str | None) -> Pause:
     if (queue is None) == (task is None):
         raise PostludeError('say what is meant: a queue ("mail"), or task=send_receipt')
     if queue is not None:
+        if not isinstance(queue, str):
+            raise PostludeError(f"queue={queue!r}: give the name of a queue; a task is meant by task=")
         return Pause("queue", queue)
     if not isinstance(task, Task | str):
         raise PostludeError(f"task={task!r}: give a declared task, or the name of one")

@@ -252,6 +252,8 @@ class TestPause:
             await do()
         with pytest.raises(PostludeError, match="say what is meant"):
             await do("mail", task="app:send")
+        with pytest.raises(PostludeError, match=r"^queue=<Task .*: give the name of a queue; a task is"):
+            await do(postlude.task(note))
         with pytest.raises(
             PostludeError, match=r"^task=<function note .*: give a declared task, or the name"
         ):

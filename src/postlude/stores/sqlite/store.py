@@ -75,8 +75,8 @@ class SqliteStore:
             raise JournalRefused(f"the journal {self.location} is damaged: {error}") from error
         except (apsw.Error, OSError) as error:
             raise JournalUnavailable(f"cannot open the journal {self.location}: {error}") from error
-        self._reader = ReaderThread(self._files.database)
-        self._watch = JournalReader(self._files.database)
+        self._reader = ReaderThread(self._files.database, self._clock)
+        self._watch = JournalReader(self._files.database, self._clock)
         self._writer = Writer(backend, "postlude-writer")
 
     def close(self) -> None:
@@ -213,8 +213,9 @@ class SqliteStore:
 class ReaderThread:
     """Looks into the journal from a thread of its own, so that no event loop waits for the disk."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
+        self._clock = clock
         self._inbox: queue.SimpleQueue[tuple[Callable[[JournalReader], Any], Reply[Any]] | None] = (
             queue.SimpleQueue()
         )
@@ -238,7 +239,7 @@ class ReaderThread:
             look, reply = item
             try:
                 if reader is None:
-                    reader = JournalReader(self._path)
+                    reader = JournalReader(self._path, self._clock)
                 reply.resolve(look(reader), None)
             except BaseException as error:
                 reply.resolve(None, error)

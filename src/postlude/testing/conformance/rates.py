@@ -192,8 +192,10 @@ class QueueRateCases(Cases):
         jobs, now = more(driver, 4, "q"), driver.clock.now()
         claimed = driver.claimed(driver.enlist())
         assert (len(claimed.claims), claimed.again) == (2, now + 10 * SECOND)
-        assert [stored for stored, _ in driver.lie(*jobs[2:])] == [Stored.READY] * 2
+        assert driver.lie(*jobs[2:]) == [(Stored.READY, Reason.RATE)] * 2
         assert driver.store.promote().wait(PATIENCE) == (0, None)
+        driver.clock.advance(10)
+        assert driver.lie(*jobs[2:]) == [(Stored.READY, None)] * 2
 
     def test_they_start_one_at_a_time(self, driver: Driver) -> None:
         self.declare(driver, burst=2)
