@@ -102,7 +102,7 @@ def claim_breaks(nth: str) -> None:
 
 
 def answers_early(_: str) -> None:
-    """Answer before the commit, which comes 30 ms later at the earliest."""
+    """Answer before the commit, which comes so much later that nearly every kill falls in between."""
     open_since: float | None = None
 
     def begin(self: SqliteBackend) -> None:
@@ -116,7 +116,7 @@ def answers_early(_: str) -> None:
         nonlocal open_since
         if open_since is None:
             open_since = time.monotonic()
-        if time.monotonic() < open_since + 0.03:
+        if time.monotonic() < open_since + 0.3:
             assert self._tx is not None
             self._tx.finish()
             return
