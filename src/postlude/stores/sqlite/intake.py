@@ -45,6 +45,7 @@ class Intake:
 
     def add(self, calls: Sequence[AddCall]) -> list[list[Added] | KeyTaken]:
         """Insert them; the answers are in the order of the calls."""
+        self._keys.look_up([job for jobs, _ in calls for job in jobs if job.key is not None])
         places = [self._take(jobs, claim_for) for jobs, claim_for in calls]
         first = self._insert()
         self._keys.write_aliases(first)

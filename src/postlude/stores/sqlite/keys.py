@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from pydantic_core import to_json
+
 from postlude.errors import KeyTaken
 from postlude.model.job import Conflict, NewJob
 from postlude.model.state import Reason, Stored
@@ -48,8 +50,18 @@ class Keys:
         self._vacate = vacate
         self.left: set[Lane] = set()
         """Lanes that a replaced job has left."""
+        self._known: dict[tuple[int, str], tuple[int, int, str | None] | None] = {}
         self._new: dict[tuple[str, str], int] = {}
         self._aliases: list[tuple[bytes, Joined]] = []
+
+    def look_up(self, jobs: Sequence[NewJob]) -> None:
+        """Find who has the keys of these jobs, with one statement."""
+        tx = self._tx
+        wanted = [(tx.task_id(job.task), job.key) for job in jobs if job.key is not None]
+        if len(wanted) > 1:
+            self._known = dict.fromkeys(wanted)
+            for task, key, *found in tx.rows("keyed_all", to_json(wanted).decode()):
+                self._known[task, key] = tuple(found)
 
     def note(self, job: NewJob, row: int) -> None:
         """A row of this group has this job's key."""
@@ -97,10 +109,15 @@ class Keys:
         )
 
     def _found(self, job: NewJob) -> Any:
-        return self._tx.value("keyed", self._tx.task_id(job.task), job.key)
+        task, key = self._tx.task_id(job.task), job.key
+        if key is not None and (task, key) in self._known:
+            return self._known[task, key]
+        return self._tx.value("keyed", task, key)
 
     def _replace(self, seq: int, was: Stored, lane: str | None, job: NewJob) -> None:
         tx, task = self._tx, self._tx.task_id(job.task)
+        if job.key is not None:
+            self._known.pop((task, job.key), None)  # what was found of it is not true any more
         if lane is not None and was is Stored.READY:
             # Out of its lane first, so that it does not count against itself.
             tx.run("replace_job", seq, int(Stored.SCHEDULED), job.priority, tx.now, None, lane, None, None)
