@@ -126,7 +126,7 @@ class _Attempt:
         if self.error is None:
             return self._result
         try:
-            raise self.error.with_traceback(self._traceback)
+            raise BaseException.with_traceback(self.error, self._traceback)
         finally:
             self.error = self._traceback = None  # they hold the frames that hold this object
 
@@ -146,7 +146,8 @@ def _cut_machinery(error: BaseException) -> None:
         one = waiting.pop()
         if one is not None and id(one) not in seen:
             seen.add(id(one))
-            one.with_traceback(_own_frames(one.__traceback__))  # not assigned: the class may be frozen
+            # Not assigned, and not asked of the error itself: its class may be frozen, or have its own idea.
+            BaseException.with_traceback(one, _own_frames(one.__traceback__))
             waiting += (one.__cause__, one.__context__)
 
 

@@ -93,11 +93,19 @@ class Operations:
         """
         what = _pause(queue, task)
         await self._opened()
-        if what in await self._store.paused():
-            return False
-        if not await self._is_known(what):
+        paused = await self._store.paused()
+        left = [each for each in self._names_of(what) if each not in paused]
+        if left and not await self._is_known(what):
             raise NothingToPause(await self._advice(what))
-        return await self._store.pause(what)
+        return any([await self._store.pause(each) for each in left])
+
+    def _names_of(self, what: Pause) -> list[Pause]:
+        """A task is paused under each of its names: jobs may be stored under all of them."""
+        names = self._registry.names
+        if what.kind == "queue" or what.name not in names:
+            return [what]
+        task = self._registry.resolve(what.name)
+        return [Pause("task", name) for name in sorted(names) if self._registry.resolve(name) is task]
 
     async def _is_known(self, what: Pause) -> bool:
         if what.kind == "queue":
@@ -132,7 +140,8 @@ class Operations:
             JournalUnavailable: the journal cannot be written now.
         """
         await self._opened()
-        resumed = await self._store.resume(_pause(queue, task))
+        what = _pause(queue, task)
+        resumed = any([await self._store.resume(each) for each in self._names_of(what)])
         self._stirred()
         return resumed
 

@@ -21,7 +21,7 @@ from postlude import (
 from postlude.model.state import Reason, State
 from postlude.tasks.task import Task
 from tests.app.serving import EVERY_STORE, becomes, eventually, serving
-from tests.app.work import breaks, note, say
+from tests.app.work import breaks, note, note_sync, say
 
 pytestmark = [pytest.mark.anyio, EVERY_STORE]
 QUICK = Config(poll_every=0.02, tune_gc=False)
@@ -232,8 +232,27 @@ class TestPause:
         assert await postlude.paused() == []
         for queue in ("mail", "described", "default"):
             assert await postlude.pause(queue) is True, "before its first job"
-        for name in ("shop.mails:send_receipt", "shop:old_name", "tests.app.work:note"):
+        for name in ("shop.mails:send_receipt", "tests.app.work:note"):
             assert await postlude.pause(task=name) is True, "before its first job"
+
+    @pytest.mark.parametrize("meant", ["new", "old"])
+    async def test_a_task_is_paused_under_all_of_its_names(self, location: str, meant: str) -> None:
+        """By its old name, jobs would be stored that nothing stops, and of its old jobs none would."""
+        postlude = made(location)
+        before = Postlude(store=postlude.parts.store)
+        renamed = postlude.task(note, name="new", aliases=["old"])
+        async with serving(postlude):
+            assert await postlude.pause(task=meant) is True
+            jobs = [
+                await before.add_task(before.task(note, name="old"), "old"),
+                await postlude.add_task(renamed, "new"),
+            ]
+            await becomes(postlude, await postlude.add_task(note_sync, "other"), State.SUCCEEDED)
+            assert [(await postlude.inspector.get(job.id)).state for job in jobs] == [State.QUEUED] * 2
+            assert await postlude.pause(task=meant) is False
+            assert await postlude.resume(task="new") is True
+            for job in jobs:
+                await becomes(postlude, job, State.SUCCEEDED)
 
     async def test_a_name_that_only_jobs_have_can_be_paused(self, location: str) -> None:
         """They are another application's, or their task is gone: what is known here does not decide."""

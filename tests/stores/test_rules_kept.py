@@ -1,12 +1,13 @@
-"""What a process remembers of bounds and pauses from one group of writes to the next."""
+"""What is remembered of the journal while it is written: bounds and pauses, who has a key."""
 
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+import apsw
 import pytest
 
-from postlude.model.job import NewJob
+from postlude.model.job import Conflict, NewJob
 from postlude.model.policy import Bounds
 from postlude.stores.protocol import NewRunner, Pause
 from postlude.stores.sqlite import SqliteStore
@@ -94,3 +95,26 @@ def test_they_are_read_once_while_nobody_else_writes(
     add(other)
     assert claimed(mine, runner) == 1
     assert len(reads) == 1
+
+
+def test_a_job_that_one_call_replaces_twice(stores: tuple[SqliteStore, SqliteStore]) -> None:
+    mine, _ = stores
+    later = mine._clock.now() + 60_000_000
+
+    def call(due: int | None) -> NewJob:
+        return NewJob(
+            next(NUMBERS).to_bytes(16, "big"),
+            "m:task",
+            "q",
+            b"{}",
+            1,
+            due,
+            key="k",
+            conflict=Conflict.REPLACE,
+        )
+
+    mine.add([call(None)]).wait(PATIENCE)
+    mine.add([call(later), call(None)]).wait(PATIENCE)
+    db = apsw.Connection(mine.location, flags=apsw.SQLITE_OPEN_READONLY)
+    assert db.execute("SELECT state, n FROM stat WHERE n <> 0").fetchall() == [(0, 1)]
+    db.close()

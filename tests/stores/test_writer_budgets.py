@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from postlude.errors import JournalUnavailable
 from postlude.stores import gate
 from postlude.stores.backend import Busy, Verb
 from postlude.stores.writer import Writer
@@ -121,6 +122,29 @@ async def test_an_outcome_that_was_certain_first_is_told(
     else:
         assert await reply == ("done", "a")
     assert backend.disowned == []
+
+
+@pytest.mark.parametrize("begun", [True, False])
+async def test_who_was_told_503_has_no_other_answer(
+    writer: Writer, backend: ScriptedBackend, begun: bool
+) -> None:
+    """A caller that was cancelled in the very turn in which its budget ran out asks once more."""
+    door = backend.at_commit if begun else backend.at_lock
+    door.close()
+    reply = writer.submit(Verb.ADD, "a", budget=SHORT)
+    assert "within its budget" in str(await told(reply))
+    heard: list[JournalUnavailable] = []
+
+    def ask() -> None:
+        with pytest.raises(JournalUnavailable) as caught:
+            reply.result()
+        heard.append(caught.value)
+
+    reply.orphan(ask)
+    door.open()
+    await answered(writer, backend)
+    await asyncio.sleep(0)
+    assert len(heard) == 1
 
 
 async def test_settled_or_abandoned_never_both(writer: Writer) -> None:

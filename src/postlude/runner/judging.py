@@ -168,7 +168,7 @@ def _traceback_of(error: BaseException) -> str:
 def _overtime(work: Work, error: BaseException) -> TimeoutError:
     late = TimeoutError(f"the attempt took longer than {work.seconds:g} s")
     late.__cause__ = None if isinstance(error, asyncio.CancelledError) or not is_own(error) else error
-    return late.with_traceback(error.with_traceback(own_frames(error)).__traceback__)
+    return late.with_traceback(BaseException.with_traceback(error, own_frames(error)).__traceback__)
 
 
 def _must_end_by(work: Work) -> int | None:

@@ -57,6 +57,12 @@ class Request(Reply[Any]):
         """When its budget has run out, by its loop's clock."""
         self.standing = Standing.WAITING
 
+    def result(self) -> Any:
+        """Return the answer; who was told that the budget had run out has no other."""
+        if self.future is not None and self.future.done() and not self.future.cancelled():
+            return self.future.result()
+        return super().result()
+
     def withdraw(self) -> bool:
         """Call it off; False if the writer has begun."""
         with self.turns:

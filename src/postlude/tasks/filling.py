@@ -16,7 +16,7 @@ from postlude.tasks.signature import read_parameters, read_signature, without_in
 Fill = Callable[[Any, tuple[Any, ...], dict[str, Any]], Awaitable[Any]]
 """Calls a task with its arguments and with what its dependencies give."""
 
-_CALLS: Any = BackgroundTask.__call__
+_CALLS: Any = inspect.unwrap(BackgroundTask.__call__)  # a tracer may have wrapped it
 
 
 def in_background() -> bool:

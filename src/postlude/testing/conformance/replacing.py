@@ -5,7 +5,7 @@ from postlude.model.job import Conflict, NewJob
 from postlude.model.outcome import Parked
 from postlude.model.policy import Bounds
 from postlude.model.state import Reason, State, Stored
-from postlude.testing.conformance.bench import Cases, Driver
+from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
 
 
 def again(
@@ -124,6 +124,15 @@ class ReplacingCases(Cases):
         driver.add(old, new)
         claim = driver.claim_one(driver.enlist())
         assert (claim.id, claim.payload) == (old.id, new.payload)
+
+    def test_twice_by_one_call(self, driver: Driver) -> None:
+        old = driver.new(key="k")
+        driver.add(old)
+        driver.add(again(driver, after=60), again(driver, priority=-1))
+        assert (driver.record(old).stored, driver.record(old).priority) == (Stored.READY, -1)
+        assert [(c.state, c.jobs) for c in driver.store.counts().wait(PATIENCE) if c.jobs] == [
+            (State.QUEUED, 1)
+        ]
 
     def test_a_retry_that_waits_is_replaced_and_keeps_its_attempts(self, driver: Driver) -> None:
         old = driver.new(key="k")
