@@ -96,7 +96,7 @@ class Postlude(Verbs):
         )
         chosen = choose_store(store, clock)
         self._app: Starlette | None = None
-        self._injection = ApplicationInjection(passing_state if chosen is None else None)
+        self._injection = ApplicationInjection(passing_state)
         self._off = Off(self._registry, self._injection.run) if chosen is None else None
         kept: Store = MemoryStore(clock) if chosen is None else chosen
         equipment = Equipment(carried)
@@ -154,7 +154,7 @@ class Postlude(Verbs):
         if self._off is None:
             install(app, self, self._injection.keep_state)
         else:
-            install_off(app, self._off, _announce_off)
+            install_off(app, self._off, _announce_off, self._injection.keep_state)
         self._app = app
         self._injection.join(app)
 

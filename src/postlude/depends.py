@@ -15,11 +15,12 @@ class ApplicationInjection:
     """Fills the parameters of tasks from the dependencies of one application, if that is FastAPI's.
 
     Args:
-        state: returns what dependencies see in `request.state`; by default what `keep_state` was given.
+        of_request: returns `request.state` of the request that runs here, or None: outside of requests,
+            dependencies see what `keep_state` was given. By default, always so.
     """
 
-    def __init__(self, state: Callable[[], MutableMapping[str, Any]] | None = None) -> None:
-        self._given = state
+    def __init__(self, of_request: Callable[[], MutableMapping[str, Any] | None] = lambda: None) -> None:
+        self._of_request = of_request
         self._app: Starlette | None = None
         self._state: MutableMapping[str, Any] = {}
         self._inner: Injection | None = None
@@ -37,8 +38,9 @@ class ApplicationInjection:
         self._state = state
 
     def state(self) -> MutableMapping[str, Any]:
-        """Return what the lifespan has yielded."""
-        return self._state if self._given is None else self._given()
+        """Return what dependencies see in `request.state`."""
+        state = self._of_request()
+        return self._state if state is None else state
 
     async def run(
         self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], in_thread: InThread

@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -69,11 +70,23 @@ def install(
     join(app, PostludeMiddleware, host=host, keep_state=keep_state)
 
 
-def install_off(app: Starlette, off: Off, announce: Callable[[], None]) -> None:
+def install_off(
+    app: Starlette,
+    off: Off,
+    announce: Callable[[], None],
+    keep_state: Callable[[MutableMapping[str, Any]], None],
+) -> None:
     """Let an application work without Postlude, its routes that were written for Postlude included.
+
+    Args:
+        app: the application.
+        off: gives handles.
+        announce: called when the application starts.
+        keep_state: given the dict into which the application puts what its lifespan yields.
 
     Raises:
         PostludeError: the application has started already.
     """
     hook_if_possible(app)
-    join(app, OffMiddleware, off=off, verify=lambda: hook_if_possible(app), announce=announce)
+    verify = partial(hook_if_possible, app)
+    join(app, OffMiddleware, off=off, verify=verify, announce=announce, keep_state=keep_state)

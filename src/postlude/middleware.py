@@ -100,12 +100,19 @@ class OffMiddleware:
         off: gives handles.
         verify: called once, before the first request.
         announce: called when the application starts.
+        keep_state: given the dict into which the application puts what its lifespan yields.
     """
 
     def __init__(
-        self, app: ASGIApp, off: Off, verify: Callable[[], None], announce: Callable[[], None]
+        self,
+        app: ASGIApp,
+        off: Off,
+        verify: Callable[[], None],
+        announce: Callable[[], None],
+        keep_state: Callable[[MutableMapping[str, Any]], None],
     ) -> None:
         self.app = app
+        self._keep_state = keep_state
         self._off = off
         self._verify = verify
         self._announce = announce
@@ -114,6 +121,8 @@ class OffMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             self._announce()
+            if "state" in scope:
+                self._keep_state(scope["state"])
         elif not self._verified:
             self._verify()
             self._verified = True

@@ -160,10 +160,10 @@ class Passing:
         self.accepted: Job[Any] | None = None
 
 
-def passing_state() -> MutableMapping[str, Any]:
+def passing_state() -> MutableMapping[str, Any] | None:
     """Return `request.state` of the request that runs here: what the lifespan yielded, and what was added."""
     passing: Passing | None = PASSING.get()
-    return {} if passing is None else passing.scope.get("state", {})
+    return None if passing is None else passing.scope.get("state", {})
 
 
 def _refuse_undeclared(function: Any) -> None:

@@ -209,6 +209,19 @@ class TestDepends:
     def app(self) -> FastAPI:
         return FastAPI(title="shop", lifespan=with_pool)
 
+    def test_outside_of_requests_it_sees_the_lifespan_s_state(
+        self, app: FastAPI, off: Switch, log: list[str]
+    ) -> None:
+        postlude = off(app)
+
+        @postlude.task
+        async def settles(name: str = Depends(get_name)) -> None:
+            log.append(f"settles with {name}")
+
+        with TestClient(app):
+            postlude.blocking.add_task(settles)
+        assert log == ["open", "settles with session of shop, the pool", "commit"]
+
     @pytest.mark.parametrize("parameter", [BackgroundTasks, Ours], ids=["native", "Postlude's"])
     @pytest.mark.parametrize("is_async", [True, False])
     def test_of_a_request(
