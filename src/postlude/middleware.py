@@ -141,7 +141,6 @@ class _Lifespan:
         self._receive = receive
         self._send = send
         self._first: Message | None = None
-        self._runs = False
         self._closed = False
 
     async def open(self) -> None:
@@ -159,16 +158,7 @@ class _Lifespan:
     async def close(self) -> None:
         if not self._closed:
             self._closed = True
-            await self._drain()  # a lifespan may end without the message that says so
             await self._host.close()
-
-    async def _drain(self) -> None:
-        if self._runs:
-            self._runs = False
-            try:
-                await self._host.drain()
-            except Exception:
-                logger.exception("Draining failed; the application's shutdown goes on")
 
     async def receive(self) -> Message:
         if self._first is not None:
@@ -176,7 +166,10 @@ class _Lifespan:
             return message
         message = await self._receive()
         if message["type"] == "lifespan.shutdown":
-            await self._drain()
+            try:
+                await self._host.drain()
+            except Exception:
+                logger.exception("Draining failed; the application's shutdown goes on")
         return message
 
     async def send(self, message: Message) -> None:
@@ -186,7 +179,6 @@ class _Lifespan:
             # says `startup.failed`.
             self._verify()
             await self._host.start()
-            self._runs = True
         elif kind in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
             # Before it is passed on, because the server may stop the loop at once.
             await self.close()

@@ -49,6 +49,10 @@ class Serving(Protocol):
         """Come to an end. Does nothing if it has not begun."""
         ...
 
+    def put_back(self) -> None:
+        """Put back what was set in the interpreter; the journal is about to be closed."""
+        ...
+
 
 class Parts:
     """A journal and what works with it.
@@ -152,6 +156,7 @@ class Parts:
 
     async def close(self) -> None:
         """Close the journal."""
+        self.service.put_back()
         self.visits.close()
         self._open = False
         await asyncio.to_thread(self.store.close)

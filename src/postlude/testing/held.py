@@ -49,6 +49,9 @@ class Held:
         """Remember the loop."""
         self._loop = asyncio.get_running_loop()
 
+    def put_back(self) -> None:
+        """Nothing has been set."""
+
     async def stop(self) -> None:
         """Forget it."""
         self._loop = None
