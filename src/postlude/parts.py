@@ -49,8 +49,8 @@ class Serving(Protocol):
         """Come to an end. Does nothing if it has not begun."""
         ...
 
-    def put_back(self) -> None:
-        """Put back what was set in the interpreter; the journal is about to be closed."""
+    def abandon(self) -> None:
+        """Come to an end at once: the journal is about to be closed. Does nothing after `stop`."""
         ...
 
 
@@ -156,7 +156,8 @@ class Parts:
 
     async def close(self) -> None:
         """Close the journal."""
-        self.service.put_back()
+        self.service.abandon()
+        self.producer.attach(None)
         self.visits.close()
         self._open = False
         await asyncio.to_thread(self.store.close)

@@ -325,3 +325,25 @@ async def test_so_does_that_of_a_dependency_that_fails_after_its_task(
     told = record.exc_text or ""  # as it was logged: the error that it came from went on
     assert "translated" in told
     assert not [line for line in told.splitlines() if "site-packages" in line or "/postlude/" in line]
+
+
+class Peculiar(Exception):
+    """An error with ideas of its own."""
+
+    def with_traceback(self, tb: Any) -> Any:
+        raise RuntimeError("no")
+
+
+async def raises_peculiarly(name: str = Depends(lambda: "a name")) -> None:
+    raise Peculiar(name)
+
+
+@pytest.mark.anyio
+async def test_an_error_whose_class_does_not_let_itself_be_handled() -> None:
+    postlude = Postlude(FastAPI(), store="memory", config=Config(tune_gc=False))
+    async with serving(postlude):
+        job = await postlude.add_task(postlude.task(raises_peculiarly, retry=Retry(attempts=1)))
+        status = await becomes(postlude, job, State.FAILED)
+    assert [attempt.error for attempt in status.attempts] == [
+        "tests.app.test_depends_in_app.Peculiar: a name"
+    ]

@@ -7,10 +7,16 @@ from pathlib import Path
 import apsw
 import pytest
 
+from postlude.clock import ManualClock
 from postlude.model.job import Conflict, NewJob
 from postlude.model.policy import Bounds
+from postlude.stores.backend import Verb
 from postlude.stores.protocol import NewRunner, Pause
 from postlude.stores.sqlite import SqliteStore
+from postlude.stores.sqlite.backend import SqliteBackend
+from postlude.stores.sqlite.claiming import ClaimCall
+from postlude.stores.sqlite.files import JournalFiles
+from postlude.stores.sqlite.intake import AddCall
 from postlude.stores.sqlite.rules import Rules
 from tests.stores.scripted import PATIENCE
 
@@ -118,3 +124,38 @@ def test_a_job_that_one_call_replaces_twice(stores: tuple[SqliteStore, SqliteSto
     db = apsw.Connection(mine.location, flags=apsw.SQLITE_OPEN_READONLY)
     assert db.execute("SELECT state, n FROM stat WHERE n <> 0").fetchall() == [(0, 1)]
     db.close()
+
+
+def test_a_job_is_not_born_claimed_beside_one_of_its_group_that_waits(tmp_path: Path) -> None:
+    """It would overtake that one, which is in the same write and so not in the journal yet."""
+    clock = ManualClock()
+    backend = SqliteBackend(JournalFiles(tmp_path / "journal.db"), clock)
+    backend.open()
+    backend.begin()
+    (enlisted,) = backend.apply(Verb.ENLIST, [NewRunner("", 60.0)])
+    jobs = [NewJob(next(NUMBERS).to_bytes(16, "big"), "m:task", "q", b"{}", 1) for _ in range(3)]
+    claimed = enlisted.runner
+    calls = [AddCall(jobs[:1], claimed), AddCall(jobs[1:2], None), AddCall(jobs[2:], claimed)]
+    fences = [answer[0].fence for answer in backend.apply(Verb.ADD, calls)]
+    backend.commit()
+    backend.close()
+    assert fences == [1, 0, 0]
+
+
+def test_a_group_that_was_undone_has_used_up_nothing_of_a_rate(tmp_path: Path) -> None:
+    backend = SqliteBackend(JournalFiles(tmp_path / "journal.db"), ManualClock())
+    backend.open()
+    backend.begin()
+    (enlisted,) = backend.apply(Verb.ENLIST, [NewRunner("", 60.0)])
+    backend.apply(Verb.DECLARE, [[Bounds("task", "m:task", None, 3_600_000_000, 1)]])
+    job = NewJob(next(NUMBERS).to_bytes(16, "big"), "m:task", "q", b"{}", 1, rated=True)
+    backend.apply(Verb.ADD, [AddCall([job], None)])
+    backend.commit()
+    for undone in (True, False):
+        backend.begin()
+        (claimed,) = backend.apply(Verb.CLAIM, [ClaimCall(enlisted.runner, 10, True, None)])
+        assert len(claimed.claims) == 1
+        if undone:
+            backend.rollback()
+    backend.commit()
+    backend.close()

@@ -195,3 +195,19 @@ def test_a_loop_that_has_closed_stops_nobody(
     assert writer.submit(Verb.ADD, "b").wait(PATIENCE) == ("done", "b")
     assert backend.stored == ["a", "b"]
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize(("rows", "handed_over"), [(gate.ENOUGH, True), (gate.ENOUGH - 1, False)])
+async def test_what_is_worth_a_commit_does_not_wait_for_those_who_are_told(
+    writer: Writer, backend: ScriptedBackend, rows: int, handed_over: bool
+) -> None:
+    """An answer may set much going on the loop; the writer could work meanwhile."""
+    backend.at_commit.close()
+    first = writer.submit(Verb.ADD, "first")
+    await reached(backend.at_commit)
+    second = writer.submit(Verb.ADD, "second", rows=rows)
+    held: list[bool] = []
+    first.then(lambda reply: held.append(second in writer._gate_of(asyncio.get_running_loop())._pending))
+    backend.at_commit.open()
+    await second
+    assert held == [not handed_over]

@@ -85,6 +85,10 @@ class Ends:
         reply.then(lambda reply: self._answered(reply, offered))
         self._written(len(offered), any(work.limited for work, _ in offered))
 
+    def forget(self) -> None:
+        """Offer nothing of what has gathered: its jobs run again."""
+        self._gathered = []
+
     def _answered(self, reply: Reply[list[bool]], offered: list[tuple[Work, Finish]]) -> None:
         if reply.future is not None:
             self.under_way.discard(reply.future)

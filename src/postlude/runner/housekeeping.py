@@ -51,10 +51,15 @@ class Housekeeping:
         """Begin."""
         self._task = asyncio.get_running_loop().create_task(self._run(), name="postlude-housekeeping")
 
-    async def stop(self) -> None:
-        """End, in the middle of a wait if need be."""
+    def cancel(self) -> None:
+        """End with the loop's next turn."""
         if self._task is not None:
             self._task.cancel()
+
+    async def stop(self) -> None:
+        """End, in the middle of a wait if need be."""
+        self.cancel()
+        if self._task is not None:
             await asyncio.wait([self._task])
 
     async def _run(self) -> None:

@@ -203,8 +203,7 @@ class Runner:
     def stop_asked(self, seqs: Iterable[int]) -> None:
         """These jobs were asked to stop: those that have not started end, the others are told."""
         for seq in seqs:
-            work = self._held.get(seq)
-            if work is None:
+            if (work := self._held.get(seq)) is None:
                 continue
             if self.workshop.take_one_back(work):
                 work.started = self._clock.now()
@@ -221,10 +220,7 @@ class Runner:
         self.pace.ended(ended, self.loop.time())
         if not self._held and self._ends.settled:
             self._idle.set()
-        if limited:  # asked in the same write: who waits for the places that it gives back
-            self.claimer.notify()
-        else:
-            self.claimer.pump()
+        (self.claimer.notify if limited else self.claimer.pump)()  # limited: others wait for the places
 
     async def wait_for(self, works: Iterable[Work]) -> None:
         """Return when works have ended and their ends are written."""
@@ -247,6 +243,11 @@ class Runner:
         except TimeoutError:
             log.warning("released, because they had not ended within the grace period: %d", len(self._held))
         return await self.close()
+
+    def abandon(self) -> None:
+        """End as a death would: nothing more is claimed, and no end is written. On the loop."""
+        self._held, self.draining, self.claimer.stopped = {}, True, True
+        self._ends.forget()
 
     async def close(self) -> list[Hold]:
         """Stop what can be stopped; returns what others may run: all but started at-most-once jobs."""

@@ -46,7 +46,7 @@ class Service:
         self._equipment = equipment
         self._hub = hub
         self._bounds = bounds
-        self._back = True
+        self._changed: list[Shared] = []
         self._settings: list[Shared] = []
         if config.tune_gc:
             self._settings.append(COLLECTOR)
@@ -68,29 +68,39 @@ class Service:
         runner.notify()
         self._parts = membership, runner, housekeeping
         self._logs.start()
-        self._back = False
         for setting in self._settings:
             setting.start()
+            self._changed.append(setting)
         return runner
 
-    def put_back(self) -> None:
-        """Put back what was set in the interpreter; also where a lifespan ends without its shutdown.
+    def _put_back(self) -> None:
+        while self._changed:
+            self._changed.pop().stop()
 
-        Nothing is drained then: the event loop cancels what runs at the same time, and that is no end of a
-        job. It runs again, as after a death.
+    def abandon(self) -> None:
+        """End as a death would, if `stop` was not called: the lifespan has ended without its shutdown.
+
+        Nothing is drained, and nothing waited for: the event loop cancels what runs at the same time, and
+        that is no end of a job. It runs again.
         """
-        if self._parts is not None and not self._back:
-            self._back = True
-            for setting in self._settings:
-                setting.stop()
+        if self._parts is None:
+            return
+        membership, runner, housekeeping = self._parts
+        self._parts = None
+        membership.marks.draining()  # no job is charged with this death
+        runner.abandon()
+        housekeeping.cancel()
+        membership.stop()
+        self._put_back()
+        self._logs.stop()
 
     async def stop(self) -> None:
         """Drain, and release what is left in one write."""
         if self._parts is None:
             return
         membership, runner, housekeeping = self._parts
-        self.put_back()
         self._parts = None
+        self._put_back()
         await housekeeping.stop()
         await membership.leave(await runner.drain(self._config.grace), draining=True)
         self._logs.stop()

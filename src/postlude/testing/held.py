@@ -49,8 +49,9 @@ class Held:
         """Remember the loop."""
         self._loop = asyncio.get_running_loop()
 
-    def put_back(self) -> None:
-        """Nothing has been set."""
+    def abandon(self) -> None:
+        """Forget the loop."""
+        self._loop = None
 
     async def stop(self) -> None:
         """Forget it."""

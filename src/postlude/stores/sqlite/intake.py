@@ -45,16 +45,18 @@ class Intake:
 
     def add(self, calls: Sequence[AddCall]) -> list[list[Added] | KeyTaken]:
         """Insert them; the answers are in the order of the calls."""
-        self._keys.look_up([job for jobs, _ in calls for job in jobs if job.key is not None])
-        places = [self._take(jobs, claim_for) for jobs, claim_for in calls]
+        keyed = [job for jobs, _ in calls for job in jobs if job.key is not None]
+        self._keys.look_up(keyed)
+        places = [self._take(jobs, claim_for, bool(keyed)) for jobs, claim_for in calls]
         first = self._insert()
         self._keys.write_aliases(first)
         refill(self._tx, self._keys.left)
         return [self._answer(place, first) for place in places]
 
-    def _take(self, jobs: Sequence[NewJob], claim_for: int | None) -> "range | list[int | Joined] | KeyTaken":
-        """Make rows of a call's jobs; returns where they are."""
-        keyed = any(job.key is not None for job in jobs)
+    def _take(
+        self, jobs: Sequence[NewJob], claim_for: int | None, keyed: bool
+    ) -> "range | list[int | Joined] | KeyTaken":
+        """Make rows of a call's jobs; returns where they are. `keyed`: there are keys in the group."""
         if keyed:
             taken = self._keys.refusal(jobs)
             if taken is not None:

@@ -138,7 +138,6 @@ class Transaction:
 
     def _learn(self, name: str) -> int:
         self.run("add_task_name", name)
-        self.forget_rules()  # they may be of the name, and name its number
         self._reload()
         return self.names[name]
 
