@@ -15,7 +15,7 @@ from bench.server import VARIANTS
 from bench.table import pairs_table, web_table
 
 RESULTS = Path(__file__).parent / "results"
-SCENARIOS = ("async", "sync", "one", "start", "throughput", "policy", "depends", "backlog")
+SCENARIOS = ("async", "sync", "one", "start", "beside", "throughput", "policy", "depends", "backlog")
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _web(options: argparse.Namespace, journals: Path, found: dict[str, Any]) -> None:
-    wanted = set(options.scenarios) & {"async", "sync", "one", "start"}
+    wanted = set(options.scenarios) & {"async", "sync", "one", "start", "beside"}
     if not wanted:
         return
     plan = web.Plan(options.variants, options.rounds, options.seconds, options.loop, options.http, journals)
@@ -56,6 +56,9 @@ def _web(options: argparse.Namespace, journals: Path, found: dict[str, Any]) -> 
         if "start" in wanted:
             figures = found["add_to_start"] = web.add_to_start(running, plan)
             _show(web_table("add to start at 50/s, ms (to native)", figures, ("p50", "p99", "worst")))
+        if "beside" in wanted:
+            figures = found["beside_computing"] = web.beside(running, plan)
+            _show(web_table("beside a job that computes, ms (to native)", figures, ("p50", "p99", "worst")))
 
 
 def _journal(options: argparse.Namespace, journals: Path, found: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import BackgroundTasks, FastAPI
 
 from bench.machine import pin, resident
-from bench.tasks import note_wait, nothing, nothing_in_a_thread, seen
+from bench.tasks import compute, note_wait, nothing, nothing_in_a_thread, seen
 
 VARIANTS = ("none", "native", "postlude-memory", "postlude-sqlite")
 
@@ -31,6 +31,8 @@ def build(variant: str, journal: str) -> FastAPI:
         app.post("/async")(add_async)
         app.post("/sync")(add_sync)
         app.post("/wait")(add_wait)
+        app.post("/compute")(add_compute)
+    app.post("/ping")(add_nothing)
     app.get("/report")(report)
     if variant.startswith("postlude-"):
         from postlude import Postlude
@@ -59,6 +61,12 @@ async def add_sync(background_tasks: BackgroundTasks) -> dict[str, str]:
 async def add_wait(background_tasks: BackgroundTasks) -> dict[str, str]:
     """The same with a task that notes when it was started."""
     background_tasks.add_task(note_wait, time.perf_counter())
+    return {"status": "ok"}
+
+
+async def add_compute(seconds: float, background_tasks: BackgroundTasks) -> dict[str, str]:
+    """The same with a plain task that computes for so many seconds."""
+    background_tasks.add_task(compute, seconds)
     return {"status": "ok"}
 
 

@@ -47,6 +47,14 @@ def nothing_in_a_thread() -> None:
         seen.done += 1
 
 
+def compute(seconds: float) -> None:
+    """Keep the interpreter busy in a thread for this long."""
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        sum(number * number for number in range(100))
+    nothing_in_a_thread()
+
+
 async def note_wait(added: float) -> None:
     """Note how long ago this job was added, by this process's clock."""
     seen.waits.append(time.perf_counter() - added)

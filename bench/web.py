@@ -51,6 +51,22 @@ class Server:
     def load(self, path: str, connections: int, seconds: float, rate: float | None = None) -> Figures:
         """Put it under load from another process, and wait until every job of that load has run."""
         before = self.report()["done"]
+        found = self._offer(path, connections, seconds, rate)
+        return found | self.settle(before if self.variant == "none" else before + found["requests"])
+
+    def load_beside(self, path: str, seconds: float) -> Figures:
+        """Ask one route that adds nothing, again and again, while a job computes in a thread."""
+        before = self.report()["done"]
+        # The load generator takes its time to start, and must end before the job does.
+        computing = f"http://127.0.0.1:{self.port}/compute?seconds={seconds + 2}"
+        urllib.request.urlopen(urllib.request.Request(computing, method="POST"), timeout=30).close()
+        found = self._offer(path, 1, seconds, None)
+        if self.report()["done"] != before:
+            raise RuntimeError(f"{self.variant}: the computing job ended before the measurement")
+        self.settle(before + 1)
+        return found
+
+    def _offer(self, path: str, connections: int, seconds: float, rate: float | None) -> Figures:
         command = [sys.executable, "-m", "bench.load", str(self.port), path, str(connections), str(seconds)]
         ended = subprocess.run(
             command + ([str(rate)] if rate else []), cwd=ROOT, stdout=subprocess.PIPE, check=True
@@ -58,10 +74,10 @@ class Server:
         found: Figures = json.loads(ended.stdout)
         if found["errors"]:
             raise RuntimeError(f"{self.variant}: {found['errors']} requests failed")
-        found |= self._settle(before if self.variant == "none" else before + found["requests"])
         return found
 
-    def _settle(self, until: int) -> Figures:
+    def settle(self, until: int) -> Figures:
+        """Wait until so many jobs have run in this server's life."""
         began = time.perf_counter()
         waits: list[float] = []
         while True:
@@ -137,8 +153,17 @@ def add_to_start(running: Sequence[Server], plan: Plan) -> Figures:
         waits = [wait * 1000 for wait in server.load("/wait", 4, plan.seconds * 2, 50)["waits"]]
         return {"p50": quantile(waits, 0.5), "p99": quantile(waits, 0.99), "worst": waits[-1]}
 
-    with_tasks = [server for server in running if server.variant != "none"]
-    return _summary(_rounds(with_tasks, plan, measure), "p50", "p99", "worst")
+    return _summary(_rounds(_with_tasks(running), plan, measure), "p50", "p99", "worst")
+
+
+def beside(running: Sequence[Server], plan: Plan) -> Figures:
+    """Latency of a route that adds nothing, while one plain job computes in a thread of its server."""
+    taken = _rounds(_with_tasks(running), plan, lambda server: server.load_beside("/ping", plan.seconds))
+    return _summary(taken, "p50", "p99", "worst")
+
+
+def _with_tasks(running: Sequence[Server]) -> list[Server]:
+    return [server for server in running if server.variant != "none"]
 
 
 def _rounds(

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -198,16 +199,53 @@ def test_a_loop_that_has_closed_stops_nobody(
 
 
 @pytest.mark.parametrize(("rows", "handed_over"), [(gate.ENOUGH, True), (gate.ENOUGH - 1, False)])
-async def test_what_is_worth_a_commit_does_not_wait_for_those_who_are_told(
+async def test_what_is_worth_a_commit_waits_for_nobody(
     writer: Writer, backend: ScriptedBackend, rows: int, handed_over: bool
 ) -> None:
-    """An answer may set much going on the loop; the writer could work meanwhile."""
+    """The writer goes on with it, whatever the answers that it has just given set going on the loop."""
     backend.at_commit.close()
     first = writer.submit(Verb.ADD, "first")
     await reached(backend.at_commit)
     second = writer.submit(Verb.ADD, "second", rows=rows)
-    held: list[bool] = []
-    first.then(lambda reply: held.append(second in writer._gate_of(asyncio.get_running_loop())._pending))
+    for _ in range(2 * gate.QUIET):
+        await asyncio.sleep(0)
+    assert _handed_over(writer, second) == handed_over
     backend.at_commit.open()
-    await second
-    assert held == [not handed_over]
+    assert await second == ("done", "second")
+    assert await first == ("done", "first")
+
+
+async def test_requests_of_several_turns_are_one_group(writer: Writer, backend: ScriptedBackend) -> None:
+    """Requests come over many sockets, and few of them in one turn of the loop."""
+    asked: list[Reply[Any]] = []
+    for number in range(5):
+        for _ in range(gate.QUIET - 1):
+            await asyncio.sleep(0)
+        assert not any(_handed_over(writer, request) for request in asked)
+        asked.append(writer.submit(Verb.ADD, number))
+    for request in asked:
+        await request
+    assert backend.groups == [[(Verb.ADD, [0, 1, 2, 3, 4])]]
+
+
+async def test_no_stream_of_requests_keeps_the_first_waiting(writer: Writer) -> None:
+    first = writer.submit(Verb.ADD, "first")
+    until = time.monotonic() + PATIENCE
+    while not first.done:
+        assert time.monotonic() < until
+        writer.submit(Verb.ADD, "another", rows=0)
+        await asyncio.sleep(0)
+
+
+async def test_a_lazy_request_waits_for_company_and_comes_alone_in_the_end(
+    writer: Writer, backend: ScriptedBackend
+) -> None:
+    lazy = writer.submit(Verb.PROGRESS, "lazy", lazy=True)
+    for _ in range(2 * gate.QUIET):
+        await asyncio.sleep(0)
+    assert not _handed_over(writer, lazy)
+    assert await lazy == ("done", "lazy")
+
+
+def _handed_over(writer: Writer, request: Any) -> bool:
+    return request not in writer._gate_of(asyncio.get_running_loop())._pending

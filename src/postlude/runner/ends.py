@@ -18,7 +18,7 @@ GATHER: Final = 0.005
 """Seconds in which ends gather: the rows that many requests add lie together, and so do their ends."""
 
 MANY: Final = 256
-"""So many ends are offered at once."""
+"""So many ends are offered together: the journal can write them while more end."""
 
 AGAIN_AFTER: Final = 0.5
 """Seconds until ends that the journal did not take are offered again."""
@@ -61,11 +61,13 @@ class Ends:
         if not self._due:
             self._due = True
             self._timer = self._loop.call_later(GATHER, self.offer)
-        if work.waiter is not None or work.limited or len(self._gathered) == MANY:
+        if len(self._gathered) == MANY:
+            self.offer()
+        elif work.waiter is not None or work.limited:
             self.hurry()
 
     def hurry(self) -> None:
-        """Do not wait for company: somebody waits, or there are many."""
+        """Do not wait for company: somebody waits."""
         if self._timer is not None and self._gathered:
             self._timer.cancel()
             self._timer = self._loop.call_later(0, self.offer)

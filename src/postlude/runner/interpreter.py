@@ -53,9 +53,9 @@ class Switching:
 
     An event loop gives the interpreter away with each look at its sockets. Beside a sync job that
     computes, it waits a whole interval until it has it again: with Python's default an answer takes
-    6.5 ms (median; 15 at the 99th percentile), with this one 2.2 (4). And the journal's writer, which
-    fights for it several times a commit, does more commits. A shorter one that the application has
-    set is kept.
+    6.2 ms (median; 15 at the 99th percentile), with this one 1.4 (6.5); `make bench BENCH=beside`. And
+    the journal's writer, which fights for it several times a commit, does more commits. A shorter one
+    that the application has set is kept.
     """
 
     def __init__(self) -> None:
