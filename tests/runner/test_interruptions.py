@@ -67,7 +67,7 @@ class Shop:
         return Context()
 
     def _end(self, work: Work, result: Any) -> None:
-        work.leave()
+        self.interruptions.ended(work)
         self.ended.append((work, result))
 
     async def until(self, ended: int) -> None:
@@ -96,8 +96,7 @@ class TestTimeouts:
         work = shop.run(nothing, 60)
         await shop.until(1)
         assert shop.results(work) == [SUCCEEDED]
-        assert work.timer is not None
-        assert work.timer.cancelled()
+        assert shop.interruptions.watched == 0
         assert (work.stopping, work.seconds) == (None, 60)
 
     async def test_what_awaits_too_long_is_cancelled_there(self, caplog: pytest.LogCaptureFixture) -> None:
@@ -190,14 +189,15 @@ class TestTimeouts:
         made = shop.run(work, 60)
         await shop.until(1)
         assert threads[0] is not threading.current_thread()
-        assert made.timer is None or made.timer.cancelled()
+        assert made.seconds == 60
+        assert shop.interruptions.watched == 0
 
     async def test_a_limit_that_comes_after_the_end_starts_no_timer(self) -> None:
         shop = Shop()
         work = shop.run(nothing)
         await shop.until(1)
         shop.interruptions.limit(work, 0.001)
-        assert work.timer is None
+        assert shop.interruptions.watched == 0
         await asyncio.sleep(0.02)
         assert (work.stopping, len(shop.ended)) == (None, 1)
 
@@ -299,14 +299,49 @@ class TestCancelling:
         assert work.stopping is Stopping.CANCEL
 
 
-async def test_no_timer_outlives_its_attempt(caplog: pytest.LogCaptureFixture) -> None:
-    """A thousand short jobs with a long timeout do not leave a thousand timers."""
+async def test_each_work_has_its_own_time(caplog: pytest.LogCaptureFixture) -> None:
+    """They share one timer, which is set anew for one that ends sooner, and after each end."""
+    shop = Shop(slots=4)
+    first, later, sooner = (shop.run(sleep_long, seconds) for seconds in (0.04, 0.06, 0.02))
+    unlimited = shop.run(sleep_long)
+    await shop.until(1)
+    assert ([work for work, _ in shop.ended], shop.interruptions.watched) == ([sooner], 2)
+    await shop.until(3)
+    assert [work for work, _ in shop.ended] == [sooner, first, later]
+    assert all(work.stopping is Stopping.TIMEOUT for work, _ in shop.ended)
+    assert (unlimited.stopping, shop.interruptions.watched) == (None, 0)
+    shop.interruptions.cancel(unlimited)
+    await shop.until(4)
+
+
+async def test_time_that_is_over_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a task takes its moment to leave, its loop must not spin."""
+    monkeypatch.setattr(interruptions, "PATIENCE", 60.0)
+    shop, left = Shop(), asyncio.Event()
+
+    async def leaves_slowly() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await left.wait()
+
+    work = shop.run(leaves_slowly, 0.01)
+    await eventually(lambda: work.stopping is Stopping.TIMEOUT)
+    assert (shop.interruptions.watched, work.over) == (0, False)
+    left.set()
+    await shop.until(1)
+
+
+async def test_nothing_is_kept_of_an_attempt_that_has_ended(caplog: pytest.LogCaptureFixture) -> None:
+    """A thousand short jobs with a long timeout leave nothing behind."""
     caplog.set_level(logging.WARNING)
     shop = Shop(slots=4)
-    works = [shop.run(nothing, 0.05) for _ in range(20)] + [shop.run(lambda: None, 0.05) for _ in range(20)]
+    for _ in range(20):
+        shop.run(nothing, 0.05)
+        shop.run(lambda: None, 0.05)
     await shop.until(40)
-    assert all(work.timer is None or work.timer.cancelled() for work in works)
+    assert shop.interruptions.watched == 0
     await asyncio.sleep(0.08)
     assert len(shop.ended) == 40
-    assert not [work for work in works if work.stopping]
+    assert not [work for work, _ in shop.ended if work.stopping]
     shop.threads.stop()

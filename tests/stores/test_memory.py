@@ -140,22 +140,6 @@ def test_a_job_that_is_replaced_keeps_its_room_in_its_lane(driver: Driver) -> No
     assert driver.lie(first, second) == [(Stored.READY, None), (Stored.BLOCKED, Reason.LIMIT)]
 
 
-def test_who_follows_a_job_that_joined_another_waits_for_nobody(driver: Driver) -> None:
-    driver.add(driver.new(key="k", after=60))
-    joined, follower = driver.new(key="k"), driver.new(follows=True, after=15)
-    driver.add(joined, follower)
-    assert driver.lie(follower) == [(Stored.READY, None)]
-
-
-def test_who_follows_a_follower_that_joined_another_waits_for_the_one_before(driver: Driver) -> None:
-    driver.add(driver.new(key="k", after=60))
-    first, joined, last = driver.new(), driver.new(key="k", follows=True), driver.new(follows=True)
-    driver.add(first, joined, last)
-    assert driver.lie(last) == [(Stored.BLOCKED, None)]
-    driver.finish(driver.claim_one(driver.enlist()))
-    assert driver.lie(last) == [(Stored.READY, None)]
-
-
 def test_a_late_end_of_what_has_been_blocked_since_counts(driver: Driver) -> None:
     runner, job = driver.enlist(), driver.new("a")
     driver.add(job)

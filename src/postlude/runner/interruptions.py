@@ -31,6 +31,15 @@ class Interruptions:
         self._loop = loop
         self._lane_of = lane_of
         self._over = over
+        self._ends: dict[Work, float] = {}
+        """When the time of works that run is over, by the loop's clock: few, so they share one timer."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._wakes = 0.0
+
+    @property
+    def watched(self) -> int:
+        """How many works it knows that run and have a limited time."""
+        return len(self._ends)
 
     def limit(self, work: Work, seconds: float) -> None:
         """Let a work that starts now end after so many seconds. From any thread."""
@@ -48,9 +57,31 @@ class Interruptions:
         self._tell(work)
 
     def _arm(self, work: Work) -> None:
-        assert work.seconds is not None
-        if not work.over:
-            work.timer = self._loop.call_later(work.seconds, self._late, work)
+        if work.over or work.seconds is None:
+            return
+        end = self._ends[work] = self._loop.time() + work.seconds
+        if self._timer is None or end < self._wakes:
+            self._wake_at(end)
+
+    def ended(self, work: Work) -> None:
+        """Its attempt is over."""
+        work.over = True
+        if work.seconds is not None:
+            self._ends.pop(work, None)
+
+    def _wake_at(self, moment: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._wakes = self._loop.call_at(moment, self._look), moment
+
+    def _look(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        for work in [work for work, end in self._ends.items() if end <= now]:
+            self._ends.pop(work, None)
+            self._late(work)
+        if self._ends:
+            self._wake_at(min(self._ends.values()))
 
     def _late(self, work: Work) -> None:
         if work.over or work.stopping is Stopping.TIMEOUT:

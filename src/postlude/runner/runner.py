@@ -178,7 +178,7 @@ class Runner:
 
     def _ended(self, work: Work, result: Outcome | BaseException) -> None:
         """An attempt has ended. On the loop."""
-        work.leave()
+        self.workshop.interruptions.ended(work)
         if self._held.pop(work.seq, None) is None:
             return
         if work.place != NOWHERE:

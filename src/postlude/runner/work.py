@@ -40,8 +40,8 @@ class Work:
     __slots__ = (
         "args", "context", "created", "current", "enquiries", "failures", "fence", "follower", "id",
         "joined", "kwargs", "lane", "limited", "name", "once", "opts", "over", "payload", "place", "queue",
-        "rated", "runner", "seconds", "seq", "started", "stopping", "suspect", "task", "terms", "timer",
-        "waiter", "written",
+        "rated", "runner", "seconds", "seq", "started", "stopping", "suspect", "task", "terms", "waiter",
+        "written",
     )  # fmt: skip
 
     def __init__(
@@ -76,7 +76,6 @@ class Work:
         self.limited = False
         self.current: CurrentJob | None = None
         self.seconds: float | None = None
-        self.timer: asyncio.TimerHandle | None = None
         self.stopping: Stopping | None = None
         self.seq = 0
         self.fence = 0
@@ -134,12 +133,6 @@ class Work:
             self.id, self.name, self.queue, self.payload, self.created, due_at or due, priority, self.once,
             follows, None, None, key, conflict, self.lane, self.rated, opts, self.context,
         )  # fmt: skip
-
-    def leave(self) -> None:
-        """Note that its attempt is over."""
-        self.over = True
-        if self.timer is not None:
-            self.timer.cancel()
 
     def end(self) -> None:
         """Note that nothing more will come of it here; wakes who waits for it. From any thread."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from postlude.errors import KeyTaken
 from postlude.model.job import Added, NewJob
@@ -10,6 +10,14 @@ from postlude.model.state import Reason, Stored
 from postlude.stores.sqlite.keys import Joined, Keys
 from postlude.stores.sqlite.lanes import Lane, refill, room_in
 from postlude.stores.sqlite.transaction import Transaction
+
+READY: Final = Stored.READY
+BLOCKED: Final = Stored.BLOCKED
+RUNNING: Final = Stored.RUNNING
+
+_FENCE: Final = 6
+_FOLLOWED: Final = 10
+"""Columns of the rows."""
 
 
 class AddCall(NamedTuple):
@@ -64,8 +72,7 @@ class Intake:
         claimed = claim_for if claim_for is not None and self._born_claimed(jobs, claim_for) else None
         start = len(self._rows)
         if not keyed:
-            for place in range(len(jobs)):
-                self._append(jobs, place, claimed)
+            self._append(jobs, claimed, start)
             return range(start, len(self._rows))
         places: list[int | Joined] = []
         for place, job in enumerate(jobs):
@@ -73,43 +80,57 @@ class Intake:
             if joined is None:
                 self._keys.note(job, len(self._rows))
                 places.append(len(self._rows))
-                self._append(jobs, place, claimed)
+                self._append([job], claimed, start, place)
             else:
                 places.append(joined)
+                if not job.follows:
+                    start = len(self._rows)  # it has no row: who follows it waits for nobody
         return places
 
-    def _append(self, jobs: Sequence[NewJob], place: int, claimed: int | None) -> None:
-        tx, job = self._tx, jobs[place]
-        (
-            id, name, queue, payload, created, due, priority, once, follows, request, owner,
-            key, _, lane, _, opts, context,
-        ) = job  # fmt: skip
-        task = tx.task_id(name)
-        reason: Reason | None = None
-        followed = False
-        if claimed is not None:
-            state, fence, due = Stored.RUNNING, 1, None
-        else:
+    def _append(self, jobs: Sequence[NewJob], claimed: int | None, start: int, first: int = 0) -> None:
+        """Make rows. One loop without calls: this is done for every job, with the interpreter held.
+
+        Args:
+            jobs: of one call, in order.
+            claimed: the runner that they are born claimed for.
+            start: where those rows of the call begin that the next may follow.
+            first: the place of the first of `jobs` in the call.
+        """
+        tx, rows, payloads = self._tx, self._rows, self._payloads
+        task = named = None
+        for place, job in enumerate(jobs, first):
+            (
+                id, name, queue, payload, created, due, priority, once, follows, request, owner,
+                key, _, lane, _, opts, context,
+            ) = job  # fmt: skip
+            if task is None or name != named:
+                named, task = name, tx.task_id(name)
+            reason: Reason | None = None
             fence = 0
-            if follows and place:
-                state = Stored.BLOCKED
+            if claimed is not None:
+                state, fence, due = RUNNING, 1, None
+            elif follows and len(rows) > start:
+                state = BLOCKED
                 if due is not None and due <= tx.now:
-                    state, due = Stored.READY, None
+                    state, due = READY, None
+                rows[-1][_FOLLOWED] = True
+            elif due is None and lane is None:
+                state = READY
             else:
-                state, due, reason = self._landing(due, lane, task)
-            followed = place + 1 < len(jobs) and jobs[place + 1].follows
-            if state is Stored.READY:
+                bound = follows and place  # a follower's due time bounds its wait, and is no delay
+                state, due, reason = self._landing(None if bound else due, lane, task)
+            if state is READY:
                 self._overtaken.add(queue)
-        row = [
-            id, task, queue, int(state), priority, due, fence, claimed, created,
-            once, followed, owner, request,
-        ]  # fmt: skip
-        if lane is not None or key is not None or opts is not None or context is not None:
-            self._special = True
-            row += [reason, key, lane, opts, context]
-        self._rows.append(row)
-        self._payloads.append(payload)
-        self._added[task, state] += 1
+            row = [
+                id, task, queue, state, priority, due, fence, claimed, created,
+                once, False, owner, request,
+            ]  # fmt: skip
+            if lane is not None or key is not None or opts is not None or context is not None:
+                self._special = True
+                row += [reason, key, lane, opts, context]
+            rows.append(row)
+            payloads.append(payload)
+            self._added[task, state] += 1
 
     def _landing(
         self, due: int | None, lane: str | None, task: int
@@ -161,10 +182,11 @@ class Intake:
         if isinstance(places, KeyTaken):
             return places
         if isinstance(places, range):
-            fence = self._rows[places.start][6] if places else 0
-            return [Added(first + place, fence) for place in places]
+            fence = self._rows[places.start][_FENCE] if places else 0
+            make = tuple.__new__  # half of what calling the class takes
+            return [make(Added, (first + place, fence, False)) for place in places]
         return [
-            Added(first + place, self._rows[place][6])
+            Added(first + place, self._rows[place][_FENCE])
             if isinstance(place, int)
             else Added(place.seq if place.row is None else first + place.row, 0, True)
             for place in places

@@ -56,6 +56,28 @@ class OrderCases(Cases):
         driver.add(job)
         assert [claim.id for claim in driver.claim(driver.enlist())] == [earlier.id, job.id]
 
+    def test_who_follows_a_job_that_joined_another_waits_for_nobody(self, driver: Driver) -> None:
+        driver.add(driver.new(key="k", after=60))
+        joined, follower = driver.new(key="k"), driver.new(follows=True, after=15)
+        driver.add(joined, follower)
+        assert driver.lie(follower) == [(Stored.READY, None)]
+
+    def test_also_not_for_those_before_it(self, driver: Driver) -> None:
+        driver.add(driver.new(key="k", after=60))
+        first, joined, follower = driver.new(), driver.new(key="k"), driver.new(follows=True, after=15)
+        driver.add(first, joined, follower)
+        assert driver.lie(follower) == [(Stored.READY, None)]
+
+    def test_who_follows_a_follower_that_joined_another_waits_for_the_one_before(
+        self, driver: Driver
+    ) -> None:
+        driver.add(driver.new(key="k", after=60))
+        first, joined, last = driver.new(), driver.new(key="k", follows=True), driver.new(follows=True)
+        driver.add(first, joined, last)
+        assert driver.lie(last) == [(Stored.BLOCKED, None)]
+        driver.finish(driver.claim_one(driver.enlist()))
+        assert driver.lie(last) == [(Stored.READY, None)]
+
     def test_a_follower_waits_no_longer_than_its_due_time(self, driver: Driver) -> None:
         runner, first, second = driver.enlist(), driver.new(), driver.new(follows=True, after=15)
         driver.add(first, second)
