@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from postlude import Config, Job, Postlude, TaskDefinitionError
@@ -101,3 +102,19 @@ def test_an_alias_that_another_task_has_is_refused(folder: Path) -> None:
         postlude.task(of_number, name="letter", aliases=["mail"])
     with pytest.raises(TaskDefinitionError, match=r"aliases='mail': give a list of names"):
         postlude.task(of_number, name="letter", aliases="mail")
+
+
+@pytest.mark.parametrize("damaged", [b"\xff\xfe\x00", b'{"a":["\xc3\x28"],"k":{}}', b'{"a":["', b""])
+async def test_arguments_that_are_damaged_park_their_job_and_hold_up_nobody(
+    folder: Path, log: list[str], damaged: bytes
+) -> None:
+    first, second = await added(), await added()
+    with apsw.Connection("jobs.db") as db:
+        db.execute("UPDATE payload SET args = ? WHERE seq = (SELECT min(seq) FROM payload)", (damaged,))
+    db.close()
+    postlude = release(of_text)
+    async with serving(postlude):
+        await becomes(postlude, second, State.SUCCEEDED)
+        parked = await becomes(postlude, first, State.PARKED)
+    assert (parked.reason, parked.arguments) == (Reason.INVALID_ARGUMENTS, None)
+    assert log == ["text seven"]

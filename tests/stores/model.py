@@ -267,6 +267,8 @@ class Model:
             case Succeeded(result, dropped):
                 one.result = result
                 one.goes(Stored.SUCCEEDED, Reason.RESULT_DROPPED if dropped else None)
+            case Parked() if one.asked:
+                one.goes(Stored.CANCELLED)
             case Parked(reason, release):
                 one.goes(Stored.PARKED, reason)
                 one.release = release

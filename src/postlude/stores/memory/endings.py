@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from postlude.model.death import Started, Verdict, judge
 from postlude.model.job import AttemptRecord, Cancel
-from postlude.model.outcome import Cancelled, Failed, Finish, Parked, Snoozed, Succeeded
+from postlude.model.outcome import Cancelled, Failed, Finish, Snoozed, Succeeded
 from postlude.model.state import Reason, Stored
 from postlude.stores.memory.row import NOBODY, Row
 from postlude.stores.memory.runners import MemoryRunner
@@ -54,8 +54,11 @@ def write_finish(shelves: Shelves, row: Row, finish: Finish) -> None:
         _go_on(shelves, row, finish, None, Stored.CANCELLED, outcome.reason)
     elif isinstance(outcome, Snoozed):
         _go_on(shelves, row, finish, outcome.due, Stored.CANCELLED, None)
+    elif row.cancel_asked is not None:
+        _go_on(shelves, row, finish, None, Stored.CANCELLED, None)
     else:
-        _park(shelves, row, outcome)
+        row.release = outcome.release
+        shelves.move(row, Stored.PARKED, outcome.reason)
     ready_follower(shelves, row)
 
 
@@ -85,11 +88,6 @@ def _go_on(
         shelves.move(row, Stored.CANCELLED)
     else:
         shelves.move(row, Stored.SCHEDULED, due=again)
-
-
-def _park(shelves: Shelves, row: Row, outcome: Parked) -> None:
-    row.release = outcome.release
-    shelves.move(row, Stored.PARKED, outcome.reason)
 
 
 def ready_follower(shelves: Shelves, row: Row) -> None:

@@ -15,6 +15,13 @@ from postlude.stores.sqlite.transaction import Transaction
 MOST_LOOKED_AT: Final = 4000
 """Jobs that one claim looks at, where bounds and pauses let it claim only some of them."""
 
+_AS_TEXT: Final = 0
+_AS_HEX: Final = 1
+"""How the statement `ready` gives the arguments."""
+
+_ANY_BYTES: Final = "surrogateescape"
+"""How bytes that are no text go through text unharmed."""
+
 
 class ClaimCall(NamedTuple):
     """One call of `claim`."""
@@ -121,7 +128,7 @@ class Search:
         most = min(share, self._allowed(queue)) if self._rules.bounded(queue) else share
         if most <= 0:
             return None
-        rows = self._tx.rows("ready", queue, suspect, most, offset)
+        rows = self._ready(queue, suspect, most, offset)
         self._left -= len(rows)
         if self._unruled and all(row[_LANE] is None for row in rows):
             self.found += rows  # nearly always
@@ -131,6 +138,17 @@ class Search:
                     self.more = True
                     return None
         return len(rows) if len(rows) == most else None
+
+    def _ready(self, *which: Any) -> list[Any]:
+        try:
+            return self._tx.rows("ready", *which, _AS_TEXT)
+        except UnicodeDecodeError:
+            # Arguments that no codec wrote, or that the disk has damaged, must not hold up their queue:
+            # who decodes them parks the job.
+            return [
+                [*row, bytes.fromhex(args).decode("utf-8", _ANY_BYTES)]
+                for *row, args in self._tx.rows("ready", *which, _AS_HEX)
+            ]
 
     def _allowed(self, queue: str) -> int:
         """Return how many of a bounded queue may start now."""
@@ -180,8 +198,8 @@ class Search:
             make(
                 Claim,
                 (
-                    seq, bytes.fromhex(id), fence, names[task], queue, args.encode(), failures, suspect == 1,
-                    once == 1, created, opts, context, seq in limited,
+                    seq, bytes.fromhex(id), fence, names[task], queue, args.encode("utf-8", _ANY_BYTES),
+                    failures, suspect == 1, once == 1, created, opts, context, seq in limited,
                 ),
             )
             for (

@@ -17,6 +17,9 @@ from postlude.stores.sqlite.transaction import Transaction
 
 _RELEASED: Final = frozenset({Stored.READY, Stored.BLOCKED})
 
+_GOING_ON: Final = frozenset({Stored.SCHEDULED, Stored.PARKED})
+"""Where the end of an attempt leaves a job that may run again."""
+
 
 class ReleaseCall(NamedTuple):
     """One call of `release`."""
@@ -113,8 +116,8 @@ class Claims:
         if not fence or fence != finish.fence or not held:
             return False
         after, due, reason, release = _landing(outcome)
-        if after is Stored.SCHEDULED and asked is not None:
-            after, due, reason = Stored.CANCELLED, None, None
+        if after in _GOING_ON and asked is not None:
+            after, due, reason, release = Stored.CANCELLED, None, None, None
         attempt = _attempt(outcome)
         _keep(tx, finish)
         if attempt is not None:

@@ -6,7 +6,7 @@ import pytest
 
 from postlude.clock import SECOND
 from postlude.model.job import Cancel, Claim, NewJob
-from postlude.model.outcome import Cancelled, Snoozed
+from postlude.model.outcome import Cancelled, Parked, Snoozed
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Enlisted
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
@@ -33,11 +33,15 @@ def try_again(driver: Driver, runner: Enlisted, claim: Claim) -> None:
     driver.finish(claim, driver.failed(retry_after=9))
 
 
+def park(driver: Driver, runner: Enlisted, claim: Claim) -> None:
+    driver.finish(claim, Parked(Reason.UNKNOWN_TASK, "r1"))
+
+
 def stop(driver: Driver, runner: Enlisted, claim: Claim) -> None:
     driver.finish(claim, Cancelled())
 
 
-WAYS: list[Callable[[Driver, Enlisted, Claim], None]] = [give_back, retire, try_again, stop]
+WAYS: list[Callable[[Driver, Enlisted, Claim], None]] = [give_back, retire, try_again, park, stop]
 
 
 class AskingCases(Cases):

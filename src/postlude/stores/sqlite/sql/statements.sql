@@ -209,7 +209,7 @@ SELECT CASE WHEN EXISTS (SELECT 1 FROM runner WHERE id = ?1)
 SELECT json_group_array(
     json_array(
         j.seq, hex(j.id), j.fence + 1, j.task, j.queue, j.failures, j.suspect, j.once, j.created, j.followed,
-        j.lane, j.opts, j.context, CAST(p.args AS TEXT)
+        j.lane, j.opts, j.context, iif(?5, hex(p.args), CAST(p.args AS TEXT))
     )
     ORDER BY j.priority, j.seq
 )
