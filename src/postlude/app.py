@@ -64,6 +64,7 @@ class Postlude(Verbs):
 
     Raises:
         JournalRefused: `store` is not understood.
+        TypeError: `app` is no application, or `config` no `Config`.
         UnsupportedFramework: this version of FastAPI does not behave as needed.
     """
 
@@ -82,6 +83,13 @@ class Postlude(Verbs):
     ) -> None:
         if delivery not in ("at_least_once", "at_most_once"):
             raise ValueError(f'delivery= must be "at_least_once" or "at_most_once", not {delivery!r}')
+        if app is not None and not isinstance(app, Starlette):
+            raise TypeError(
+                f"Postlude({app!r}): give the application first, FastAPI() or Starlette(), or none; "
+                f"the journal is store="
+            )
+        if config is not None and not isinstance(config, Config):
+            raise TypeError(f"config={config!r}: give a postlude.Config(...)")
         self.config = config or Config()
         clock = clock or SystemClock()
         self._registry = Registry(
@@ -97,7 +105,8 @@ class Postlude(Verbs):
         chosen = choose_store(store, clock)
         self._app: Starlette | None = None
         self._injection = ApplicationInjection(passing_state)
-        self._off = Off(self._registry, self._injection.run) if chosen is None else None
+        self._registry.fill = self._injection.fill
+        self._off = Off(self._registry, self._injection.fill) if chosen is None else None
         kept: Store = MemoryStore(clock) if chosen is None else chosen
         equipment = Equipment(carried)
         equipment.injection = self._injection

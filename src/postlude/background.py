@@ -154,8 +154,24 @@ class RequestTasks(BackgroundTasks):
 
         The response gets ``Location``, if the application has the status route
         (``app.include_router(postlude.router(...))``), and ``Retry-After``.
+
+        Raises:
+            TypeError: `job` is not what `add_task` has returned.
         """
         raise PostludeError(_BY_HAND)
+
+
+def accepted_job(job: Any) -> Job[Any]:
+    """Make sure that a response is to point to a job.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(job, Job):
+        raise TypeError(
+            f"tasks.accepted({job!r}): give the Job that add_task of postlude.fastapi has returned"
+        )
+    return job
 
 
 _BY_HAND = (

@@ -1,8 +1,32 @@
 """The limits and times that an application may change, with the contract's defaults."""
 
 import os
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Final, Literal
+
+_MAY_BE_ZERO: Final = frozenset(
+    {"success_seconds", "successes", "failure_seconds", "failures", "grace", "order_wait"}
+    | {"reap_every", "prune_every"}
+    | {"max_error", "max_log_lines", "max_log_chars"}
+)
+
+
+def _check(config: Any) -> None:
+    """Refuse numbers that nothing works with."""
+    for field in fields(config):
+        if field.type not in (int, float, bool):
+            continue
+        value = getattr(config, field.name)
+        if field.type is bool:
+            fits, wanted = isinstance(value, bool), "True or False"
+        else:
+            kinds = int if field.type is int else (int, float)
+            least = "0 or more" if field.name in _MAY_BE_ZERO else "more than 0"
+            wanted = f"{'a whole number' if field.type is int else 'seconds'}, {least}"
+            fits = isinstance(value, kinds) and not isinstance(value, bool)
+            fits = fits and (value > 0 or (value == 0 and field.name in _MAY_BE_ZERO))
+        if not fits:
+            raise ValueError(f"{type(config).__name__}({field.name}={value!r}): give {wanted}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +37,9 @@ class Keep:
     successes: int = 1_000_000
     failure_seconds: float = 14 * 86_400.0
     failures: int = 100_000
+
+    def __post_init__(self) -> None:
+        _check(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +92,20 @@ class Config:
     """Let Python's garbage collector look less often while the runner runs (`runner/interpreter.py`)."""
     tune_switching: bool = True
     """Let threads change places every millisecond while the runner runs (`runner/interpreter.py`)."""
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: one of them cannot be meant.
+        """
+        _check(self)
+        if self.renew_every >= self.lease:
+            raise ValueError(
+                f"Config(lease={self.lease!r}, renew_every={self.renew_every!r}): a lease must be renewed "
+                f"before it ends; give a longer lease"
+            )
+        if self.on_stall not in ("log", "exit"):
+            raise ValueError(f'Config(on_stall={self.on_stall!r}): give "log" or "exit"')
+        if not isinstance(self.keep, Keep):
+            raise ValueError(f"Config(keep={self.keep!r}): give a Keep(...)")

@@ -5,9 +5,12 @@ from collections.abc import Callable, MutableMapping
 from typing import Any, cast
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 
 from postlude.errors import TaskDefinitionError
 from postlude.runner.injection import Injection, InThread
+from postlude.tasks.filling import called, without_filled
+from postlude.tasks.signature import refuse_unfilled
 from postlude.tasks.task import Task
 
 
@@ -52,6 +55,18 @@ class ApplicationInjection:
         """
         inner = self._inner or self._join_fastapi(task)
         return await inner.run(task, args, kwargs, in_thread)
+
+    async def fill(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call a task that runs in memory, with what its dependencies give or the call passes for them.
+
+        Raises:
+            TypeError: the call passes some of that, and not all.
+        """
+        call = without_filled(task.function, task.injected, args, kwargs)
+        if call is not None:
+            return await self.run(task, *call, run_in_threadpool)
+        refuse_unfilled(task.name, task.function, task.injected, args, kwargs)
+        return await called(task.function, task.is_async, args, kwargs)
 
     def _join_fastapi(self, task: Task[..., Any]) -> Injection:
         fastapi: Any = sys.modules.get("fastapi")

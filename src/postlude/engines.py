@@ -42,8 +42,10 @@ def checked_queues(queues: Mapping[str, Local] | None) -> dict[str, Local]:
     """Return the queues that an application has described.
 
     Raises:
-        ValueError: one of them is not an engine.
+        ValueError: it does not give each queue's engine by its name.
     """
+    if queues is not None and not isinstance(queues, Mapping):
+        raise ValueError(f"queues={queues!r}: give each queue's engine by its name, {{'mail': Local(...)}}")
     found = dict(queues or {})
     for name, engine in found.items():
         if not isinstance(engine, Local):

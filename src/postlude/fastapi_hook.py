@@ -16,7 +16,7 @@ from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 from starlette.types import ASGIApp, Scope
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from postlude.background import CURRENT, Accepted, BackgroundTasks, RequestTasks
+from postlude.background import CURRENT, Accepted, BackgroundTasks, RequestTasks, accepted_job
 from postlude.errors import UnsupportedFramework
 from postlude.fastapi_canary import Canary, NotProven
 from postlude.fastapi_routes import cover
@@ -67,7 +67,7 @@ class InjectedBackgroundTasks(fastapi.BackgroundTasks, RequestTasks):
 
     def accepted(self, job: Job[Any]) -> Accepted[Any]:
         """Return the body of a 202; see `RequestTasks.accepted`."""
-        self._receipt.accepted = job
+        self._receipt.accepted = accepted_job(job)
         return Accepted(id=job.id, task=job.task)
 
     async def __call__(self) -> None:
@@ -89,7 +89,7 @@ class PassedBackgroundTasks(fastapi.BackgroundTasks, RequestTasks):
 
     def accepted(self, job: Job[Any]) -> Accepted[Any]:
         """Return the body of a 202; see `RequestTasks.accepted`."""
-        self._passing.accepted = job
+        self._passing.accepted = accepted_job(job)
         return Accepted(id=job.id, task=job.task)
 
 

@@ -9,7 +9,7 @@ of requests has ended when its handle is there, which then gives its result.
 import asyncio
 import logging
 from asyncio import _get_running_loop
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping
 from contextvars import ContextVar
 from functools import partial
 from traceback import format_exception_only
@@ -17,7 +17,6 @@ from typing import Any, Final
 from uuid import uuid4
 
 from starlette._utils import is_async_callable
-from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope
 
 from postlude.errors import JobFailed, NotDurable, TaskDefinitionError
@@ -28,16 +27,13 @@ from postlude.model.state import State
 from postlude.outside import Blocking
 from postlude.receipt import Facts
 from postlude.tasks.call import Call
-from postlude.tasks.filling import without_filled
+from postlude.tasks.filling import Fill, called
 from postlude.tasks.names import describe
 from postlude.tasks.registry import Registry
-from postlude.tasks.signature import injected_parameters, refuse_unfilled
+from postlude.tasks.signature import injected_parameters
 from postlude.tasks.task import Task
 
 log = logging.getLogger("postlude.jobs")
-
-Inject = Callable[..., Awaitable[Any]]
-"""`postlude.runner.injection.Injection.run`."""
 
 OFF_KEY: Final = "postlude.off"
 """Where the middleware puts the `Off` of the application in an ASGI scope."""
@@ -50,14 +46,13 @@ class Off:
     """Gives handles for jobs that nothing stores, and runs those that come from outside of requests.
 
     Args:
-        registry: what is a task, for the names of jobs; its tasks are called as `fill` does.
-        inject: resolves the dependencies of a task, calls it and closes them.
+        registry: what is a task, for the names of jobs.
+        fill: calls a task with what its dependencies give.
     """
 
-    def __init__(self, registry: Registry, inject: Inject) -> None:
+    def __init__(self, registry: Registry, fill: Fill) -> None:
         self._registry = registry
-        self._inject = inject
-        registry.fill = self.fill
+        self._fill = fill
 
     def job(self, function: Callable[..., Any]) -> Job[Any]:
         """Return the handle of a call that the framework's own background tasks will make.
@@ -67,14 +62,6 @@ class Off:
         """
         _refuse_undeclared(function)
         return self._handle(function, NOWHERE)
-
-    async def fill(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Call a task with what its dependencies give, or with what the call itself passes for them."""
-        call = without_filled(task.function, task.injected, args, kwargs)
-        if call is not None:
-            return await self._inject(task, *call, run_in_threadpool)
-        refuse_unfilled(task.name, task.function, task.injected, args, kwargs)
-        return await _called(task.function, task.is_async, args, kwargs)
 
     def _handle(self, function: Callable[..., Any], enquiries: Enquiries) -> Job[Any]:
         try:
@@ -101,8 +88,8 @@ class Off:
             _refuse_undeclared(function)
         else:
             if task.injected:
-                return await self.fill(task, every, named)
-        return await _called(function, is_async_callable(function), args, kwargs)
+                return await self._fill(task, every, named)
+        return await called(function, is_async_callable(function), args, kwargs)
 
     async def run_all(self, calls: Iterable[Call | Callable[[], Any]]) -> list[Job[Any]]:
         """Run calls one after another; see `run`."""
@@ -175,14 +162,6 @@ def _refuse_undeclared(function: Any) -> None:
             f"{describe(function)}: parameter {filled[0].name!r} is filled by Depends, and while Postlude is "
             f"off that is done for declared tasks only; put @postlude.task on the function"
         )
-
-
-async def _called(
-    function: Callable[..., Any], is_async: bool, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    if is_async:
-        return await function(*args, **kwargs)
-    return await run_in_threadpool(function, *args, **kwargs)
 
 
 def _taken_apart(call: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:

@@ -347,3 +347,30 @@ async def test_an_error_whose_class_does_not_let_itself_be_handled() -> None:
     assert [attempt.error for attempt in status.attempts] == [
         "tests.app.test_depends_in_app.Peculiar: a name"
     ]
+
+
+@pytest.mark.parametrize("is_async", [True, False], ids=["async", "sync"])
+def test_a_call_without_a_durable_form_gets_what_depends_fills(
+    app: FastAPI, log: list[str], caplog: pytest.LogCaptureFixture, is_async: bool
+) -> None:
+    """It runs in memory, as FastAPI's own parameter promises; and only a declared task can have this."""
+    postlude = Postlude(app, store="memory", config=QUICK)
+
+    @postlude.task(name="async")
+    async def later(value: int, session: Annotated[str, Depends(get_session)]) -> None:
+        say(f"async {value!r} {session}")
+
+    @postlude.task(name="sync")
+    def now(value: int, session: Annotated[str, Depends(get_session)]) -> None:
+        say(f"sync {value!r} {session}")
+
+    @app.post("/")
+    async def add(background_tasks: BackgroundTasks) -> None:
+        task: Any = later if is_async else now
+        background_tasks.add_task(task, "seven")
+
+    with TestClient(app) as client:
+        client.post("/")
+    kind = "async" if is_async else "sync"
+    assert log == ["start", "open pool shop", f"{kind} 'seven' session", "commit", "close", "stop"]
+    assert "is not durable and runs in memory only" in caplog.text

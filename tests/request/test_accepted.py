@@ -97,6 +97,22 @@ async def test_a_mounted_application_uses_the_status_route_of_the_outer_one(
     assert location.startswith("/behind/jobs/")
 
 
+async def test_what_is_no_job_is_refused_on_its_line(install: Install, log: list[str]) -> None:
+    app = FastAPI()
+    told: list[str] = []
+
+    @app.post("/imports", status_code=202)
+    async def start(tasks: BackgroundTasks) -> None:
+        nothing: Any = None
+        with pytest.raises(TypeError) as refused:
+            tasks.accepted(nothing)
+        told.append(str(refused.value))
+
+    install(app)
+    await call(app, "/imports", "POST", log=log)
+    assert told == ["tasks.accepted(None): give the Job that add_task of postlude.fastapi has returned"]
+
+
 def test_the_schema_knows_the_result() -> None:
     app = FastAPI()
     imports(app)

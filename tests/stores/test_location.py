@@ -49,7 +49,9 @@ def test_written_out_it_can_be_read_again(text: str) -> None:
     ("text", "why"),
     [
         ("", "names no store"),
-        ("jobs.db", "names no store"),
+        ("jobs", "names no store"),
+        ("jobs.db", "a path is written sqlite:///jobs.db"),
+        ("/var/lib/jobs", "a path is written sqlite:////var/lib/jobs"),
         ("mysql://localhost/shop", "names no store"),
         ("sqlite+aiosqlite:///jobs.db", "names no store"),
         ("sqlite://", "three slashes"),

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI, Request
@@ -50,6 +50,10 @@ async def injected(pool: str = Depends(pool)) -> None:
     SEEN.append(pool)
 
 
+@postlude.task(name="inside.annotated")
+async def annotated(number: int, pool: Annotated[str, Depends(pool)]) -> None: ...
+
+
 @postlude.task(name="inside.square", run="process")
 def square(number: int) -> int:
     return number * number
@@ -81,6 +85,15 @@ def test_dependencies_see_what_the_lifespan_has_opened(postlude_jobs: PostludeJo
         app.dependency_overrides.clear()
     assert SEEN == ["open shop", "other"]
     assert postlude_jobs.assert_added(injected).state is State.SUCCEEDED
+
+
+def test_what_depends_fills_is_no_part_of_a_call(postlude_jobs: PostludeJobs) -> None:
+    postlude.blocking.add_task(annotated, 7)  # type: ignore[call-overload]
+    postlude_jobs.assert_added(annotated, 7)
+    postlude_jobs.assert_added(annotated, number=7)
+    postlude_jobs.assert_not_added(annotated, 8)
+    with pytest.raises(AssertionError, match="number is 7, not 8"):
+        postlude_jobs.assert_added(annotated, 8)
 
 
 @pytest.mark.process

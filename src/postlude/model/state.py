@@ -98,6 +98,8 @@ class Reason(StrEnum):
     """Queued: as many as may start in this time have, of its task (`due` says when its turn is) or queue."""
     PAUSED = "paused"
     """Queued: its task or its queue is paused."""
+    INTERRUPTED = "interrupted"
+    """Queued: its process died while it ran. Each process runs one such job at a time, beside others."""
     DEADLINE = "deadline"
     """The time for all of its attempts was over."""
     RESULT_DROPPED = "result_dropped"

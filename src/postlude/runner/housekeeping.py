@@ -110,7 +110,8 @@ class Housekeeping:
         reaped = await self._store.reap()
         if reaped.runners:
             log.warning(
-                "%d %s had died; jobs that are ready again: %d, failed by it: %d",
+                "%d %s had died; jobs that are ready again: %d (those that had started run one at a time), "
+                "failed by it: %d",
                 reaped.runners, "process" if reaped.runners == 1 else "processes",
                 reaped.released, reaped.ended,
             )  # fmt: skip

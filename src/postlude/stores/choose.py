@@ -24,6 +24,8 @@ def choose_store(store: str | Store | None, clock: Clock) -> Store | None:
     Raises:
         JournalRefused: the text names no store; the message says what is allowed.
     """
+    if isinstance(store, os.PathLike):
+        raise JournalRefused(f"store={store!r}: a path is written as a text, 'sqlite:///{os.fspath(store)}'")
     if store is not None and not isinstance(store, str):
         return store
     chosen = os.environ.get(VARIABLE)

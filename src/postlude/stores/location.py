@@ -55,6 +55,8 @@ def parse_location(text: str) -> StoreLocation:
     scheme = scheme.lower()
     if slashes and re.fullmatch(r"(postgres|postgresql)(\+\w+)?", scheme):
         raise _refused(stripped, "PostgreSQL is not in this release")
+    if not slashes and (os.sep in stripped or Path(stripped).suffix):
+        raise _refused(stripped, f"a path is written sqlite:///{stripped}")
     if not slashes or scheme != StoreKind.SQLITE:
         raise _refused(stripped, "it names no store that is known")
     return StoreLocation(StoreKind.SQLITE, _sqlite_path(stripped, rest))

@@ -102,8 +102,9 @@ class Field:
         except Exception as error:
             # Not the error's text: it quotes the value.
             raise Refused(
-                f"is of type {type(value).__qualname__}, which its annotation {shown(self.annotation)} "
-                f"cannot write ({type(error).__name__}); pass a value that fits, or what it can be loaded by"
+                f"is of type {type(value).__qualname__}, which does not fit its annotation "
+                f"{shown(self.annotation)} ({type(error).__name__}); pass a value of that type, or annotate "
+                f"the parameter with what is passed"
             ) from None
 
     def _load(self, adapter: TypeAdapter[Any], text: bytes) -> Any:

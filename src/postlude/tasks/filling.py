@@ -1,7 +1,8 @@
-"""Tasks that have dependencies, where Postlude is off: the frameworks' own background tasks call them.
+"""Tasks that have dependencies and run in memory: the frameworks' own background tasks call them.
 
-Those call a function with what it was added with, and `Depends` must be filled in between. Only they
-are told from a direct call, which passes it all, whether Postlude is on or off.
+So it is while Postlude is off, and where a call has no durable form. Those call a function with what it
+was added with, and `Depends` must be filled in between. Only they are told from a direct call, which
+passes it all.
 """
 
 import inspect
@@ -10,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
 
 from postlude.tasks.signature import read_parameters, read_signature, without_injected
 
@@ -59,3 +61,12 @@ def without_filled(
             case _:
                 named[name] = value
     return tuple(unnamed), named
+
+
+async def called(
+    function: Callable[..., Any], is_async: bool, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Call a function as Starlette's background tasks do: awaited, or in a thread."""
+    if is_async:
+        return await function(*args, **kwargs)
+    return await run_in_threadpool(function, *args, **kwargs)

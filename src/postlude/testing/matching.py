@@ -12,7 +12,7 @@ from postlude.model.state import State
 from postlude.tasks.encoded import Limits
 from postlude.tasks.field import Field
 from postlude.tasks.registry import Registry
-from postlude.tasks.signature import read_parameters, read_signature
+from postlude.tasks.signature import read_parameters, read_signature, without_injected
 from postlude.tasks.survey import Refused
 from postlude.tasks.task import Task
 from postlude.testing.records import call_text
@@ -53,8 +53,10 @@ class WantedCall:
             self.task, args, kwargs = registry.call(function, args, kwargs)
         self.args, self.kwargs = args, kwargs
         self._any = not args and not kwargs
-        self._signature = read_signature(self.task.function)
-        self._fields = {p.name: Field(p) for p in read_parameters(self.task.function, self._signature)}
+        signature = read_signature(self.task.function)
+        parameters = read_parameters(self.task.function, signature)
+        self._signature = without_injected(signature, parameters)
+        self._fields = {p.name: Field(p) for p in parameters if p.depends is None}
         self._expected = {} if self._any else dict(self._labelled(args, kwargs))
 
     def __str__(self) -> str:

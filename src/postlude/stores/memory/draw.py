@@ -39,7 +39,7 @@ class Waits:
             return record
         if record.queue not in self._reasons:
             self._reasons[record.queue] = self._reason_of(record.queue)
-        return replace(record, reason=self._reasons[record.queue])
+        return replace(record, reason=self._reasons[record.queue] or record.reason)
 
     def _reason_of(self, queue: str) -> Reason | None:
         if queue in self._rules.paused_queues:

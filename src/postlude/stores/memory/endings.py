@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from postlude.model.death import Started, Verdict, judge
 from postlude.model.job import AttemptRecord, Cancel
-from postlude.model.outcome import Cancelled, Failed, Finish, Snoozed, Succeeded
+from postlude.model.outcome import Cancelled, Failed, Finish, Parked, Snoozed, Succeeded
 from postlude.model.state import Reason, Stored
 from postlude.stores.memory.row import NOBODY, Row
 from postlude.stores.memory.runners import MemoryRunner
@@ -34,7 +34,8 @@ def may_finish(row: Row, fence: int) -> bool:
 def write_finish(shelves: Shelves, row: Row, finish: Finish) -> None:
     """Write an attempt's end."""
     outcome = finish.outcome
-    row.unended = row.suspect = False
+    row.unended = False
+    row.suspect = row.suspect and isinstance(outcome, Parked)  # it has not run
     row.started = finish.started
     if finish.logs:
         number = row.failures + 1

@@ -100,7 +100,7 @@ class Row:
             task=job.task,
             queue=job.queue,
             stored=self.stored,
-            reason=self.reason,
+            reason=Reason.INTERRUPTED if self.stored is Stored.READY and self.suspect else self.reason,
             priority=job.priority,
             due=self.due,
             fence=self.fence,

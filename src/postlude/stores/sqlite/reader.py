@@ -141,7 +141,12 @@ class JournalReader:
             return records
         paused = {what.name for what in self.paused() if what.kind == "queue"}
         why = {queue: Reason.PAUSED if queue in paused else self._bound_of(queue) for queue in ready}
-        return [replace(r, reason=why[r.queue]) if r.stored is Stored.READY else r for r in records]
+        return [
+            replace(record, reason=why[record.queue] or record.reason)
+            if record.stored is Stored.READY
+            else record
+            for record in records
+        ]
 
     def _bound_of(self, queue: str) -> Reason | None:
         """Return which of its bounds lets nothing of a queue start now."""

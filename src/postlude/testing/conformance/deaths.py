@@ -1,7 +1,9 @@
 """Runners that die: who is charged, what runs again, what has failed by it."""
 
 from postlude.model.death import MAX_DEATHS
-from postlude.model.state import Reason, State
+from postlude.model.job import JobFilter
+from postlude.model.outcome import Parked
+from postlude.model.state import Reason, State, Stored
 from postlude.testing.conformance.bench import LEASE, PATIENCE, Cases, Driver
 
 
@@ -63,6 +65,39 @@ class DeathCases(Cases):
         driver.die_in(job)
         assert (driver.state(job), driver.record(job).deaths) == (State.QUEUED, 1)
         assert driver.claim_one(driver.enlist(), suspect=True).suspect is True
+
+    def test_what_its_death_has_interrupted_says_so_while_it_waits(self, driver: Driver) -> None:
+        runner, interrupted, claimed_only = driver.enlist(), driver.new(), driver.new()
+        driver.add(interrupted, claimed_only)
+        first, _ = driver.claim(runner)
+        runner.marks.started(first.seq)
+        driver.die(runner)
+        driver.reap()
+        assert driver.lie(interrupted, claimed_only) == [
+            (Stored.READY, Reason.INTERRUPTED),
+            (Stored.READY, None),
+        ]
+        shown = driver.store.page(JobFilter()).wait(PATIENCE)
+        assert [record.reason for record in shown] == [None, Reason.INTERRUPTED]
+        driver.pause("queue", interrupted.queue)
+        assert driver.record(interrupted).reason is Reason.PAUSED
+        driver.resume("queue", interrupted.queue)
+        assert len(driver.claim(driver.enlist(), suspect=True)) == 2
+        assert driver.record(interrupted).reason is None
+
+    def test_parking_a_suspect_clears_it_of_nothing(self, driver: Driver) -> None:
+        """It has not run: the release that takes it up again must be as careful."""
+        job = driver.new()
+        driver.add(job)
+        driver.die_in(job)
+        driver.finish(driver.claim_one(driver.enlist(), suspect=True), Parked(Reason.UNKNOWN_TASK, "r1"))
+        assert driver.store.unpark([(job.task, "r1")]).wait(PATIENCE) == 1
+        assert driver.claim(driver.enlist()) == []
+        claim = driver.claim_one(driver.enlist(), suspect=True)
+        driver.finish(claim, driver.failed(retry_after=1))
+        driver.clock.advance(1)
+        driver.promote()
+        assert driver.claim_one(driver.enlist()).suspect is False
 
     def test_a_death_in_company_makes_suspects_and_charges_nobody(self, driver: Driver) -> None:
         runner, jobs = driver.enlist(), [driver.new(), driver.new()]

@@ -7,7 +7,7 @@ import pytest
 from postlude.model.death import MAX_DEATHS
 from postlude.model.job import Claim
 from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Outcome, Parked, Snoozed
-from postlude.model.state import Reason, State
+from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Enlisted
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
 from postlude.testing.conformance.lanes import BLOCKED, READY, lane, limit
@@ -94,7 +94,7 @@ class LeavingCases(Cases):
         jobs = lane(driver, 3)
         for _ in range(MAX_DEATHS - 1):
             driver.die_in(jobs[0])
-            assert driver.lie(*jobs) == [READY, BLOCKED, BLOCKED]
+            assert driver.lie(*jobs) == [(Stored.READY, Reason.INTERRUPTED), BLOCKED, BLOCKED]
         driver.die_in(jobs[0])
         assert driver.state(jobs[0]) is State.FAILED
         assert driver.lie(*jobs[1:]) == [READY, BLOCKED]

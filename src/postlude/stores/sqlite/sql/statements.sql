@@ -230,7 +230,7 @@ SELECT state, fence, task, failures, runner, lane, cancel_asked, followed FROM j
 
 -- name: finish_one
 UPDATE job SET state = ?2, started = ?3, finished = ?4, failures = ?5, due = ?6, reason = ?7, release = ?8,
-    runner = 0, suspect = 0
+    runner = 0, suspect = suspect AND ?2 = 4
 WHERE seq = ?1
 
 -- name: add_attempt
@@ -349,7 +349,8 @@ DELETE FROM progress WHERE seq IN (SELECT value FROM json_each(?1))
 DELETE FROM log WHERE job IN (SELECT value FROM json_each(?1))
 
 -- name: record
-SELECT job.id, job.seq, task_name.name, job.queue, job.state, job.reason, job.priority, job.due, job.fence,
+SELECT job.id, job.seq, task_name.name, job.queue, job.state,
+    CASE WHEN job.state = 0 AND job.suspect THEN 'interrupted' ELSE job.reason END, job.priority, job.due, job.fence,
     job.failures, job.deaths, job.created, job.started, job.finished, job.owner, payload.args,
     job.key, job.opts, job.context, job.cancel_asked, progress.done, progress.total, progress.message, progress.at
 FROM job JOIN task_name ON task_name.id = job.task LEFT JOIN payload ON payload.seq = job.seq
