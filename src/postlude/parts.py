@@ -156,6 +156,7 @@ class Parts:
 
     async def close(self) -> None:
         """Close the journal."""
+        self.hub.serve(False)
         self.service.abandon()
         self.producer.attach(None)
         self.visits.close()

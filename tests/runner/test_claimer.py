@@ -48,7 +48,7 @@ class Journal:
 
 
 class FakePace:
-    low = 4
+    low, limit = 4, 10
 
 
 class Taker:
@@ -57,7 +57,6 @@ class Taker:
     def __init__(self) -> None:
         self.pace = cast(Any, FakePace())
         self.load = 0
-        self.limit = 10
         self.room = Room(2, 1, 0)
         self.wants_suspect = True
         self.taken: list[Claim] = []
@@ -179,7 +178,7 @@ async def test_without_room_it_asks_again_when_it_hears_of_work(scene: Scene) ->
 
 
 async def test_with_room_that_was_not_used_up_something_else_held_it_back(scene: Scene) -> None:
-    scene.taker.limit = 2
+    scene.taker.pace.limit = 2
     scene.claimer.pump()
     scene.taker.room = Room(0, 0, 0)
     await scene.journal.answer(Claimed(claims(2), more=True))

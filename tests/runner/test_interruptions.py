@@ -302,16 +302,35 @@ class TestCancelling:
 async def test_each_work_has_its_own_time(caplog: pytest.LogCaptureFixture) -> None:
     """They share one timer, which is set anew for one that ends sooner, and after each end."""
     shop = Shop(slots=4)
-    first, later, sooner = (shop.run(sleep_long, seconds) for seconds in (0.04, 0.06, 0.02))
+    second, last, first = (shop.run(sleep_long, seconds) for seconds in (0.04, 60, 0.02))
     unlimited = shop.run(sleep_long)
-    await shop.until(1)
-    assert ([work for work, _ in shop.ended], shop.interruptions.watched) == ([sooner], 2)
-    await shop.until(3)
-    assert [work for work, _ in shop.ended] == [sooner, first, later]
+    await shop.until(2)
+    assert ([work for work, _ in shop.ended], shop.interruptions.watched) == ([first, second], 1)
     assert all(work.stopping is Stopping.TIMEOUT for work, _ in shop.ended)
-    assert (unlimited.stopping, shop.interruptions.watched) == (None, 0)
-    shop.interruptions.cancel(unlimited)
+    assert (last.stopping, unlimited.stopping) == (None, None)
+    for work in (last, unlimited):
+        shop.interruptions.cancel(work)
     await shop.until(4)
+
+
+async def test_what_goes_wrong_at_one_end_keeps_no_other_from_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shop, told = Shop(slots=2), list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    inner = interruptions.log.warning
+
+    def breaks(text: str, *args: Any, **kwargs: Any) -> None:
+        monkeypatch.setattr(interruptions.log, "warning", inner)
+        raise ValueError("a filter of the application")
+
+    monkeypatch.setattr(interruptions.log, "warning", breaks)
+    works = [shop.run(sleep_long, 0.01), shop.run(sleep_long, 0.01)]
+    await shop.until(1)
+    assert [type(context["exception"]) for context in told] == [ValueError]
+    for work in works:
+        shop.interruptions.cancel(work)
+    await shop.until(2)
 
 
 async def test_time_that_is_over_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,3 +154,17 @@ async def test_settled_or_abandoned_never_both(writer: Writer) -> None:
     assert given_up.abandon()
     assert not given_up.withdraw()
     assert writer._settle([given_up]) == [given_up]
+
+
+async def test_each_of_two_batches_that_are_being_written_has_its_budgets(
+    writer: Writer, backend: ScriptedBackend
+) -> None:
+    backend.at_commit.close()
+    first = writer.submit(Verb.ADD, "first", budget=SHORT)
+    await reached(backend.at_commit)
+    second = writer.submit(Verb.ADD, "second", rows=gate.ENOUGH, budget=SHORT)
+    third = writer.submit(Verb.ADD, "third", rows=gate.ENOUGH, budget=60.0)
+    for late in (first, second):
+        assert "budget" in str(await told(late))
+    backend.at_commit.open()
+    assert await third == ("done", "third")

@@ -1,8 +1,10 @@
 """What a loop sees of the writer: few wake-ups, cancelled waits, and other loops beside it."""
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -213,6 +215,18 @@ async def test_what_is_worth_a_commit_waits_for_nobody(
     backend.at_commit.open()
     assert await second == ("done", "second")
     assert await first == ("done", "first")
+
+
+def test_loops_that_have_closed_are_forgotten(writer: Writer) -> None:
+    """Each call of a test client without `with` has a loop of its own."""
+
+    async def ask() -> weakref.ref[asyncio.AbstractEventLoop]:
+        assert await writer.submit(Verb.ADD, "a") == ("done", "a")
+        return weakref.ref(asyncio.get_running_loop())
+
+    loops = [asyncio.run(ask()) for _ in range(5)]
+    gc.collect()
+    assert sum(loop() is not None for loop in loops) <= 1
 
 
 async def test_requests_of_several_turns_are_one_group(writer: Writer, backend: ScriptedBackend) -> None:

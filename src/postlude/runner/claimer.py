@@ -32,11 +32,6 @@ class Taker(Protocol):
         ...
 
     @property
-    def limit(self) -> int:
-        """How many it may hold."""
-        ...
-
-    @property
     def room(self) -> Room:
         """How many jobs that have a limit or a rate it could start at once."""
         ...
@@ -107,11 +102,11 @@ class Claimer:
         load = self._taker.load
         if load > self._taker.pace.low or (self._held_back and not any(self._taker.room)):
             return
-        self._claim(self._taker.limit - load)
+        self._claim(self._taker.pace.limit - load)
 
     async def once(self) -> int:
         """Claim what is ready now, also when stopped; returns how much that was."""
-        most = self._taker.limit - self._taker.load
+        most = self._taker.pace.limit - self._taker.load
         if most <= 0:
             return 0
         reply = self._claim(most)

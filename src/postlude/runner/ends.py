@@ -35,6 +35,7 @@ class Ends:
     """
 
     def __init__(self, store: Store, written: Callable[[int, bool], None], hub: Hub | None = None) -> None:
+        self._forgotten = False
         self.under_way: set[asyncio.Future[list[bool]]] = set()
         self.failed = False
         """Whether the journal has refused some since this was last looked at: its state is uncertain."""
@@ -57,6 +58,8 @@ class Ends:
 
     def add(self, work: Work, finish: Finish) -> None:
         """Write this end, together with the others of this moment."""
+        if self._forgotten:
+            return
         self._gathered.append((work, finish))
         if not self._due:
             self._due = True
@@ -88,8 +91,8 @@ class Ends:
         self._written(len(offered), any(work.limited for work, _ in offered))
 
     def forget(self) -> None:
-        """Offer nothing of what has gathered: its jobs run again."""
-        self._gathered = []
+        """Offer nothing more, also not again: these jobs run again."""
+        self._gathered, self._forgotten = [], True
 
     def _answered(self, reply: Reply[list[bool]], offered: list[tuple[Work, Finish]]) -> None:
         if reply.future is not None:
@@ -97,6 +100,8 @@ class Ends:
         try:
             answers = reply.result()
         except PostludeError as error:
+            if self._forgotten:
+                return
             log.warning("%d ends of jobs were not written; they are offered again: %s", len(offered), error)
             self.failed = True
             self._gathered.extend(offered)

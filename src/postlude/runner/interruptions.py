@@ -13,6 +13,9 @@ log = logging.getLogger("postlude.jobs")
 PATIENCE: Final = 1.0
 """Seconds that an interrupted work has to end; one that swallows its cancellation is left behind."""
 
+EARLY: Final = 0.001
+"""Seconds by which a loop may call too early; it would be asked again at once, many times."""
+
 Over = Callable[[Work, BaseException], None]
 
 
@@ -76,12 +79,14 @@ class Interruptions:
 
     def _look(self) -> None:
         self._timer = None
-        now = self._loop.time()
-        for work in [work for work, end in self._ends.items() if end <= now]:
-            self._ends.pop(work, None)
-            self._late(work)
-        if self._ends:
-            self._wake_at(min(self._ends.values()))
+        now = self._loop.time() + EARLY
+        try:
+            for work in [work for work, end in self._ends.items() if end <= now]:
+                self._ends.pop(work, None)
+                self._late(work)
+        finally:  # what one of them raises must not keep the others from their ends
+            if self._ends:
+                self._wake_at(min(self._ends.values()))
 
     def _late(self, work: Work) -> None:
         if work.over or work.stopping is Stopping.TIMEOUT:

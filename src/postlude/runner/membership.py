@@ -73,6 +73,15 @@ class Membership:
         """Enlist; again, after the journal has buried this runner."""
         self.runner, self.marks = await self._store.enlist(NewRunner(self._release, self._config.lease))
 
+    async def rejoin(self, joined: Callable[[], None]) -> None:
+        """Enlist again, and tell; if that fails, the heartbeat will find this runner lost once more."""
+        try:
+            await self.join()
+        except PostludeError as error:
+            log.warning("joining the journal's runners again failed: %s", error)
+        else:
+            joined()
+
     def keep(self, watched: Watched | None, lost: Callable[[], None] | None) -> None:
         """Start renewing.
 

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from postlude.clock import Clock
 from postlude.config import Config
-from postlude.errors import PostludeError
 from postlude.model.job import Claim, Hold, Room
 from postlude.model.outcome import Cancelled, Finish, Outcome
 from postlude.runner.awaited import Awaited
@@ -92,7 +91,7 @@ class Runner:
             store, membership, self.claimer, self._ends, lambda: self._held, lambda: self._reserved
         )
         self._rejoining: asyncio.Task[None] | None = None
-        self.draining = False
+        self.draining = self._abandoned = False
 
     def reserve(self, jobs: int) -> int | None:
         """Offer to run jobs at once; returns the runner's number, or None if it holds enough.
@@ -119,6 +118,10 @@ class Runner:
 
     def start(self, works: Iterable[Work]) -> None:
         """Start held works, as far as they fit; followers wait for their turn."""
+        if self._abandoned:
+            for work in works:
+                work.end()
+            return
         for work in self._chains.heads(works):
             self._submit(work)
 
@@ -130,11 +133,6 @@ class Runner:
     def load(self) -> int:
         """How many jobs it holds, or is about to."""
         return len(self._held) + self._reserved
-
-    @property
-    def limit(self) -> int:
-        """How many jobs it may hold."""
-        return self.pace.limit
 
     @property
     def room(self) -> Room:
@@ -245,22 +243,29 @@ class Runner:
         return await self.close()
 
     def abandon(self) -> None:
-        """End as a death would: nothing more is claimed, and no end is written. On the loop."""
-        self._held, self.draining, self.claimer.stopped = {}, True, True
+        """End as a death would: nothing more is claimed, starts, or is written. On the loop."""
+        self.draining = self._abandoned = self.claimer.stopped = True
         self._ends.forget()
+        self._forget_all()
+        self.workshop.stop()
 
     async def close(self) -> list[Hold]:
         """Stop what can be stopped; returns what others may run: all but started at-most-once jobs."""
-        works = self._take_back()
-        running, self._held = list(self._held.values()), {}
-        for work in running:
-            work.end()  # its cancellation is not an outcome
+        works, running = self._forget_all()
         tasks = self.workshop.stop()
         self._ends.offer()  # what ended a moment ago must not be released, and run again
         pending: list[asyncio.Future[Any]] = [*tasks, *self._ends.under_way]
         if pending:
             await asyncio.wait(pending, timeout=STOP_WITHIN)
         return holds_of(works + [work for work in running if not work.once])
+
+    def _forget_all(self) -> tuple[list[Work], list[Work]]:
+        """Forget what has not started, and what runs, whose cancellation is not an outcome; returns both."""
+        works = self._take_back()
+        running, self._held = list(self._held.values()), {}
+        for work in running:
+            work.end()
+        return works, running
 
     def _take_back(self) -> list[Work]:
         """Take and forget everything that has not started. From any thread."""
@@ -289,12 +294,4 @@ class Runner:
         self._take_back()
         for work in self._held.values():
             work.place = NOWHERE  # in marks that are not ours any more
-        self._rejoining = self.loop.create_task(self._rejoin())
-
-    async def _rejoin(self) -> None:
-        try:
-            await self._membership.join()
-        except PostludeError as error:
-            log.warning("joining the journal's runners again failed: %s", error)
-            return  # the heartbeat will find it lost once more
-        self.notify()
+        self._rejoining = self.loop.create_task(self._membership.rejoin(self.notify))

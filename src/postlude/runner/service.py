@@ -47,6 +47,7 @@ class Service:
         self._hub = hub
         self._bounds = bounds
         self._changed: list[Shared] = []
+        self._stopping = False
         self._settings: list[Shared] = []
         if config.tune_gc:
             self._settings.append(COLLECTOR)
@@ -96,11 +97,15 @@ class Service:
 
     async def stop(self) -> None:
         """Drain, and release what is left in one write."""
-        if self._parts is None:
+        if self._parts is None or self._stopping:
             return
         membership, runner, housekeeping = self._parts
-        self._parts = None
-        self._put_back()
-        await housekeeping.stop()
-        await membership.leave(await runner.drain(self._config.grace), draining=True)
-        self._logs.stop()
+        self._stopping = True
+        try:
+            self._put_back()
+            await housekeeping.stop()
+            await membership.leave(await runner.drain(self._config.grace), draining=True)
+            self._parts = None  # not before: who is cancelled meanwhile is abandoned
+            self._logs.stop()
+        finally:
+            self._stopping = False

@@ -135,8 +135,8 @@ class Gate:
         now = len(self._pending)
         quiet = quiet - 1 if now == before else QUIET
         if self._handed or not now:
-            self._gathering = False  # it became worth a commit meanwhile
-        elif quiet and self.loop.time() < self._until:
+            return  # it became worth a commit meanwhile
+        if quiet and self.loop.time() < self._until:
             self.loop.call_soon(self._turn, now, quiet)
         else:
             self.flush()

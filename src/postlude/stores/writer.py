@@ -112,6 +112,8 @@ class Writer:
     def _gate_of(self, loop: AbstractEventLoop) -> Gate:
         gate = self._gates.get(loop)
         if gate is None:
+            for closed in [each for each in self._gates if each.is_closed()]:
+                del self._gates[closed]  # a gate knows its loop, so none would go by itself
             gate = self._gates[loop] = Gate(loop, self._receive)
         self._gate = gate
         return gate

@@ -107,7 +107,9 @@ async def _run_all(parts: Parts, runner: HeedfulRunner) -> int | None:
     while not runner.draining:
         await runner.idle()
         await store.promote()
-        found = await store.claim(runner.number, runner.limit, suspect=runner.wants_suspect, room=runner.room)
+        found = await store.claim(
+            runner.number, runner.pace.limit, suspect=runner.wants_suspect, room=runner.room
+        )
         runner.accept(found.claims)
         if not runner.load:
             return found.again
