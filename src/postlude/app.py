@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -19,6 +20,7 @@ from postlude.engines import Local, checked_queues
 from postlude.errors import PostludeError
 from postlude.inspector import Inspector
 from postlude.install import hook, hook_if_possible, install, install_off, say_what_is_not_durable
+from postlude.model.state import State
 from postlude.off import Off, OffBlocking, passing_state
 from postlude.outside import Blocking
 from postlude.parts import Parts
@@ -210,7 +212,7 @@ class Postlude(Verbs):
     # -- the lifespan ---------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Open the journal and say where it is and how many jobs wait.
+        """Open the journal and say where it is, how many jobs wait, and how many are parked.
 
         Raises:
             PostludeError: this is a process of a task with `run="process"`, which imports the application.
@@ -223,8 +225,12 @@ class Postlude(Verbs):
         self._serving = self._parts
         await self._serving.opened()
         store = self._serving.store
-        waiting = sum(c.jobs for c in await store.counts() if c.state in ("queued", "running"))
-        announce(f"journal: {store.location}; {count_of(waiting, 'job waits', 'jobs wait')}")
+        jobs: Counter[State] = Counter()
+        for count in await store.counts():
+            jobs[count.state] += count.jobs
+        waiting = count_of(jobs[State.QUEUED] + jobs[State.RUNNING], "job waits", "jobs wait")
+        parked = f", {jobs[State.PARKED]} parked" if jobs[State.PARKED] else ""
+        announce(f"journal: {store.location}; {waiting}{parked}")
 
     async def start(self) -> None:
         """Start the runner on this loop."""

@@ -104,6 +104,19 @@ def test_an_alias_that_another_task_has_is_refused(folder: Path) -> None:
         postlude.task(of_number, name="letter", aliases="mail")
 
 
+async def test_the_line_at_start_tells_of_what_is_parked(
+    folder: Path, log: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    job = await added()
+    without = release()
+    async with serving(without):
+        await becomes(without, job, State.PARKED)
+    with caplog.at_level(logging.INFO, "postlude"):
+        async with serving(release(of_text)):
+            pass
+    assert "jobs.db; 0 jobs wait, 1 parked" in caplog.text
+
+
 @pytest.mark.parametrize("damaged", [b"\xff\xfe\x00", b'{"a":["\xc3\x28"],"k":{}}', b'{"a":["', b""])
 async def test_arguments_that_are_damaged_park_their_job_and_hold_up_nobody(
     folder: Path, log: list[str], damaged: bytes

@@ -204,6 +204,7 @@ def test_a_folder_that_may_not_be_written(open_folder: Path) -> None:
     path = open_folder / "journal.db"
     said = prepared_by_nobody(path)
     assert said.startswith(f"{JournalUnavailable.__name__}: cannot write the journal at {path}: ")
+    assert said.endswith("; let the user of this process write there, or change store=")
 
 
 @pytest.mark.process
@@ -213,7 +214,9 @@ def test_a_journal_that_may_not_be_written(open_folder: Path) -> None:
     path.touch()
     path.chmod(0o444)
     said = prepared_by_nobody(path)
-    assert said == f"{JournalUnavailable.__name__}: the journal {path} is not writable by this user"
+    assert said.startswith(
+        f"{JournalUnavailable.__name__}: the journal {path} is not writable by this user; "
+    )
 
 
 # -- file systems ---------------------------------------------------------------------------

@@ -205,10 +205,9 @@ def _seconds(value: Any) -> str | None:
 def _some_seconds(value: Any) -> str | None:
     if value is None:
         return None
-    problem = _seconds(value)
-    if problem is None and not value:
-        return "give more than 0 seconds"
-    return problem
+    if _seconds(value) is not None or not value:
+        return "give seconds (more than 0) or a timedelta"
+    return None
 
 
 def _aware(value: Any) -> str | None:

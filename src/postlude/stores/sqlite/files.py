@@ -35,6 +35,8 @@ _NETWORK: Final = frozenset(
 )
 """File systems on which SQLite's locks, or its shared memory, cannot be relied on."""
 
+_REMEDY: Final = "let the user of this process write there, or change store="
+
 
 class JournalFiles:
     """The files of one journal.
@@ -67,7 +69,7 @@ class JournalFiles:
             if isinstance(error, FileExistsError | NotADirectoryError):
                 why = f"{error.filename} is in the journal's way: {error.strerror}"
                 raise JournalRefused(why) from error
-            why = f"cannot write the journal at {self.database}: {error.strerror}"
+            why = f"cannot write the journal at {self.database}: {error.strerror}; {_REMEDY}"
             raise JournalUnavailable(why) from error
 
     def tighten(self) -> None:
@@ -84,7 +86,7 @@ class JournalFiles:
         if not stat.S_ISREG(found.st_mode):
             raise JournalRefused(f"{self.database} is not a plain file; name the file itself in store=")
         if not os.access(self.database, os.R_OK | os.W_OK):
-            raise JournalUnavailable(f"the journal {self.database} is not writable by this user")
+            raise JournalUnavailable(f"the journal {self.database} is not writable by this user; {_REMEDY}")
         self.runners.mkdir(mode=0o700, exist_ok=True)
         beside = self.runners.lstat()
         if stat.S_ISLNK(beside.st_mode):
