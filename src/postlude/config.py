@@ -5,9 +5,10 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
 _MAY_BE_ZERO: Final = frozenset(
-    {"success_seconds", "successes", "failure_seconds", "failures", "grace", "order_wait"}
-    | {"reap_every", "prune_every"}
-    | {"max_error", "max_log_lines", "max_log_chars"}
+    {
+        *("success_seconds", "successes", "failure_seconds", "failures"),
+        *("grace", "order_wait", "reap_every", "prune_every", "max_error", "max_log_lines", "max_log_chars"),
+    }
 )
 
 

@@ -4,17 +4,16 @@ import asyncio
 import logging
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 from fastapi import FastAPI
 
-from postlude import Config, Postlude
+from postlude import Config, Job, Postlude
 from postlude.model.state import State
-from tests.app.serving import EVERY_STORE, becomes
+from postlude.runner import ends
+from tests.app.serving import EVERY_STORE, becomes, eventually
 from tests.app.work import LOG, say
 
 pytestmark = pytest.mark.anyio
@@ -22,10 +21,40 @@ pytestmark = pytest.mark.anyio
 QUICK = Config(poll_every=0.005, reap_every=0.02, tune_gc=False)
 
 
-async def until(look: Callable[[], bool]) -> None:
-    with anyio.fail_after(20):
-        while not look():
-            await asyncio.sleep(0.002)
+async def logged(*lines: str) -> None:
+    """Return once the log has these lines."""
+
+    async def look() -> bool | None:
+        return sorted(LOG) == sorted(lines) or None
+
+    await eventually(look)
+
+
+class Shop:
+    """An application with a task that takes long."""
+
+    def __init__(self) -> None:
+        self.app = FastAPI()
+        self.postlude = Postlude(self.app, store="sqlite:///jobs.db", config=QUICK)
+        self.left = asyncio.Event()
+        """Set when the task has been told to end."""
+        self.slow = self.postlude.task(self._slow, name="slow")
+
+    async def _slow(self) -> None:
+        say("started")
+        try:
+            await asyncio.sleep(60)
+        finally:
+            self.left.set()
+
+    async def run_again(self, job: Job[Any]) -> None:
+        """Start; the job runs again, uncharged, and is cancelled; end."""
+        life = await Life(self.app).start()
+        await logged("started", "started")
+        assert (await self.postlude.inspector.get(job.id)).deaths == 0, "it is charged with no end"
+        await self.postlude.cancel(job.id)
+        await becomes(self.postlude, job, State.CANCELLED)
+        await life.end()
 
 
 class Life:
@@ -83,33 +112,23 @@ async def test_so_it_is_when_the_end_comes_while_it_drains(
     folder: Path, log: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """A server's patience may be shorter than the grace period."""
-    factory, ended = logging.getLogRecordFactory(), asyncio.Event()
-    app = FastAPI()
-    postlude = Postlude(app, store="sqlite:///jobs.db", config=QUICK)
-
-    @postlude.task(name="slow")
-    async def slow() -> None:
-        say("started")
-        try:
-            await asyncio.sleep(60)
-        finally:
-            ended.set()
-
-    life = await Life(app).start()
-    job = await postlude.add_task(slow)
-    await until(lambda: LOG == ["started"])
+    factory, shop = logging.getLogRecordFactory(), Shop()
+    life = await Life(shop.app).start()
+    runner = shop.postlude.parts.producer.attached
+    assert runner is not None
+    job = await shop.postlude.add_task(shop.slow)
+    await logged("started")
     life.tell("shutdown")
-    await until(lambda: postlude.parts.producer.attached is None or postlude.parts.producer.attached.draining)
+
+    async def drains() -> bool | None:
+        return runner.draining or None
+
+    await eventually(drains)
     await life.end_abruptly()
-    await asyncio.wait_for(ended.wait(), 5)  # it is told, and what it says then is not written
+    await asyncio.wait_for(shop.left.wait(), 5)
     await gone("postlude-heartbeat")
     assert logging.getLogRecordFactory() is factory
-    life = await Life(app).start()
-    await until(lambda: LOG == ["started", "started"])
-    assert (await postlude.inspector.get(job.id)).deaths == 0
-    await postlude.cancel(job.id)
-    await becomes(postlude, job, State.CANCELLED)
-    await life.end()
+    await shop.run_again(job)
     assert "not written" not in caplog.text
 
 
@@ -134,7 +153,7 @@ async def test_what_waits_for_a_place_does_not_start_any_more(folder: Path, log:
     for number in range(2):
         await postlude.add_task(sync, number)
         jobs.append(await postlude.add_task(asyn, number))
-    await until(lambda: sorted(LOG) == ["async 0", "sync 0"])
+    await logged("async 0", "sync 0")
     await life.end_abruptly()
     hold.set()
     await gone("postlude-worker")  # it has ended its job, and would have taken the next
@@ -142,7 +161,11 @@ async def test_what_waits_for_a_place_does_not_start_any_more(folder: Path, log:
         await asyncio.sleep(0)
     assert sorted(LOG) == ["async 0", "sync 0"]
     life = await Life(app).start()
-    await until(lambda: LOG.count("async 0") == 2)
+
+    async def runs_again() -> bool | None:
+        return LOG.count("async 0") == 2 or None
+
+    await eventually(runs_again)
     await postlude.cancel(jobs[0].id)
     await life.end()
     assert sorted(LOG) == ["async 0", "async 0", "async 1", "sync 0", "sync 0", "sync 1"]
@@ -151,33 +174,52 @@ async def test_what_waits_for_a_place_does_not_start_any_more(folder: Path, log:
 @pytest.mark.disk
 async def test_who_waits_for_a_job_is_let_go(folder: Path, log: list[str]) -> None:
     """A request of a test client waits for its jobs; the next start runs them."""
+    shop = Shop()
+    life = await Life(shop.app).start()
+    producer = shop.postlude.parts.producer
+    runner = producer.attached
+    assert runner is not None
+    work = producer.prepare(shop.slow, (), {})
+    await producer.commit([work])
+    producer.start([work])
+    waiting = asyncio.create_task(runner.wait_for([work]))
+    await logged("started")
+    await life.end_abruptly()
+    await asyncio.wait_for(waiting, 5)
+    await shop.run_again(work.job)
+
+
+@pytest.mark.disk
+async def test_no_end_is_written_any_more(
+    folder: Path, log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that waits for company goes with its runner; a closed journal is not offered it for ever."""
+    monkeypatch.setattr(ends, "GATHER", 60.0)
     app = FastAPI()
     postlude = Postlude(app, store="sqlite:///jobs.db", config=QUICK)
 
-    @postlude.task(name="slow")
-    async def slow() -> None:
-        say("started")
-        await asyncio.sleep(60)
+    @postlude.task(name="quick")
+    async def quick() -> None:
+        say("ran")
 
     life = await Life(app).start()
     runner = postlude.parts.producer.attached
     assert runner is not None
-    work = postlude.parts.producer.prepare(slow, (), {})
-    await postlude.parts.producer.commit([work])
-    postlude.parts.producer.start([work])
-    waiting = asyncio.create_task(runner.wait_for([work]))
-    await until(lambda: LOG == ["started"])
+    await postlude.add_task(quick)
+    await logged("ran")
     await life.end_abruptly()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(runner.idle(), 5)
+    assert postlude.parts.hub.patience == QUICK.poll_every, "who watches is not told by a runner any more"
+    monkeypatch.undo()
     life = await Life(app).start()
-    await until(lambda: LOG == ["started", "started"])
-    assert (await postlude.inspector.get(work.job.id)).deaths == 0, "it is not charged with this end"
-    await postlude.cancel(work.job.id)
+    await logged("ran", "ran")
     await life.end()
 
 
 @pytest.mark.disk
-async def test_what_was_being_committed_runs_after_the_next_start(folder: Path, log: list[str]) -> None:
+async def test_what_is_committed_and_not_started_runs_after_the_next_start(
+    folder: Path, log: list[str]
+) -> None:
     app = FastAPI()
     postlude = Postlude(app, store="sqlite:///jobs.db", config=QUICK)
 
@@ -198,6 +240,6 @@ async def test_what_was_being_committed_runs_after_the_next_start(folder: Path, 
     assert LOG == []
     assert work.written
     life = await Life(app).start()
-    await until(lambda: LOG == ["ran"])
+    await logged("ran")
     await life.end()
     assert LOG == ["ran"]

@@ -364,3 +364,33 @@ async def test_nothing_is_kept_of_an_attempt_that_has_ended(caplog: pytest.LogCa
     assert len(shop.ended) == 40
     assert not [work for work, _ in shop.ended if work.stopping]
     shop.threads.stop()
+
+
+class EarlyLoop:
+    """A loop that calls a little before the time, as uvloop does."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.asked: list[float] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_soon_threadsafe(self, call: Callable[..., None], *args: Any) -> None:
+        call(*args)
+
+    def call_at(self, moment: float, call: Callable[..., None], *args: Any) -> Any:
+        self.asked.append(moment)
+        return asyncio.get_running_loop().call_soon(lambda: None)
+
+    call_later = call_at
+
+
+async def test_a_loop_that_calls_early_is_not_asked_again() -> None:
+    loop: Any = EarlyLoop()
+    some = Interruptions(loop, lambda work: None, lambda work, error: None)
+    work = Work(b"0" * 16, "app:f", "default", b"", 0)
+    some.limit(work, 10.0)
+    loop.now = 9.9996
+    some._look()
+    assert (work.stopping, some.watched, loop.asked[0]) == (Stopping.TIMEOUT, 0, 10.0)

@@ -156,7 +156,8 @@ class Task(Generic[P, R]):
         """Run the function here and now.
 
         Raises:
-            TypeError: it leaves out what `Depends` fills; that is filled in jobs only.
+            TypeError: it leaves out what `Depends` fills; that is filled in jobs, and in background tasks
+                that run in memory, only.
         """
         if self.injected:
             fill: Any = self.__dict__["_fill"]
