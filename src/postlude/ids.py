@@ -7,6 +7,7 @@ import uuid
 from typing import Final
 
 _HALVES: Final = struct.Struct(">QQ")
+_VARIANT: Final = 0b10 << 62
 
 
 class IdSource:
@@ -20,7 +21,7 @@ class IdSource:
         # Not the module's generator: an application that calls random.seed() in each of its
         # processes would make equal ids.
         self._random = random.Random(os.urandom(32))
-        self._last = 0
+        self._first = 0
 
     def new(self, now: int) -> bytes:
         """Return a fresh id. From any thread: the noise alone keeps ids apart.
@@ -28,12 +29,13 @@ class IdSource:
         Args:
             now: the time (microseconds, UTC), which it carries in milliseconds.
         """
-        stamp = (now // 1000) << 12
-        last = self._last
-        # The low 12 bits count within a millisecond, and carry on into the next one if they must.
-        self._last = stamp = stamp if stamp > last else last + 1
-        first = (stamp >> 12) << 16 | 0x7 << 12 | stamp & 0xFFF
-        return _HALVES.pack(first, 0b10 << 62 | self._random.getrandbits(62))
+        first = now // 1000 << 16 | 0x7000
+        last = self._first
+        if first <= last:
+            # The low 12 bits count within a millisecond, and carry on into the next one if they must.
+            first = last + 1 if last & 0xFFF != 0xFFF else last + 0xF001
+        self._first = first
+        return _HALVES.pack(first, self._random.getrandbits(62) | _VARIANT)
 
 
 def id_text(raw: bytes) -> str:

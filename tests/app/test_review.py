@@ -141,7 +141,7 @@ async def test_telling_the_journal_of_bounds_keeps_no_request_waiting(
     asked: list[Reply[None]] = []
 
     def never(bounds: object) -> Reply[None]:
-        asked.append(Reply())
+        asked.append(Reply.here())
         return asked[-1]
 
     async with serving(postlude):

@@ -180,9 +180,9 @@ def stores_twice(_: str) -> None:
     def doubling(self: SqliteBackend, verb: Verb, arguments: Sequence[Any]) -> list[Any]:
         answers = apply(self, verb, arguments)
         if verb is Verb.ADD and random.random() < 0.2:
-            call = arguments[0]
-            again = [job._replace(id=os.urandom(16)) for job in call.jobs]
-            apply(self, verb, [call._replace(jobs=again, claim_for=None)])
+            jobs, _ = arguments[0]
+            again = [job._replace(id=os.urandom(16)) for job in jobs]
+            apply(self, verb, [(again, None)])
         return answers
 
     _put(SqliteBackend, "apply", doubling)

@@ -35,7 +35,7 @@ class Journal:
 
     def claim(self, runner: int, limit: int, *, suspect: bool, room: Room) -> Reply[Claimed]:
         self.asked.append((runner, limit, suspect, room))
-        self.replies.append(Reply())
+        self.replies.append(Reply.here())
         return self.replies[-1]
 
     async def answer(self, value: Claimed | BaseException) -> None:

@@ -25,7 +25,7 @@ class Journal:
 
     def finish(self, finishes: Sequence[Finish]) -> Reply[list[bool]]:
         self.offered.append(len(finishes))
-        self.replies.append(Reply())
+        self.replies.append(Reply.here())
         return self.replies[-1]
 
     async def refuse(self) -> None:

@@ -16,7 +16,6 @@ from postlude.stores.sqlite import SqliteStore
 from postlude.stores.sqlite.backend import SqliteBackend
 from postlude.stores.sqlite.claiming import ClaimCall
 from postlude.stores.sqlite.files import JournalFiles
-from postlude.stores.sqlite.intake import AddCall
 from postlude.stores.sqlite.rules import Rules
 from tests.stores.scripted import PATIENCE
 
@@ -135,7 +134,7 @@ def test_a_job_is_not_born_claimed_beside_one_of_its_group_that_waits(tmp_path: 
     (enlisted,) = backend.apply(Verb.ENLIST, [NewRunner("", 60.0)])
     jobs = [NewJob(next(NUMBERS).to_bytes(16, "big"), "m:task", "q", b"{}", 1) for _ in range(3)]
     claimed = enlisted.runner
-    calls = [AddCall(jobs[:1], claimed), AddCall(jobs[1:2], None), AddCall(jobs[2:], claimed)]
+    calls = [(jobs[:1], claimed), (jobs[1:2], None), (jobs[2:], claimed)]
     fences = [answer[0].fence for answer in backend.apply(Verb.ADD, calls)]
     backend.commit()
     backend.close()
@@ -149,7 +148,7 @@ def test_a_group_that_was_undone_has_used_up_nothing_of_a_rate(tmp_path: Path) -
     (enlisted,) = backend.apply(Verb.ENLIST, [NewRunner("", 60.0)])
     backend.apply(Verb.DECLARE, [[Bounds("task", "m:task", None, 3_600_000_000, 1)]])
     job = NewJob(next(NUMBERS).to_bytes(16, "big"), "m:task", "q", b"{}", 1, rated=True)
-    backend.apply(Verb.ADD, [AddCall([job], None)])
+    backend.apply(Verb.ADD, [([job], None)])
     backend.commit()
     for undone in (True, False):
         backend.begin()

@@ -147,13 +147,31 @@ async def test_who_was_told_503_has_no_other_answer(
     assert len(heard) == 1
 
 
-async def test_settled_or_abandoned_never_both(writer: Writer) -> None:
-    certain, given_up = (gate.Request(Verb.ADD, name, 1, threading.Lock()) for name in "ab")
-    assert writer._settle([certain]) == []
+def _taken() -> tuple[gate.Batch, gate.Request]:
+    request = gate.Request(Verb.ADD, "a", None)
+    batch = gate.Batch.of(request, 1, threading.Lock())
+    batch.standing = gate.Standing.TAKEN
+    return batch, request
+
+
+def test_settled_or_abandoned_never_both(writer: Writer) -> None:
+    batch, certain = _taken()
+    assert writer._settle([batch]) == []
     assert not certain.abandon()
+    batch, given_up = _taken()
     assert given_up.abandon()
     assert not given_up.withdraw()
-    assert writer._settle([given_up]) == [given_up]
+    assert writer._settle([batch]) == [given_up]
+
+
+def test_what_nobody_has_begun_with_is_not_begun_once_it_is_given_up(writer: Writer) -> None:
+    batch, request = _taken()
+    batch.standing = gate.Standing.WAITING
+    assert request.abandon()
+    assert batch.requests == []
+    assert not request.withdraw(), "who was told that it takes too long has withdrawn nothing"
+    assert not request.abandon()
+    assert writer._settle([batch]) == []
 
 
 async def test_each_of_two_batches_that_are_being_written_has_its_budgets(

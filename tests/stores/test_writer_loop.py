@@ -262,4 +262,48 @@ async def test_a_lazy_request_waits_for_company_and_comes_alone_in_the_end(
 
 
 def _handed_over(writer: Writer, request: Any) -> bool:
-    return request not in writer._gate_of(asyncio.get_running_loop())._pending
+    return request not in writer._gate_of(asyncio.get_running_loop())._open.requests
+
+
+async def test_what_was_answered_leaves_nothing_for_the_garbage_collector(writer: Writer) -> None:
+    """A request knows its batch: a cycle would keep it, and the arguments of its jobs, for a while."""
+    gc.collect()
+    gc.disable()
+    try:
+        await asyncio.gather(*(writer.submit(Verb.ADD, number, budget=60.0) for number in range(3)))
+        await asyncio.to_thread(lambda: writer.submit(Verb.ADD, "from a thread").wait(PATIENCE))
+        assert writer.stop(PATIENCE)
+        assert not [each for each in gc.get_objects() if isinstance(each, gate.Request)]
+    finally:
+        gc.enable()
+
+
+async def test_after_all_was_called_off_what_comes_next_is_handed_over(writer: Writer) -> None:
+    replies = [writer.submit(Verb.ADD, number) for number in range(2)]
+    for reply in replies:
+        assert reply.withdraw()
+    await turns(2 * gate.QUIET)
+    assert await asyncio.wait_for(writer.submit(Verb.ADD, "next"), PATIENCE) == ("done", "next")
+
+
+async def test_an_orphan_leaves_nothing_for_the_garbage_collector(
+    writer: Writer, backend: ScriptedBackend
+) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        backend.at_commit.close()
+        reply = writer.submit(Verb.ADD, "a")
+        await reached(backend.at_commit)
+        heard: list[Any] = []
+        assert reply.future is not None
+        reply.future.cancel()
+        reply.orphan(lambda reply=reply: heard.append(reply.result()))  # type: ignore[misc]
+        del reply
+        await answered(writer, backend)
+        await turns()
+        assert heard == [("done", "a")]
+        assert writer.stop(PATIENCE)
+        assert not [each for each in gc.get_objects() if isinstance(each, gate.Request)]
+    finally:
+        gc.enable()

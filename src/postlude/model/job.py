@@ -6,7 +6,7 @@ made a second and they are bound to SQL statements as they are.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from postlude.model.outcome import LogLine
 from postlude.model.state import Reason, State, Stored
@@ -55,6 +55,10 @@ class NewJob(NamedTuple):
     """What its call set of its policy (`postlude.model.opts`), as JSON."""
     context: str | None = None
     """Values of context variables that travel with it, as JSON."""
+
+
+PLAIN: Final = tuple(NewJob(b"", "", "", b"", 0))[5:]
+"""What follows the first five fields of a job that is to start at once, and of which nothing else is said."""
 
 
 class Added(NamedTuple):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum, auto
 from threading import Lock
+from time import monotonic
 from typing import Any, Final
 
 from postlude.errors import JournalUnavailable
@@ -33,14 +34,48 @@ WATCH_EVERY: Final = 0.25
 
 
 class Standing(Enum):
-    """How far a request has come; only forwards, and each step is made under the writer's lock."""
+    """How far a batch has come; only forwards, and each step is made under the writer's lock."""
 
     WAITING = auto()
-    """Nobody has begun with it: it can be called off."""
+    """Nobody has begun with it: its requests can be called off."""
     TAKEN = auto()
     """The writer has begun."""
     OVER = auto()
-    """The writer is sure of its outcome, or the caller has stopped waiting, whichever came first."""
+    """The writer is sure of its outcome."""
+
+
+class Batch:
+    """Requests that are handed to the writer together, and how far it has come with them.
+
+    Args:
+        turns: the writer's lock: the writer and the callers agree under it who of them was first.
+        gate: of the loop that asks; None: a thread asks.
+    """
+
+    __slots__ = ("abandoned", "gate", "requests", "rows", "standing", "turns")
+
+    def __init__(self, turns: Lock, gate: "Gate | None" = None) -> None:
+        self.turns = turns
+        self.gate = gate
+        self.requests: list[Request] = []
+        self.rows = 0
+        """Roughly how many rows it writes; bounds the writer's group."""
+        self.standing = Standing.WAITING
+        self.abandoned: list[Request] = []
+        """Those whose callers have stopped waiting since the writer has begun."""
+
+    @classmethod
+    def of(cls, request: "Request", rows: int, turns: Lock) -> "Batch":
+        """Return one of a single request, from a thread."""
+        batch = request.batch = cls(turns)
+        batch.requests.append(request)
+        batch.rows = rows
+        return batch
+
+    def let_go(self) -> "list[Request]":
+        """Forget its requests, which know it: a cycle would keep them, and their jobs, for a while."""
+        requests, self.requests, self.abandoned = self.requests, [], []
+        return requests
 
 
 class Request(Reply[Any]):
@@ -49,22 +84,18 @@ class Request(Reply[Any]):
     Args:
         verb: what is asked.
         argument: of what.
-        rows: roughly how many rows it writes.
-        turns: the writer's lock: the writer and the caller agree under it who of them was first.
+        loop: the one that it is asked on.
     """
 
-    __slots__ = ("argument", "due", "gate", "rows", "standing", "turns", "verb")
+    __slots__ = ("argument", "batch", "due", "verb")
 
-    def __init__(self, verb: int, argument: Any, rows: int, turns: Lock) -> None:
-        super().__init__()
+    def __init__(self, verb: int, argument: Any, loop: AbstractEventLoop | None) -> None:
+        Reply.__init__(self, loop)
         self.verb = verb
         self.argument = argument
-        self.rows = rows
-        self.turns = turns
-        self.gate: Gate | None = None
+        self.batch: Batch | None = None
         self.due: float | None = None
-        """When its budget has run out, by its loop's clock."""
-        self.standing = Standing.WAITING
+        """When its budget has run out, by the monotonic clock."""
 
     def result(self) -> Any:
         """Return the answer; who was told that the budget had run out has no other."""
@@ -73,45 +104,56 @@ class Request(Reply[Any]):
         return super().result()
 
     def withdraw(self) -> bool:
-        """Call it off; False if the writer has begun."""
-        with self.turns:
-            withdrawn = self.standing is Standing.WAITING
+        """Call it off; False if the writer has begun, or its caller was told that it takes too long."""
+        batch = self.batch
+        if batch is None:
+            return False
+        with batch.turns:
+            withdrawn = batch.standing is Standing.WAITING
             if withdrawn:
-                self.standing = Standing.OVER
+                batch.requests.remove(self)
+                self.batch = None
         return withdrawn
 
     def abandon(self) -> bool:
         """The caller stops waiting; False if the outcome is certain and about to be told."""
-        with self.turns:
-            abandoned = self.standing is not Standing.OVER
-            self.standing = Standing.OVER
+        batch = self.batch
+        if batch is None:
+            return False
+        if self.withdraw():
+            self._delivered = True
+            return True
+        with batch.turns:
+            abandoned = batch.standing is Standing.TAKEN
+            if abandoned:
+                batch.abandoned.append(self)
         return abandoned
 
 
 class Gate:
     """What one event loop has asked of the writer. Used on that loop, but for `answered`."""
 
-    def __init__(self, loop: AbstractEventLoop, hand_over: Callable[[list[Request]], None]) -> None:
+    def __init__(self, loop: AbstractEventLoop, hand_over: Callable[[Batch], None], turns: Lock) -> None:
         self.loop = loop
         self._hand_over = hand_over
-        self._pending: list[Request] = []
-        self._rows = 0
-        self._handed: set[Request] = set()
+        self._open = Batch(turns, self)
+        self._handed: set[Batch] = set()
         self._gathering = False
         self._until = 0.0
         self._linger: TimerHandle | None = None
         self._watch: TimerHandle | None = None
 
-    def submit(self, request: Request, budget: float | None, lazy: bool) -> None:
+    def submit(self, request: Request, rows: int, budget: float | None, lazy: bool) -> None:
         """Add a request to those that are handed over next."""
-        request.gate = self
-        self._pending.append(request)
-        self._rows += request.rows
+        batch = self._open
+        request.batch = batch
+        batch.requests.append(request)
+        batch.rows += rows
         if budget is not None:
-            request.due = self.loop.time() + budget
+            request.due = monotonic() + budget
             if self._watch is None:
                 self._watch = self.loop.call_later(min(budget, WATCH_EVERY), self._look)
-        if self._rows >= ENOUGH:
+        if batch.rows >= ENOUGH:
             self.flush()
         elif self._handed or self._gathering:
             return
@@ -128,15 +170,15 @@ class Gate:
     def _gather(self) -> None:
         self._gathering = True
         self._until = self.loop.time() + GATHER
-        self.loop.call_soon(self._turn, len(self._pending), QUIET)
+        self.loop.call_soon(self._turn, len(self._open.requests), QUIET)
 
     def _turn(self, before: int, quiet: int) -> None:
         """Hand over, unless the last turns have brought more."""
-        now = len(self._pending)
+        now = len(self._open.requests)
         quiet = quiet - 1 if now == before else QUIET
         if self._handed or not now:
-            return  # it became worth a commit meanwhile
-        if quiet and self.loop.time() < self._until:
+            self._gathering = False  # it became worth a commit meanwhile, or all was called off
+        elif quiet and self.loop.time() < self._until:
             self.loop.call_soon(self._turn, now, quiet)
         else:
             self.flush()
@@ -147,29 +189,30 @@ class Gate:
         if self._linger is not None:
             self._linger.cancel()
             self._linger = None
-        if self._pending:
-            batch, self._pending, self._rows = self._pending, [], 0
-            self._handed.update(batch)
+        batch = self._open
+        if batch.requests:
+            self._open = Batch(batch.turns, self)
+            self._handed.add(batch)
             self._hand_over(batch)
 
-    def answered(self, requests: list[Request]) -> None:
-        """Wake the loop, once for all of these. From the writer's thread."""
+    def answered(self, batch: Batch) -> None:
+        """Wake the loop, once for all that was asked together. From the writer's thread."""
         with suppress(RuntimeError):  # the loop has closed: nobody waits there any more
-            self.loop.call_soon_threadsafe(self._deliver, requests)
+            self.loop.call_soon_threadsafe(self._deliver, batch)
 
-    def _deliver(self, requests: list[Request]) -> None:
-        self._handed.difference_update(requests)
-        for request in requests:
+    def _deliver(self, batch: Batch) -> None:
+        self._handed.discard(batch)
+        for request in batch.let_go():
             request.deliver()
-        if self._pending and not (self._handed or self._gathering):
+        if self._open.requests and not (self._handed or self._gathering):
             self._gather()
 
     def _look(self) -> None:
-        """Tell those whose budget has run out: all that is open was handed over last, or is pending."""
+        """Tell those whose budget has run out: all that is open was handed over last, or is gathered."""
         self._watch = None
-        now = self.loop.time()
+        now = monotonic()
         left: list[float] = []
-        for request in (*self._handed, *self._pending):
+        for request in [each for batch in (*self._handed, self._open) for each in batch.requests]:
             future = request.future
             if request.due is None or future is None or future.done():
                 continue

@@ -11,17 +11,23 @@ T = TypeVar("T")
 class Reply(Generic[T]):
     """The promise of a store's answer.
 
-    Made on an event loop, it can be awaited there; made elsewhere, only `wait` serves. It is
-    given its value or its error once, by the store.
+    Made for an event loop, it can be awaited there; without one, only `wait` serves. It is given its
+    value or its error once, by the store.
+
+    Args:
+        loop: the one that runs where the answer is asked for.
     """
 
     __slots__ = ("_delivered", "_event", "_orphaned", "done", "error", "future", "loop", "value")
 
-    def __init__(self) -> None:
-        loop = asyncio._get_running_loop()
-        self.loop: asyncio.AbstractEventLoop | None = loop
-        self.future: asyncio.Future[T] | None = None if loop is None else loop.create_future()
-        self._event = threading.Event() if loop is None else None
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self.loop = loop
+        self.future: asyncio.Future[T] | None
+        self._event: threading.Event | None
+        if loop is None:
+            self.future, self._event = None, threading.Event()
+        else:
+            self.future, self._event = loop.create_future(), None
         self.value: Any = None
         self.error: BaseException | None = None
         self.done = False
@@ -29,9 +35,14 @@ class Reply(Generic[T]):
         self._orphaned: Callable[[], None] | None = None
 
     @classmethod
+    def here(cls) -> "Reply[T]":
+        """Return a reply for the event loop that runs here, if one does."""
+        return cls(asyncio._get_running_loop())
+
+    @classmethod
     def of(cls, value: T) -> "Reply[T]":
         """Return a reply that is already there."""
-        reply = cls()
+        reply = cls.here()
         reply.resolve(value, None)
         reply.deliver()
         return reply
@@ -39,7 +50,7 @@ class Reply(Generic[T]):
     @classmethod
     def failed(cls, error: BaseException) -> "Reply[T]":
         """Return a reply that is already an error."""
-        reply = cls()
+        reply = cls.here()
         reply.resolve(None, error)
         reply.deliver()
         return reply
@@ -56,7 +67,7 @@ class Reply(Generic[T]):
 
     def deliver(self) -> None:
         """Pass the answer to those who await it. Only on the reply's own loop."""
-        self._delivered = True
+        self._delivered = self.done = True
         future = self.future
         if future is None:
             return
@@ -65,9 +76,10 @@ class Reply(Generic[T]):
                 future.set_result(self.value)
             else:
                 future.set_exception(self.error)
-        elif self._orphaned is not None and self.done and self.loop is not None:
+        elif self._orphaned is not None and self.loop is not None:
             # Not here: what it raises must not keep others from their answers.
-            self.loop.call_soon(self._orphaned)
+            call, self._orphaned = self._orphaned, None  # it knows this reply: a cycle
+            self.loop.call_soon(call)
 
     def orphan(self, call: Callable[[], None]) -> None:
         """Have `call` made on the loop with the answer, because the wait for it was cancelled.

@@ -8,14 +8,14 @@ import logging
 import os
 import threading
 import weakref
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, _get_running_loop
 from collections import defaultdict
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from postlude.errors import ForkedJournal, JournalUnavailable, PostludeError
 from postlude.stores.backend import Backend, Broken, Busy, Verb
-from postlude.stores.gate import Gate, Request, Standing
+from postlude.stores.gate import Batch, Gate, Request, Standing
 from postlude.stores.reply import Reply
 
 log = logging.getLogger("postlude.journal")
@@ -52,9 +52,8 @@ class Writer:
 
     def __init__(self, backend: Backend, name: str) -> None:
         self._backend = backend
-        self._inbox: SimpleQueue[list[Request] | None] = SimpleQueue()
-        self._carried: list[Request] = []
-        self._passed: list[Request] = []
+        self._inbox: SimpleQueue[Batch | None] = SimpleQueue()
+        self._carried: Batch | None = None
         self._gate: Gate | None = None
         self._gates: weakref.WeakKeyDictionary[AbstractEventLoop, Gate] = weakref.WeakKeyDictionary()
         self._forked = ForkGuard()
@@ -81,15 +80,15 @@ class Writer:
             self.refuse_fork()
         if self._stopping:
             return Reply.failed(JournalUnavailable("the journal is closed"))
-        request = Request(verb, argument, rows, self._turns)
-        loop = request.loop
-        if loop is None:
-            self._receive([request])
-        else:
-            gate = self._gate
-            if gate is None or gate.loop is not loop:
-                gate = self._gate_of(loop)
-            gate.submit(request, budget, lazy)
+        loop = _get_running_loop()
+        request = Request(verb, argument, loop)
+        gate = self._gate
+        if gate is None or gate.loop is not loop:
+            if loop is None:
+                self._receive(Batch.of(request, rows, self._turns))
+                return request
+            gate = self._gate_of(loop)
+        gate.submit(request, rows, budget, lazy)
         return request
 
     def refuse_fork(self) -> None:
@@ -114,11 +113,11 @@ class Writer:
         if gate is None:
             for closed in [each for each in self._gates if each.is_closed()]:
                 del self._gates[closed]  # a gate knows its loop, so none would go by itself
-            gate = self._gates[loop] = Gate(loop, self._receive)
+            gate = self._gates[loop] = Gate(loop, self._receive, self._turns)
         self._gate = gate
         return gate
 
-    def _receive(self, batch: list[Request]) -> None:
+    def _receive(self, batch: Batch) -> None:
         # Under a lock, or a batch could slip in behind the last look of a thread that is closing.
         with self._ending:
             if not self._ended:
@@ -126,19 +125,20 @@ class Writer:
                 return
         self._refuse(batch)
 
-    def _refuse(self, batch: list[Request]) -> None:
-        self._fail(batch, JournalUnavailable("the journal is closed"))
-        self._answer(batch)
+    def _refuse(self, batch: Batch) -> None:
+        with self._turns:
+            batch.standing = Standing.OVER
+        self._fail(batch.requests, JournalUnavailable("the journal is closed"))
+        self._answer([batch])
 
     # -- the thread ---------------------------------------------------------------------------
 
     def _run(self) -> None:
         while True:
-            if not self._carried:
-                item = self._inbox.get()
-                if item is None:
+            if self._carried is None:
+                self._carried = self._inbox.get()
+                if self._carried is None:
                     break
-                self._carried = item
             try:
                 self._group()
             except Exception:
@@ -146,13 +146,15 @@ class Writer:
         with self._ending:
             self._ended = True
         while not self._inbox.empty():
-            self._refuse(self._inbox.get_nowait() or [])
+            left = self._inbox.get_nowait()
+            if left is not None:
+                self._refuse(left)
         self._backend.close()
 
     def _group(self) -> None:
         """Take the lock first and empty the inbox then: that is what makes groups."""
         backend = self._backend
-        batch: list[Request] = []
+        batches: list[Batch] = []
         backend.acquire()
         try:
             try:
@@ -160,88 +162,85 @@ class Writer:
             except Busy:
                 return
             except Broken as error:
-                batch = self._gather()
-                self._fail(batch, error)
+                batches = self._gather()
+                self._fail(_requests(batches), error)
             else:
-                batch = self._gather()
-                self._write(batch)
+                batches = self._gather()
+                self._write(_requests(batches))
+            abandoned = self._settle(batches)
+            stored = [request.value for request in abandoned if request.error is None]
+            if stored:
+                self._disown(stored)
         finally:
             backend.release()
-        passed, self._passed = self._passed, []
-        self._answer(batch + passed)
+        self._answer(batches)
 
-    def _gather(self) -> list[Request]:
-        """Take what is there, up to a group's size; what was called off is passed over."""
-        batch: list[Request] = []
-        rows = 0
-        carried, self._carried = self._carried, []
+    def _gather(self) -> list[Batch]:
+        """Take what is there, up to a group's size."""
+        batches: list[Batch] = []
+        rows = requests = 0
+        batch, self._carried = self._carried, None
         while True:
-            with self._turns:
-                for place, request in enumerate(carried):
-                    if rows >= MAX_ROWS or len(batch) >= MAX_REQUESTS:
-                        self._carried = carried[place:]
-                        return batch
-                    if request.standing is Standing.WAITING:
-                        request.standing = Standing.TAKEN
-                        batch.append(request)
-                        rows += request.rows
-                    else:
-                        self._passed.append(request)
+            if batch is not None:
+                if rows >= MAX_ROWS or requests >= MAX_REQUESTS:
+                    self._carried = batch
+                    return batches
+                with self._turns:
+                    batch.standing = Standing.TAKEN
+                batches.append(batch)
+                rows += batch.rows
+                requests += len(batch.requests)
             try:
-                item = self._inbox.get_nowait()
+                batch = self._inbox.get_nowait()
             except Empty:
-                return batch
-            if item is None:
+                return batches
+            if batch is None:
                 self._inbox.put(None)
-                return batch
-            carried = item
+                return batches
 
-    def _write(self, batch: list[Request]) -> None:
+    def _write(self, requests: list[Request]) -> None:
         backend = self._backend
         try:
-            self._apply(batch)
+            self._apply(requests)
             backend.commit()
         except Broken as error:
             backend.rollback()
-            self._fail(batch, error)
-            return
+            self._fail(requests, error)
         except Exception as error:
             backend.rollback()
-            if len(batch) == 1:
-                self._fail(batch, error)
+            if len(requests) == 1:
+                self._fail(requests, error)
             else:
-                self._replay(batch)
-            return
-        abandoned = [request.value for request in self._settle(batch) if request.error is None]
-        if abandoned:
-            self._disown(abandoned)
+                self._replay(requests)
 
-    def _settle(self, batch: list[Request]) -> list[Request]:
-        """Be sure of their outcome; returns those whose callers have stopped waiting before."""
+    def _settle(self, batches: list[Batch]) -> list[Request]:
+        """Be sure of their outcome; returns the requests whose callers have stopped waiting before."""
         with self._turns:
-            abandoned = [request for request in batch if request.standing is Standing.OVER]
-            for request in batch:
-                request.standing = Standing.OVER
-        return abandoned
+            for batch in batches:
+                batch.standing = Standing.OVER
+        return [request for batch in batches for request in batch.abandoned]
 
-    def _apply(self, batch: list[Request]) -> None:
+    def _apply(self, requests: list[Request]) -> None:
         by_verb: defaultdict[int, list[Request]] = defaultdict(list)
-        for request in batch:
+        for request in requests:
             by_verb[request.verb].append(request)
         for verb in sorted(by_verb):
-            requests = by_verb[verb]
-            results = self._backend.apply(Verb(verb), [request.argument for request in requests])
-            for request, value in zip(requests, results, strict=True):
-                refused = isinstance(value, PostludeError)  # this request's own: the group stands
-                request.value, request.error = (None, value) if refused else (value, None)
+            asked = by_verb[verb]
+            results = self._backend.apply(Verb(verb), [request.argument for request in asked])
+            for request, value in zip(asked, results, strict=True):
+                if isinstance(value, PostludeError):  # this request's own: the group stands
+                    request.value, request.error = None, value
+                else:
+                    request.value = value
+                    request.error = None
 
-    def _replay(self, batch: list[Request]) -> None:
+    def _replay(self, requests: list[Request]) -> None:
         """After a failed group: each request whole or not at all, in a transaction of its own."""
-        for place, request in enumerate(batch):
+        for place, request in enumerate(requests):
             try:
                 self._backend.begin()
             except (Busy, Broken) as error:
-                self._fail(batch[place:], error)
+                self._fail(requests[place:], error)
                 return
             self._write([request])
 
@@ -251,21 +250,24 @@ class Writer:
         except Exception:
             log.exception("jobs whose callers were told 503 could not be cancelled; they will run")
 
-    def _fail(self, batch: list[Request], error: BaseException) -> None:
+    @staticmethod
+    def _fail(requests: list[Request], error: BaseException) -> None:
         if not isinstance(error, PostludeError):
             told = JournalUnavailable(f"the journal did not take the write: {error}")
             told.__cause__ = error
             error = told
-        for request in batch:
+        for request in requests:
             request.error = error
-        self._settle(batch)
 
     @staticmethod
-    def _answer(batch: list[Request]) -> None:
-        gates: defaultdict[Gate, list[Request]] = defaultdict(list)
-        for request in batch:
-            request.resolve(request.value, request.error)
-            if request.gate is not None:
-                gates[request.gate].append(request)
-        for gate, requests in gates.items():
-            gate.answered(requests)
+    def _answer(batches: list[Batch]) -> None:
+        for batch in batches:
+            if batch.gate is not None:
+                batch.gate.answered(batch)
+            else:
+                for request in batch.let_go():
+                    request.resolve(request.value, request.error)
+
+
+def _requests(batches: list[Batch]) -> list[Request]:
+    return [request for batch in batches for request in batch.requests]

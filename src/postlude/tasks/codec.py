@@ -76,7 +76,7 @@ class Codec:
             NotDurable: one of them has no durable form; the message names it and the remedy.
         """
         if self._bare and not args and not kwargs:
-            return Encoded(_NOTHING, (), {})
+            return tuple.__new__(Encoded, (_NOTHING, (), {}))  # half of what calling the class takes
         encoded = self._encode_scalars(args, kwargs)
         return self._encode_any(args, kwargs) if encoded is None else encoded
 
@@ -108,7 +108,7 @@ class Codec:
             return None
         if len(payload) > self._careful and not _holds_long_payload(payload, self._max):
             return None
-        return Encoded(payload, (), named)
+        return tuple.__new__(Encoded, (payload, (), named))
 
     def default_of(self, name: str) -> Any:
         """Return what the journal would keep of a parameter's default; the default, if it cannot be kept."""

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from postlude.model.job import Claimed, Hold
 from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Finish, Outcome, Parked, Snoozed, Succeeded
@@ -92,8 +92,7 @@ class Claims:
     @staticmethod
     def _finish_quickly(tx: Transaction, quick: Sequence[Finish]) -> bool:
         rows = [(seq, fence, started, finished) for seq, fence, _, started, finished, _, _ in quick]
-        tx.run("finish_succeeded", to_json(rows).decode())
-        if tx.db.changes() != len(quick):
+        if tx.run_for("finish_succeeded", rows) != len(quick):
             # Some claim was lost. Finishes come first in a group, so nothing else is undone.
             tx.restart()
             return False

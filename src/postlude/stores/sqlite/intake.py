@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from itertools import islice
+from typing import Any, Final
 
 from postlude.errors import KeyTaken
-from postlude.model.job import Added, NewJob
+from postlude.model.job import PLAIN, Added, NewJob
 from postlude.model.state import Reason, Stored
 from postlude.stores.sqlite.keys import Joined, Keys
 from postlude.stores.sqlite.lanes import Lane, refill, room_in
@@ -20,11 +21,8 @@ _FOLLOWED: Final = 10
 """Columns of the rows."""
 
 
-class AddCall(NamedTuple):
-    """One call of `add`: stored whole or not at all."""
-
-    jobs: Sequence[NewJob]
-    claim_for: int | None
+AddCall = tuple[Sequence[NewJob], int | None]
+"""One call of `add`, stored whole or not at all: its jobs, and the runner to claim them for."""
 
 
 def add(tx: Transaction, calls: Sequence[AddCall]) -> list[list[Added] | KeyTaken]:
@@ -41,7 +39,7 @@ class Intake:
 
     def __init__(self, tx: Transaction) -> None:
         self._tx = tx
-        self._rows: list[list[Any]] = []
+        self._rows: list[Any] = []
         self._payloads: list[bytes] = []
         self._may_claim: dict[tuple[int, str], bool] = {}
         self._overtaken: set[str] = set()
@@ -49,10 +47,20 @@ class Intake:
         self._added: Counter[tuple[int, Stored]] = Counter()
         self._ready: Counter[Lane] = Counter()
         self._special = False
-        self._keys = Keys(tx, self._rows, self._payloads, self._landing, self._vacate)
 
     def add(self, calls: Sequence[AddCall]) -> list[list[Added] | KeyTaken]:
         """Insert them; the answers are in the order of the calls."""
+        if all(job[5:] == PLAIN for jobs, _ in calls for job in jobs):
+            return self._add_plain(calls)
+        # Made here and dropped, because it knows methods of this object: left to the garbage
+        # collector, such a cycle keeps the rows of many groups.
+        self._keys = Keys(self._tx, self._rows, self._payloads, self._landing, self._vacate)
+        try:
+            return self._add_all(calls)
+        finally:
+            del self._keys
+
+    def _add_all(self, calls: Sequence[AddCall]) -> list[list[Added] | KeyTaken]:
         keyed = [job for jobs, _ in calls for job in jobs if job.key is not None]
         self._keys.look_up(keyed)
         places = [self._take(jobs, claim_for, bool(keyed)) for jobs, claim_for in calls]
@@ -60,6 +68,42 @@ class Intake:
         self._keys.write_aliases(first)
         refill(self._tx, self._keys.left)
         return [self._answer(place, first) for place in places]
+
+    def _add_plain(self, calls: Sequence[AddCall]) -> list[list[Added] | KeyTaken]:
+        """Insert jobs of which nothing special is said: nearly always.
+
+        One loop nearly without calls: this is done for every job, with the interpreter held.
+        """
+        rows, payloads = self._rows, self._payloads
+        moves: list[tuple[int, Stored]] = []
+        before: tuple[str, str, int | None] | None = None
+        task, state, fence, claimed = 0, READY, 0, None
+        alone = True
+        for jobs, runner in calls:
+            if len(jobs) != 1:
+                before, alone = None, False
+            for job in jobs:
+                id, name, queue, payload, created = job[:5]
+                if (name, queue, runner) != before:
+                    before = name, queue, runner
+                    task = self._tx.task_id(name)
+                    if runner is not None and self._born_claimed(jobs, runner):
+                        state, fence, claimed = RUNNING, 1, runner
+                    else:
+                        state, fence, claimed = READY, 0, None
+                        self._overtaken.add(queue)
+                rows.append(
+                    (id, task, queue, state, 0, None, fence, claimed, created, False, False, None, None)
+                )
+                payloads.append(payload)
+                moves.append((task, state))
+        self._added.update(moves)
+        make = tuple.__new__  # half of what calling the class takes
+        added = [make(Added, (seq, row[_FENCE], False)) for seq, row in enumerate(rows, self._insert())]
+        if alone:
+            return [[one] for one in added]
+        left = iter(added)
+        return [list(islice(left, len(jobs))) for jobs, _ in calls]
 
     def _take(
         self, jobs: Sequence[NewJob], claim_for: int | None, keyed: bool
@@ -169,11 +213,11 @@ class Intake:
             return 0
         if self._special:
             rows = [row if len(row) == 18 else [*row, None, None, None, None, None] for row in rows]
-            tx.insert("add_special_jobs", rows)
+            tx.run_for("add_special_jobs", rows)
         else:
-            tx.insert("add_jobs", rows)
+            tx.run_for("add_jobs", rows)
         first = tx.db.last_insert_rowid() - len(rows) + 1
-        tx.insert("add_payloads", list(enumerate(self._payloads, first)))
+        tx.run_for("add_payloads", list(enumerate(self._payloads, first)))
         for (task, state), jobs in self._added.items():
             tx.count(task, None, state, jobs)
         return first

@@ -103,7 +103,7 @@ class Keys:
 
     def write_aliases(self, first: int) -> None:
         """Let the ids of joined calls resolve to the jobs that stand for them."""
-        self._tx.insert(
+        self._tx.run_for(
             "add_aliases",
             [(id, seq if row is None else first + row) for id, (seq, row) in self._aliases],
         )

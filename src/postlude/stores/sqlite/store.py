@@ -32,7 +32,6 @@ from postlude.stores.sqlite.claiming import ClaimCall
 from postlude.stores.sqlite.claims import ReleaseCall
 from postlude.stores.sqlite.connection import check_library
 from postlude.stores.sqlite.files import JournalFiles
-from postlude.stores.sqlite.intake import AddCall
 from postlude.stores.sqlite.reader import JournalReader
 from postlude.stores.sqlite.runners import RetireCall
 from postlude.stores.writer import Writer
@@ -98,7 +97,7 @@ class SqliteStore:
         """Store jobs, all or none."""
         if self._writer is None:
             return Reply.failed(JournalUnavailable("the journal is not open"))
-        return self._writer.submit(Verb.ADD, AddCall(jobs, claim_for), rows=len(jobs), budget=budget)
+        return self._writer.submit(Verb.ADD, (jobs, claim_for), rows=len(jobs), budget=budget)
 
     def cancel(self, ids: Sequence[bytes]) -> Reply[list[Cancel]]:
         """Cancel queued or parked jobs."""
@@ -224,7 +223,7 @@ class ReaderThread:
 
     def ask(self, look: Callable[[JournalReader], T]) -> Reply[T]:
         """Have a look done."""
-        reply: Reply[T] = Reply()
+        reply: Reply[T] = Reply.here()
         self._inbox.put((look, reply))
         return reply
 

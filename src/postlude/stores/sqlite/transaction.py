@@ -1,5 +1,6 @@
 """What the verbs of one group share: the connection, the time, task numbers and the tally."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
@@ -14,29 +15,29 @@ from postlude.stores.sqlite.rules import Rules
 from postlude.stores.sqlite.sql import SQL
 
 CHUNKS: Final = (500, 250, 50)
-"""Rows that an INSERT carries: the most of these that are there, or the few that are left."""
+"""Rows that a statement carries: the most of these that are there, or the few that are left."""
 
 LONGEST: Final = 16_000
 """Characters of a statement that is kept prepared; apsw prepares longer ones anew each time."""
 
 
 @cache
-def _insert(name: str, rows: int, tail: str | None) -> str:
-    head, values = _parts(name)
-    statement = f"{head}VALUES {','.join([values] * rows)}"
-    return statement if tail is None else f"{statement} {SQL[tail]}"
+def _for_rows(name: str, rows: int) -> str:
+    head, values, tail = _parts(name)
+    return f"{head}{','.join([values] * rows)}{tail}"
 
 
 @cache
-def _parts(name: str) -> tuple[str, str]:
-    head, _, values = SQL[name].rpartition("VALUES")
-    return head, values.replace(" ", "").strip()
+def _parts(name: str) -> tuple[str, str, str]:
+    """Return what stands before the row of a `VALUES (?, ...)`, that row, and what comes after it."""
+    head, values, tail = re.split(r"(?<=VALUES )(\([?0, ]+\))", SQL[name].replace("\nVALUES", " VALUES"))
+    return head, values.replace(" ", ""), tail
 
 
 @cache
 def _chunks(name: str) -> tuple[int, ...]:
-    head, values = _parts(name)
-    return tuple(size for size in CHUNKS if len(head) + size * (len(values) + 1) <= LONGEST)
+    head, values, tail = _parts(name)
+    return tuple(size for size in CHUNKS if len(head + tail) + size * (len(values) + 1) <= LONGEST)
 
 
 class Transaction:
@@ -87,14 +88,19 @@ class Transaction:
         """Run a statement whose one value is a JSON array."""
         return from_json(self.value(name, *bindings))  # type: ignore[no-any-return]
 
-    def insert(self, name: str, rows: Sequence[Iterable[Any]], *, tail: str | None = None) -> None:
-        """Insert rows with few steps: each step of SQLite costs a fight for the interpreter's lock."""
-        chunks, start = _chunks(name), 0
+    def run_for(self, name: str, rows: Sequence[Iterable[Any]]) -> int:
+        """Run a statement for many rows, which stand in its VALUES; returns how many it has changed.
+
+        With few steps: each step of SQLite costs a fight for the interpreter's lock.
+        """
+        chunks, start, changes = _chunks(name), 0, 0
         while start < len(rows):
             size = next((size for size in chunks if start + size <= len(rows)), len(rows) - start)
             part = rows[start : start + size]
-            self.db.execute(_insert(name, size, tail), tuple(chain.from_iterable(part)))
+            self.db.execute(_for_rows(name, size), tuple(chain.from_iterable(part)))
+            changes += self.db.changes()
             start += size
+        return changes
 
     def task_id(self, name: str) -> int:
         """Return a task's number, giving it one if it is new."""
@@ -129,7 +135,7 @@ class Transaction:
         self._write_rates()
         rows = [(task, int(state), n) for (task, state), n in self._deltas.items() if n]
         if rows:
-            self.insert("add_stats", rows, tail="on_stat_conflict")
+            self.run_for("add_stats", rows)
 
     def _write_rates(self) -> None:
         for bucket in self.known_rules.used() if self.known_rules is not None else ():

@@ -36,8 +36,6 @@ SELECT name, id FROM task_name
 
 -- name: add_stats
 INSERT INTO stat (task, state, n) VALUES (?, ?, ?)
-
--- name: on_stat_conflict
 ON CONFLICT DO UPDATE SET n = n + excluded.n
 
 -- name: add_aliases
@@ -221,9 +219,9 @@ FROM (
 UPDATE job SET state = 3, fence = fence + 1, runner = ?1, due = NULL WHERE seq IN (SELECT value FROM json_each(?2))
 
 -- name: finish_succeeded
-UPDATE job SET state = 8, started = f.value ->> 2, finished = f.value ->> 3
-FROM json_each(?1) AS f
-WHERE job.seq = f.value ->> 0 AND job.fence = f.value ->> 1 AND job.state = 3
+UPDATE job SET state = 8, started = f.column3, finished = f.column4
+FROM (VALUES (?, ?, ?, ?)) AS f
+WHERE job.seq = f.column1 AND job.fence = f.column2 AND job.state = 3
 
 -- name: standing
 SELECT state, fence, task, failures, runner, lane, cancel_asked, followed FROM job WHERE seq = ?
