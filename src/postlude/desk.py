@@ -51,8 +51,12 @@ class Desk(Protocol):
         """
         ...
 
-    def start(self, prepared: Sequence[Prepared]) -> None:
-        """Let committed jobs start: the response has been sent, or could not be. Call it once."""
+    def start(self, prepared: Sequence[Prepared]) -> bool:
+        """Let committed jobs start: the response has been sent, or could not be. Call it once.
+
+        Returns:
+            Whether a runner starts them, or has them in its journal. False: `settle` must run them.
+        """
         ...
 
     async def settle(self, prepared: Sequence[Prepared]) -> None:

@@ -41,8 +41,9 @@ class _Desk:
     async def commit(self, prepared: Sequence[Prepared]) -> None:
         self.seen.append("commit")
 
-    def start(self, prepared: Sequence[Prepared]) -> None:
+    def start(self, prepared: Sequence[Prepared]) -> bool:
         self.seen.append("start")
+        return True
 
     async def settle(self, prepared: Sequence[Prepared]) -> None: ...
 

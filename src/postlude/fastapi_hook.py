@@ -51,10 +51,12 @@ class InjectedBackgroundTasks(fastapi.BackgroundTasks, RequestTasks):
                 return PassedBackgroundTasks(passing)
             return fastapi.BackgroundTasks()
         if receipt.injected is None:
-            self = super().__new__(cls)
+            self = object.__new__(cls)
             self._receipt = receipt
             self.tasks = []
-            self.strict = _is_strict(receipt)
+            facts = receipt.facts
+            strict = None if facts is None else facts.strict
+            self.strict = _is_strict(receipt) if strict is None else strict
             receipt.injected = self
         return receipt.injected
 

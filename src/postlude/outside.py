@@ -10,8 +10,8 @@ from typing import Any, Final, ParamSpec, TypeVar, overload
 from postlude.config import Config
 from postlude.errors import JournalUnavailable
 from postlude.job import Job
-from postlude.producer import Producer, place
-from postlude.runner.work import Work
+from postlude.producer import Producer
+from postlude.runner.work import Work, place
 from postlude.stores.protocol import Store
 from postlude.tasks.call import Call
 

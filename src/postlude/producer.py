@@ -14,9 +14,9 @@ from postlude.declaring import Declaring
 from postlude.errors import JournalUnavailable, KeyTaken
 from postlude.ids import IdSource
 from postlude.job import Enquiries
-from postlude.model.job import Added
+from postlude.model.job import Added, NewJob
 from postlude.runner.runner import Runner
-from postlude.runner.work import Work
+from postlude.runner.work import Work, place
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 from postlude.tasks.context import Carried
@@ -131,6 +131,7 @@ class Producer:
 
     def _add_terms(self, work: Work, task: Task[..., Any], encoded: Encoded) -> None:
         """Note what the call's policy and context say of its job."""
+        work.usual = False
         if task.special:
             work.terms = task.terms(work.created)
             work.opts = None if work.terms is None else work.terms.opts
@@ -147,54 +148,40 @@ class Producer:
         """
         works = prepared if len(prepared) == 1 else chained(prepared)
         runner = self._runner
-        if runner is None or not self.serves():
+        if runner is None or _get_running_loop() is not self._loop:
             await self._opened()
             await self.store(works, holder=await self._visits.runner())
             return
         self.declaring.tell()
         holder = runner.reserve(len(works))
+        reserved = len(works) if holder else 0
         reply = self._ask(works, holder)
         try:
             added = await reply
         except asyncio.CancelledError:
             if reply.withdraw():
-                runner.decline(len(works) if holder else 0)
+                runner.decline(reserved)
             else:
                 # It is being committed: then it is accepted, and it runs.
-                reply.orphan(lambda: self._run_orphans(runner, works, holder, reply))
+                reply.orphan(lambda: self._run_orphans(runner, works, reserved, reply))
             raise
         except JournalUnavailable:
-            runner.decline(len(works) if holder else 0)
+            runner.decline(reserved)
             runner.doubt.arise()
             raise
         except KeyTaken:
-            runner.decline(len(works) if holder else 0)
+            runner.decline(reserved)
             raise
-        self._hand_over(runner, works, holder, added)
+        runner.take(works, added, reserved)
 
     @staticmethod
-    def _hand_over(
-        runner: Runner, works: Sequence[Work], holder: int | None, added: Sequence[Added]
-    ) -> Sequence[Work]:
-        """Let the runner hold what was born claimed for it; returns that."""
-        claimed = place(works, added)
-        if holder and len(claimed) < len(works):
-            runner.decline(len(works) - len(claimed))
-        if claimed:
-            runner.take(claimed)
-        if len(claimed) < len(works):
-            runner.notify()
-        return claimed
-
-    def _run_orphans(
-        self, runner: Runner, works: Sequence[Work], holder: int | None, reply: Reply[list[Added]]
-    ) -> None:
+    def _run_orphans(runner: Runner, works: Sequence[Work], reserved: int, reply: Reply[list[Added]]) -> None:
         try:
             added = reply.result()
         except (JournalUnavailable, KeyTaken):
-            runner.decline(len(works) if holder else 0)
-            return
-        runner.start(self._hand_over(runner, works, holder, added))
+            runner.decline(reserved)
+        else:
+            runner.start(runner.take(works, added, reserved))
 
     async def store(self, works: Sequence[Work], *, holder: int | None = None) -> None:
         """Write jobs, all or none, claimed by `holder` if that may be."""
@@ -209,8 +196,9 @@ class Producer:
             raise
 
     def _ask(self, works: Sequence[Work], holder: int | None) -> Reply[list[Added]]:
+        jobs: Sequence[NewJob]
         if len(works) == 1:
-            jobs = [works[0].new_job(False, None)]
+            jobs = (works[0].new_job(False, None),)
         else:
             followers = {work.follower for work in works}
             wait = round(self._config.order_wait * SECOND)
@@ -222,11 +210,13 @@ class Producer:
             ]
         return self._store.add(jobs, claim_for=holder, budget=self._config.budget)
 
-    def start(self, prepared: Sequence[Work]) -> None:
-        """Let committed jobs start, where a runner serves this loop."""
-        claimed = [work for work in prepared if work.runner is not None]
-        if claimed and claimed[0].runner is not None:
-            claimed[0].runner.start(claimed)
+    def start(self, prepared: Sequence[Work]) -> bool:
+        """Let committed jobs start, where a runner serves this loop; returns whether one does."""
+        for work in prepared:
+            if work.runner is not None:
+                work.runner.start(prepared)
+                return True
+        return self.serves()
 
     async def settle(self, prepared: Sequence[Work]) -> None:
         """Return when first attempts have ended; without a runner on this loop, run them here."""
@@ -259,17 +249,6 @@ def chained(works: Sequence[Work]) -> list[Work]:
         for before, after in pairwise(chain):
             before.follower = after
     return [work for chain in chains.values() for work in chain] + alone
-
-
-def place(works: Sequence[Work], added: Sequence[Added]) -> Sequence[Work]:
-    """Note where works are in the journal; returns those that were born claimed."""
-    for work, (seq, fence, joined) in zip(works, added, strict=True):
-        work.seq = seq
-        work.fence = fence
-        work.joined = joined
-        if not fence:
-            work.follower = None  # the journal keeps their order
-    return [work for work in works if work.fence]
 
 
 def _calling_line() -> tuple[str, int]:

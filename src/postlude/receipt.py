@@ -12,7 +12,6 @@ from typing import Any, Final, Protocol
 
 from anyio import CancelScope
 from starlette.background import BackgroundTask as StarletteBackgroundTask
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from postlude.answers import conflict, point_to, unavailable
@@ -20,6 +19,7 @@ from postlude.background import BackgroundTask, Collected, InMemory, is_call, pa
 from postlude.desk import Desk, Prepared
 from postlude.errors import JournalUnavailable, KeyTaken, NotDurable, RequestOver
 from postlude.job import Job
+from postlude.scopes import client_waits, may_be_held
 
 _NO_SCOPE: Final[Scope] = {}
 
@@ -47,7 +47,7 @@ class Receipt:
 
     __slots__ = (
         "accepted", "answered", "committed", "desk", "facts", "held",
-        "injected", "memory", "over", "response", "scope",
+        "injected", "memory", "over", "response", "scope", "started",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, scope: Scope, facts: Facts | None) -> None:
@@ -59,6 +59,7 @@ class Receipt:
         self.accepted: Job[Any] | None = None
         self.committed: list[Prepared] | None = None
         self.memory: list[Callable[[], Awaitable[Any]]] | None = None
+        self.started = 0
         self.answered = False
         self.held = False
         self.over = False
@@ -83,8 +84,7 @@ class Receipt:
     ) -> Job[Any] | None:
         """Take a call into the request's tasks; None if it will run in memory."""
         try:
-            prepare = self.prepare if self.over else self.desk.prepare
-            prepared = prepare(function, args, kwargs)
+            prepared = (self if self.over else self.desk).prepare(function, args, kwargs)
         except NotDurable as why:
             if tasks.strict:
                 raise
@@ -111,10 +111,9 @@ class Receipt:
                 own = None
             else:
                 # The application may return one response object many times: leave it as it is.
-                response = copy.copy(response)
+                response = self.response = copy.copy(response)
             response.background = None
-            self.response = response
-        if own is None and _may_be_held(scope, response):
+        if own is None and may_be_held(scope, response):
             self.held = True
         else:
             await self.send(own, scope, receive, send)
@@ -127,12 +126,18 @@ class Receipt:
                 nothing has been sent.
         """
         response = self.response
-        try:
-            await self.commit(own)
-        except JournalUnavailable as error:
-            raise unavailable() from error
-        except KeyTaken as error:
-            raise conflict(error) from error
+        prepared = self._take(own)
+        if prepared:
+            try:
+                await self.desk.commit(prepared)
+            except JournalUnavailable as error:
+                self.memory = None
+                raise unavailable() from error
+            except KeyTaken as error:
+                self.memory = None
+                raise conflict(error) from error
+            self.committed = prepared if self.committed is None else [*self.committed, *prepared]
+        self.answered = True
         if self.accepted is not None:
             point_to(self.accepted, self.scope, response)
         try:
@@ -143,13 +148,13 @@ class Receipt:
         if self.memory is not None:
             await self.run_in_memory()
 
-    async def commit(self, own: Any = None) -> None:
+    async def commit(self) -> None:
         """Store what has been added so far, all or none; the request has succeeded.
 
         Raises:
             JournalUnavailable: nothing was stored.
         """
-        prepared = self._take(own)
+        prepared = self._take(None)
         if prepared:
             try:
                 await self.desk.commit(prepared)
@@ -175,13 +180,15 @@ class Receipt:
 
     def end_at_once(self) -> bool:
         """End the request, if nothing of it is left to wait for: nearly always."""
-        committed = self.committed
-        if committed is None or self.memory is not None or self._waits():
+        committed, injected = self.committed, self.injected
+        if committed is None or self.memory is not None or (injected is not None and injected.tasks):
             return False
-        if self.injected is not None and self.injected.tasks:
+        if client_waits(self.scope):
             return False
         self.over = True
-        self.desk.start(committed)
+        self.started = len(committed)
+        if not self.desk.start(committed):
+            return False
         self._let_go()
         return True
 
@@ -192,9 +199,7 @@ class Receipt:
             JournalUnavailable: what came late could not be stored.
         """
         self.over = True
-        started = self.committed or []
-        if started:
-            self.desk.start(started)
+        self._start()
         error: JournalUnavailable | KeyTaken | None = None
         # Again and again, because a thread may have been inside `add_task` meanwhile.
         while self.injected is not None and self.injected.tasks:
@@ -203,8 +208,7 @@ class Receipt:
                     await (self.commit() if self.answered else self.fail())
                 except (JournalUnavailable, KeyTaken) as unconfirmed:
                     error = unconfirmed
-        if self.committed is not None and len(self.committed) > len(started):
-            self.desk.start(self.committed[len(started) :])
+        self._start()
         if cancelled and self.memory:
             logger.error("A cancelled request dropped %d tasks that have no durable form", len(self.memory))
             self.memory = None
@@ -219,6 +223,14 @@ class Receipt:
             self._let_go()
         if error is not None and not cancelled:
             raise error
+
+    def _start(self) -> None:
+        """Let start what is stored and was not let start before."""
+        committed = self.committed or []
+        rest = committed[self.started :]
+        if rest:
+            self.started = len(committed)
+            self.desk.start(rest)
 
     def _let_go(self) -> None:
         """Forget the request. The injected object points here: a cycle, and the whole request hung on it.
@@ -237,9 +249,15 @@ class Receipt:
         self.committed = prepared if self.committed is None else [*self.committed, *prepared]
 
     def _take(self, own: Any) -> list[Prepared]:
+        injected = self.injected
+        tasks = () if injected is None else injected.tasks
+        if len(tasks) == 1 and own is None:  # nearly always
+            task = tasks[0]
+            if task.__class__ is Collected and task.collector is self:
+                del tasks[0]
+                return [task.prepared]
         prepared: list[Prepared] = []
-        if self.injected is not None and self.injected.tasks:
-            tasks = self.injected.tasks
+        if tasks:
             count = len(tasks)
             for task in tasks[:count]:
                 if task.__class__ is Collected and task.collector is self:
@@ -275,24 +293,7 @@ class Receipt:
 
     def _waits(self) -> bool:
         """Whether the request waits for its jobs: nobody else would run them, or a test client asks."""
-        scope = self.scope
-        if scope["type"] == "websocket":
-            client = scope.get("client")
-            if client is not None and client[0] == "testclient":
-                return True
-        elif "http.response.debug" in (scope.get("extensions") or ()):
-            return True
-        return not self.desk.serves()
-
-
-def _may_be_held(scope: Scope, response: Any) -> bool:
-    """Whether a response may be sent after FastAPI has closed what belongs to the request.
-
-    It has its whole body in memory, and no dependency of the request's scope is open: one that is
-    must see a 503, and must leave after the response.
-    """
-    stack = scope.get("fastapi_inner_astack")
-    return not getattr(stack, "_exit_callbacks", True) and type(response).__call__ is Response.__call__
+        return client_waits(self.scope) or not self.desk.serves()
 
 
 def _name(function: Any) -> str:

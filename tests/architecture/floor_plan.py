@@ -23,6 +23,7 @@ LAYERS = (
             "announce",
             "background",
             "answers",
+            "scopes",
             "off",
             "receipt",
             "pending",

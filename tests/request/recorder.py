@@ -94,10 +94,10 @@ class Recorder:
             self.stored.append(label(work))
             self.log.append(f"commit {label(work)}")
 
-    def start(self, prepared: Sequence[Prepared]) -> None:
+    def start(self, prepared: Sequence[Prepared]) -> bool:
         self.starts += 1
         self.log += [f"start {label(work)}" for work in prepared]
-        self.host.real.start(prepared)
+        return self.host.real.start(prepared)
 
     async def settle(self, prepared: Sequence[Prepared]) -> None:
         self.log.append("settle")

@@ -67,6 +67,7 @@ class Shop:
         return Context()
 
     def _end(self, work: Work, result: Any) -> None:
+        work.over = True
         self.interruptions.ended(work)
         self.ended.append((work, result))
 

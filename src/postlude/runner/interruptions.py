@@ -67,10 +67,8 @@ class Interruptions:
             self._wake_at(end)
 
     def ended(self, work: Work) -> None:
-        """Its attempt is over."""
-        work.over = True
-        if work.seconds is not None:
-            self._ends.pop(work, None)
+        """The attempt of a work with a limited time is over."""
+        self._ends.pop(work, None)
 
     def _wake_at(self, moment: float) -> None:
         if self._timer is not None:

@@ -42,8 +42,14 @@ class Lane(Protocol):
         ...
 
 
-def take_back(lane: Lane) -> list[Work]:
-    """Take everything that a lane has not started. From any thread."""
+class Waiting(Protocol):
+    """Where works wait for their start. Whoever pops one has it: who starts it, or who gives it back."""
+
+    waiting: deque[Work]
+
+
+def take_back(lane: Waiting) -> list[Work]:
+    """Take everything that waits. From any thread."""
     taken: list[Work] = []
     waiting = lane.waiting
     while True:
@@ -53,8 +59,8 @@ def take_back(lane: Lane) -> list[Work]:
             return taken
 
 
-def take_one_back(lane: Lane, work: Work) -> bool:
-    """Take this one, if the lane has not started it."""
+def take_one_back(lane: Waiting, work: Work) -> bool:
+    """Take this one, if it waits."""
     try:
         lane.waiting.remove(work)
     except (ValueError, IndexError):  # it is not there, or a thread has taken something meanwhile

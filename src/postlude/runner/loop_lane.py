@@ -5,7 +5,7 @@ import ctypes
 import logging
 from collections import deque
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from postlude.errors import TaskDefinitionError
 from postlude.model.outcome import SUCCEEDED, Outcome
@@ -48,10 +48,10 @@ class LoopLane:
 
     def submit(self, work: Work) -> None:
         """Start it, now or when there is room."""
-        if len(self.tasks) >= self._slots:
-            self.waiting.append(work)
-        else:
+        if len(self.tasks) < self._slots:
             self._start(work)
+        else:
+            self.waiting.append(work)
 
     def interrupt(self, work: Work) -> None:
         """Cancel its task."""
@@ -73,13 +73,15 @@ class LoopLane:
     def _start(self, work: Work) -> None:
         context = self._begin(work)
         if context is not None:
-            self.tasks[work] = self._loop.create_task(self._run(work), context=context)
+            # Its own name: what asyncio would make up for it takes longer, and says less.
+            self.tasks[work] = self._loop.create_task(self._run(work), name=work.name, context=context)
 
     async def _run(self, work: Work) -> None:
         task = work.task
-        assert task is not None
-        assert work.args is not None
-        assert work.kwargs is not None
+        if TYPE_CHECKING:
+            assert task is not None
+            assert work.args is not None
+            assert work.kwargs is not None
         result: Outcome | BaseException = SUCCEEDED
         try:
             if task.injected:

@@ -9,21 +9,22 @@ from typing import Any, Final
 
 from postlude.clock import Clock
 from postlude.config import Config
-from postlude.model.job import Claim, Hold, Room
-from postlude.model.outcome import Cancelled, Finish, Outcome
+from postlude.model.job import Added, Claim, Hold, Room
+from postlude.model.outcome import Cancelled, Finish, LogLine, Outcome
 from postlude.runner.awaited import Awaited
 from postlude.runner.chains import Chains
 from postlude.runner.changes import Hub
 from postlude.runner.claimer import Claimer
 from postlude.runner.doubt import Doubt
 from postlude.runner.ends import Ends
-from postlude.runner.execution import Unrunnable, ready
 from postlude.runner.judging import Judge
+from postlude.runner.lanes import take_back, take_one_back
 from postlude.runner.log_lines import lines_of
 from postlude.runner.membership import Membership
 from postlude.runner.pace import Pace
 from postlude.runner.reports import Reports
-from postlude.runner.work import NOWHERE, Work, holds_of
+from postlude.runner.starting import Starting
+from postlude.runner.work import NOWHERE, Work, holds_of, place
 from postlude.runner.workshop import Equipment, Workshop
 from postlude.stores.protocol import Store
 from postlude.tasks.registry import Registry
@@ -66,18 +67,18 @@ class Runner:
         self.thread = threading.get_ident()
         self._membership = membership
         self._store = store
-        self._registry = registry
         self._config = config
         self._clock = clock
         equipment = equipment or Equipment()
         self._hub = hub
         self._held: dict[int, Work] = {}
         self._judge = Judge(random.Random(), config.max_error)
-        self._chains = Chains(self.loop, config.order_wait, self._submit)
+        self._chains = Chains(self.loop, config.order_wait, lambda work: self.workshop.submit(work))
         self._reports = Reports(store, self._hub, lambda: list(self._held.values()))
         self.workshop = Workshop(
             membership, registry, config, clock, equipment, self._chains, self._reports, self._ended
         )
+        self._starting = Starting(self.loop, self.workshop.submit)
         self._reserved = 0
         self._ends = Ends(store, self._written, self._hub)
         self.pace = Pace(config.loop_slots + config.threads, config.ahead, self.loop.time())
@@ -103,27 +104,31 @@ class Runner:
         self._reserved += jobs
         return self._membership.runner
 
-    def take(self, works: Sequence[Work]) -> None:
-        """Hold works that were born claimed; they start by `start`."""
-        self._reserved -= len(works)
-        for work in works:
+    def take(self, works: Sequence[Work], added: Sequence[Added], reserved: int) -> Sequence[Work]:
+        """Hold those of works that were born claimed, and return them; they start by `start`."""
+        self._reserved -= reserved
+        claimed = place(works, added)
+        for work in claimed:
             self._held[work.seq] = work
             work.runner = self
             if work.follower is not None:
                 self._chains.hold(work)
+        if len(claimed) < len(works):
+            self.notify()
+        return claimed
 
     def decline(self, jobs: int) -> None:
         """Give up a reservation."""
         self._reserved -= jobs
 
     def start(self, works: Iterable[Work]) -> None:
-        """Start held works, as far as they fit; followers wait for their turn."""
+        """Start those that are held still, as far as they fit; followers wait for their turn."""
+        held = [work for work in works if self._held.get(work.seq) is work]
         if self._abandoned:
-            for work in works:
+            for work in held:
                 work.end()
-            return
-        for work in self._chains.heads(works):
-            self._submit(work)
+        else:
+            self._starting.add(self._chains.heads(held))
 
     def notify(self) -> None:
         """The journal may have work."""
@@ -137,6 +142,7 @@ class Runner:
     @property
     def room(self) -> Room:
         """How many jobs that have a limit or a rate it could start at once."""
+        self._starting.start()  # these take their places first
         return self.workshop.room
 
     @property
@@ -156,7 +162,8 @@ class Runner:
                 self._suspect = work
             if self._hub is not None and self._hub.watched:
                 self._hub.note(work.id)
-        self.start(works)
+        for work in self._chains.heads(works):  # at once: the places that are left say what is claimed next
+            self.workshop.submit(work)
 
     async def audit(self) -> None:
         """End what somebody else cancelled; after the journal failed, release claims unknown here."""
@@ -164,31 +171,26 @@ class Runner:
         if await self.doubt.settle():
             self.notify()
 
-    def _submit(self, work: Work) -> None:
-        if work.args is None or work.task is None:
-            try:
-                ready(work, self._registry)
-            except Unrunnable as unrunnable:
-                work.started = self._clock.now()
-                self._ended(work, unrunnable.outcome)
-                return
-        self.workshop.submit(work)
-
     def _ended(self, work: Work, result: Outcome | BaseException) -> None:
         """An attempt has ended. On the loop."""
-        self.workshop.interruptions.ended(work)
+        work.over = True
+        if work.seconds is not None:
+            self.workshop.interruptions.ended(work)
         if self._held.pop(work.seq, None) is None:
             return
-        if work.place != NOWHERE:
-            self._membership.marks.ended(work.place)
+        self._membership.marks.ended(work.place)
         if work is self._suspect:
             self._suspect = None
             self.claimer.notify()
         now = self._clock.now()
         outcome = self._judge.judge(work, result, now) if isinstance(result, BaseException) else result
+        logs: tuple[LogLine, ...] = ()
         current = work.current
-        logs = () if current is None or current.lines is None else lines_of(current)
-        self._reports.last(work)
+        if current is not None:
+            if current.lines is not None:
+                logs = lines_of(current)
+            if current.last_progress is not None:
+                self._reports.last(work)
         end = (work.seq, work.fence, work.name, work.started, now, outcome, logs)
         self._ends.add(work, tuple.__new__(Finish, end))  # half of what calling the class takes
         if work.follower is not None:
@@ -203,7 +205,7 @@ class Runner:
         for seq in seqs:
             if (work := self._held.get(seq)) is None:
                 continue
-            if self.workshop.take_one_back(work):
+            if take_one_back(self._starting, work) or self.workshop.take_one_back(work):
                 work.started = self._clock.now()
                 self._ended(work, Cancelled())
             else:
@@ -269,7 +271,7 @@ class Runner:
 
     def _take_back(self) -> list[Work]:
         """Take and forget everything that has not started. From any thread."""
-        works = self.workshop.take_back() + self._chains.take_back()
+        works = take_back(self._starting) + self.workshop.take_back() + self._chains.take_back()
         for work in works:
             self._held.pop(work.seq, None)
             if work is self._suspect:

@@ -99,8 +99,7 @@ class Visits:
             claimed = [work for work in works if work.fence]
             self._awaited.expect(works)
             if claimed:
-                runner.reserve(len(claimed))
-                runner.take(claimed)
+                runner.take(claimed, [Added(work.seq, work.fence) for work in claimed], 0)
                 runner.start(claimed)
             while await runner.claimer.once() and not all(work.written for work in works):
                 await runner.idle()

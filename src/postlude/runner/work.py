@@ -1,14 +1,14 @@
 """A call on its way through the runner: from `add_task`, or from a claim, to its end."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 from typing import Any, Final, Protocol
 
 from postlude.ids import id_text
 from postlude.job import NOWHERE as NO_JOURNAL
 from postlude.job import Enquiries, Job
-from postlude.model.job import Claim, Conflict, Hold, NewJob
+from postlude.model.job import PLAIN, Added, Claim, Hold, NewJob
 from postlude.runner.current import CurrentJob
 from postlude.tasks.policy import USUAL, Terms
 from postlude.tasks.task import Task
@@ -40,8 +40,8 @@ class Work:
     __slots__ = (
         "args", "context", "created", "current", "enquiries", "failures", "fence", "follower", "id",
         "joined", "kwargs", "lane", "limited", "name", "once", "opts", "over", "payload", "place", "queue",
-        "rated", "runner", "seconds", "seq", "started", "stopping", "suspect", "task", "terms", "waiter",
-        "written",
+        "rated", "runner", "seconds", "seq", "started", "stopping", "suspect", "task", "terms", "usual",
+        "waiter", "written",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +63,7 @@ class Work:
         self.payload = payload
         self.created = created
         self.once = once
+        self.usual = not once
         self.task = task
         self.args = args
         self.kwargs = kwargs
@@ -122,12 +123,9 @@ class Work:
 
     def new_job(self, follows: bool, due: int | None) -> NewJob:
         """Return what the store is given."""
-        if self.terms is None and self.lane is None and self.context is None and not self.rated:
-            usual = (
-                self.id, self.name, self.queue, self.payload, self.created, due, 0, self.once, follows,
-                None, None, None, Conflict.KEEP, None, False, None, None,
-            )  # fmt: skip
-            return tuple.__new__(NewJob, usual)  # half of what calling the class takes
+        if self.usual and due is None and not follows:
+            first = (self.id, self.name, self.queue, self.payload, self.created)
+            return tuple.__new__(NewJob, first + PLAIN)  # half of what calling the class takes
         due_at, priority, key, conflict, opts = self.terms or USUAL
         return NewJob(
             self.id, self.name, self.queue, self.payload, self.created, due_at or due, priority, self.once,
@@ -148,6 +146,19 @@ class Work:
 
     def __str__(self) -> str:
         return f"{self.name} ({self.job.id})"
+
+
+def place(works: Sequence[Work], added: Sequence[Added]) -> Sequence[Work]:
+    """Note where works are in the journal; returns those that were born claimed."""
+    queued = False
+    for work, (seq, fence, joined) in zip(works, added, strict=True):
+        work.seq = seq
+        work.fence = fence
+        if not fence:
+            queued = True
+            work.joined = joined
+            work.follower = None  # the journal keeps their order
+    return [work for work in works if work.fence] if queued else works
 
 
 def holds_of(works: "Iterable[Work | Claim]") -> list[Hold]:

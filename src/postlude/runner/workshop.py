@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from contextvars import Context
-from typing import Any
+from typing import Any, Final
 
 from postlude.clock import Clock
 from postlude.config import Config
@@ -11,7 +11,7 @@ from postlude.model.job import Room
 from postlude.model.outcome import Cancelled, Outcome
 from postlude.runner.chains import Chains
 from postlude.runner.current import CurrentJob
-from postlude.runner.execution import Unrunnable, bound_in_time, surroundings
+from postlude.runner.execution import Unrunnable, bound_in_time, ready, surroundings
 from postlude.runner.injection import Injection
 from postlude.runner.interruptions import Interruptions
 from postlude.runner.lanes import Ended, Lane, take_back, take_one_back
@@ -27,6 +27,9 @@ from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
 
 log = logging.getLogger("postlude.runner")
+
+
+_CANCEL: Final = Stopping.CANCEL
 
 
 class Equipment:
@@ -120,9 +123,15 @@ class Workshop:
         return list(self._async.tasks.values())
 
     def submit(self, work: Work) -> None:
-        """Start it where it belongs, now or when there is room."""
+        """Start it where it belongs, now or when there is room; what cannot be run ends."""
         task = work.task
-        assert task is not None
+        if task is None or work.args is None:
+            try:
+                task = ready(work, self._registry)
+            except Unrunnable as unrunnable:
+                work.started = self._clock.now()
+                self._ended(work, unrunnable.outcome)
+                return
         (self._async if task.is_async else self._lane_for(task)).submit(work)
 
     def take_back(self) -> list[Work]:
@@ -167,7 +176,7 @@ class Workshop:
         task = work.task
         assert task is not None
         now = work.started = self._clock.now()
-        if work.stopping is Stopping.CANCEL:
+        if work.stopping is _CANCEL:
             self._refuse(work, Cancelled())
             return None
         if work.opts is not None or task.timed:

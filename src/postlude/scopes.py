@@ -1,0 +1,25 @@
+"""What the scope of a request tells."""
+
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Scope
+
+
+def may_be_held(scope: Scope, response: Any) -> bool:
+    """Whether a response may be sent after FastAPI has closed what belongs to the request.
+
+    It has its whole body in memory, and no dependency of the request's scope is open: one that is
+    must see a 503, and must leave after the response.
+    """
+    stack = scope.get("fastapi_inner_astack")
+    return not getattr(stack, "_exit_callbacks", True) and type(response).__call__ is Response.__call__
+
+
+def client_waits(scope: Scope) -> bool:
+    """Whether a test client asks, which expects what FastAPI's own tasks do: that the jobs have run."""
+    if scope["type"] == "http":
+        extensions = scope.get("extensions")
+        return extensions is not None and "http.response.debug" in extensions
+    client = scope.get("client")
+    return client is not None and client[0] == "testclient"
