@@ -29,8 +29,8 @@ one_job = st.tuples(st.sampled_from(["m:f", "m:g"]), st.sampled_from(["q", "r"])
 one_call = st.tuples(st.lists(one_job, max_size=3), st.sampled_from([None, 1, NOBODY]))
 
 
-class SpecialTuple:
-    """Equal to nothing: no job is plain then."""
+class EqualToNothing:
+    """In place of what plain jobs are equal to: no job is plain then."""
 
 
 def stored(calls: Sequence[tuple[list[tuple[str, str]], int | None]]) -> tuple[list[list[Added]], Any, Any]:
@@ -66,11 +66,11 @@ def stored(calls: Sequence[tuple[list[tuple[str, str]], int | None]]) -> tuple[l
 @example(calls=[([("m:f", "r")], None), ([("m:f", "q")], 1), ([("m:f", "q"), ("m:f", "r")], 1)])
 def test_the_short_way_stores_the_same(calls: list[tuple[list[tuple[str, str]], int | None]]) -> None:
     short = stored(calls)
-    with patch.object(intake, "PLAIN", SpecialTuple()):
+    with patch.object(intake, "PLAIN", EqualToNothing()):
         assert stored(calls) == short
 
 
-def test_more_rows_than_a_statement_carries(tmp_path: Path) -> None:
+def test_more_rows_than_a_statement_carries() -> None:
     answers, jobs, _ = stored([([("m:f", "q")] * 1203, None), ([("m:g", "q")], 1)])
     seqs = [added.seq for answer in answers for added in answer]
     assert seqs == list(range(seqs[0], seqs[0] + 1204))
