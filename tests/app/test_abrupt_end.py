@@ -20,6 +20,15 @@ pytestmark = pytest.mark.anyio
 
 QUICK = Config(poll_every=0.005, reap_every=0.02, tune_gc=False)
 
+OTHERS: set[threading.Thread] = set()
+"""Threads that were there before the test: other tests leave some hanging, on purpose."""
+
+
+@pytest.fixture(autouse=True)
+def others() -> None:
+    OTHERS.clear()
+    OTHERS.update(threading.enumerate())
+
 
 async def logged(*lines: str) -> None:
     """Return once the log has these lines."""
@@ -102,7 +111,7 @@ async def test_the_runner_ends_and_what_was_set_is_put_back(location: str) -> No
 
 
 async def gone(name: str) -> None:
-    for thread in [each for each in threading.enumerate() if each.name == name]:
+    for thread in [each for each in threading.enumerate() if each.name == name and each not in OTHERS]:
         await asyncio.to_thread(thread.join, 5)
         assert not thread.is_alive()
 
