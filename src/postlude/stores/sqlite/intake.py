@@ -16,6 +16,7 @@ READY: Final = Stored.READY
 BLOCKED: Final = Stored.BLOCKED
 RUNNING: Final = Stored.RUNNING
 
+_PLAIN_FENCE: Final = 4
 _FENCE: Final = 6
 _FOLLOWED: Final = 10
 """Columns of the rows."""
@@ -64,7 +65,7 @@ class Intake:
         keyed = [job for jobs, _ in calls for job in jobs if job.key is not None]
         self._keys.look_up(keyed)
         places = [self._take(jobs, claim_for, bool(keyed)) for jobs, claim_for in calls]
-        first = self._insert()
+        first = self._insert_all()
         self._keys.write_aliases(first)
         refill(self._tx, self._keys.left)
         return [self._answer(place, first) for place in places]
@@ -92,14 +93,13 @@ class Intake:
                     else:
                         state, fence, claimed = READY, 0, None
                         self._overtaken.add(queue)
-                rows.append(
-                    (id, task, queue, state, 0, None, fence, claimed, created, False, False, None, None)
-                )
+                rows.append((id, task, queue, state, fence, claimed, created))
                 payloads.append(payload)
                 moves.append((task, state))
         self._added.update(moves)
         make = tuple.__new__  # half of what calling the class takes
-        added = [make(Added, (seq, row[_FENCE], False)) for seq, row in enumerate(rows, self._insert())]
+        first = self._insert("add_plain_jobs", rows)
+        added = [make(Added, (seq, row[_PLAIN_FENCE], False)) for seq, row in enumerate(rows, first)]
         if alone:
             return [[one] for one in added]
         left = iter(added)
@@ -206,16 +206,19 @@ class Intake:
                 return False
         return True
 
-    def _insert(self) -> int:
+    def _insert_all(self) -> int:
+        rows = self._rows
+        if not self._special:
+            return self._insert("add_jobs", rows)
+        rows = [row if len(row) == 18 else [*row, None, None, None, None, None] for row in rows]
+        return self._insert("add_special_jobs", rows)
+
+    def _insert(self, statement: str, rows: list[Any]) -> int:
         """Insert what has gathered; returns the place of the first row."""
-        tx, rows = self._tx, self._rows
         if not rows:
             return 0
-        if self._special:
-            rows = [row if len(row) == 18 else [*row, None, None, None, None, None] for row in rows]
-            tx.run_for("add_special_jobs", rows)
-        else:
-            tx.run_for("add_jobs", rows)
+        tx = self._tx
+        tx.run_for(statement, rows)
         first = tx.db.last_insert_rowid() - len(rows) + 1
         tx.run_for("add_payloads", list(enumerate(self._payloads, first)))
         for (task, state), jobs in self._added.items():

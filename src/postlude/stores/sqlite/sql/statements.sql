@@ -14,6 +14,10 @@ ROLLBACK
 INSERT INTO job (id, task, queue, state, priority, due, fence, runner, created, once, followed, owner, request)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
+-- name: add_plain_jobs
+INSERT INTO job (id, task, queue, state, fence, runner, created)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+
 -- name: add_special_jobs
 INSERT INTO job (
     id, task, queue, state, priority, due, fence, runner, created, once, followed, owner, request,
