@@ -44,10 +44,12 @@ def tuned(synchronous: str) -> Iterator[None]:
         db = open_writer(path)
         if synchronous != "FULL":
             db.execute(f"PRAGMA synchronous = {synchronous}")
-        db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT}")
         return db
 
-    with mock.patch.object(backend, "open_writer", open_tuned):
+    with (
+        mock.patch.object(backend, "open_writer", open_tuned),
+        mock.patch.object(backend, "FOLD_AFTER", CHECKPOINT),
+    ):
         yield
 
 

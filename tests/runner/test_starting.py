@@ -1,4 +1,4 @@
-"""Works that start in the loop's next turn, together."""
+"""Works that start together, when the loop has time for them."""
 
 import asyncio
 from typing import Any
@@ -21,9 +21,9 @@ def works(count: int) -> list[Work]:
     return [Work(bytes([number]) * 16, "app:f", "default", b"", 0) for number in range(count)]
 
 
-async def test_they_start_together_in_the_next_turn() -> None:
+async def test_they_start_together_when_there_is_time() -> None:
     started: list[Work] = []
-    starting = Starting(asyncio.get_running_loop(), started.append)
+    starting = Starting(asyncio.get_running_loop().call_soon, started.append)
     first, second, third = works(3)
     starting.add([first, second])
     starting.add([third])
@@ -37,7 +37,7 @@ async def test_they_start_together_in_the_next_turn() -> None:
 
 async def test_they_can_be_started_now() -> None:
     started: list[Work] = []
-    starting = Starting(asyncio.get_running_loop(), started.append)
+    starting = Starting(asyncio.get_running_loop().call_soon, started.append)
     made = works(2)
     starting.add(made)
     starting.start()
@@ -48,7 +48,7 @@ async def test_they_can_be_started_now() -> None:
 
 async def test_what_was_taken_back_meanwhile_does_not_start() -> None:
     started: list[Work] = []
-    starting = Starting(asyncio.get_running_loop(), started.append)
+    starting = Starting(asyncio.get_running_loop().call_soon, started.append)
     first, second, third = works(3)
     starting.add([first, second, third])
     assert take_one_back(starting, second)
@@ -72,7 +72,7 @@ async def test_one_that_cannot_be_started_keeps_no_other() -> None:
 
     told: list[Any] = []
     loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
-    Starting(loop, submit).add([first, second])
+    Starting(loop.call_soon, submit).add([first, second])
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert started == [second]

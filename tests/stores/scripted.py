@@ -44,7 +44,8 @@ class ScriptedBackend:
 
     def __init__(self) -> None:
         self.at_lock, self.at_begin, self.at_commit, self.at_release = Door(), Door(), Door(), Door()
-        self.doors = (self.at_lock, self.at_begin, self.at_commit, self.at_release)
+        self.at_tidy = Door()
+        self.doors = (self.at_lock, self.at_begin, self.at_commit, self.at_release, self.at_tidy)
         self.busy = 0
         """How often `begin` is still to say that the database is locked."""
         self.breaks: list[str] = []
@@ -98,6 +99,10 @@ class ScriptedBackend:
     def disown(self, results: Sequence[Any]) -> None:
         self.disowned += results
         self.disowned_under_lock = self.locked
+
+    def tidy(self) -> None:
+        assert not self.locked
+        self.at_tidy.pass_through()
 
     def close(self) -> None:
         self.closed = True

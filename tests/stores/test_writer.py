@@ -233,3 +233,13 @@ def test_what_comes_behind_the_word_to_stop_is_answered(backend: ScriptedBackend
         reply.wait(PATIENCE)
     assert backend.stored == ["first"]
     assert writer.stop(PATIENCE)
+
+
+def test_who_has_asked_does_not_wait_for_what_is_tidied(writer: Writer, backend: ScriptedBackend) -> None:
+    backend.at_tidy.close()
+    assert writer.submit(Verb.ADD, "a").wait(PATIENCE) == ("done", "a")
+    backend.at_tidy.reached()
+    behind = writer.submit(Verb.ADD, "b")
+    assert backend.stored == ["a"]
+    backend.at_tidy.open()
+    assert behind.wait(PATIENCE) == ("done", "b")

@@ -14,7 +14,7 @@ from postlude.stores import gate
 from postlude.stores.backend import Verb
 from postlude.stores.reply import Reply
 from postlude.stores.writer import Writer
-from tests.stores.scripted import PATIENCE, ScriptedBackend, answered, reached, told, turns, written_by
+from tests.stores.scripted import PATIENCE, Door, ScriptedBackend, answered, reached, told, turns, written_by
 
 pytestmark = pytest.mark.anyio
 
@@ -185,18 +185,24 @@ def test_two_loops_share_a_writer(writer: Writer, backend: ScriptedBackend) -> N
     assert len(backend.stored) == 40
 
 
+@pytest.mark.parametrize("where", ["at_begin", "at_commit"])
 def test_a_loop_that_has_closed_stops_nobody(
-    writer: Writer, backend: ScriptedBackend, caplog: pytest.LogCaptureFixture
+    writer: Writer, backend: ScriptedBackend, where: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    door: Door = getattr(backend, where)
+
     async def leave() -> None:
         writer.submit(Verb.ADD, "a")
-        await reached(backend.at_commit)
+        writer.meanwhile(lambda: None)
+        await reached(door)
 
-    backend.at_commit.close()
+    door.close()
     asyncio.run(leave())
-    backend.at_commit.open()
-    assert writer.submit(Verb.ADD, "b").wait(PATIENCE) == ("done", "b")
+    reply = writer.submit(Verb.ADD, "b")
+    door.open()
+    assert reply.wait(PATIENCE) == ("done", "b")
     assert backend.stored == ["a", "b"]
+    assert len(backend.groups) == {"at_begin": 1, "at_commit": 2}[where], "none was tried again"
     assert caplog.text == ""
 
 
@@ -307,3 +313,140 @@ async def test_an_orphan_leaves_nothing_for_the_garbage_collector(
         assert not [each for each in gc.get_objects() if isinstance(each, gate.Request)]
     finally:
         gc.enable()
+
+
+async def test_what_can_wait_is_called_after_the_hand_over(writer: Writer, backend: ScriptedBackend) -> None:
+    called: list[bool] = []
+    backend.at_commit.close()
+    reply = writer.submit(Verb.ADD, "a")
+    writer.meanwhile(lambda: called.append(bool(writer._gate and writer._gate._handed)))
+    await reached(backend.at_commit)
+    await turns()
+    assert called == [True], "and before the answer"
+    backend.at_commit.open()
+    await reply
+    assert len(called) == 1
+
+
+async def test_what_can_wait_is_called_at_once_while_the_disk_writes(
+    writer: Writer, backend: ScriptedBackend
+) -> None:
+    backend.at_commit.close()
+    reply = writer.submit(Verb.ADD, "a")
+    await reached(backend.at_commit)
+    behind = writer.submit(Verb.ADD, "b")
+    called: list[str] = []
+    writer.meanwhile(lambda: called.append("first"))
+    writer.meanwhile(lambda: called.append("second"))
+    assert called == []
+    await turns(3)
+    assert called == ["first", "second"]
+    backend.at_commit.open()
+    await asyncio.gather(reply, behind)
+
+
+async def test_where_nothing_is_asked_what_can_wait_is_called_soon(writer: Writer) -> None:
+    called: list[str] = []
+    writer.meanwhile(lambda: called.append("a"))
+    await turns(gate.QUIET + 2)
+    assert called == ["a"]
+    writer.meanwhile(lambda: called.append("b"))
+    await turns(gate.QUIET + 2)
+    assert called == ["a", "b"]
+
+
+@pytest.mark.parametrize("late", range(gate.QUIET))
+async def test_what_can_wait_waits_for_those_who_come_next(
+    writer: Writer, backend: ScriptedBackend, late: int
+) -> None:
+    backend.at_commit.close()
+    called: list[bool] = []
+    writer.meanwhile(lambda: called.append(bool(writer._gate and writer._gate._handed)))
+    await turns(late)
+    reply = writer.submit(Verb.ADD, "a")
+    await turns(gate.QUIET)
+    assert called == []
+    await reached(backend.at_commit)
+    await turns()
+    assert called == [True]
+    backend.at_commit.open()
+    await reply
+
+
+async def test_what_can_wait_does_not_wait_for_a_writer_that_hangs(
+    writer: Writer, backend: ScriptedBackend
+) -> None:
+    backend.at_lock.close()
+    called = asyncio.Event()
+    reply = writer.submit(Verb.ADD, "a")
+    writer.meanwhile(called.set)
+    await asyncio.wait_for(called.wait(), PATIENCE)
+    assert not reply.done
+    backend.at_lock.open()
+    await reply
+
+
+@pytest.mark.parametrize("after", range(gate.QUIET))
+@pytest.mark.parametrize("before", range(gate.QUIET + 1))
+async def test_what_can_wait_is_called_although_all_was_called_off(
+    writer: Writer, before: int, after: int
+) -> None:
+    called: list[str] = []
+    writer.meanwhile(lambda: called.append("a"))
+    await turns(before)
+    reply = writer.submit(Verb.ADD, "a")
+    await turns(after)
+    assert reply.withdraw()
+    await turns(gate.QUIET + 2)
+    assert called == ["a"]
+
+
+async def test_a_call_that_fails_keeps_no_other(writer: Writer) -> None:
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+    called: list[str] = []
+
+    def fail() -> None:
+        raise MemoryError
+
+    for call in (fail, lambda: called.append("a"), lambda: called.append("b")):
+        writer.meanwhile(call)
+    await turns(gate.QUIET + 3)
+    assert called == ["a", "b"]
+    assert [type(error) for error in told] == [MemoryError]
+
+
+async def test_the_time_of_calls_that_were_made_does_not_run_for_the_next(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timers: list[asyncio.TimerHandle] = []
+    loop = asyncio.get_running_loop()
+    inner = loop.call_later
+
+    def noted(delay: float, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:
+        timers.append(inner(delay, *args, **kwargs))
+        return timers[-1]
+
+    monkeypatch.setattr(loop, "call_later", noted)
+    for _ in range(2):
+        reply = writer.submit(Verb.ADD, "a")
+        called = asyncio.Event()
+        writer.meanwhile(called.set)
+        await called.wait()
+        await reply
+    assert len(timers) == 2
+    assert all(timer.cancelled() for timer in timers)
+
+
+async def test_what_can_wait_does_not_wait_for_what_gathers_behind_a_full_batch(
+    writer: Writer, backend: ScriptedBackend
+) -> None:
+    backend.at_commit.close()
+    called: list[str] = []
+    small = writer.submit(Verb.ADD, "a")
+    writer.meanwhile(lambda: called.append("a"))
+    large = writer.submit(Verb.ADD, "b", rows=gate.ENOUGH)
+    await turns(2)
+    assert called == ["a"]
+    backend.at_commit.open()
+    await asyncio.gather(small, large)

@@ -78,7 +78,7 @@ class Runner:
         self.workshop = Workshop(
             membership, registry, config, clock, equipment, self._chains, self._reports, self._ended
         )
-        self._starting = Starting(self.loop, self.workshop.submit)
+        self._starting = Starting(store.meanwhile, self.workshop.submit)
         self._reserved = 0
         self._ends = Ends(store, self._written, self._hub)
         self.pace = Pace(config.loop_slots + config.threads, config.ahead, self.loop.time())

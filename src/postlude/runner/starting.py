@@ -1,6 +1,5 @@
-"""Works on their way to their lanes: they start in the loop's next turn, together."""
+"""Works on their way to their lanes: they start together, when the loop has time for them."""
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 
@@ -8,24 +7,25 @@ from postlude.runner.work import Work
 
 
 class Starting:
-    """Lets works start in the next turn, with those of other requests that were answered in this one.
+    """Lets works start with those of other requests that are answered about now.
 
-    What is done for many at once finds the processor's caches warm: some 2 us a job.
+    What is done for many at once finds the processor's caches warm: some 2 us a job. And in the moment
+    in which the next requests wait for the disk, it costs them nothing.
 
     Args:
-        loop: the runner's loop.
+        later: makes a call on the loop, not at once; see `Store.meanwhile`.
         submit: starts a work, or lets it wait for room.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, submit: Callable[[Work], None]) -> None:
-        self._loop = loop
+    def __init__(self, later: Callable[[Callable[[], None]], object], submit: Callable[[Work], None]) -> None:
+        self._later = later
         self._submit = submit
         self.waiting: deque[Work] = deque()
 
     def add(self, works: Iterable[Work]) -> None:
         """Let them start. On the loop."""
         if not self.waiting:
-            self._loop.call_soon(self.start)
+            self._later(self.start)
         self.waiting.extend(works)
 
     def start(self) -> None:
@@ -40,4 +40,4 @@ class Starting:
                 self._submit(work)
         finally:
             if waiting:  # one could not be started: the others are
-                self._loop.call_soon(self.start)
+                self._later(self.start)

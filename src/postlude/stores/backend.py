@@ -66,6 +66,10 @@ class Backend(Protocol):
         """Cancel, in a transaction of its own, what adds stored whose callers were told that they failed."""
         ...
 
+    def tidy(self) -> None:
+        """Do what can wait until those who asked have been answered; takes the lock itself. Never raises."""
+        ...
+
     def close(self) -> None:
         """Close the connection."""
         ...

@@ -5,7 +5,7 @@ Every verb that writes is atomic and answers with a `Reply`: await it on an even
 as these docstrings, as tests.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from postlude.config import Keep
@@ -250,4 +250,11 @@ class Store(Intake, Claims, Upkeep, Reading, Protocol):
 
     def close(self) -> None:
         """Finish what was asked for and close it. Blocks. Does nothing if it is not open."""
+        ...
+
+    def meanwhile(self, call: Callable[[], None]) -> None:
+        """Make a call on the loop that runs here, within milliseconds, when requests wait for the journal.
+
+        At once if none is about to. What can wait so long costs requests less then.
+        """
         ...

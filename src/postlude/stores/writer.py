@@ -4,12 +4,14 @@ It knows no SQL: a `Backend` applies the verbs. It exists once because grouping,
 replay and the answer to "was it stored?" must be the same for every durable store.
 """
 
+import asyncio
 import logging
 import os
 import threading
 import weakref
 from asyncio import AbstractEventLoop, _get_running_loop
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
@@ -91,6 +93,10 @@ class Writer:
         gate.submit(request, rows, budget, lazy)
         return request
 
+    def meanwhile(self, call: Callable[[], None]) -> None:
+        """Make a call on the loop that runs here, when the disk writes if that is soon."""
+        self._gate_of(asyncio.get_running_loop()).meanwhile(call)
+
     def refuse_fork(self) -> None:
         """Raise `ForkedJournal` in a fork of the process that opened the journal."""
         if self._forked.is_set:
@@ -166,7 +172,7 @@ class Writer:
                 self._fail(_requests(batches), error)
             else:
                 batches = self._gather()
-                self._write(_requests(batches))
+                self._write(_requests(batches), {batch.gate for batch in batches})
             abandoned = self._settle(batches)
             stored = [request.value for request in abandoned if request.error is None]
             if stored:
@@ -174,6 +180,7 @@ class Writer:
         finally:
             backend.release()
         self._answer(batches)
+        backend.tidy()
 
     def _gather(self) -> list[Batch]:
         """Take what is there, up to a group's size."""
@@ -198,10 +205,13 @@ class Writer:
                 self._inbox.put(None)
                 return batches
 
-    def _write(self, requests: list[Request]) -> None:
+    def _write(self, requests: list[Request], gates: Iterable[Gate | None] = ()) -> None:
         backend = self._backend
         try:
             self._apply(requests)
+            for gate in gates:
+                if gate is not None:
+                    gate.writing()
             backend.commit()
         except Broken as error:
             backend.rollback()

@@ -1,7 +1,8 @@
 """The verbs of the memory store, under one lock. Every answer is there when the verb returns."""
 
+import asyncio
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from postlude.clock import Clock
 from postlude.config import Keep
@@ -57,6 +58,10 @@ class MemoryStore:
 
     def close(self) -> None:
         """Nothing has to be closed; what was stored stays readable."""
+
+    def meanwhile(self, call: Callable[[], None]) -> None:
+        """Make a call in the next turn of the loop: nobody ever waits for this journal."""
+        asyncio.get_running_loop().call_soon(call)
 
     # Intake
 

@@ -52,6 +52,7 @@ def open_writer(path: Path) -> apsw.Connection:
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA fullfsync = ON")
         db.execute("PRAGMA temp_store = MEMORY")
+        db.wal_autocheckpoint(0)  # it would keep those waiting whose commit it follows: see Backend.tidy
     except BaseException:
         db.close()
         raise

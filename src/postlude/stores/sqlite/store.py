@@ -1,5 +1,6 @@
 """The SQLite store: the store's verbs, handed to the writer or to the reader."""
 
+import asyncio
 import queue
 import threading
 from collections.abc import Callable, Collection, Sequence
@@ -90,6 +91,13 @@ class SqliteStore:
         if writer is not None:
             # Last: the last connection that can write folds the WAL into the database.
             writer.stop(CLOSE_WITHIN)
+
+    def meanwhile(self, call: Callable[[], None]) -> None:
+        """Make a call while the disk writes, if it is about to; or soon."""
+        if self._writer is None:
+            asyncio.get_running_loop().call_soon(call)
+        else:
+            self._writer.meanwhile(call)
 
     def add(
         self, jobs: Sequence[NewJob], *, claim_for: int | None = None, budget: float | None = None
