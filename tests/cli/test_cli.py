@@ -4,12 +4,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from postlude.cli.commands import app
+from postlude.cli.text import exactly, when
 from postlude.clock import SECOND, ManualClock
 from postlude.ids import id_text
 from postlude.model.job import NewJob, Progress, ProgressNote
@@ -119,7 +121,7 @@ def test_show(driver: Driver) -> None:
     assert "state     failed" in lines
     assert 'arguments 7, name="Ada"' in lines
     assert "error     ValueError: no" in lines
-    assert lines[-4].startswith("attempt 1: 2025-12-31 23:59:59Z to 2026-01-01 00:00:00Z")
+    assert lines[-4].startswith("attempt 1: 2025-12-31 23:59:59.000Z to 2026-01-01 00:00:00.000Z")
     assert lines[-3] == "Traceback:"
     assert lines[-1] == "ValueError: no"
 
@@ -142,9 +144,9 @@ def test_show_what_a_run_has_left(driver: Driver) -> None:
     lines = shown.splitlines()
     for start in ("key       a\\x1b", "progress  3 of 10 orders\\x1b", 'result    {"name": "'):
         assert any(line.startswith(start) for line in lines), (start, shown)
-    place = lines.index("  2026-01-01 00:00:00Z WARNING  shop: twice")
+    place = lines.index("  2026-01-01 00:00:00.000Z WARNING  shop: twice")
     assert lines[place + 1].startswith("    \\x1b[31mred")
-    assert lines[-2:] == ["attempt 2:", "  2026-01-01 00:00:00Z INFO     shop: sent"]
+    assert lines[-2:] == ["attempt 2:", "  2026-01-01 00:00:00.000Z INFO     shop: sent"]
     as_json = json.loads(run("show", id_text(job.id), "--json").stdout)
     assert (as_json["result"], as_json["logs"][1]["message"]) == ({"name": ATTACK}, "sent")
     (listed,) = json.loads(run("jobs", "--json").stdout)
@@ -262,3 +264,8 @@ def test_without_the_extra_the_remedy_is_named(missing: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert done.stderr == "postlude: the command line needs an extra: pip install 'postlude[cli]'\n"
+
+
+def test_times_are_shown_as_exactly_as_they_are_needed() -> None:
+    time = datetime(2026, 1, 2, 3, 4, 5, 6789, tzinfo=UTC)
+    assert (when(time), exactly(time)) == ("2026-01-02 03:04:05Z", "2026-01-02 03:04:05.006Z")

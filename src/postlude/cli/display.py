@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from postlude.cli.text import escaped, when
+from postlude.cli.text import escaped, exactly, when
 from postlude.inspector import AttemptStatus, JobProgress, JobStatus
 from postlude.model.death import MAX_DEATHS
 
@@ -83,7 +83,7 @@ def _facts(job: JobStatus) -> Iterator[tuple[str, str | Text]]:
         ("finished", job.finished),
     ):
         if time is not None:
-            yield name, when(time)
+            yield name, exactly(time)
     if job.progress is not None:
         yield "progress", _progress(job.progress)
     if job.error is not None:
@@ -102,7 +102,7 @@ def _deaths(job: JobStatus) -> str:
 def _progress(progress: JobProgress) -> str:
     done = f"{progress.done:g}" if progress.total is None else f"{progress.done:g} of {progress.total:g}"
     message = f" {escaped(progress.message)}" if progress.message else ""
-    return f"{done}{message} ({when(progress.at)})"
+    return f"{done}{message} ({exactly(progress.at)})"
 
 
 def _arguments(job: JobStatus) -> str:
@@ -129,7 +129,7 @@ def _state(job: JobStatus) -> Text:
 
 
 def _print_attempt(out: Console, attempt: AttemptStatus) -> None:
-    time = f"{when(attempt.started)} to {when(attempt.finished)}"
+    time = f"{exactly(attempt.started)} to {exactly(attempt.finished)}"
     where = f"{escaped(attempt.host)}, process {attempt.pid}"
     out.print()
     out.print(Text(f"attempt {attempt.number}: {time}, {where}", "bold"), soft_wrap=True)
@@ -140,6 +140,6 @@ def _print_attempt(out: Console, attempt: AttemptStatus) -> None:
 def _print_log(out: Console, job: JobStatus, attempt: int) -> None:
     for line in job.logs:
         if line.attempt == attempt:
-            start = f"  {when(line.at)} {escaped(line.level):<8} {escaped(line.logger)}: "
+            start = f"  {exactly(line.at)} {escaped(line.level):<8} {escaped(line.logger)}: "
             message = escaped(line.message.rstrip(), keep="\n\t").replace("\n", "\n    ")
             out.print(Text(start + message), soft_wrap=True)

@@ -24,6 +24,11 @@ def when(time: datetime | None) -> str:
     return "" if time is None else time.strftime("%Y-%m-%d %H:%M:%SZ")
 
 
+def exactly(time: datetime) -> str:
+    """Write a time for people, in UTC, to the millisecond: many jobs take no more."""
+    return f"{time:%Y-%m-%d %H:%M:%S}.{time.microsecond // 1000:03d}Z"
+
+
 def _is_plain(character: str) -> bool:
     return unicodedata.category(character) not in _ACTING
 
