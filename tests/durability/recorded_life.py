@@ -48,7 +48,7 @@ def tuned(synchronous: str) -> Iterator[None]:
 
     with (
         mock.patch.object(backend, "open_writer", open_tuned),
-        mock.patch.object(backend, "FOLD_AFTER", CHECKPOINT),
+        mock.patch.object(backend, "FOLD_FROM", CHECKPOINT),
     ):
         yield
 

@@ -43,9 +43,9 @@ class ScriptedBackend:
     """Stores arguments in a list; an argument's result is `("done", argument)`."""
 
     def __init__(self) -> None:
-        self.at_lock, self.at_begin, self.at_commit, self.at_release = Door(), Door(), Door(), Door()
-        self.at_tidy = Door()
-        self.doors = (self.at_lock, self.at_begin, self.at_commit, self.at_release, self.at_tidy)
+        self.at_lock, self.at_begin, self.at_commit = Door(), Door(), Door()
+        self.at_answer, self.at_tidy = Door(), Door()
+        self.doors = (self.at_lock, self.at_begin, self.at_commit, self.at_answer, self.at_tidy)
         self.busy = 0
         """How often `begin` is still to say that the database is locked."""
         self.breaks: list[str] = []
@@ -66,7 +66,6 @@ class ScriptedBackend:
         self.locked = True
 
     def release(self) -> None:
-        self.at_release.pass_through()
         self.locked = False
 
     def begin(self) -> None:
@@ -101,7 +100,7 @@ class ScriptedBackend:
         self.disowned_under_lock = self.locked
 
     def tidy(self) -> None:
-        assert not self.locked
+        assert self.locked
         self.at_tidy.pass_through()
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 from postlude.errors import JournalUnavailable
 from postlude.stores import gate
 from postlude.stores.backend import Busy, Verb
+from postlude.stores.gate import Batch, Gate
 from postlude.stores.writer import Writer
 from tests.stores.scripted import ScriptedBackend, answered, reached, told, written_by
 
@@ -107,12 +108,19 @@ async def test_a_commit_that_failed_has_nothing_to_disown(writer: Writer, backen
 
 @pytest.mark.parametrize("breaks", [[], ["commit"]], ids=["stored", "failed"])
 async def test_an_outcome_that_was_certain_first_is_told(
-    writer: Writer, backend: ScriptedBackend, breaks: list[str]
+    writer: Writer, backend: ScriptedBackend, breaks: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend.breaks = list(breaks)
-    backend.at_release.close()
+    door, answered_as_ever = backend.at_answer, Gate.answered
+
+    def answered_late(gate: Gate, batch: Batch) -> None:
+        door.pass_through()
+        answered_as_ever(gate, batch)
+
+    monkeypatch.setattr(Gate, "answered", answered_late)
+    door.close()
     reply = writer.submit(Verb.ADD, "a", budget=SHORT)
-    await reached(backend.at_release)
+    await reached(door)
     await asyncio.sleep(2 * SHORT)
     assert reply.future is not None
     assert not reply.future.done(), "nothing is said against an outcome that is on its way"

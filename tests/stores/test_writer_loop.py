@@ -450,3 +450,11 @@ async def test_what_can_wait_does_not_wait_for_what_gathers_behind_a_full_batch(
     assert called == ["a"]
     backend.at_commit.open()
     await asyncio.gather(small, large)
+
+
+async def test_what_can_wait_does_not_wait_for_long_turns(writer: Writer) -> None:
+    called: list[str] = []
+    writer.meanwhile(lambda: called.append("a"))
+    time.sleep(2 * gate.GATHER)
+    await turns(1)
+    assert called == ["a"]

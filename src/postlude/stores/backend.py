@@ -67,7 +67,7 @@ class Backend(Protocol):
         ...
 
     def tidy(self) -> None:
-        """Do what can wait until those who asked have been answered; takes the lock itself. Never raises."""
+        """Do what can wait until those who asked have been answered. Under the lock still; never raises."""
         ...
 
     def close(self) -> None:

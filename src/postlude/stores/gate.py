@@ -209,13 +209,13 @@ class Gate:
         """Make a call while the disk writes what is gathered; or soon, if nothing is."""
         self._calls.append(call)
         if len(self._calls) == 1:
-            self.loop.call_soon(self._rest, QUIET)
+            self.loop.call_soon(self._rest, self.loop.time() + GATHER, QUIET)
 
-    def _rest(self, quiet: int) -> None:
+    def _rest(self, until: float, quiet: int) -> None:
         if self._gathering:
             return  # they are made by what ends that
-        if quiet and not self._handed:
-            self.loop.call_soon(self._rest, quiet - 1)
+        if quiet and not self._handed and self.loop.time() < until:
+            self.loop.call_soon(self._rest, until, quiet - 1)
         else:
             self._make_calls()
 

@@ -177,10 +177,10 @@ class Writer:
             stored = [request.value for request in abandoned if request.error is None]
             if stored:
                 self._disown(stored)
+            self._answer(batches)
+            backend.tidy()
         finally:
             backend.release()
-        self._answer(batches)
-        backend.tidy()
 
     def _gather(self) -> list[Batch]:
         """Take what is there, up to a group's size."""

@@ -26,9 +26,8 @@ FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 2.0
 """Seconds between attempts to reopen a journal that failed: the first, and the longest."""
 
-FOLD_AFTER: Final = 1000
-"""Pages that this process writes to the WAL until it folds them into the database: SQLite's own default."""
-
+FOLD_FROM: Final = 1000
+"""Pages of the WAL from which on it is folded into the database: SQLite's own default."""
 _BROKEN: Final = (
     apsw.IOError,
     apsw.CantOpenError,
@@ -58,8 +57,8 @@ class SqliteBackend:
         self._rules: Rules | None = None
         self._version = 0
         """What `data_version` was when they were read: nobody else has written while it stays so."""
-        self._fold_at = FOLD_AFTER
-        """How many pages will have been written over this connection when the WAL is folded next."""
+        self._folds = True
+        """Whether folding the WAL last succeeded: one line in the log is enough."""
         self._pause = FIRST_PAUSE
         self._retry_at = 0.0
         self.runners = Runners(files.runners, clock)
@@ -178,24 +177,22 @@ class SqliteBackend:
             raise
 
     def tidy(self) -> None:
-        """Fold the WAL into the database if it has grown; what readers still need stays for the next time."""
-        db = self._db
-        if db is None:
+        """Fold the WAL into the database if it is long; what a reader still needs stays for the next time.
+
+        As long as others can write, its end is never reached, and it grows; hence the lock.
+        """
+        if self._db is None:
             return
-        written, _ = db.status(apsw.SQLITE_DBSTATUS_CACHE_WRITE)
-        if written < self._fold_at:
-            return
-        self.acquire()  # while others write, no end of the WAL is reached, and it grows
         try:
-            whole, folded = db.wal_checkpoint("main")
-        except (apsw.BusyError, apsw.FullError):
-            whole, folded = 1, 0
+            length, _ = self._db.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_NOOP)
+            if length >= FOLD_FROM:
+                self._db.wal_checkpoint("main")
+                self._folds = True
         except apsw.Error as error:
-            self._throw_away(error)
-            return
-        finally:
-            self.release()
-        self._fold_at = written + (FOLD_AFTER if folded == whole else FOLD_AFTER // 10)
+            # Everything is safe in the WAL, and would be written from there once more.
+            if self._folds:
+                self._folds = False
+                log.warning("the WAL of %s could not be folded, and grows: %s", self._files.database, error)
 
     def close(self) -> None:
         """Close everything."""
@@ -222,7 +219,7 @@ class SqliteBackend:
         except Exception as error:
             raise self._throw_away(error) from error
         log.warning("the journal %s is open again", self._files.database)
-        self._db, self._fold_at = db, FOLD_AFTER
+        self._db = db
         return db
 
     def _throw_away(self, error: Exception) -> Broken:
