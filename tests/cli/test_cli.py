@@ -82,6 +82,14 @@ def test_a_long_task_name_is_not_cut_in_a_pipe(driver: Driver) -> None:
     assert name in run("jobs").stdout
 
 
+def test_a_table_says_that_there_are_more(driver: Driver) -> None:
+    driver.add(*(driver.new(name) for name in "abc"))
+    assert run("jobs", "--limit", "3").stdout.count("\n") == 4
+    *listed, last = run("jobs", "--limit", "2").stdout.splitlines()
+    assert [line.split()[2] for line in listed[1:]] == ["c", "b"]
+    assert last == "These are the newest 2; --limit shows more."
+
+
 def test_an_empty_journal(driver: Driver) -> None:
     assert run("jobs").stdout == "No jobs.\n"
     assert json.loads(run("jobs", "--json").stdout) == []

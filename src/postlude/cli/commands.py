@@ -46,13 +46,14 @@ def jobs(
 ) -> None:
     """List jobs, newest first."""
     with _errors_in_one_line(), reading(store) as journal:
-        wanted = JobFilter(state=state, task=task, queue=queue, limit=limit)
-        found = [JobStatus.of(record) for record in journal.page(wanted)]
+        wanted = JobFilter(state=state, task=task, queue=queue, limit=limit + 1)
+        records = journal.page(wanted)
+        found = [JobStatus.of(record) for record in records[:limit]]
     if as_json:
         # Leave out what a page does not have, rather than say that there is none.
         print_json([job.model_dump(mode="json", exclude=_NOT_ON_PAGES) for job in found])
     else:
-        print_jobs(console(), found)
+        print_jobs(console(), found, more=len(records) > limit)
 
 
 @app.command()

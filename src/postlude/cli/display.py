@@ -31,8 +31,8 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=True).replace("\x7f", "\\u007f"))
 
 
-def print_jobs(out: Console, jobs: Sequence[JobStatus]) -> None:
-    """Print a page of jobs as a table."""
+def print_jobs(out: Console, jobs: Sequence[JobStatus], *, more: bool = False) -> None:
+    """Print a page of jobs as a table; `more`: there are others."""
     if not jobs:
         out.print("No jobs.")
         return
@@ -50,6 +50,8 @@ def print_jobs(out: Console, jobs: Sequence[JobStatus]) -> None:
             when(job.finished),
         )
     out.print(table)
+    if more:
+        out.print(f"These are the newest {len(jobs)}; --limit shows more.")
 
 
 def print_job(out: Console, job: JobStatus) -> None:

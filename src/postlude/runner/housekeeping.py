@@ -9,7 +9,7 @@ from postlude.config import Config
 from postlude.errors import PostludeError, UnknownTask
 from postlude.runner.changes import Hub
 from postlude.runner.runner import Runner
-from postlude.stores.protocol import Store
+from postlude.stores.protocol import Reaped, Store
 from postlude.tasks.registry import Registry
 
 log = logging.getLogger("postlude.runner")
@@ -109,12 +109,8 @@ class Housekeeping:
         """Bury the dead, and un-park what this release can run."""
         reaped = await self._store.reap()
         if reaped.runners:
-            log.warning(
-                "%d %s had died; jobs that are ready again: %d (those that had started run one at a time), "
-                "failed by it: %d",
-                reaped.runners, "process" if reaped.runners == 1 else "processes",
-                reaped.released, reaped.ended,
-            )  # fmt: skip
+            affected = reaped.released or reaped.ended
+            log.log(logging.WARNING if affected else logging.INFO, "%s", told(reaped))
             self._runner.notify()
         known = [pair for pair in await self._store.parked() if self._knows(*pair)]
         if known and await self._store.unpark(known):
@@ -134,3 +130,21 @@ class Housekeeping:
             return
         if not await self._store.prune(self._config.keep):
             self._prune_at = now + round(self._config.prune_every * SECOND)
+
+
+def told(reaped: Reaped) -> str:
+    """Say for the log what the death of processes has meant for their jobs."""
+    runners, again, failed = reaped
+    parts = [f"{runners} {'process' if runners == 1 else 'processes'} of the journal {_has(runners)} died"]
+    theirs = "its" if runners == 1 else "their"
+    if again == 1:
+        parts.append(f"1 of {theirs} jobs runs again")
+    elif again:
+        parts.append(f"{again} of {theirs} jobs run again, those that had started one at a time")
+    if failed:
+        parts.append(f"{failed} of {theirs} jobs {_has(failed)} failed: `postlude jobs --state failed`")
+    return "; ".join(parts)
+
+
+def _has(number: int) -> str:
+    return "has" if number == 1 else "have"
