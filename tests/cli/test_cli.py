@@ -115,7 +115,7 @@ def test_filters_and_json(driver: Driver, options: list[str], expected: list[str
     assert all("error" not in job and "attempts" not in job for job in listed)
 
 
-@pytest.mark.parametrize("options", [["--limit", "0"], ["--state", "sleeping"]])
+@pytest.mark.parametrize("options", [["--limit", "0"], ["--limit", str(2**63 - 1)], ["--state", "sleeping"]])
 def test_wrong_options_are_usage_errors(driver: Driver, options: list[str]) -> None:
     assert run("jobs", *options).exit_code == 2
 

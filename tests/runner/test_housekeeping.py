@@ -1,9 +1,18 @@
 """What housekeeping says in the log."""
 
+import logging
+from typing import cast
+
 import pytest
 
+from postlude import Config, Postlude
+from postlude.clock import SystemClock
 from postlude.runner.housekeeping import told
+from postlude.stores.memory import MemoryStore
+from postlude.stores.protocol import Store
+from postlude.stores.reply import Reply
 from postlude.stores.values import Reaped
+from tests.app.serving import eventually, serving
 
 
 @pytest.mark.parametrize(
@@ -28,3 +37,38 @@ from postlude.stores.values import Reaped
 )
 def test_what_a_death_has_meant(reaped: Reaped, said: str) -> None:
     assert told(reaped) == said
+
+
+class Mourning(MemoryStore):
+    """A store in which a process has died, each time that one looks."""
+
+    found = Reaped(1, 0, 0)
+
+    def reap(self) -> Reply[Reaped]:
+        super().reap()
+        return Reply.of(self.found)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(
+    ("found", "level"),
+    [
+        (Reaped(1, 0, 0), logging.INFO),
+        (Reaped(1, 1, 0), logging.WARNING),
+        (Reaped(1, 0, 1), logging.WARNING),
+    ],
+)
+async def test_a_death_that_touches_no_job_is_no_warning(
+    found: Reaped, level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "postlude.runner")
+    store = Mourning(SystemClock())
+    store.found = found
+
+    async def look() -> set[tuple[int, str]] | None:
+        said = {(record.levelno, record.message) for record in caplog.records if "died" in record.message}
+        return said or None
+
+    async with serving(Postlude(store=cast(Store, store), config=Config(tune_gc=False))):
+        assert await eventually(look) == {(level, told(found))}

@@ -1,5 +1,6 @@
 """The WAL is folded into the database once it has grown, when those who asked have been answered."""
 
+import asyncio
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from postlude.clock import ManualClock
 from postlude.model.job import NewJob
 from postlude.stores.backend import Verb
+from postlude.stores.sqlite import SqliteStore
 from postlude.stores.sqlite import backend as backends
 from postlude.stores.sqlite.backend import SqliteBackend
 from postlude.stores.sqlite.files import JournalFiles
@@ -127,3 +129,21 @@ def test_what_cannot_be_folded_now_is_tried_again_soon(
         write(backend, 50)
     said = caplog.text.count("could not be folded, and grows: not now")
     assert said == 2, "one line each time that it begins"
+
+
+def test_a_connection_that_was_thrown_away_has_nothing_to_fold(backend: SqliteBackend) -> None:
+    write(backend, 1)
+    backend._throw_away(apsw.IOError("the disk"))
+    backend.tidy()
+    backend._retry_at = 0.0
+    write(backend, 1)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_closed_store_has_calls_made_all_the_same(tmp_path: Path) -> None:
+    """A request may end after the runner has."""
+    store = SqliteStore(tmp_path / "jobs.db")
+    called = asyncio.Event()
+    store.meanwhile(called.set)
+    await asyncio.wait_for(called.wait(), 5)

@@ -45,6 +45,20 @@ def wakes(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return seen
 
 
+@pytest.fixture
+async def timers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, asyncio.TimerHandle]]:
+    """What was asked of the loop for later: the delay, and the timer."""
+    seen: list[tuple[float, asyncio.TimerHandle]] = []
+    inner = asyncio.BaseEventLoop.call_later
+
+    def noted(self: Any, delay: float, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:
+        seen.append((delay, inner(self, delay, *args, **kwargs)))
+        return seen[-1][1]
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "call_later", noted)
+    return seen
+
+
 async def test_what_one_turn_asks_is_one_group_and_one_wake_up(
     writer: Writer, backend: ScriptedBackend, wakes: list[Any]
 ) -> None:
@@ -78,19 +92,12 @@ async def test_a_lazy_request_waits_for_company(writer: Writer, backend: Scripte
     assert backend.groups == [[(Verb.FINISH, ["lazy"]), (Verb.ADD, ["company"])]]
 
 
-async def test_a_lazy_request_does_not_wait_for_long(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
-    delays: list[float] = []
-    loop = asyncio.get_running_loop()
-    inner = loop.call_later
-
-    def noted(delay: float, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:
-        delays.append(delay)
-        return inner(delay, *args, **kwargs)
-
-    monkeypatch.setattr(loop, "call_later", noted)
+async def test_a_lazy_request_does_not_wait_for_long(
+    writer: Writer, timers: list[tuple[float, asyncio.TimerHandle]]
+) -> None:
     answers = await asyncio.gather(*(writer.submit(Verb.FINISH, n, lazy=True) for n in range(3)))
     assert answers == [("done", n) for n in range(3)]
-    assert delays == [gate.LINGER], "one timer for all of them"
+    assert [delay for delay, _ in timers] == [gate.LINGER], "one timer for all of them"
 
 
 async def test_a_cancelled_wait_can_be_withdrawn_while_nobody_has_begun(
@@ -417,25 +424,15 @@ async def test_a_call_that_fails_keeps_no_other(writer: Writer) -> None:
 
 
 async def test_the_time_of_calls_that_were_made_does_not_run_for_the_next(
-    writer: Writer, monkeypatch: pytest.MonkeyPatch
+    writer: Writer, timers: list[tuple[float, asyncio.TimerHandle]]
 ) -> None:
-    timers: list[asyncio.TimerHandle] = []
-    loop = asyncio.get_running_loop()
-    inner = loop.call_later
-
-    def noted(delay: float, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:
-        timers.append(inner(delay, *args, **kwargs))
-        return timers[-1]
-
-    monkeypatch.setattr(loop, "call_later", noted)
     for _ in range(2):
         reply = writer.submit(Verb.ADD, "a")
         called = asyncio.Event()
         writer.meanwhile(called.set)
         await called.wait()
         await reply
-    assert len(timers) == 2
-    assert all(timer.cancelled() for timer in timers)
+    assert [(delay, timer.cancelled()) for delay, timer in timers] == [(gate.LATEST, True)] * 2
 
 
 async def test_what_can_wait_does_not_wait_for_what_gathers_behind_a_full_batch(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -32,6 +32,9 @@ StoreOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
+MOST: Final = 10_000_000
+"""Jobs on one page; a journal holds a tenth of them, unless its application keeps more."""
+
 _NOT_ON_PAGES = {"attempts", "error", "result", "logs"}
 
 
@@ -40,7 +43,7 @@ def jobs(
     state: Annotated[State | None, typer.Option(help="Only jobs in this state.")] = None,
     task: Annotated[str | None, typer.Option(help="Only jobs of the task with this name.")] = None,
     queue: Annotated[str | None, typer.Option(help="Only jobs of this queue.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many at most.")] = 50,
     store: StoreOption = DEFAULT_LOCATION,
     as_json: JsonOption = False,
 ) -> None:
