@@ -63,6 +63,7 @@ def stored(calls: Sequence[tuple[list[tuple[str, str]], int | None]]) -> tuple[l
 
 @given(calls=st.lists(one_call, max_size=6))
 @example(calls=[([], 1), ([("m:f", "q")], 1)])
+@example(calls=[([("m:f", "r")], None), ([("m:f", "q")], 1), ([("m:f", "r")], 1)])
 @example(calls=[([("m:f", "r")], None), ([("m:f", "q")], 1), ([("m:f", "q"), ("m:f", "r")], 1)])
 def test_the_short_way_stores_the_same(calls: list[tuple[list[tuple[str, str]], int | None]]) -> None:
     short = stored(calls)
