@@ -12,6 +12,7 @@ from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.declaring import Declaring
 from postlude.errors import JournalUnavailable, KeyTaken
+from postlude.gathering import Gathering
 from postlude.ids import IdSource
 from postlude.job import Enquiries
 from postlude.model.job import Added, NewJob
@@ -89,6 +90,7 @@ class Producer:
         self._ids: IdSource | None = None
         self._runner: Runner | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._gathering: Gathering | None = None
         self._warned: set[tuple[str, int]] = set()
         self.memory_only = 0
         """How many tasks ran in memory, because they have no durable form."""
@@ -97,6 +99,9 @@ class Producer:
         """Give to this runner what its loop's requests add; None: there is none any more."""
         self._runner = runner
         self._loop = None if runner is None else runner.loop
+        self._gathering = (
+            None if runner is None else Gathering(self._store, runner, self._config, self.declaring)
+        )
 
     @property
     def attached(self) -> Runner | None:
@@ -146,12 +151,22 @@ class Producer:
             JournalUnavailable: not confirmed within the budget.
             KeyTaken: a job has the key of one of them, and that one says `on_conflict="raise"`.
         """
-        works = prepared if len(prepared) == 1 else chained(prepared)
-        runner = self._runner
-        if runner is None or _get_running_loop() is not self._loop:
+        runner, gathering = self._runner, self._gathering
+        if runner is None or gathering is None or _get_running_loop() is not self._loop:
             await self._opened()
+            works = prepared if len(prepared) == 1 else chained(prepared)
             await self.store(works, holder=await self._visits.runner())
             return
+        if len(prepared) == 1 and prepared[0].usual:  # nearly always
+            work = prepared[0]
+            waiter = gathering.add(work)
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                gathering.leave(work, waiter)
+                raise
+            return
+        works = prepared if len(prepared) == 1 else chained(prepared)
         self.declaring.tell()
         holder = runner.reserve(len(works))
         reserved = len(works) if holder else 0

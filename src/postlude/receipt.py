@@ -186,8 +186,8 @@ class Receipt:
         if client_waits(self.scope):
             return False
         self.over = True
-        self.started = len(committed)
         if not self.desk.start(committed):
+            self.started = len(committed)
             return False
         self._let_go()
         return True

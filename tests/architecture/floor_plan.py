@@ -14,7 +14,7 @@ LAYERS = (
     Layer("runner", ("runner",), below=(*TRUTH, "tasks", "stores.protocol", "stores.reply")),
     Layer(
         "asking",
-        ("declaring", "producer", "outside", "operations", "handles", "inspector", "desk"),
+        ("declaring", "gathering", "producer", "outside", "operations", "handles", "inspector", "desk"),
         below=(*MIDDLE, "runner"),
     ),
     Layer(

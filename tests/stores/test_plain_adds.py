@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from postlude.clock import ManualClock
-from postlude.model.job import Added, NewJob
+from postlude.model.job import PLAIN, Added, NewJob
 from postlude.stores.backend import Verb
 from postlude.stores.protocol import NewRunner
 from postlude.stores.sqlite import SqliteStore, intake
@@ -69,6 +69,14 @@ def test_the_short_way_stores_the_same(calls: list[tuple[list[tuple[str, str]], 
     short = stored(calls)
     with patch.object(intake, "PLAIN", EqualToNothing()):
         assert stored(calls) == short
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_nobody_overtakes_a_job_of_its_own_group(plain: bool) -> None:
+    queue, other = [("m:f", "q")], [("m:f", "r")]
+    with patch.object(intake, "PLAIN", PLAIN if plain else EqualToNothing()):
+        answers, _, _ = stored([(queue, 1), (queue, None), (queue, 1), (other, 1), (other + queue, 1)])
+    assert [[added.fence for added in answer] for answer in answers] == [[1], [0], [0], [1], [0, 0]]
 
 
 def test_more_rows_than_a_statement_carries() -> None:

@@ -1,7 +1,7 @@
 """The order of plain functions of one request: each starts when the attempt before it has ended."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from postlude.runner.work import Work
 
@@ -29,7 +29,7 @@ class Chains:
         if work.follower is not None:
             self._waiting[work.follower.seq] = work.follower
 
-    def heads(self, works: Iterable[Work]) -> Iterable[Work]:
+    def heads(self, works: Sequence[Work]) -> Sequence[Work]:
         """Return the works that are not kept back."""
         waiting = self._waiting
         return [work for work in works if work.seq not in waiting] if waiting else works

@@ -78,6 +78,7 @@ class Runner:
         self.workshop = Workshop(
             membership, registry, config, clock, equipment, self._chains, self._reports, self._ended
         )
+        self.on_loop = self.workshop.on_loop
         self._starting = Starting(store.meanwhile, self.workshop.submit)
         self._reserved = 0
         self._ends = Ends(store, self._written, self._hub)
@@ -88,6 +89,8 @@ class Runner:
         self.awaited = awaited or Awaited(store)
         self.claimer = Claimer(store, membership, self, clock, hub)
         self.claimer.stopped = not claims
+        self.notify = self.claimer.notify
+        """The journal may have work."""
         self.doubt = Doubt(
             store, membership, self.claimer, self._ends, lambda: self._held, lambda: self._reserved
         )
@@ -99,10 +102,15 @@ class Runner:
 
         What is reserved becomes held by `take`, or is given up by `decline`.
         """
-        if self.draining or len(self._held) + self._reserved + jobs > self.pace.limit:
+        if self.draining or jobs > self.ahead:
             return None
         self._reserved += jobs
         return self._membership.runner
+
+    @property
+    def ahead(self) -> int:
+        """How many jobs more it may hold."""
+        return self.pace.limit - len(self._held) - self._reserved
 
     def take(self, works: Sequence[Work], added: Sequence[Added], reserved: int) -> Sequence[Work]:
         """Hold those of works that were born claimed, and return them; they start by `start`."""
@@ -121,18 +129,15 @@ class Runner:
         """Give up a reservation."""
         self._reserved -= jobs
 
-    def start(self, works: Iterable[Work]) -> None:
+    def start(self, works: Sequence[Work]) -> None:
         """Start those that are held still, as far as they fit; followers wait for their turn."""
-        held = [work for work in works if self._held.get(work.seq) is work]
+        if len(works) != 1 or self._held.get(works[0].seq) is not works[0]:  # seldom
+            works = self._chains.heads([work for work in works if self._held.get(work.seq) is work])
         if self._abandoned:
-            for work in held:
+            for work in works:
                 work.end()
         else:
-            self._starting.add(self._chains.heads(held))
-
-    def notify(self) -> None:
-        """The journal may have work."""
-        self.claimer.notify()
+            self._starting.add(works)
 
     @property
     def load(self) -> int:
@@ -286,10 +291,6 @@ class Runner:
             return 0
         self.doubt.arise()  # until the audit, should this fail
         return self._store.release(self._membership.runner, holds_of(works)).wait(self._config.lease)
-
-    def on_loop(self) -> str:
-        """Name the job that the loop is running, for the log."""
-        return self.workshop.on_loop()
 
     def lost(self) -> None:
         """The journal has buried this runner: forget what has not started, and join again."""

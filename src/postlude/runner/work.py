@@ -17,7 +17,7 @@ from postlude.tasks.task import Task
 class Starter(Protocol):
     """The runner that holds a work, as far as those need it who let it start."""
 
-    def start(self, works: "Iterable[Work]") -> None:
+    def start(self, works: "Sequence[Work]") -> None:
         """Start held works, as far as they fit."""
         ...
 
@@ -146,6 +146,15 @@ class Work:
 
     def __str__(self) -> str:
         return f"{self.name} ({self.job.id})"
+
+
+def plain_jobs(works: Iterable[Work]) -> list[NewJob]:
+    """Return what the store is given of works that are `usual`."""
+    make = tuple.__new__  # half of what calling the class takes
+    return [
+        make(NewJob, (work.id, work.name, work.queue, work.payload, work.created) + PLAIN)  # noqa: RUF005
+        for work in works
+    ]
 
 
 def place(works: Sequence[Work], added: Sequence[Added]) -> Sequence[Work]:

@@ -231,6 +231,18 @@ class Reading(Protocol):
         ...
 
 
+class Guest(Protocol):
+    """Who gathers, on one event loop, what it then asks for with few calls."""
+
+    def __len__(self) -> int:
+        """How much it has gathered."""
+        ...
+
+    def hand_in(self) -> None:
+        """Ask for it now; must not raise."""
+        ...
+
+
 class Store(Intake, Claims, Upkeep, Reading, Protocol):
     """Where jobs are kept."""
 
@@ -250,6 +262,13 @@ class Store(Intake, Claims, Upkeep, Reading, Protocol):
 
     def close(self) -> None:
         """Finish what was asked for and close it. Blocks. Does nothing if it is not open."""
+        ...
+
+    def gather(self, guest: Guest) -> None:
+        """Let it hand in what it gathers when the loop that runs here puts together what is written next.
+
+        Asked by the guest when it has its first. It may hand in on its own before its turn comes.
+        """
         ...
 
     def meanwhile(self, call: Callable[[], None]) -> None:

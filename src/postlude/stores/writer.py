@@ -18,6 +18,7 @@ from typing import Any, Final
 from postlude.errors import ForkedJournal, JournalUnavailable, PostludeError
 from postlude.stores.backend import Backend, Broken, Busy, Verb
 from postlude.stores.gate import Batch, Gate, Request, Standing
+from postlude.stores.protocol import Guest
 from postlude.stores.reply import Reply
 
 log = logging.getLogger("postlude.journal")
@@ -92,6 +93,10 @@ class Writer:
             gate = self._gate_of(loop)
         gate.submit(request, rows, budget, lazy)
         return request
+
+    def gather(self, guest: Guest) -> None:
+        """Let it hand in what it has gathered on the loop that runs here when that is handed over."""
+        self._gate_of(asyncio.get_running_loop()).gather(guest)
 
     def meanwhile(self, call: Callable[[], None]) -> None:
         """Make a call on the loop that runs here, when the disk writes if that is soon."""

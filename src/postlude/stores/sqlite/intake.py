@@ -75,24 +75,18 @@ class Intake:
 
         One loop nearly without calls: this is done for every job, with the interpreter held.
         """
-        rows, payloads = self._rows, self._payloads
+        tx, rows, payloads = self._tx, self._rows, self._payloads
+        numbers = tx.names
         moves: list[tuple[int, Stored]] = []
-        before: tuple[str, str, int | None] | None = None
-        task, state, fence, claimed = 0, READY, 0, None
-        alone = True
+        before: tuple[str, int | None] | None = None
+        state, fence, claimed = READY, 0, None
         for jobs, runner in calls:
-            if len(jobs) != 1:
-                before, alone = None, False
+            if len(jobs) != 1 or (jobs[0].queue, runner) != before:
+                before = (jobs[0].queue, runner) if len(jobs) == 1 else None
+                state, fence, claimed = self._birth({job.queue for job in jobs}, runner)
             for job in jobs:
                 id, name, queue, payload, created = job[:5]
-                if (name, queue, runner) != before:
-                    before = name, queue, runner
-                    task = self._tx.task_id(name)
-                    if runner is not None and self._born_claimed(jobs, runner):
-                        state, fence, claimed = RUNNING, 1, runner
-                    else:
-                        state, fence, claimed = READY, 0, None
-                        self._overtaken.add(queue)
+                task = numbers.get(name) or tx.task_id(name)
                 rows.append((id, task, queue, state, fence, claimed, created))
                 payloads.append(payload)
                 moves.append((task, state))
@@ -100,10 +94,17 @@ class Intake:
         make = tuple.__new__  # half of what calling the class takes
         first = self._insert("add_plain_jobs", rows)
         added = [make(Added, (seq, row[_PLAIN_FENCE], False)) for seq, row in enumerate(rows, first)]
-        if alone:
-            return [[one] for one in added]
+        if len(calls) == 1:
+            return [added]
         left = iter(added)
         return [list(islice(left, len(jobs))) for jobs, _ in calls]
+
+    def _birth(self, queues: set[str], runner: int | None) -> tuple[Stored, int, int | None]:
+        """Return the state, the fence and the runner of the plain jobs of a call."""
+        if runner is not None and all(self._lets_start(runner, queue) for queue in queues):
+            return RUNNING, 1, runner
+        self._overtaken |= queues
+        return READY, 0, None
 
     def _take(
         self, jobs: Sequence[NewJob], claim_for: int | None, keyed: bool
@@ -195,16 +196,19 @@ class Intake:
 
     def _born_claimed(self, jobs: Sequence[NewJob], runner: int) -> bool:
         """Whether a runner may start at once: it is alive and would overtake nobody."""
-        known = self._may_claim
         for job in jobs:
             if job.once or job.rated or job.lane is not None or (job.due is not None and not job.follows):
                 return False
-            key = (runner, job.queue)
-            if key not in known:
-                known[key] = bool(self._tx.value("may_be_born_claimed", runner, job.queue))
-            if not known[key] or job.queue in self._overtaken:
+            if not self._lets_start(runner, job.queue):
                 return False
         return True
+
+    def _lets_start(self, runner: int, queue: str) -> bool:
+        """Whether nothing waits in a queue, and nothing is paused."""
+        known, key = self._may_claim, (runner, queue)
+        if key not in known:
+            known[key] = bool(self._tx.value("may_be_born_claimed", runner, queue))
+        return known[key] and queue not in self._overtaken
 
     def _insert_all(self) -> int:
         rows = self._rows

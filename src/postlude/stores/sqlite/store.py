@@ -26,7 +26,7 @@ from postlude.model.job import (
 from postlude.model.outcome import Finish
 from postlude.model.policy import Bounds
 from postlude.stores.backend import Verb
-from postlude.stores.protocol import Counts, Enlisted, NewRunner, Pause, Promoted, Reaped
+from postlude.stores.protocol import Counts, Enlisted, Guest, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
 from postlude.stores.sqlite.backend import SqliteBackend
 from postlude.stores.sqlite.claiming import ClaimCall
@@ -91,6 +91,13 @@ class SqliteStore:
         if writer is not None:
             # Last: the last connection that can write folds the WAL into the database.
             writer.stop(CLOSE_WITHIN)
+
+    def gather(self, guest: Guest) -> None:
+        """Let it hand in when the next write is put together."""
+        if self._writer is None:
+            asyncio.get_running_loop().call_soon(guest.hand_in)
+        else:
+            self._writer.gather(guest)
 
     def meanwhile(self, call: Callable[[], None]) -> None:
         """Make a call while the disk writes, if it is about to; or soon."""
