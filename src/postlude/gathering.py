@@ -154,7 +154,7 @@ class Gathering:
         runner = self._runner
         try:
             added = reply.result()
-        except JournalUnavailable as error:
+        except Exception as error:
             runner.decline(reserved)
             if len(part.works) > 1 and _refused(error):
                 for one in part.singly():
@@ -186,6 +186,6 @@ class Gathering:
             )
 
 
-def _refused(error: JournalUnavailable) -> bool:
+def _refused(error: Exception) -> bool:
     """Whether the journal can be written, and did not take what it was given."""
     return error.__cause__ is not None and not isinstance(error.__cause__, Broken)

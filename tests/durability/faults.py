@@ -165,10 +165,11 @@ def forgets_when_asked_much(_: str) -> None:
     apply = SqliteBackend.apply
 
     def dropping(self: SqliteBackend, verb: Verb, arguments: Sequence[Any]) -> list[Any]:
-        if verb is not Verb.ADD or len(arguments) < 8:
+        if verb is not Verb.ADD or sum(len(jobs) for jobs, _ in arguments) < 8:
             return apply(self, verb, arguments)
-        kept = apply(self, verb, arguments[:-1])
-        return [*kept, kept[-1]]
+        *others, (jobs, claim_for) = arguments
+        *kept, last = apply(self, verb, [*others, (jobs[:-1], claim_for)])
+        return [*kept, [*last, (last or kept[-1])[-1]]]
 
     _put(SqliteBackend, "apply", dropping)
 
