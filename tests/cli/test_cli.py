@@ -70,7 +70,8 @@ def test_jobs_lists_the_newest_first(driver: Driver) -> None:
     driver.add(*jobs)
     result = run("jobs")
     assert result.exit_code == 0
-    heading, newest, oldest = result.stdout.splitlines()
+    heading, newest, oldest, totals = result.stdout.splitlines()
+    assert totals == "In all: 2 queued."
     assert heading.split() == ["id", "state", "task", "queue", "attempt", "created", "finished"]
     assert newest.split()[:5] == [id_text(jobs[1].id), "queued", "shop:second", "default", "1"]
     assert oldest.split()[0] == id_text(jobs[0].id)
@@ -84,10 +85,34 @@ def test_a_long_task_name_is_not_cut_in_a_pipe(driver: Driver) -> None:
 
 def test_a_table_says_that_there_are_more(driver: Driver) -> None:
     driver.add(*(driver.new(name) for name in "abc"))
-    assert run("jobs", "--limit", "3").stdout.count("\n") == 4
-    *listed, last = run("jobs", "--limit", "2").stdout.splitlines()
+    assert "--limit" not in run("jobs", "--limit", "3").stdout
+    *listed, more, totals = run("jobs", "--limit", "2").stdout.splitlines()
     assert [line.split()[2] for line in listed[1:]] == ["c", "b"]
-    assert last == "These are the newest 2; --limit shows more."
+    assert more == "These are the newest 2; --limit shows more."
+    assert totals == "In all: 3 queued."
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], "In all: 1,001 queued, 1 failed, 1 cancelled."),
+        (["--state", "failed"], "In all: 1,001 queued, 1 failed, 1 cancelled."),
+        (["--state", "running"], "In all: 1,001 queued, 1 failed, 1 cancelled."),
+        (["--task", "a"], "In all: 1,001 queued, 1 cancelled."),
+        (["--task", "unheard-of"], "No jobs."),
+    ],
+)
+def test_a_table_says_how_many_there_are_in_all(driver: Driver, options: list[str], expected: str) -> None:
+    ended_badly(driver, "ValueError: no", "no")
+    jobs = [driver.new("a") for _ in range(1002)]
+    driver.add(*jobs)
+    driver.store.cancel([jobs[0].id]).wait(5)
+    assert run("jobs", "--limit", "1", *options).stdout.splitlines()[-1] == expected
+
+
+def test_there_is_no_tally_of_a_queue(driver: Driver) -> None:
+    driver.add(driver.new("a", queue="mail"))
+    assert "In all" not in run("jobs", "--queue", "mail").stdout
 
 
 def test_an_empty_journal(driver: Driver) -> None:

@@ -52,11 +52,13 @@ def jobs(
         wanted = JobFilter(state=state, task=task, queue=queue, limit=limit + 1)
         records = journal.page(wanted)
         found = [JobStatus.of(record) for record in records[:limit]]
+        # The journal keeps no tally by queue, and counting would take as long as it has jobs.
+        totals = [] if queue else [one for one in journal.counts() if task in (None, one.task)]
     if as_json:
         # Leave out what a page does not have, rather than say that there is none.
         print_json([job.model_dump(mode="json", exclude=_NOT_ON_PAGES) for job in found])
     else:
-        print_jobs(console(), found, more=len(records) > limit)
+        print_jobs(console(), found, totals, more=len(records) > limit)
 
 
 @app.command()

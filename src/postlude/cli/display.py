@@ -1,6 +1,7 @@
 """Jobs as tables and lines for people, and as JSON for programs."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from rich.text import Text
 from postlude.cli.text import escaped, exactly, when
 from postlude.inspector import AttemptStatus, JobProgress, JobStatus
 from postlude.model.death import MAX_DEATHS
+from postlude.model.state import State
+from postlude.stores.protocol import Counts
 
 _WIDTH_OF_A_PIPE = 160
 """A pipe has no width; ids and names must not be cut for it."""
@@ -31,11 +34,25 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=True).replace("\x7f", "\\u007f"))
 
 
-def print_jobs(out: Console, jobs: Sequence[JobStatus], *, more: bool = False) -> None:
-    """Print a page of jobs as a table; `more`: there are others."""
-    if not jobs:
+def print_jobs(
+    out: Console, jobs: Sequence[JobStatus], totals: Sequence[Counts] = (), *, more: bool = False
+) -> None:
+    """Print a page of jobs as a table, and how many there are in all; `more`: there are others like these."""
+    if jobs:
+        _print_table(out, jobs)
+    else:
         out.print("No jobs.")
-        return
+    if more:
+        out.print(f"These are the newest {len(jobs)}; --limit shows more.")
+    tally = Counter[State]()
+    for count in totals:
+        tally[count.state] += count.jobs
+    told = [f"{tally[state]:,} {state}" for state in State if tally[state]]
+    if told:
+        out.print(f"In all: {', '.join(told)}.", soft_wrap=True)
+
+
+def _print_table(out: Console, jobs: Sequence[JobStatus]) -> None:
     table = Table(box=None, pad_edge=False)
     for name in ("id", "state", "task", "queue", "attempt", "created", "finished"):
         table.add_column(name, no_wrap=name in ("id", "state"), overflow="fold")
@@ -50,8 +67,6 @@ def print_jobs(out: Console, jobs: Sequence[JobStatus], *, more: bool = False) -
             when(job.finished),
         )
     out.print(table)
-    if more:
-        out.print(f"These are the newest {len(jobs)}; --limit shows more.")
 
 
 def print_job(out: Console, job: JobStatus) -> None:
