@@ -1,11 +1,17 @@
 """What an orderly end writes and what it gives back."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from postlude import Config, Postlude
+from postlude.clock import SystemClock
+from postlude.errors import JournalUnavailable
+from postlude.model.job import Added, NewJob
 from postlude.model.state import State
+from postlude.stores.memory.store import MemoryStore
+from postlude.stores.reply import Reply
 
 pytestmark = pytest.mark.anyio
 
@@ -40,4 +46,63 @@ async def test_what_ended_just_before_the_grace_period_did_is_not_run_again(
     await postlude.drain()
     assert (await postlude.inspector.get(ended.id)).state is State.SUCCEEDED
     assert (await postlude.inspector.get(held.id)).state is State.QUEUED
+    await postlude.close()
+
+
+class SlowStore(MemoryStore):
+    """Stores at once, and answers when the test says."""
+
+    def __init__(self) -> None:
+        super().__init__(SystemClock())
+        self.fails = False
+        self._open: list[tuple[Reply[list[Added]], Reply[list[Added]]]] = []
+
+    def add(
+        self, jobs: Sequence[NewJob], *, claim_for: int | None = None, budget: float | None = None
+    ) -> Reply[list[Added]]:
+        stored: Reply[list[Added]]
+        if self.fails:
+            stored = Reply.failed(JournalUnavailable("the disk is full"))
+        else:
+            stored = super().add(jobs, claim_for=claim_for, budget=budget)
+        told: Reply[list[Added]] = Reply.here()
+        self._open.append((told, stored))
+        return told
+
+    def answer(self) -> None:
+        for told, stored in self._open:
+            told.resolve(stored.value, stored.error)
+            told.deliver()
+
+
+async def nothing() -> None:
+    pass
+
+
+@pytest.mark.parametrize("what", ["runs", "waits in its queue", "was refused"])
+async def test_it_waits_for_what_is_being_stored(what: str) -> None:
+    store = SlowStore()
+    postlude = Postlude(store=store)
+    await postlude.open()
+    await postlude.start()
+    producer = postlude.parts.producer
+    if what == "waits in its queue":
+        await postlude.pause(queue="default")
+    store.fails = what == "was refused"
+    work = producer.prepare(nothing, (), {})
+    request = asyncio.create_task(producer.commit([work]))
+    while not store._open:
+        await asyncio.sleep(0)
+    request.cancel()
+    draining = asyncio.create_task(postlude.drain())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not draining.done()
+    store.answer()
+    await asyncio.wait_for(draining, 5)
+    if what == "was refused":
+        assert await postlude.inspector.page() == []
+    else:
+        state = (await postlude.inspector.get(work.job.id)).state
+        assert state is (State.SUCCEEDED if what == "runs" else State.QUEUED)
     await postlude.close()

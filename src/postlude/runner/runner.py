@@ -69,15 +69,15 @@ class Runner:
         self._store = store
         self._config = config
         self._clock = clock
-        equipment = equipment or Equipment()
         self._hub = hub
         self._held: dict[int, Work] = {}
         self._judge = Judge(random.Random(), config.max_error)
         self._chains = Chains(self.loop, config.order_wait, lambda work: self.workshop.submit(work))
         self._reports = Reports(store, self._hub, lambda: list(self._held.values()))
         self.workshop = Workshop(
-            membership, registry, config, clock, equipment, self._chains, self._reports, self._ended
-        )
+            membership, registry, config, clock, equipment or Equipment(),
+            self._chains, self._reports, self._ended,
+        )  # fmt: skip
         self.on_loop = self.workshop.on_loop
         self._starting = Starting(store.meanwhile, self.workshop.submit)
         self._reserved = 0
@@ -89,8 +89,7 @@ class Runner:
         self.awaited = awaited or Awaited(store)
         self.claimer = Claimer(store, membership, self, clock, hub)
         self.claimer.stopped = not claims
-        self.notify = self.claimer.notify
-        """The journal may have work."""
+        self.notify = self.claimer.notify  # the journal may have work
         self.doubt = Doubt(
             store, membership, self.claimer, self._ends, lambda: self._held, lambda: self._reserved
         )
@@ -98,10 +97,7 @@ class Runner:
         self.draining = self._abandoned = False
 
     def reserve(self, jobs: int) -> int | None:
-        """Offer to run jobs at once; returns the runner's number, or None if it holds enough.
-
-        What is reserved becomes held by `take`, or is given up by `decline`.
-        """
+        """Offer to run jobs, until `take` or `decline`; returns its number, or None if it holds enough."""
         if self.draining or jobs > self.ahead:
             return None
         self._reserved += jobs
@@ -123,11 +119,18 @@ class Runner:
                 self._chains.hold(work)
         if len(claimed) < len(works):
             self.notify()
+            self._rest()
         return claimed
 
     def decline(self, jobs: int) -> None:
         """Give up a reservation."""
         self._reserved -= jobs
+        self._rest()
+
+    def _rest(self) -> bool:
+        if at_rest := not (self._held or self._reserved) and self._ends.settled:
+            self._idle.set()
+        return at_rest
 
     def start(self, works: Sequence[Work]) -> None:
         """Start those that are held still, as far as they fit; followers wait for their turn."""
@@ -207,9 +210,7 @@ class Runner:
 
     def stop_asked(self, seqs: Iterable[int]) -> None:
         """These jobs were asked to stop: those that have not started end, the others are told."""
-        for seq in seqs:
-            if (work := self._held.get(seq)) is None:
-                continue
+        for work in [self._held[seq] for seq in seqs if seq in self._held]:
             if take_one_back(self._starting, work) or self.workshop.take_one_back(work):
                 work.started = self._clock.now()
                 self._ended(work, Cancelled())
@@ -223,8 +224,7 @@ class Runner:
 
     def _written(self, ended: int, limited: bool) -> None:
         self.pace.ended(ended, self.loop.time())
-        if not self._held and self._ends.settled:
-            self._idle.set()
+        self._rest()
         (self.claimer.notify if limited else self.claimer.pump)()  # limited: others wait for the places
 
     async def wait_for(self, works: Iterable[Work]) -> None:
@@ -233,14 +233,14 @@ class Runner:
         await self.awaited.wait_for(works)
 
     async def idle(self) -> None:
-        """Return when nothing is held and all ends are written."""
-        if self._held or not self._ends.settled:
+        """Return when nothing is held or being stored, and all ends are written."""
+        if not self._rest():
             self._ends.hurry()
             self._idle.clear()
             await self._idle.wait()
 
     async def drain(self, grace: float) -> list[Hold]:
-        """Stop claiming and run what is held, for so many seconds; then `close`."""
+        """Stop claiming and run what is held or being stored, for so many seconds; then `close`."""
         self.draining = self.claimer.stopped = True
         self._membership.marks.draining()
         try:
