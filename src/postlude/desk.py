@@ -42,8 +42,8 @@ class Desk(Protocol):
     async def commit(self, prepared: Sequence[Prepared]) -> None:
         """Write jobs to the journal, all or none; returns when they are on disk.
 
-        If the caller is cancelled meanwhile, what is being committed runs once it is, and the rest
-        is withdrawn.
+        If the caller is cancelled meanwhile, what has been handed to the journal runs once it is
+        stored, and the rest is withdrawn.
 
         Raises:
             JournalUnavailable: not confirmed within the budget; certainly nothing will run,

@@ -1,6 +1,7 @@
 """Plain jobs of requests that end about now: stored with one call, and answered together."""
 
 import asyncio
+from copy import copy
 from time import monotonic
 from typing import Final
 
@@ -17,25 +18,30 @@ from postlude.stores.reply import Reply
 ENOUGH: Final = 128
 """Jobs that are stored although others are being stored."""
 
+TOGETHER: Final = 0.02
+"""Seconds after which a call takes no more jobs: they share the budget of its first."""
+
 
 class Part:
     """Jobs of one queue that are stored with one call, in order, and who waits for each.
 
     Args:
-        due: when the budget of the first of them has run out, by the monotonic clock.
+        queue: their queue.
+        opened: when the first of them came, by the monotonic clock.
+        budget: how long each waits for the journal (seconds).
     """
 
-    __slots__ = ("due", "waiters", "works")
+    __slots__ = ("closes", "due", "queue", "waiters", "works")
 
-    def __init__(self, due: float) -> None:
-        self.due = due
+    def __init__(self, queue: str, opened: float, budget: float) -> None:
+        self.queue = queue
+        self.closes = opened + TOGETHER
+        self.due = opened + budget
         self.works: list[Work] = []
         self.waiters: list[asyncio.Future[None]] = []
 
     def split(self, at: int) -> "tuple[Part, Part]":
         """Return its first jobs and the others."""
-        if at >= len(self.works):  # nearly always
-            return self, Part(self.due)
         return self._part(slice(at)), self._part(slice(at, None))
 
     def singly(self) -> "list[Part]":
@@ -43,9 +49,17 @@ class Part:
         return [self._part(slice(at, at + 1)) for at in range(len(self.works))]
 
     def _part(self, which: slice) -> "Part":
-        part = Part(self.due)
+        part = copy(self)
         part.works, part.waiters = self.works[which], self.waiters[which]
         return part
+
+    def withdraw(self, work: Work, waiter: asyncio.Future[None]) -> bool:
+        """Take a job out; False if it is not here."""
+        if work not in self.works:
+            return False
+        self.works.remove(work)
+        self.waiters.remove(waiter)
+        return True
 
     def fail(self, error: Exception) -> None:
         """Tell all who wait that their jobs are not stored."""
@@ -57,8 +71,9 @@ class Part:
 class Gathering:
     """Gathers the jobs of one event loop of which nothing special is said, one of each request: nearly all.
 
-    The journal stores those of one call all or none, and lets all of them start at once or none. So what
-    waits in one queue decides nothing for another, and what it refuses is offered again one by one.
+    The journal stores those of one call all or none, and lets all of them start at once or none. So those
+    of one queue that came within a moment are one call: what waits in a queue says nothing of another, and
+    nobody's budget is that of a much earlier one. What the journal refuses is offered again one by one.
 
     Args:
         store: the journal.
@@ -73,25 +88,26 @@ class Gathering:
         self._loop = runner.loop
         self._budget = config.budget
         self._declaring = declaring
-        self._parts: dict[str, Part] = {}
-        """By queue."""
+        self._parts: list[Part] = []
+        """Oldest first."""
+        self._open: dict[str, Part] = {}
+        """By queue, the one that takes more."""
         self._gathered = 0
-        self._due = 0.0
-        """When the budget of the first of them has run out, by the monotonic clock."""
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return self._gathered
 
     def add(self, work: Work) -> asyncio.Future[None]:
-        """Store a job with the next ones.
+        """Store a job with others that come now.
 
         Returns:
             what is done when it is on disk, or has the errors of `Producer.commit`.
         """
-        part = self._parts.get(work.queue)
-        if part is None:
-            part = self._open(work.queue)
+        now = monotonic()
+        part = self._open.get(work.queue)
+        if part is None or now > part.closes:
+            part = self._new_part(work.queue, now)
         waiter = self._loop.create_future()
         part.works.append(work)
         part.waiters.append(waiter)
@@ -100,13 +116,13 @@ class Gathering:
             self.hand_in()
         return waiter
 
-    def _open(self, queue: str) -> Part:
+    def _new_part(self, queue: str, now: float) -> Part:
         if not self._parts:
-            self._due = monotonic() + self._budget
             if self._timer is None:
                 self._timer = self._loop.call_later(self._budget, self._look)
             self._store.gather(self)
-        part = self._parts[queue] = Part(self._due)
+        part = self._open[queue] = Part(queue, now, self._budget)
+        self._parts.append(part)
         return part
 
     def leave(self, work: Work, waiter: asyncio.Future[None]) -> None:
@@ -115,40 +131,47 @@ class Gathering:
             if work.runner is not None:  # the answer came in the very turn of the cancellation
                 work.runner.start([work])
             return
-        part = self._parts.get(work.queue)
-        if part is not None and work in part.works:
-            part.works.remove(work)
-            part.waiters.remove(waiter)
-            self._gathered -= 1
-            if not part.works:
-                del self._parts[work.queue]  # the next one asks anew to be handed in
+        for part in self._parts:
+            if part.withdraw(work, waiter):
+                self._gathered -= 1
+                if not part.works:
+                    self._drop([part])  # the next one asks anew to be handed in
+                return
 
     def hand_in(self) -> None:
         """Ask the journal to store what has gathered. On the loop."""
-        parts, self._parts, self._gathered = self._parts, {}, 0
-        for part in parts.values():
+        for part in self._drop(self._parts):
             self._ask_for(part)
 
+    def _drop(self, parts: list[Part]) -> list[Part]:
+        """Forget these, the oldest or all."""
+        self._parts = [part for part in self._parts if part not in parts]
+        self._open = {part.queue: part for part in self._parts}
+        self._gathered -= sum(len(part.works) for part in parts)
+        return parts
+
     def _ask_for(self, part: Part) -> None:
-        try:
-            self._declaring.tell()
-            claimed, queued = part.split(max(0, self._runner.ahead))
-            self._ask(claimed, self._runner.reserve(len(claimed.works)))
+        runner = self._runner
+        if runner.ahead < len(part.works):
+            part, queued = part.split(max(0, runner.ahead))
+            self._ask(part, runner.reserve(len(part.works)))
             self._ask(queued, None)
-        except Exception as error:
-            part.fail(error)
+        else:
+            self._ask(part, runner.reserve(len(part.works)))
 
     def _ask(self, part: Part, holder: int | None) -> None:
         if not part.works:
             return
         reserved = 0 if holder is None else len(part.works)
-        jobs, budget = plain_jobs(part.works), part.due - monotonic()
         try:
-            reply = self._store.add(jobs, claim_for=holder, budget=budget)
-        except BaseException:
+            self._declaring.tell()
+            budget = part.due - monotonic()
+            reply = self._store.add(plain_jobs(part.works), claim_for=holder, budget=budget)
+        except Exception as error:
             self._runner.decline(reserved)
-            raise
-        reply.then(lambda reply: self._answered(part, reserved, reply))
+            part.fail(error)
+        else:
+            reply.then(lambda reply: self._answered(part, reserved, reply))
 
     def _answered(self, part: Part, reserved: int, reply: Reply[list[Added]]) -> None:
         runner = self._runner
@@ -163,7 +186,11 @@ class Gathering:
                 runner.doubt.arise()
                 part.fail(error)
             return
-        runner.take(part.works, added, reserved)
+        try:
+            runner.take(part.works, added, reserved)
+        except Exception as error:
+            part.fail(error)
+            raise
         for work, waiter in zip(part.works, part.waiters, strict=True):
             if not waiter.done():
                 waiter.set_result(None)
@@ -173,19 +200,20 @@ class Gathering:
     def _look(self) -> None:
         """Tell those whose budget has run out before the journal was asked."""
         self._timer = None
-        if not self._parts:
-            return
-        left = self._due - monotonic()
-        if left > 0:
-            self._timer = self._loop.call_later(left, self._look)
-            return
-        parts, self._parts, self._gathered = self._parts, {}, 0
-        for part in parts.values():
+        now = monotonic()
+        late = [part for part in self._parts if part.due <= now]
+        for part in self._drop(late):
             part.fail(
                 JournalUnavailable("the journal did not come to the write within its budget; try again")
             )
+        if self._parts:
+            self._timer = self._loop.call_later(self._parts[0].due - now, self._look)
 
 
 def _refused(error: Exception) -> bool:
     """Whether the journal can be written, and did not take what it was given."""
-    return error.__cause__ is not None and not isinstance(error.__cause__, Broken)
+    return (
+        isinstance(error, JournalUnavailable)
+        and error.__cause__ is not None
+        and not isinstance(error.__cause__, Broken)
+    )

@@ -11,7 +11,7 @@ from postlude import Postlude, gathering
 from postlude.clock import SystemClock
 from postlude.config import Config
 from postlude.errors import ForkedJournal, JournalUnavailable
-from postlude.gathering import ENOUGH, Gathering
+from postlude.gathering import ENOUGH, TOGETHER, Gathering
 from postlude.model.job import Added, NewJob
 from postlude.runner.work import Work
 from postlude.stores.backend import Broken
@@ -26,6 +26,19 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+async def timers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, Callable[[], None]]]:
+    """What the loop is asked to call later, and does not."""
+    timers: list[tuple[float, Callable[[], None]]] = []
+
+    def call_later(delay: float, call: Callable[[], None]) -> object:
+        timers.append((delay, call))
+        return object()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", call_later)
+    return timers
 
 
 class Doubting:
@@ -358,41 +371,104 @@ async def test_a_journal_that_never_comes_to_it_does_not_hold_anybody_beyond_the
     assert scene.store.asked[0][0] == scene.ids(2)
 
 
-async def test_the_budget_counts_from_the_first_of_those_that_wait() -> None:
-    scene = Scene(budget=0.05)
-    scene.add()
-    scene.gathering.hand_in()
-    await asyncio.sleep(0.03)
-    began = asyncio.get_running_loop().time()
-    second = scene.add()  # the timer of the first one runs still
-    with pytest.raises(JournalUnavailable):
-        await second
-    assert asyncio.get_running_loop().time() - began >= 0.045
-
-
-async def test_the_time_that_it_waited_is_taken_from_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
     monkeypatch.setattr(gathering, "monotonic", lambda: now[0])
+    return now
+
+
+async def test_nobody_has_the_budget_of_a_much_earlier_one(now: list[float]) -> None:
     scene = Scene(budget=30)
     scene.add()
-    now[0] += 2
+    now[0] += TOGETHER / 2
+    scene.add()
+    now[0] += TOGETHER
+    scene.add()
+    scene.add("another")
+    now[0] = 110.0
     scene.gathering.hand_in()
-    assert scene.store.asked[0][2] == 28
+    assert [(ids, round(budget, 6)) for ids, _, budget in scene.store.asked] == [
+        (scene.ids(0, 1), 20),
+        (scene.ids(2), 20 + 1.5 * TOGETHER),
+        (scene.ids(3), 20 + 1.5 * TOGETHER),
+    ]
+    assert scene.store.guests == [scene.gathering]
 
 
-async def test_one_timer_serves_all_that_gather_in_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_comes_later_waits_longer(
+    now: list[float], timers: list[tuple[float, Callable[[], None]]]
+) -> None:
+    scene = Scene(budget=30)
+    first = scene.add()
+    now[0] += 10
+    second = scene.add()
+    now[0] += 20
+    [(delay, look)] = timers
+    assert delay == 30
+    look()
+    with pytest.raises(JournalUnavailable, match="within its budget"):
+        await first
+    assert not second.done()
+    assert len(scene.gathering) == 1
+    assert [delay for delay, _ in timers] == [30, 10]
+    now[0] += 10
+    timers[1][1]()
+    with pytest.raises(JournalUnavailable):
+        await second
+    assert len(timers) == 2
+    assert len(scene.gathering) == 0
+
+
+async def test_who_withdraws_from_among_many(now: list[float]) -> None:
     scene = Scene()
-    timers: list[float] = []
+    waiters = [scene.add()]
+    now[0] += 1
+    waiters += [scene.add(), scene.add("another")]
+    for number in (1, 0):
+        waiters[number].cancel()
+        scene.gathering.leave(scene.works[number], waiters[number])
+    scene.add()
+    scene.add("another")
+    scene.gathering.hand_in()
+    assert [ids for ids, _, _ in scene.store.asked] == [scene.ids(2, 4), scene.ids(3)]
+    assert scene.store.guests == [scene.gathering]
 
-    def call_later(delay: float, call: Callable[[], None]) -> object:
-        timers.append(delay)
-        return object()
 
-    monkeypatch.setattr(scene.runner.loop, "call_later", call_later)
+async def test_an_answer_that_cannot_be_read_reaches_who_waits() -> None:
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+    scene = Scene()
+    waiters = [scene.add() for _ in range(2)]
+    scene.gathering.hand_in()
+    scene.store.replies[0].resolve([Added(1, 1)], None)
+    scene.store.replies[0].deliver()
+    for waiter in waiters:
+        with pytest.raises(ValueError, match="zip"):
+            await waiter
+    assert len(told) == 1
+
+
+async def test_what_was_asked_before_an_error_is_not_said_to_have_failed() -> None:
+    scene = Scene(limit=1)
+    first, second = scene.add(), scene.add()
+    scene.store.refuses = lambda jobs: ForkedJournal("forked") if scene.store.replies else None
+    scene.gathering.hand_in()
+    with pytest.raises(ForkedJournal):
+        await second
+    assert not first.done()
+    scene.store.answer(scene.store.replies[0])
+    await first
+
+
+async def test_one_timer_serves_all_that_gather_in_its_time(
+    timers: list[tuple[float, Callable[[], None]]],
+) -> None:
+    scene = Scene()
     for _ in range(3):
         scene.add()
         scene.gathering.hand_in()
-    assert timers == [30.0]
+    assert [delay for delay, _ in timers] == [30.0]
 
 
 class CountingStore(MemoryStore):
