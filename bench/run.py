@@ -42,14 +42,16 @@ def _web(options: argparse.Namespace, journals: Path, found: dict[str, Any]) -> 
     if not wanted:
         return
     plan = web.Plan(options.variants, options.rounds, options.seconds, options.loop, options.http, journals)
+    for kind in ("async", "sync"):
+        if kind in wanted:
+            figures = found[f"requests_{kind}"] = web.saturated(plan, f"/{kind}")
+            title = f"{kind} no-op job, 32 connections (to native)"
+            _show(web_table(title, figures, ("per_second", "p50", "p99", "settled")))
+    if wanted <= {"async", "sync"}:
+        return
     with web.servers(plan) as running:
         found["memory_idle"] = web.memory(running)
         _show(pairs_table("memory of the servers before load, MiB", found["memory_idle"]))
-        for kind in ("async", "sync"):
-            if kind in wanted:
-                figures = found[f"requests_{kind}"] = web.saturated(running, plan, f"/{kind}")
-                title = f"{kind} no-op job, 32 connections (to native)"
-                _show(web_table(title, figures, ("per_second", "p50", "p99", "settled")))
         if "one" in wanted:
             figures = found["one_connection"] = web.one_connection(running, plan)
             _show(web_table("one connection, ms (to native)", figures, ("p50", "p99")))
