@@ -1,7 +1,6 @@
 """Guests of the gate: they gather on their own, and hand in when the next write is put together."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from postlude.stores.backend import Verb
 from postlude.stores.reply import Reply
 from postlude.stores.sqlite.store import SqliteStore
 from postlude.stores.writer import Writer
-from tests.stores.scripted import PATIENCE, ScriptedBackend, reached, turns, written_by
+from tests.stores.scripted import PATIENCE, ScriptedBackend, reached, turns
 
 pytestmark = pytest.mark.anyio
 
@@ -21,17 +20,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture
-def backend() -> ScriptedBackend:
-    return ScriptedBackend()
-
-
-@pytest.fixture
-def writer(backend: ScriptedBackend) -> Iterator[Writer]:
-    with written_by(backend) as writer:
-        yield writer
 
 
 class Party:

@@ -1,7 +1,6 @@
 """What the writer makes of requests from threads: groups, and an answer for each of them."""
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,17 +9,6 @@ from postlude.errors import JournalUnavailable
 from postlude.stores.backend import Verb
 from postlude.stores.writer import MAX_REQUESTS, MAX_ROWS, Writer
 from tests.stores.scripted import PATIENCE, ScriptedBackend, written_by
-
-
-@pytest.fixture
-def backend() -> ScriptedBackend:
-    return ScriptedBackend()
-
-
-@pytest.fixture
-def writer(backend: ScriptedBackend) -> Iterator[Writer]:
-    with written_by(backend) as writer:
-        yield writer
 
 
 def asked_together(writer: Writer, backend: ScriptedBackend, *asked: tuple[Verb, Any]) -> list[Any]:

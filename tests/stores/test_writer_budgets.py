@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,23 +11,12 @@ from postlude.stores import gate
 from postlude.stores.backend import Busy, Verb
 from postlude.stores.gate import Batch, Gate
 from postlude.stores.writer import Writer
-from tests.stores.scripted import ScriptedBackend, answered, reached, told, written_by
+from tests.stores.scripted import ScriptedBackend, answered, reached, told
 
 pytestmark = pytest.mark.anyio
 
 SHORT = 0.02
 """A budget, in seconds, that runs out while a door is closed."""
-
-
-@pytest.fixture
-def backend() -> ScriptedBackend:
-    return ScriptedBackend()
-
-
-@pytest.fixture
-def writer(backend: ScriptedBackend) -> Iterator[Writer]:
-    with written_by(backend) as writer:
-        yield writer
 
 
 async def test_a_budget_that_runs_out_before_the_writer_begins(

@@ -5,7 +5,6 @@ import gc
 import threading
 import time
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,20 +13,9 @@ from postlude.stores import gate
 from postlude.stores.backend import Verb
 from postlude.stores.reply import Reply
 from postlude.stores.writer import Writer
-from tests.stores.scripted import PATIENCE, Door, ScriptedBackend, answered, reached, told, turns, written_by
+from tests.stores.scripted import PATIENCE, Door, ScriptedBackend, answered, reached, told, turns
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def backend() -> ScriptedBackend:
-    return ScriptedBackend()
-
-
-@pytest.fixture
-def writer(backend: ScriptedBackend) -> Iterator[Writer]:
-    with written_by(backend) as writer:
-        yield writer
 
 
 @pytest.fixture
