@@ -12,11 +12,9 @@ from postlude.model.job import Added
 from postlude.runner.runner import Runner
 from postlude.runner.work import Work, plain_jobs
 from postlude.stores.backend import Broken
+from postlude.stores.gate import ENOUGH
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
-
-ENOUGH: Final = 128
-"""Jobs that are stored although others are being stored."""
 
 TOGETHER: Final = 0.02
 """Seconds after which a call takes no more jobs: they share the budget of its first."""
@@ -61,6 +59,15 @@ class Part:
         self.waiters.remove(waiter)
         return True
 
+    def wanted(self) -> "Part":
+        """Return it without the jobs whose requests have been cancelled."""
+        part = copy(self)
+        part.works = [
+            work for work, waiter in zip(self.works, self.waiters, strict=True) if not waiter.done()
+        ]
+        part.waiters = [waiter for waiter in self.waiters if not waiter.done()]
+        return part
+
     def fail(self, error: Exception) -> None:
         """Tell all who wait that their jobs are not stored."""
         for waiter in self.waiters:
@@ -72,8 +79,9 @@ class Gathering:
     """Gathers the jobs of one event loop of which nothing special is said, one of each request: nearly all.
 
     The journal stores those of one call all or none, and lets all of them start at once or none. So those
-    of one queue that came within a moment are one call: what waits in a queue says nothing of another, and
-    nobody's budget is that of a much earlier one. What the journal refuses is offered again one by one.
+    of one queue that came within a moment are one call: what waits in a queue is no reason for the journal
+    to queue another's, and nobody's budget is that of a much earlier one. What the journal refuses is
+    offered again one by one.
 
     Args:
         store: the journal.
@@ -152,6 +160,8 @@ class Gathering:
 
     def _ask_for(self, part: Part) -> None:
         runner = self._runner
+        if any(map(asyncio.Future.done, part.waiters)):
+            part = part.wanted()
         if runner.ahead < len(part.works):
             part, queued = part.split(max(0, runner.ahead))
             self._ask(part, runner.reserve(len(part.works)))

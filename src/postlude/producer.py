@@ -154,8 +154,7 @@ class Producer:
         runner, gathering = self._runner, self._gathering
         if runner is None or gathering is None or _get_running_loop() is not self._loop:
             await self._opened()
-            works = prepared if len(prepared) == 1 else chained(prepared)
-            await self.store(works, holder=await self._visits.runner())
+            await self.store(chained(prepared), holder=await self._visits.runner())
             return
         if len(prepared) == 1 and prepared[0].usual:  # nearly always
             work = prepared[0]
@@ -166,7 +165,7 @@ class Producer:
                 gathering.leave(work, waiter)
                 raise
             return
-        works = prepared if len(prepared) == 1 else chained(prepared)
+        works = chained(prepared)
         self.declaring.tell()
         holder = runner.reserve(len(works))
         reserved = len(works) if holder else 0
@@ -251,8 +250,10 @@ class Producer:
             log.warning("%s:%d: %s is not durable and runs in memory only: %s", *line, name, why)
 
 
-def chained(works: Sequence[Work]) -> list[Work]:
+def chained(works: Sequence[Work]) -> Sequence[Work]:
     """Link plain functions of one queue, each to the one after it, and put them side by side."""
+    if len(works) == 1:
+        return works
     chains: dict[str, list[Work]] = {}
     alone: list[Work] = []
     for work in works:

@@ -106,3 +106,26 @@ async def test_it_waits_for_what_is_being_stored(what: str) -> None:
         state = (await postlude.inspector.get(work.job.id)).state
         assert state is (State.SUCCEEDED if what == "runs" else State.QUEUED)
     await postlude.close()
+
+
+async def test_what_is_stored_after_an_abrupt_end_does_not_start() -> None:
+    store = SlowStore()
+    postlude = Postlude(store=store)
+    await postlude.open()
+    await postlude.start()
+    producer = postlude.parts.producer
+    runner = producer.attached
+    assert runner is not None
+    work = producer.prepare(nothing, (), {})
+    request = asyncio.create_task(producer.commit([work]))
+    while not store._open:
+        await asyncio.sleep(0)
+    runner.abandon()
+    store.answer()
+    await request
+    assert producer.start([work])
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert work.written, "who waits for it is let go"
+    assert not work.over
+    await postlude.close()

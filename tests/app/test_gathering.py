@@ -11,10 +11,12 @@ from postlude import Postlude, gathering
 from postlude.clock import SystemClock
 from postlude.config import Config
 from postlude.errors import ForkedJournal, JournalUnavailable
-from postlude.gathering import ENOUGH, TOGETHER, Gathering
+from postlude.gathering import TOGETHER, Gathering
 from postlude.model.job import Added, NewJob
+from postlude.model.state import State
 from postlude.runner.work import Work
 from postlude.stores.backend import Broken
+from postlude.stores.gate import ENOUGH
 from postlude.stores.memory.store import MemoryStore
 from postlude.stores.protocol import Guest
 from postlude.stores.reply import Reply
@@ -243,6 +245,20 @@ async def test_who_is_cancelled_before_withdraws() -> None:
     assert scene.runner.held == scene.works[1:]
 
 
+async def test_who_is_cancelled_in_the_turn_of_the_hand_over_has_withdrawn() -> None:
+    scene = Scene()
+    waiters = [scene.add() for _ in range(3)]
+    waiters[1].cancel()  # its task hears of it in the next turn
+    scene.gathering.hand_in()
+    scene.gathering.leave(scene.works[1], waiters[1])
+    assert scene.store.asked[0][0] == scene.ids(0, 2)
+    assert len(scene.gathering) == 0
+    scene.store.answer(scene.store.replies[0])
+    await waiters[2]
+    assert scene.runner.held == [scene.works[0], scene.works[2]]
+    assert scene.runner.started == []
+
+
 async def test_when_all_have_withdrawn_the_next_one_asks_anew() -> None:
     scene = Scene()
     only = scene.add()
@@ -303,9 +319,9 @@ async def test_who_is_cancelled_in_the_turn_of_the_answer_has_a_job_that_runs_on
 async def test_what_is_not_confirmed_is_said_to_all() -> None:
     scene = Scene()
     waiters = [scene.add() for _ in range(3)]
-    waiters[1].cancel()
     scene.store.refuses = lambda jobs: JournalUnavailable("not confirmed")
     scene.gathering.hand_in()
+    waiters[1].cancel()
     for waiter in (waiters[0], waiters[2]):
         with pytest.raises(JournalUnavailable, match="not confirmed"):
             await waiter
@@ -505,3 +521,39 @@ async def test_a_producer_brings_plain_jobs_together() -> None:
         assert store.calls == [4, 2], "several of one request have an order, and are a call"
         producer.start(works + pair)
         await producer.settle(works + pair)
+
+
+async def test_a_commit_that_is_cancelled_before_is_not_stored() -> None:
+    store = CountingStore()
+    postlude = Postlude(FastAPI(), store=store)
+    async with serving(postlude):
+        producer = postlude.parts.producer
+        works = [producer.prepare(nothing, (), {}) for _ in range(2)]
+        cancelled, other = (asyncio.create_task(producer.commit([work])) for work in works)
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        await other
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        assert await store.get(works[0].id) is None
+        assert (await store.get(works[1].id)) is not None
+        producer.start(works[1:])
+
+
+async def test_a_commit_that_is_cancelled_with_its_answer_runs() -> None:
+    store = CountingStore()
+    postlude = Postlude(FastAPI(), store=store)
+    async with serving(postlude):
+        producer = postlude.parts.producer
+        work = producer.prepare(nothing, (), {})
+        request = asyncio.create_task(producer.commit([work]))
+        while work.runner is None:  # until the answer has come, and the request has not heard of it
+            await asyncio.sleep(0)
+        assert not request.done()
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+        await producer.settle([work])
+        record = await store.get(work.id)
+        assert record is not None
+        assert record.state is State.SUCCEEDED

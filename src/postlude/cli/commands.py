@@ -53,7 +53,8 @@ def jobs(
         records = journal.page(wanted)
         found = [JobStatus.of(record) for record in records[:limit]]
         # The journal keeps no tally by queue, and counting would take as long as it has jobs.
-        totals = [] if queue else [one for one in journal.counts() if task in (None, one.task)]
+        counts = [] if as_json or queue is not None else journal.counts()
+        totals = [one for one in counts if task in (None, one.task)]
     if as_json:
         # Leave out what a page does not have, rather than say that there is none.
         print_json([job.model_dump(mode="json", exclude=_NOT_ON_PAGES) for job in found])

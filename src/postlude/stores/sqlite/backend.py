@@ -28,6 +28,7 @@ LONGEST_PAUSE: Final = 2.0
 
 FOLD_FROM: Final = 1000
 """Pages of the WAL from which on it is folded into the database: SQLite's own default."""
+
 _BROKEN: Final = (
     apsw.IOError,
     apsw.CantOpenError,
