@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ def _web(options: argparse.Namespace, journals: Path, found: dict[str, Any]) -> 
     plan = web.Plan(options.variants, options.rounds, options.seconds, options.loop, options.http, journals)
     for kind in ("async", "sync"):
         if kind in wanted:
-            figures = found[f"requests_{kind}"] = web.saturated(plan, f"/{kind}")
+            variants = [each for each in plan.variants if kind == "async" or each != "bare"]
+            figures = found[f"requests_{kind}"] = web.saturated(replace(plan, variants=variants), f"/{kind}")
             title = f"{kind} no-op job, 32 connections (to native)"
             _show(web_table(title, figures, ("per_second", "p50", "p99", "settled")))
     if wanted <= {"async", "sync"}:

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 import uvicorn
@@ -18,7 +19,7 @@ from fastapi import BackgroundTasks, FastAPI
 from bench.machine import pin, resident
 from bench.tasks import compute, note_wait, nothing, nothing_in_a_thread, seen
 
-VARIANTS = ("none", "native", "postlude-memory", "postlude-sqlite")
+VARIANTS = ("none", "native", "bare", "postlude-memory", "postlude-sqlite")
 
 
 def build(variant: str, journal: str) -> FastAPI:
@@ -27,6 +28,8 @@ def build(variant: str, journal: str) -> FastAPI:
     if variant == "none":
         app.post("/async")(add_nothing)
         app.post("/sync")(add_nothing)
+    elif variant == "bare":
+        app.post("/async")(add_barely(journal))
     else:
         app.post("/async")(add_async)
         app.post("/sync")(add_sync)
@@ -50,6 +53,20 @@ async def add_async(background_tasks: BackgroundTasks) -> dict[str, str]:
     """The same with an async task."""
     background_tasks.add_task(nothing)
     return {"status": "ok"}
+
+
+def add_barely(journal: str) -> Callable[[BackgroundTasks], Awaitable[dict[str, str]]]:
+    """Return the same with an async task that the least code there can be makes durable."""
+    from bench.bare import Bare
+
+    bare = Bare(journal)
+
+    async def add_bare(background_tasks: BackgroundTasks) -> dict[str, str]:
+        stored = await bare.store("bench.tasks:nothing")
+        background_tasks.add_task(bare.run, stored, nothing)
+        return {"status": "ok"}
+
+    return add_bare
 
 
 async def add_sync(background_tasks: BackgroundTasks) -> dict[str, str]:

@@ -173,7 +173,7 @@ def beside(running: Sequence[Server], plan: Plan) -> Figures:
 
 
 def _with_tasks(running: Sequence[Server]) -> list[Server]:
-    return [server for server in running if server.variant != "none"]
+    return [server for server in running if server.variant not in ("none", "bare")]
 
 
 def _rounds(
