@@ -86,9 +86,11 @@ class JobStatus(BaseModel):
     reason: Reason | None = Field(description="Why it is where it is, when the state does not say.")
     created: datetime
     due: datetime | None
-    started: datetime | None = Field(description="When the last finished attempt started.")
+    started: datetime | None = Field(
+        description="When the attempt that runs started; else the last one. None: it has not yet."
+    )
     finished: datetime | None
-    error: str | None = Field(description="The last attempt's error; not on pages.")
+    error: str | None = Field(description="The last attempt's error, in one line.")
     arguments: Arguments | None = Field(description="None if they are not kept as plain JSON.")
     attempts: tuple[AttemptStatus, ...] = Field(description="Those that did not succeed; not on pages.")
     key: str | None = Field(description="No other job of its task with this key waits or runs.")
@@ -115,7 +117,7 @@ class JobStatus(BaseModel):
             reason=record.reason,
             created=_time(record.created),
             due=None if record.due is None else _time(record.due),
-            started=_started(record),
+            started=None if record.started is None else _time(record.started),
             finished=None if record.finished is None else _time(record.finished),
             error=last_error(record),
             arguments=_arguments(record.payload),
@@ -192,13 +194,6 @@ class Inspector:
             JournalUnavailable: the journal cannot be read now.
         """
         return [count for count in await self._store.counts() if count.jobs]
-
-
-def _started(record: JobRecord) -> datetime | None:
-    # The journal has it with the end of an attempt: while another one runs, it is not that one's.
-    if record.started is None or record.state is State.RUNNING:
-        return None
-    return _time(record.started)
 
 
 def _time(microseconds: int) -> datetime:

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from postlude.clock import SystemClock
 from postlude.model.job import Claim, NewJob
 from postlude.model.outcome import SUCCEEDED, Finish
 from postlude.stores.protocol import NewRunner
@@ -42,7 +43,7 @@ def live(journal: Path) -> None:
         store.add([job]).wait(PATIENCE)
         witness.note("acked", token)
     for claim in store.claim(runner.runner, 2, suspect=False).wait(PATIENCE).claims:
-        place = runner.marks.started(claim.seq)
+        place = runner.marks.started(claim.seq, SystemClock().now())
         _run(store, claim, witness)
         runner.marks.ended(place)
     store.retire(runner.runner, draining=False).wait(PATIENCE)

@@ -75,9 +75,9 @@ def _marks(folder: Path, *rest: str) -> str:
         if word == "draining":
             marks.draining()
         elif word.startswith("-"):
-            marks.ended(marks.started(int(word[1:])))
+            marks.ended(marks.started(int(word[1:]), 30))
         else:
-            marks.started(int(word))
+            marks.started(int(word), 30)
     return marks.token
 
 
@@ -92,7 +92,7 @@ def _run(journal: Path, *, draining: bool) -> str:
     runner = store.enlist(NewRunner("r1", 3600.0)).wait(PATIENCE)
     claims = store.claim(runner.runner, 100, suspect=True).wait(PATIENCE).claims
     for claim in claims:
-        runner.marks.started(claim.seq)
+        runner.marks.started(claim.seq, 30)
     if draining:
         runner.marks.draining()
     return " ".join(claim.id.hex() for claim in claims)

@@ -86,7 +86,7 @@ def test_marks_survive_a_kill_and_are_read_only_then(tmp_path: Path) -> None:
         process.kill()
         process.wait(5)
         marks = left(tmp_path / token)
-    assert marks.started == {7, 2**40, 9}
+    assert marks.started.keys() == {7, 2**40, 9}
     assert marks.draining is False
 
 
@@ -96,14 +96,14 @@ def test_draining_survives_a_kill(tmp_path: Path) -> None:
         process.kill()
         process.wait(5)
         marks = left(tmp_path / token)
-    assert marks.started == {7}
+    assert marks.started.keys() == {7}
     assert marks.draining is True
 
 
 def test_marks_of_the_living_can_be_read(tmp_path: Path) -> None:
     marks = MarksFile(tmp_path)
-    marks.started(3)
-    assert marks_of_the_living(marks.path).started == {3}
+    marks.started(3, 30)
+    assert marks_of_the_living(marks.path).started == {3: 30}
     assert lives(marks.path), "reading has dropped its lock"
     marks.remove()
 
@@ -120,16 +120,16 @@ def test_only_the_owner_may_read_marks(tmp_path: Path) -> None:
 
 def test_letting_go_looks_like_a_death(tmp_path: Path) -> None:
     marks = MarksFile(tmp_path)
-    marks.started(3)
+    marks.started(3, 30)
     marks.let_go()
-    assert left(marks.path).started == {3}
+    assert left(marks.path).started == {3: 30}
 
 
 def test_a_file_that_is_gone_is_a_death_that_charges_nobody(tmp_path: Path) -> None:
     marks = left(tmp_path / "gone")
-    assert (marks.started, marks.draining) == (frozenset(), True)
+    assert (marks.started, marks.draining) == ({}, True)
     gone = marks_of_the_living(tmp_path / "gone")
-    assert (gone.started, gone.draining) == (frozenset(), True)
+    assert (gone.started, gone.draining) == ({}, True)
 
 
 @pytest.mark.parametrize("content", [b"", b"PLMARKS1", b"PLMARKS9".ljust(16_384, b"\1"), b"\1" * 16_384])
@@ -137,40 +137,40 @@ def test_a_file_that_is_none_of_ours_charges_nobody(tmp_path: Path, content: byt
     path = tmp_path / "marks"
     path.write_bytes(content)
     marks = left(path)
-    assert (marks.started, marks.draining) == (frozenset(), True)
+    assert (marks.started, marks.draining) == ({}, True)
 
 
 def test_places_are_used_again(tmp_path: Path) -> None:
     marks = MarksFile(tmp_path)
     for seq in range(1, 5000):
-        place = marks.started(seq)
+        place = marks.started(seq, 30)
         assert place != NOWHERE
         marks.ended(place)
-    assert marks_of_the_living(marks.path).started == frozenset()
+    assert marks_of_the_living(marks.path).started == {}
     marks.remove()
 
 
 def test_more_starts_than_places(tmp_path: Path) -> None:
     marks = MarksFile(tmp_path)
-    places = [marks.started(seq) for seq in range(1, 2100)]
+    places = [marks.started(seq, 30) for seq in range(1, 2100)]
     noted = [seq for seq, place in enumerate(places, start=1) if place != NOWHERE]
     assert 2000 < len(noted) < len(places)
     assert len({place for place in places if place != NOWHERE}) == len(noted), "a place was given twice"
-    assert marks_of_the_living(marks.path).started == set(noted)
+    assert marks_of_the_living(marks.path).started.keys() == set(noted)
     assert marks_of_the_living(marks.path).draining is False, "a mark was written over the head"
     marks.ended(places[-1])  # one that has no place
     marks.ended(places[0])
-    assert marks_of_the_living(marks.path).started == set(noted) - {1}
-    assert marks.started(9999) == places[0]
+    assert marks_of_the_living(marks.path).started.keys() == set(noted) - {1}
+    assert marks.started(9999, 30) == places[0]
     marks.remove()
 
 
 def test_late_threads_may_still_mark_after_the_removal(tmp_path: Path) -> None:
     marks = MarksFile(tmp_path)
-    place = marks.started(1)
+    place = marks.started(1, 30)
     marks.remove()
     marks.ended(place)
-    marks.started(2)
+    marks.started(2, 30)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -207,13 +207,13 @@ def test_a_child_that_lives_on_does_not_hide_a_death(tmp_path: Path) -> None:
     with dying("marks", tmp_path, 7, "forking") as (process, token):
         process.kill()
         process.wait(5)
-        assert left(tmp_path / token).started == {7}
+        assert left(tmp_path / token).started.keys() == {7}
 
 
 @pytest.mark.process
 def test_a_child_does_not_touch_its_parents_marks(tmp_path: Path) -> None:
     marks = MarksFile(tmp_path)
-    place = marks.started(7)
+    place = marks.started(7, 70)
     pid = os.fork()
     if pid == 0:
         try:
@@ -224,6 +224,6 @@ def test_a_child_does_not_touch_its_parents_marks(tmp_path: Path) -> None:
             os._exit(0)
     os.waitpid(pid, 0)
     assert lives(marks.path)
-    assert marks_of_the_living(marks.path).started == {7}
+    assert marks_of_the_living(marks.path).started.keys() == {7}
     assert marks_of_the_living(marks.path).draining is False
     marks.remove()

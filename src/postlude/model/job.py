@@ -175,10 +175,14 @@ class JobRecord:
     deaths: int
     created: int
     started: int | None
+    """When the attempt that runs started; None: it has not yet. Of other jobs, when the last one did."""
     finished: int | None
     owner: str | None
     payload: bytes
+    error: str | None = None
+    """That of the last attempt that did not succeed."""
     attempts: tuple[AttemptRecord, ...] = ()
+    """Those that did not succeed; not on pages."""
     key: str | None = None
     opts: str | None = None
     context: str | None = None

@@ -53,9 +53,7 @@ def attempt_number(record: JobRecord) -> int:
 
 def last_error(record: JobRecord) -> str | None:
     """Return the error of the last attempt, if that did not succeed."""
-    if record.state is State.SUCCEEDED or not record.attempts:
-        return None
-    return record.attempts[-1].error
+    return None if record.state is State.SUCCEEDED else record.error
 
 
 def cancel_asked(record: JobRecord) -> bool:

@@ -187,7 +187,7 @@ class Workshop:
                 return None
             if seconds is not None:
                 self.interruptions.limit(work, seconds)
-        work.place = self._membership.marks.started(work.seq)
+        work.place = self._membership.marks.started(work.seq, now)
         if work.follower is not None:
             self._chains.started(work)
         work.current = CurrentJob(work.id, work.name, work.queue, work.failures + 1, self._report)

@@ -17,13 +17,13 @@ class NewRunner:
 
 
 class Marks(Protocol):
-    """Where a runner notes which jobs have started, so that its death can be judged.
+    """Where a runner notes which jobs have started, and when, so that its death can be judged.
 
     Written in memory that outlives the process but not the host. Safe from any thread.
     """
 
-    def started(self, seq: int) -> int:
-        """Note that a job starts; returns the place to clear."""
+    def started(self, seq: int, at: int) -> int:
+        """Note that a job starts, and when (microseconds, UTC); returns the place to clear."""
         ...
 
     def ended(self, place: int) -> None:

@@ -135,7 +135,7 @@ def bury(shelves: Shelves, runner: MemoryRunner, now: int, *, draining: bool) ->
     """
     held = list(runner.held.values())
     runner.held.clear()
-    marked = runner.marks.seqs()
+    marked = runner.marks.starts()
     started = [Started(row.seq, row.suspect, row.deaths) for row in held if row.seq in marked]
     verdicts = {verdict.seq: verdict for verdict in judge(started, draining=draining)}
     released = ended = 0

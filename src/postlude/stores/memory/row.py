@@ -1,5 +1,6 @@
 """One job as the memory store keeps it."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from postlude.model.job import AttemptRecord, Claim, JobRecord, NewJob, Progress
@@ -91,8 +92,8 @@ class Row:
             limited,
         )
 
-    def record(self, *, whole: bool) -> JobRecord:
-        """Show it to people: whole, or as on a page."""
+    def record(self, starts: Mapping[int, int], *, whole: bool) -> JobRecord:
+        """Show it to people: whole, or as on a page; `starts`: the jobs that run, each with its start."""
         job = self.job
         return JobRecord(
             id=job.id,
@@ -107,10 +108,11 @@ class Row:
             failures=self.failures,
             deaths=self.deaths,
             created=job.created,
-            started=self.started,
+            started=starts.get(self.seq) if self.stored is Stored.RUNNING else self.started,
             finished=self.finished,
             owner=job.owner,
             payload=job.payload,
+            error=self.attempts[-1].error if self.attempts else None,
             attempts=self.attempts if whole else (),
             key=job.key,
             opts=job.opts,

@@ -11,12 +11,12 @@ class MemoryMarks:
 
     def __init__(self) -> None:
         self._places = count()
-        self._started: dict[int, int] = {}
+        self._started: dict[int, tuple[int, int]] = {}
         self.is_draining = False
 
-    def started(self, seq: int) -> int:
+    def started(self, seq: int, at: int) -> int:
         place = next(self._places)
-        self._started[place] = seq
+        self._started[place] = seq, at
         return place
 
     def ended(self, place: int) -> None:
@@ -25,10 +25,10 @@ class MemoryMarks:
     def draining(self) -> None:
         self.is_draining = True
 
-    def seqs(self) -> set[int]:
-        """Return the jobs that have started and not ended."""
+    def starts(self) -> dict[int, int]:
+        """Return the jobs that have started and not ended, each with when it started."""
         # A copy first: other threads write marks without the store's lock.
-        return set(self._started.copy().values())
+        return dict(self._started.copy().values())
 
 
 class MemoryRunner:

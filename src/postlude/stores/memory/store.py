@@ -219,17 +219,19 @@ class MemoryStore:
     def get(self, id: bytes) -> Reply[JobRecord | None]:
         with self._lock:
             row = self._shelves.by_id.get(id)
-            return Reply.of(None if row is None else self._waits().explain(row.record(whole=True)))
+            if row is None:
+                return Reply.of(None)
+            return Reply.of(self._waits().explain(row.record(self._starts(), whole=True)))
 
     def page(self, wanted: JobFilter) -> Reply[list[JobRecord]]:
         found: list[JobRecord] = []
         with self._lock:
-            waits = self._waits()
+            waits, starts = self._waits(), self._starts()
             for row in reversed(self._shelves.rows.values()):
                 if len(found) >= wanted.limit:
                     break
                 if _matches(row, wanted):
-                    found.append(waits.explain(row.record(whole=False)))
+                    found.append(waits.explain(row.record(starts, whole=False)))
         return Reply.of(found)
 
     def counts(self) -> Reply[list[Counts]]:
@@ -250,6 +252,10 @@ class MemoryStore:
 
     def _waits(self) -> Waits:
         return Waits(self._rules, self._runners.values(), self._clock)
+
+    def _starts(self) -> dict[int, int]:
+        """Return the jobs that run, each with when it started."""
+        return {seq: at for runner in self._runners.values() for seq, at in runner.marks.starts().items()}
 
     def _held(self, runner: int) -> list[Row]:
         holder = self._runners.get(runner)

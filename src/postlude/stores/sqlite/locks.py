@@ -16,11 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-_MAGIC: Final = b"PLMARKS1"
+_MAGIC: Final = b"PLMARKS2"
 _DRAINING: Final = 8
 _FIRST: Final = 64
-_PLACE: Final = struct.Struct("<q")
-_SIZE: Final = 16_384
+_PLACE: Final = struct.Struct("<qq")
+"""When a job started, and its `seq`: last, because it says that the place is taken."""
+_SIZE: Final = 32_768
 NOWHERE: Final = -1
 """The place of a start that could not be noted, because very many jobs run at once."""
 
@@ -87,19 +88,19 @@ class MarksFile:
         _in_forks(self._forget)
         self._free = list(range(_SIZE - _PLACE.size, _FIRST - 1, -_PLACE.size))
 
-    def started(self, seq: int) -> int:
-        """Note that a job starts; returns the place to clear."""
+    def started(self, seq: int, at: int) -> int:
+        """Note that a job starts, and when; returns the place to clear."""
         try:
             place = self._free.pop()
         except IndexError:
             return NOWHERE
-        _PLACE.pack_into(self._map, place, seq)
+        _PLACE.pack_into(self._map, place, at, seq)
         return place
 
     def ended(self, place: int) -> None:
         """Note that it has ended."""
         if place != NOWHERE:
-            _PLACE.pack_into(self._map, place, 0)
+            _PLACE.pack_into(self._map, place, 0, 0)
             self._free.append(place)
 
     def draining(self) -> None:
@@ -135,8 +136,9 @@ class LeftMarks:
     def __init__(self, raw: bytes) -> None:
         known = raw[: len(_MAGIC)] == _MAGIC and len(raw) == _SIZE
         self.draining = not known or raw[_DRAINING] == 1
-        places = (_PLACE.unpack_from(raw, at)[0] for at in range(_FIRST, _SIZE, _PLACE.size))
-        self.started = frozenset(seq for seq in places if seq) if known else frozenset[int]()
+        places = _PLACE.iter_unpack(raw[_FIRST:]) if known else ()
+        self.started: dict[int, int] = {seq: at for at, seq in places if seq}
+        """The jobs that had started and not ended, each with when it started (microseconds, UTC)."""
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Reading the journal without writing: for the store, and for the command line."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +15,8 @@ from postlude.model.outcome import LogLine
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Counts, Pause
 from postlude.stores.sqlite.connection import open_reader
+from postlude.stores.sqlite.files import JournalFiles
+from postlude.stores.sqlite.locks import marks_of_the_living
 from postlude.stores.sqlite.rules import Bucket
 from postlude.stores.sqlite.sql import SQL
 
@@ -35,6 +37,7 @@ class JournalReader:
 
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
+        self._runners = JournalFiles(path).runners
         try:
             self._db = open_reader(path)
         except apsw.Error as error:
@@ -44,6 +47,11 @@ class JournalReader:
     def get(self, id: bytes) -> JobRecord | None:
         """Return a job with its arguments and attempts."""
         return self._answer(lambda: self._get(id))
+
+    def beginning_with(self, digits: str) -> list[bytes]:
+        """Return the ids of jobs that begin with these hexadecimal digits; two of them at most."""
+        first, last = (bytes.fromhex(digits.ljust(32, end)) for end in "0f")
+        return self._answer(lambda: [bytes(id) for (id,) in self._rows("ids_between", first, last)])
 
     def page(self, wanted: JobFilter) -> list[JobRecord]:
         """Return jobs, newest first, with arguments but without attempts."""
@@ -99,7 +107,7 @@ class JournalReader:
         if row is None:
             return None
         attempts: Any = self._db.execute(SQL["attempts"], (row[1],)).fetchall()
-        (record,) = self._explained([_record(row, tuple(AttemptRecord(*attempt) for attempt in attempts))])
+        (record,) = self._explained([_record(row, _Starts(self._runners), attempts)])
         return replace(record, result=self._result(record.seq), logs=self._logs(record.seq))
 
     def _result(self, seq: int) -> bytes | None:
@@ -132,7 +140,8 @@ class JournalReader:
         rows = self._db.execute(
             f"{SQL['record']} {where} ORDER BY job.seq DESC LIMIT ?", (*bindings, wanted.limit)
         )
-        return self._explained([_record(row, ()) for row in rows])
+        starts = _Starts(self._runners)
+        return self._explained([_record(row, starts) for row in rows])
 
     def _explained(self, records: list[JobRecord]) -> list[JobRecord]:
         """Return jobs with the reason for which their queues keep those that are ready waiting."""
@@ -167,15 +176,38 @@ class JournalReader:
         return [Counts(task, state, jobs) for (task, state), jobs in sorted(found.items())]
 
 
-def _record(row: tuple[Any, ...], attempts: tuple[AttemptRecord, ...]) -> JobRecord:
+class _Starts:
+    """When the jobs that run have started. The journal hears of it only at their end.
+
+    Args:
+        folder: where the runners' files of start marks are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[str, dict[int, int]] = {}
+
+    def of(self, seq: int, token: str | None) -> int | None:
+        """Return when a job started that the runner of this file holds; None if it has not."""
+        if token is None:
+            return None
+        if token not in self._known:
+            self._known[token] = marks_of_the_living(self._folder / token).started
+        return self._known[token].get(seq)
+
+
+def _record(row: tuple[Any, ...], starts: _Starts, attempts: Sequence[tuple[Any, ...]] = ()) -> JobRecord:
     (id, seq, task, queue, state, reason, priority, due, fence) = row[:9]
-    (failures, deaths, created, started, finished, owner, payload) = row[9:16]
-    key, opts, context, cancel_asked, *progress = row[16:]
+    (failures, deaths, created, started, finished, owner, payload, error) = row[9:17]
+    key, opts, context, cancel_asked, token, *progress = row[17:]
+    stored = Stored(state)
     return JobRecord(
-        id=id, seq=seq, task=task, queue=queue, stored=Stored(state),
+        id=id, seq=seq, task=task, queue=queue, stored=stored,
         reason=None if reason is None else Reason(reason), priority=priority, due=due, fence=fence,
-        failures=failures, deaths=deaths, created=created, started=started, finished=finished,
-        owner=owner, payload=bytes(payload or b""), attempts=attempts,
+        failures=failures, deaths=deaths, created=created,
+        started=starts.of(seq, token) if stored is Stored.RUNNING else started,
+        finished=finished, owner=owner, payload=bytes(payload or b""), error=error,
+        attempts=tuple(AttemptRecord(*attempt) for attempt in attempts),
         key=key, opts=opts, context=context, cancel_asked=cancel_asked,
         progress=None if progress[3] is None else Progress(*progress),
     )  # fmt: skip

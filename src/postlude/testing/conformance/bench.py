@@ -127,6 +127,10 @@ class Driver:
         (claim,) = self.claim(runner, suspect=suspect)
         return claim
 
+    def start(self, runner: Enlisted, seq: int) -> int:
+        """Mark that a job starts now; returns the place of the mark."""
+        return runner.marks.started(seq, self.clock.now())
+
     def finish(self, claim: Claim, outcome: Outcome = SUCCEEDED) -> bool:
         """Finish an attempt that took a second and ends now; say whether it was written."""
         (written,) = self.store.finish([self.finish_of(claim, outcome)]).wait(PATIENCE)
@@ -207,7 +211,7 @@ class Driver:
         claims = self.claim(runner, suspect=True)
         assert {claim.id for claim in claims} == {job.id for job in jobs}
         for claim in claims:
-            runner.marks.started(claim.seq)
+            self.start(runner, claim.seq)
         self.die(runner)
         self.reap()
 

@@ -54,7 +54,7 @@ class DeathCases(Cases):
     def test_what_had_ended_its_run_is_innocent(self, driver: Driver) -> None:
         runner, job = driver.enlist(), driver.new()
         driver.add(job)
-        runner.marks.ended(runner.marks.started(driver.claim_one(runner).seq))
+        runner.marks.ended(driver.start(runner, driver.claim_one(runner).seq))
         driver.die(runner)
         driver.reap()
         assert driver.claim_one(driver.enlist()).suspect is False
@@ -70,7 +70,7 @@ class DeathCases(Cases):
         runner, interrupted, claimed_only = driver.enlist(), driver.new(), driver.new()
         driver.add(interrupted, claimed_only)
         first, _ = driver.claim(runner)
-        runner.marks.started(first.seq)
+        driver.start(runner, first.seq)
         driver.die(runner)
         driver.reap()
         assert driver.lie(interrupted, claimed_only) == [
@@ -103,7 +103,7 @@ class DeathCases(Cases):
         runner, jobs = driver.enlist(), [driver.new(), driver.new()]
         driver.add(*jobs)
         for claim in driver.claim(runner):
-            runner.marks.started(claim.seq)
+            driver.start(runner, claim.seq)
         driver.die(runner)
         assert driver.reap() == (1, 2, 0)
         assert [driver.record(job).deaths for job in jobs] == [0, 0]
@@ -122,7 +122,7 @@ class DeathCases(Cases):
         runner, jobs, innocent = driver.enlist(), [driver.new(), driver.new()], driver.new()
         driver.add(*jobs)
         for claim in driver.claim(runner):
-            runner.marks.started(claim.seq)
+            driver.start(runner, claim.seq)
         driver.die(runner)
         driver.reap()
         driver.add(innocent)
@@ -155,7 +155,7 @@ class DeathCases(Cases):
             driver.die_in(job)
             assert driver.state(job) is State.QUEUED
         runner = driver.enlist()
-        runner.marks.started(driver.claim_one(runner, suspect=True).seq)
+        driver.start(runner, driver.claim_one(runner, suspect=True).seq)
         driver.die(runner)
         assert driver.reap() == (1, 0, 1)
         record = driver.record(job)
@@ -183,7 +183,7 @@ class DeathCases(Cases):
         runner, job = driver.enlist(), driver.new()
         driver.add(job)
         claim = driver.claim_one(runner)
-        runner.marks.started(claim.seq)
+        driver.start(runner, claim.seq)
         driver.store.retire(runner.runner, draining=False).wait(PATIENCE)
         driver.finish(claim, driver.failed(retry_after=0))
         driver.promote()
@@ -204,7 +204,7 @@ class DeathCases(Cases):
     def test_a_draining_death_charges_nobody(self, driver: Driver) -> None:
         runner, job = driver.enlist(), driver.new()
         driver.add(job)
-        runner.marks.started(driver.claim_one(runner).seq)
+        driver.start(runner, driver.claim_one(runner).seq)
         runner.marks.draining()
         driver.die(runner)
         assert driver.reap() == (1, 1, 0)
@@ -214,14 +214,14 @@ class DeathCases(Cases):
     def test_retiring_while_draining_charges_nobody(self, driver: Driver) -> None:
         runner, job = driver.enlist(), driver.new()
         driver.add(job)
-        runner.marks.started(driver.claim_one(runner).seq)
+        driver.start(runner, driver.claim_one(runner).seq)
         assert driver.store.retire(runner.runner, draining=True).wait(PATIENCE) == 1
         assert driver.claim_one(driver.enlist()).suspect is False
 
     def test_retiring_otherwise_is_a_death(self, driver: Driver) -> None:
         runner, job = driver.enlist(), driver.new()
         driver.add(job)
-        runner.marks.started(driver.claim_one(runner).seq)
+        driver.start(runner, driver.claim_one(runner).seq)
         driver.store.retire(runner.runner, draining=False).wait(PATIENCE)
         assert driver.record(job).deaths == 1
 
@@ -229,7 +229,7 @@ class DeathCases(Cases):
         runner, job = driver.enlist(), driver.new()
         driver.add(job)
         claim = driver.claim_one(runner)
-        runner.marks.started(claim.seq)
+        driver.start(runner, claim.seq)
         driver.store.retire(runner.runner, draining=True).wait(PATIENCE)
         assert driver.finish(claim) is True
         assert driver.state(job) is State.SUCCEEDED
@@ -238,7 +238,7 @@ class DeathCases(Cases):
         runner, started, waiting = driver.enlist(), driver.new(), driver.new()
         driver.add(started, waiting)
         first, _ = driver.claim(runner)
-        runner.marks.started(first.seq)
+        driver.start(runner, first.seq)
         driver.bench.kill(driver.store, runner)
         driver.reopen()
         driver.clock.advance(LEASE + 1)

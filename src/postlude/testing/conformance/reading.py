@@ -1,7 +1,7 @@
 """Looking at jobs."""
 
 from postlude.model.job import JobFilter, NewJob
-from postlude.model.outcome import Parked
+from postlude.model.outcome import Failed, Parked
 from postlude.model.state import Reason, State
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
 
@@ -16,6 +16,16 @@ def counts(driver: Driver) -> dict[tuple[str, State], int]:
     answer = driver.store.counts().wait(PATIENCE)
     found = {(task, state): jobs for task, state, jobs in answer if jobs}
     assert len(found) == sum(1 for one in answer if one.jobs), "a task and state appear twice"
+    return found
+
+
+def started(driver: Driver, job: NewJob) -> int | None:
+    """Return when a job started: what the job and its page say, which must agree."""
+    found = driver.record(job).started
+    (on_page,) = [
+        record.started for record in driver.store.page(JobFilter()).wait(PATIENCE) if record.id == job.id
+    ]
+    assert found == on_page
     return found
 
 
@@ -48,6 +58,49 @@ class ReadingCases(Cases):
         driver.finish(driver.claim_one(driver.enlist()), driver.failed())
         (record,) = driver.store.page(JobFilter()).wait(PATIENCE)
         assert (record.payload, record.failures, record.attempts) == (job.payload, 1, ())
+
+    def test_a_page_tells_the_last_error(self, driver: Driver) -> None:
+        job, fine, runner = driver.new(), driver.new(), driver.enlist()
+        driver.add(job)
+        driver.finish(driver.claim_one(runner), Failed("E: first", "E: first", driver.after(1)))
+        driver.clock.advance(1)
+        driver.promote()
+        driver.finish(driver.claim_one(runner), Failed("E: second", "E: second"))
+        driver.add(fine)
+        driver.finish(driver.claim_one(runner))
+        errors = [record.error for record in driver.store.page(JobFilter()).wait(PATIENCE)]
+        assert errors == [None, "E: second"] == [driver.record(fine).error, driver.record(job).error]
+
+    def test_a_job_that_runs_tells_when_it_started(self, driver: Driver) -> None:
+        job, runner = driver.new(), driver.enlist()
+        driver.add(job)
+        claim = driver.claim_one(runner)
+        assert started(driver, job) is None, "it has only been claimed"
+        driver.clock.advance(1)
+        now = driver.clock.now()
+        place = driver.start(runner, claim.seq)
+        driver.clock.advance(1)
+        assert started(driver, job) == now
+        runner.marks.ended(place)
+        driver.finish(claim)
+        assert started(driver, job) == now, "it took that second"
+
+    def test_the_start_is_that_of_the_attempt_that_runs(self, driver: Driver) -> None:
+        job, runner = driver.new(), driver.enlist()
+        driver.add(job)
+        first = driver.clock.now()
+        claim = driver.claim_one(runner)
+        place = driver.start(runner, claim.seq)
+        driver.clock.advance(1)
+        runner.marks.ended(place)
+        driver.finish(claim, driver.failed(retry_after=1))
+        assert started(driver, job) == first, "of the last one, while the next one waits"
+        driver.clock.advance(1)
+        driver.promote()
+        claim = driver.claim_one(runner)
+        assert started(driver, job) is None
+        driver.start(runner, claim.seq)
+        assert started(driver, job) == driver.clock.now()
 
     def test_filters(self, driver: Driver) -> None:
         a, b, c = driver.new("a"), driver.new("b", queue="mail"), driver.new("a", queue="mail")

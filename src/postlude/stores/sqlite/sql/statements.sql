@@ -354,9 +354,14 @@ DELETE FROM log WHERE job IN (SELECT value FROM json_each(?1))
 SELECT job.id, job.seq, task_name.name, job.queue, job.state,
     CASE WHEN job.state = 0 AND job.suspect THEN 'interrupted' ELSE job.reason END, job.priority, job.due, job.fence,
     job.failures, job.deaths, job.created, job.started, job.finished, job.owner, payload.args,
-    job.key, job.opts, job.context, job.cancel_asked, progress.done, progress.total, progress.message, progress.at
+    CASE WHEN job.failures THEN (SELECT error FROM attempt WHERE attempt.job = job.seq ORDER BY n DESC LIMIT 1) END,
+    job.key, job.opts, job.context, job.cancel_asked, runner.token,
+    progress.done, progress.total, progress.message, progress.at
 FROM job JOIN task_name ON task_name.id = job.task LEFT JOIN payload ON payload.seq = job.seq
-    LEFT JOIN progress ON progress.seq = job.seq
+    LEFT JOIN progress ON progress.seq = job.seq LEFT JOIN runner ON job.state = 3 AND runner.id = job.runner
+
+-- name: ids_between
+SELECT id FROM job WHERE id BETWEEN ? AND ? LIMIT 2
 
 -- name: result
 SELECT value FROM result WHERE seq = ?
