@@ -5,16 +5,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from postlude.cli.commands import app
+from postlude.cli.display import print_jobs
 from postlude.cli.text import exactly, when
 from postlude.clock import SECOND, ManualClock
 from postlude.ids import id_text
-from postlude.model.job import NewJob, Progress, ProgressNote
+from postlude.inspector import JobStatus
+from postlude.model.job import JobFilter, NewJob, Progress, ProgressNote
 from postlude.model.outcome import Failed, LogLine, Succeeded
 from postlude.model.policy import Bounds
 from postlude.stores.protocol import Store
@@ -99,7 +103,7 @@ def test_a_table_says_that_there_are_more(driver: Driver) -> None:
         (["--state", "failed"], "In all: 1,001 queued, 1 failed, 1 cancelled."),
         (["--state", "running"], "In all: 1,001 queued, 1 failed, 1 cancelled."),
         (["--task", "a"], "In all: 1,001 queued, 1 cancelled."),
-        (["--task", "unheard-of"], "No jobs."),
+        (["--task", "unheard-of"], "No task called unheard-of has any; these have: a, shop:mail"),
     ],
 )
 def test_a_table_says_how_many_there_are_in_all(driver: Driver, options: list[str], expected: str) -> None:
@@ -137,7 +141,99 @@ def test_filters_and_json(driver: Driver, options: list[str], expected: list[str
     driver.store.cancel([jobs[0].id]).wait(5)
     listed = json.loads(run("jobs", "--json", *options).stdout)
     assert [job["task"] for job in listed] == expected
-    assert all("error" not in job and "attempts" not in job for job in listed)
+    assert all(job["error"] is None and "attempts" not in job for job in listed)
+
+
+def test_a_page_with_errors_has_a_column_for_them(driver: Driver) -> None:
+    ended_badly(driver, f"ValueError: {'no' * 30}{ATTACK}", "no")
+    driver.add(driver.new("fine"))
+    heading, fine, failed, _ = run("jobs").stdout.splitlines()
+    assert heading.split()[-1] == "error"
+    assert f"ValueError: {'no' * 30}\\x1b" in failed
+    assert fine.split()[2:5] == ["fine", "default", "1"]
+    assert [job["error"] for job in json.loads(run("jobs", "--json").stdout)] == [
+        None,
+        f"ValueError: {'no' * 30}{ATTACK}",
+    ]
+    assert "error" not in run("jobs", "--task", "fine").stdout
+
+
+@pytest.mark.parametrize(
+    ("width", "expected"),
+    [
+        (60, "id state task"),
+        (70, "id state task queue"),
+        (84, "id state task error"),
+        (102, "id state task queue attempt error"),
+        (103, "id state task created error"),
+        (125, "id state task created finished error"),
+        (160, "id state task queue attempt created finished error"),
+    ],
+)
+def test_a_narrow_terminal_gets_the_columns_that_matter(driver: Driver, width: int, expected: str) -> None:
+    ended_badly(driver, "ValueError: " + "no" * 40, "no")
+    jobs = [JobStatus.of(record) for record in driver.store.page(JobFilter()).wait(5)]
+    out = Console(width=width, file=StringIO())
+    print_jobs(out, jobs)
+    assert isinstance(out.file, StringIO)
+    heading, *lines = out.file.getvalue().splitlines()
+    assert heading.split() == expected.split()
+    assert len(heading) <= width
+    if "error" in heading:
+        (line,) = lines
+        assert line.rstrip().endswith("no…") or line.rstrip().endswith("n…"), "it is cut, not broken"
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("send", ["shop.mail:send"]),
+        ("shop.mail:send", ["shop.mail:send"]),
+        ("Report.build", ["shop:Report.build"]),
+        ("build", ["shop:Report.build"]),
+        ("bare", ["bare"]),
+        ("mail", []),
+    ],
+)
+def test_a_task_is_found_by_the_name_of_its_function(driver: Driver, typed: str, expected: list[str]) -> None:
+    names = ["shop.mail:send", "shop:Report.build", "bare", "shop:bare"]
+    driver.add(*(driver.new(name) for name in names))
+    listed = json.loads(run("jobs", "--json", "--task", typed).stdout)
+    assert [job["task"] for job in listed] == expected
+
+
+def test_a_function_of_several_modules_must_be_told_apart(driver: Driver) -> None:
+    driver.add(driver.new("shop:send"), driver.new("post:send"))
+    assert "give one of post:send, shop:send" in refused("jobs", "--task", "send")
+
+
+def test_very_many_tasks_are_not_all_listed(driver: Driver) -> None:
+    driver.add(*(driver.new(f"shop:task{number:02}") for number in range(12)))
+    hint = run("jobs", "--task", "nothing").stdout.splitlines()[-1]
+    assert hint.endswith("shop:task08, shop:task09, and 2 more")
+
+
+def test_a_job_is_found_by_how_its_id_begins(driver: Driver) -> None:
+    driver.add(driver.new("shop:first"))
+    driver.clock.advance(3600)
+    second = driver.new("shop:second")
+    driver.add(second)
+    id = id_text(second.id)
+    for start in (id[:13], id[:13].upper(), id[:-1], id.replace("-", "")[:31]):
+        assert json.loads(run("show", "--json", start).stdout)["task"] == "shop:second", start
+    assert "several jobs begin with 019b" in refused("show", "019b")
+    assert "no job's id begins with 0000" in refused("show", "0000")
+    assert "is not the id of a job" in refused("show", "019")
+
+
+def test_a_running_job_tells_when_it_started(driver: Driver) -> None:
+    job, runner = driver.new(), driver.enlist()
+    driver.add(job)
+    claim = driver.claim_one(runner)
+    assert "started" not in run("show", id_text(job.id)).stdout
+    driver.clock.advance(2)
+    driver.start(runner, claim.seq)
+    assert "started   2026-01-01 00:00:02.000Z" in run("show", id_text(job.id)).stdout
 
 
 @pytest.mark.parametrize("options", [["--limit", "0"], ["--limit", str(2**63 - 1)], ["--state", "sleeping"]])
@@ -183,7 +279,7 @@ def test_show_what_a_run_has_left(driver: Driver) -> None:
     as_json = json.loads(run("show", id_text(job.id), "--json").stdout)
     assert (as_json["result"], as_json["logs"][1]["message"]) == ({"name": ATTACK}, "sent")
     (listed,) = json.loads(run("jobs", "--json").stdout)
-    assert not {"result", "logs", "error", "attempts"} & listed.keys()
+    assert not {"result", "logs", "attempts"} & listed.keys()
 
 
 def test_a_job_that_is_asked_to_stop(driver: Driver) -> None:

@@ -8,9 +8,9 @@ import typer
 
 from postlude.cli.display import console, print_job, print_jobs, print_json
 from postlude.cli.journal import reading
+from postlude.cli.naming import full_name, listed, whole_id
 from postlude.cli.text import escaped
 from postlude.errors import JobNotFound, PostludeError
-from postlude.ids import id_bytes
 from postlude.inspector import JobStatus
 from postlude.model.job import JobFilter
 from postlude.model.state import State
@@ -35,13 +35,15 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for progra
 MOST: Final = 10_000_000
 """Jobs on one page; a journal holds a tenth of them, unless its application keeps more."""
 
-_NOT_ON_PAGES = {"attempts", "error", "result", "logs"}
+_NOT_ON_PAGES = {"attempts", "result", "logs"}
 
 
 @app.command()
 def jobs(
     state: Annotated[State | None, typer.Option(help="Only jobs in this state.")] = None,
-    task: Annotated[str | None, typer.Option(help="Only jobs of the task with this name.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Only jobs of this task: its name, or its function's.")
+    ] = None,
     queue: Annotated[str | None, typer.Option(help="Only jobs of this queue.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many at most.")] = 50,
     store: StoreOption = DEFAULT_LOCATION,
@@ -49,31 +51,33 @@ def jobs(
 ) -> None:
     """List jobs, newest first."""
     with _errors_in_one_line(), reading(store) as journal:
+        counts = journal.counts()
+        tasks = sorted({count.task for count in counts})
+        if task is not None:
+            task = full_name(task, tasks)
         wanted = JobFilter(state=state, task=task, queue=queue, limit=limit + 1)
         records = journal.page(wanted)
         found = [JobStatus.of(record) for record in records[:limit]]
         # The journal keeps no tally by queue, and counting would take as long as it has jobs.
-        counts = [] if as_json or queue is not None else journal.counts()
-        totals = [one for one in counts if task in (None, one.task)]
+        totals = [one for one in counts if queue is None and task in (None, one.task)]
     if as_json:
         # Leave out what a page does not have, rather than say that there is none.
         print_json([job.model_dump(mode="json", exclude=_NOT_ON_PAGES) for job in found])
     else:
         print_jobs(console(), found, totals, more=len(records) > limit)
+        if task is not None and task not in tasks and tasks:
+            typer.echo(escaped(f"No task called {task} has any; these have: {listed(tasks)}"))
 
 
 @app.command()
 def show(
-    id: Annotated[str, typer.Argument(help="The job's id.")],
+    id: Annotated[str, typer.Argument(help="The job's id, or how it begins.")],
     store: StoreOption = DEFAULT_LOCATION,
     as_json: JsonOption = False,
 ) -> None:
     """Show one job: its arguments, its result, its attempts with their tracebacks and log lines."""
     with _errors_in_one_line(), reading(store) as journal:
-        try:
-            record = journal.get(id_bytes(id))
-        except ValueError:
-            raise JobNotFound(f"{id!r} is not the id of a job; `postlude jobs` lists them") from None
+        record = journal.get(whole_id(id, journal.beginning_with))
         if record is None:
             raise JobNotFound(f"no job has the id {id}; it may have been pruned")
     job = JobStatus.of(record)

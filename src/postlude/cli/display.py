@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -15,8 +15,17 @@ from postlude.model.death import MAX_DEATHS
 from postlude.model.state import State
 from postlude.stores.protocol import Counts
 
-_WIDTH_OF_A_PIPE = 160
+_WIDTH_OF_A_PIPE = 240
 """A pipe has no width; ids and names must not be cut for it."""
+
+_ERROR_LEAST = 24
+"""Characters of an error that are worth a column; `show` has the rest."""
+
+_MATTERS = ("id", "state", "task", "error", "created", "finished", "queue", "attempt")
+"""The columns of a table, the most important first."""
+
+_ALWAYS = frozenset(_MATTERS[:3])
+"""Those that are there also where there is too little room."""
 
 _STYLES = {"running": "cyan", "succeeded": "green", "failed": "red", "parked": "yellow", "cancelled": "dim"}
 
@@ -53,19 +62,29 @@ def print_jobs(
 
 
 def _print_table(out: Console, jobs: Sequence[JobStatus]) -> None:
+    """Print the columns that there is room for; a broken line is harder to read than a missing time."""
+    columns = {name: [cell(job) for job in jobs] for name, cell in _COLUMNS.items()}
+    if not any(cell.plain for cell in columns["error"]):
+        del columns["error"]
+    shown: set[str] = set()
+    room = out.width
+    for name in _MATTERS:
+        if name not in columns:
+            continue
+        width = max(len(name), *(cell.cell_len for cell in columns[name]))
+        if name == "error":
+            width = min(width, _ERROR_LEAST)
+        if name in _ALWAYS or width <= room:
+            shown.add(name)
+            room -= width + len("  ")
     table = Table(box=None, pad_edge=False)
-    for name in ("id", "state", "task", "queue", "attempt", "created", "finished"):
-        table.add_column(name, no_wrap=name in ("id", "state"), overflow="fold")
-    for job in jobs:
-        table.add_row(
-            job.id,
-            _state(job),
-            Text(escaped(job.task)),
-            Text(escaped(job.queue)),
-            str(job.attempt),
-            when(job.created),
-            when(job.finished),
-        )
+    for name in columns:
+        if name == "error" and name in shown:
+            table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=_ERROR_LEAST + max(0, room))
+        elif name in shown:
+            table.add_column(name, no_wrap=name != "task", overflow="fold")
+    for row in zip(*(cells for name, cells in columns.items() if name in shown), strict=True):
+        table.add_row(*row)
     out.print(table)
 
 
@@ -160,3 +179,16 @@ def _print_log(out: Console, job: JobStatus, attempt: int) -> None:
             start = f"  {exactly(line.at)} {escaped(line.level):<8} {escaped(line.logger)}: "
             message = escaped(line.message.rstrip(), keep="\n\t").replace("\n", "\n    ")
             out.print(Text(start + message), soft_wrap=True)
+
+
+_COLUMNS: dict[str, Callable[[JobStatus], Text]] = {
+    "id": lambda job: Text(job.id),
+    "state": lambda job: _state(job),
+    "task": lambda job: Text(escaped(job.task)),
+    "queue": lambda job: Text(escaped(job.queue)),
+    "attempt": lambda job: Text(str(job.attempt)),
+    "created": lambda job: Text(when(job.created)),
+    "finished": lambda job: Text(when(job.finished)),
+    "error": lambda job: Text(escaped(job.error or "")),
+}
+"""How a job is shown in each column of a table, from left to right."""

@@ -1,0 +1,72 @@
+"""What people type in place of whole names and ids."""
+
+import re
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+from postlude.errors import JobNotFound, PostludeError
+from postlude.ids import id_bytes
+
+_BEGINNING: Final = re.compile("[0-9a-f]{4,31}")
+
+_TOLD: Final = 10
+"""Names that are listed at most."""
+
+
+class Unclear(PostludeError):
+    """What was typed does not say which is meant."""
+
+
+def full_name(typed: str, tasks: Collection[str]) -> str:
+    """Return the name of the task that is meant: its whole name, or that of its function alone.
+
+    Args:
+        typed: what was typed.
+        tasks: the names of those that have jobs. If none of them is meant, it is taken for a whole name.
+
+    Raises:
+        Unclear: several of them are called so.
+    """
+    if typed in tasks:
+        return typed
+    meant = sorted(name for name in tasks if typed in _short(name))
+    if len(meant) > 1:
+        raise Unclear(f"several tasks are called {typed}; give one of {listed(meant)}")
+    return meant[0] if meant else typed
+
+
+def whole_id(typed: str, beginning_with: Callable[[str], Sequence[bytes]]) -> bytes:
+    """Return the id that is meant: the whole one, or how it begins.
+
+    Args:
+        typed: what was typed.
+        beginning_with: gives the ids that begin with some hexadecimal digits.
+
+    Raises:
+        JobNotFound: it is no id, or no job's begins so.
+        Unclear: those of several jobs begin so.
+    """
+    try:
+        return id_bytes(typed)
+    except ValueError:
+        digits = typed.replace("-", "").lower()
+    if not _BEGINNING.fullmatch(digits):
+        raise JobNotFound(f"{typed!r} is not the id of a job; `postlude jobs` lists them")
+    found = beginning_with(digits)
+    if not found:
+        raise JobNotFound(f"no job's id begins with {typed}; it may have been pruned")
+    if len(found) > 1:
+        raise Unclear(f"the ids of several jobs begin with {typed}; give more of it")
+    return found[0]
+
+
+def _short(name: str) -> tuple[str, str]:
+    """Return what a task is called within its module, and the last part of that."""
+    within = name.partition(":")[2]
+    return within, within.rpartition(".")[2]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Write names side by side; not all, if they are very many."""
+    more = f", and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
+    return ", ".join(names[:_TOLD]) + more
