@@ -1,7 +1,9 @@
 """What Postlude adds to an application's answers: the 503, and where a job's state is told."""
 
+import logging
 import sys
 from typing import Any, Final
+from weakref import WeakSet
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -10,6 +12,11 @@ from starlette.types import Scope
 
 from postlude.errors import KeyTaken
 from postlude.job import Job
+
+log = logging.getLogger("postlude")
+
+_WARNED: Final = WeakSet[Any]()
+"""Applications that have been told that they have no status route."""
 
 STATUS_ROUTE: Final = "postlude:job"
 """The name of the route that tells a job's state; its path parameter is ``id``."""
@@ -29,11 +36,25 @@ def conflict(error: KeyTaken) -> HTTPException:
 
 
 def point_to(job: Job[Any], scope: Scope, response: Response) -> None:
-    """Let a response say where the state of a job is told, if the application tells it."""
-    response.headers.setdefault("Retry-After", "1")
+    """Let a response say where the state of a job is told, if the application tells it.
+
+    Warns once if it does not, unless the response says itself where.
+    """
+    headers = response.headers
+    headers.setdefault("Retry-After", "1")
+    if "Location" in headers:
+        return
     path = _status_path(scope, job.id)
     if path is not None:
-        response.headers.setdefault("Location", path)
+        headers["Location"] = path
+        return
+    app = scope.get("app")
+    if app is not None and app not in _WARNED:
+        _WARNED.add(app)
+        log.warning(
+            "tasks.accepted(...) gave an answer without Location: the application has no status route; "
+            "app.include_router(postlude.router(prefix='/jobs')) adds one"
+        )
 
 
 def _status_path(scope: Scope, job: str) -> str | None:

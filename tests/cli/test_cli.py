@@ -120,7 +120,7 @@ def test_there_is_no_tally_of_a_queue(driver: Driver) -> None:
 
 
 def test_an_empty_journal(driver: Driver) -> None:
-    assert run("jobs").stdout == "No jobs.\n"
+    assert run("jobs").stdout == run("jobs", "--task", "send").stdout == "No jobs.\n"
     assert json.loads(run("jobs", "--json").stdout) == []
 
 
@@ -161,6 +161,7 @@ def test_a_page_with_errors_has_a_column_for_them(driver: Driver) -> None:
 @pytest.mark.parametrize(
     ("width", "expected"),
     [
+        (50, "id state task"),
         (60, "id state task"),
         (70, "id state task queue"),
         (84, "id state task error"),

@@ -154,7 +154,7 @@ def buries_the_living(_: str) -> None:
         found = reap(self, tx, calls)[0]
         for runner, token, *_ in tx.rows("runners"):
             if token not in self._mine and random.random() < 0.5:
-                found = _sum(found, self._bury(tx, runner, LeftMarks(b"")))
+                found = _sum(found, self._bury(tx, runner, LeftMarks(b""), "by mistake"))
         return [found] * len(calls)
 
     _put(Runners, "reap", eager)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Response
 from fastapi.testclient import TestClient
 from pydantic import BaseModel
 
@@ -57,13 +57,35 @@ def test_body_and_headers(install: Install) -> None:
     assert client.get(answer.headers["location"]).json() == body["id"]
 
 
-def test_without_the_status_route_there_is_no_location(install: Install) -> None:
+def test_without_the_status_route_there_is_no_location(
+    install: Install, caplog: pytest.LogCaptureFixture
+) -> None:
     app = FastAPI()
     imports(app)
     install(app)
-    answer = TestClient(app).post("/imports")
-    assert "location" not in answer.headers
-    assert answer.headers["retry-after"] == "1"
+    for _ in range(2):
+        answer = TestClient(app).post("/imports")
+        assert "location" not in answer.headers
+        assert answer.headers["retry-after"] == "1"
+    assert caplog.text.count("app.include_router(postlude.router(") == 1
+
+
+@pytest.mark.parametrize("with_route", [False, True])
+def test_a_location_of_the_handlers_own_is_kept(
+    install: Install, caplog: pytest.LogCaptureFixture, with_route: bool
+) -> None:
+    app = FastAPI()
+
+    @app.post("/imports", status_code=202)
+    async def start(tasks: BackgroundTasks, response: Response) -> Accepted[Report]:
+        response.headers["Location"] = "/mine"
+        return tasks.accepted(tasks.add_task(report, "a"))
+
+    if with_route:
+        app.include_router(status_router(), prefix="/jobs")
+    install(app)
+    assert TestClient(app).post("/imports").headers.get_list("location") == ["/mine"]
+    assert "status route" not in caplog.text
 
 
 async def test_root_path_prefixes_and_mounts(install: Install, log: list[str]) -> None:

@@ -1,11 +1,13 @@
 """Real processes that are killed with started jobs; another process of the journal judges."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
 import pytest
 
+from postlude.clock import SECOND, SystemClock
 from postlude.ids import IdSource
 from postlude.model.death import MAX_DEATHS
 from postlude.model.job import JobRecord, NewJob
@@ -20,9 +22,23 @@ pytestmark = [pytest.mark.disk, pytest.mark.process]
 PATIENCE = 10.0
 
 
+class Ahead(SystemClock):
+    """The machine's clock, so many microseconds later."""
+
+    ahead = 0
+
+    def boot(self) -> int:
+        return super().boot() + self.ahead
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    store = SqliteStore(tmp_path / "journal.db")
+def clock() -> Ahead:
+    return Ahead()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Ahead) -> Iterator[SqliteStore]:
+    store = SqliteStore(tmp_path / "journal.db", clock=clock)
     store.open()
     yield store
     store.close()
@@ -77,6 +93,28 @@ def test_killed_alone_thrice_it_has_failed_and_its_neighbours_run(store: SqliteS
     runner = store.enlist(NewRunner("r1", 15.0)).wait(PATIENCE).runner
     (claim,) = store.claim(runner, 10, suspect=False).wait(PATIENCE).claims
     assert (claim.id, claim.suspect, record(store, innocent).deaths) == (innocent, False, 0)
+
+
+def test_a_job_tells_which_processes_died_of_it(store: SqliteStore) -> None:
+    (culprit,) = add(store)
+    died = []
+    for _ in range(MAX_DEATHS):
+        with dying("run", store.location) as (process, _):
+            process.kill()
+            process.wait(PATIENCE)
+        store.reap().wait(PATIENCE)
+        died.append(f"its process ({process.pid} on {socket.gethostname()}) died")
+    assert [line.message.partition("interrupted: ")[2] for _, line in record(store, culprit).logs] == died
+
+
+def test_a_lost_lease_is_no_death(store: SqliteStore, clock: Ahead) -> None:
+    (id,) = add(store)
+    with dying("run", store.location):
+        assert record(store, id).started == 30
+        clock.ahead = 3601 * SECOND
+        assert store.reap().wait(PATIENCE) == Reaped(1, 1, 0)
+    ((_, line),) = record(store, id).logs
+    assert line.message.endswith(") did not renew its lease")
 
 
 def test_a_process_that_drains_charges_nobody(store: SqliteStore) -> None:

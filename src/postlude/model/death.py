@@ -5,8 +5,13 @@ beside it are innocent. So a death in company only makes suspects; a suspect run
 suspect of its process; and a death that has one possible culprit is charged to it.
 """
 
+import logging
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
+
+from postlude.clock import SECOND
+from postlude.model.outcome import LogLine
 
 MAX_DEATHS: Final = 3
 """After so many deaths of its own a job has failed, with the reason `killed`."""
@@ -51,3 +56,21 @@ def judge(started: Iterable[Started], *, draining: bool) -> list[Verdict]:
         ]
     suspects = {job.seq for job in candidates}
     return [Verdict(job.seq, job.suspect or job.seq in suspects, job.deaths) for job in jobs]
+
+
+def process_of(host: str, pid: int) -> str:
+    """Name a job's process in a sentence."""
+    return f"its process ({pid} on {host})"
+
+
+def note(started: int, now: int, why: str) -> LogLine:
+    """Return what is kept with a job of an attempt that did not come to its end.
+
+    Args:
+        started: when it started (microseconds, UTC).
+        now: when that was noticed.
+        why: what happened to its process.
+    """
+    start = datetime.fromtimestamp(started / SECOND, UTC).isoformat(" ", "milliseconds")
+    message = f"this attempt, started {start}, was interrupted: {why}"
+    return LogLine(now, logging.WARNING, "postlude.runner", message)

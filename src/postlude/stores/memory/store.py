@@ -1,12 +1,15 @@
 """The verbs of the memory store, under one lock. Every answer is there when the verb returns."""
 
 import asyncio
+import os
+import socket
 import threading
 from collections.abc import Callable, Collection, Sequence
 
 from postlude.clock import Clock
 from postlude.config import Keep
 from postlude.errors import KeyTaken
+from postlude.model.death import process_of
 from postlude.model.job import (
     Added,
     Cancel,
@@ -180,14 +183,14 @@ class MemoryStore:
             if holder is None:
                 return Reply.of(0)
             held = len(holder.held)
-            self._bury(holder, draining=draining)
+            self._bury(holder, "stopped", draining=draining)
             return Reply.of(held)
 
     def reap(self) -> Reply[Reaped]:
         with self._lock:
             boot = self._clock.boot()
             dead = [runner for runner in self._runners.values() if runner.lapsed(boot)]
-            ends = [self._bury(runner, draining=False) for runner in dead]
+            ends = [self._bury(runner, "did not renew its lease", draining=False) for runner in dead]
             return Reply.of(
                 Reaped(len(dead), sum(end.released for end in ends), sum(end.ended for end in ends))
             )
@@ -266,10 +269,11 @@ class MemoryStore:
             del self._runners[row.runner].held[row.seq]
             row.runner = NOBODY
 
-    def _bury(self, runner: MemoryRunner, *, draining: bool) -> endings.Buried:
+    def _bury(self, runner: MemoryRunner, what: str, *, draining: bool) -> endings.Buried:
         del self._runners[runner.number]
         draining = draining or runner.marks.is_draining
-        return endings.bury(self._shelves, runner, self._clock.now(), draining=draining)
+        why = f"{process_of(socket.gethostname(), os.getpid())} {what}"
+        return endings.bury(self._shelves, runner, self._clock.now(), why, draining=draining)
 
 
 def _matches(row: Row, wanted: JobFilter) -> bool:

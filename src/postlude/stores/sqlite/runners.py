@@ -1,5 +1,6 @@
 """Runners in the SQLite journal: enlisting them, renewing their leases, burying them."""
 
+import json
 import os
 import socket
 from collections.abc import Sequence
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from postlude.clock import SECOND, Clock, boot_id
-from postlude.model.death import Started, judge
+from postlude.model.death import Started, judge, note, process_of
 from postlude.model.state import Reason, Stored
 from postlude.stores.protocol import Enlisted, NewRunner, Reaped
 from postlude.stores.sqlite.claims import release_rows
@@ -80,7 +81,7 @@ class Runners:
             marks = self._mine.get(tx.value("runner_token", runner))
             left = marks_of_the_living(marks.path) if marks is not None else LeftMarks(b"")
             left.draining |= draining
-            buried = self._bury(tx, runner, left)
+            buried = self._bury(tx, runner, left, f"{process_of(self.host, os.getpid())} stopped")
             if marks is not None:
                 self._leave(tx, marks)
             answers.append(sum(buried))
@@ -89,24 +90,27 @@ class Runners:
     def reap(self, tx: Transaction, calls: Sequence[None]) -> list[Reaped]:
         """Bury every runner that has died or whose lease has run out, and those without a row."""
         found = Reaped(0, 0, 0)
-        for runner, token, boot, renewed, lease in tx.rows("runners"):
+        for runner, token, host, pid, boot, renewed, lease in tx.rows("runners"):
             expired = boot != self._boot or self._clock.boot() > renewed + lease
             path = self._folder / token
+            why = f"{process_of(host, pid)} did not renew its lease"
             if token in self._mine:
                 if not expired:
                     continue
                 # This process slept or was stopped: it is treated like any other.
-                found = _sum(found, self._bury(tx, runner, marks_of_the_living(path)))
+                found = _sum(found, self._bury(tx, runner, marks_of_the_living(path), why))
                 self._leave(tx, self._mine[token])
                 continue
             with left_by(path) as left:
-                if left is None and expired:
+                if left is not None:
+                    why = f"{process_of(host, pid)} died"
+                elif expired:
                     left = marks_of_the_living(path)
                 if left is not None:
-                    found = _sum(found, self._bury(tx, runner, left))
+                    found = _sum(found, self._bury(tx, runner, left, why))
                     tx.afterwards.append(partial(path.unlink, missing_ok=True))
         for runner in tx.rows("orphaned_runners"):
-            found = _sum(found, self._bury(tx, runner, LeftMarks(b"")))
+            found = _sum(found, self._bury(tx, runner, LeftMarks(b""), "its runner is unknown"))
         return [found] * len(calls)
 
     def _leave(self, tx: Transaction, marks: MarksFile) -> None:
@@ -118,8 +122,8 @@ class Runners:
 
         tx.afterwards.append(remove)
 
-    def _bury(self, tx: Transaction, runner: int, left: LeftMarks) -> Buried:
-        """Judge a runner's death over the jobs that it held."""
+    def _bury(self, tx: Transaction, runner: int, left: LeftMarks, why: str) -> Buried:
+        """Judge a runner's death over the jobs that it held; `why`: what is kept of it with those it ran."""
         held = tx.rows("held_by", runner)
         tasks = {row[0]: row[1] for row in held}
         started = [
@@ -127,6 +131,8 @@ class Runners:
             for seq, _, suspect, deaths, once, _, _ in held
             if seq in left.started and not once
         ]
+        for seq in tasks.keys() & left.started.keys():
+            tx.run("add_log", seq, 1, json.dumps([note(left.started[seq], tx.now, why)]))
         verdicts = judge(started, draining=left.draining)
         for verdict in verdicts:
             tx.run("charge", verdict.seq, verdict.suspect, verdict.deaths)

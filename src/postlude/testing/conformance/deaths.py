@@ -1,5 +1,11 @@
 """Runners that die: who is charged, what runs again, what has failed by it."""
 
+import logging
+import os
+import socket
+from datetime import UTC, datetime
+
+from postlude.clock import SECOND
 from postlude.model.death import MAX_DEATHS
 from postlude.model.job import JobFilter
 from postlude.model.outcome import Parked
@@ -201,6 +207,31 @@ class DeathCases(Cases):
         assert driver.finish(claim) is False
         assert driver.claim(driver.enlist(), suspect=True) == []
 
+    def test_each_interrupted_attempt_is_told_of(self, driver: Driver) -> None:
+        job = driver.new()
+        driver.add(job)
+        me = f"its process ({os.getpid()} on {socket.gethostname()})"
+        for death in range(2):
+            start = datetime.fromtimestamp(driver.clock.now() / SECOND, UTC)
+            driver.die_in(job)
+            number, line = driver.record(job).logs[death]
+            assert (number, line.at, line.level) == (1, driver.clock.now(), logging.WARNING)
+            told = f"this attempt, started {start.isoformat(' ', 'milliseconds')}, was interrupted: {me} "
+            assert line.message.startswith(told)
+        driver.finish(driver.claim_one(driver.enlist(), suspect=True))
+        assert len(driver.record(job).logs) == 2, "it can be read also when all has gone well in the end"
+
+    def test_what_had_not_started_or_has_ended_was_not_interrupted(self, driver: Driver) -> None:
+        runner, jobs = driver.enlist(), [driver.new() for _ in range(3)]
+        driver.add(*jobs)
+        started, ended, _ = driver.claim(runner)
+        driver.start(runner, started.seq)
+        driver.start(runner, ended.seq)
+        driver.finish(ended)
+        driver.die(runner)
+        driver.reap()
+        assert [len(driver.record(job).logs) for job in jobs] == [1, 0, 0]
+
     def test_a_draining_death_charges_nobody(self, driver: Driver) -> None:
         runner, job = driver.enlist(), driver.new()
         driver.add(job)
@@ -224,6 +255,8 @@ class DeathCases(Cases):
         driver.start(runner, driver.claim_one(runner).seq)
         driver.store.retire(runner.runner, draining=False).wait(PATIENCE)
         assert driver.record(job).deaths == 1
+        ((_, line),) = driver.record(job).logs
+        assert line.message.endswith(") stopped")
 
     def test_a_runner_that_lives_on_may_finish_what_it_had_started(self, driver: Driver) -> None:
         runner, job = driver.enlist(), driver.new()

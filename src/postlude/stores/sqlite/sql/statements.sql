@@ -185,7 +185,7 @@ UPDATE runner SET renewed = ?2 WHERE id = ?1
 SELECT token FROM runner WHERE id = ?
 
 -- name: runners
-SELECT json_group_array(json_array(id, token, boot, renewed, lease)) FROM runner
+SELECT json_group_array(json_array(id, token, host, pid, boot, renewed, lease)) FROM runner
 
 -- name: forget_runner
 DELETE FROM runner WHERE id = ?
