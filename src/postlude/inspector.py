@@ -184,7 +184,8 @@ class Inspector:
         """
         if limit < 1:
             raise ValueError(f"limit={limit}: ask for one job or more")
-        wanted = JobFilter(state=state, task=task, queue=queue, before=before, limit=limit)
+        states = () if state is None else (state,)
+        wanted = JobFilter(states=states, task=task, queue=queue, before=before, limit=limit)
         return [JobStatus.of(record) for record in await self._store.page(wanted)]
 
     async def counts(self) -> list[Counts]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import apsw
 
+from postlude.model.death import LOST, End
 from postlude.stores.backend import Verb
 from postlude.stores.protocol import Reaped
 from postlude.stores.sqlite.backend import SqliteBackend
@@ -154,7 +155,7 @@ def buries_the_living(_: str) -> None:
         found = reap(self, tx, calls)[0]
         for runner, token, *_ in tx.rows("runners"):
             if token not in self._mine and random.random() < 0.5:
-                found = _sum(found, self._bury(tx, runner, LeftMarks(b""), "by mistake"))
+                found = _sum(found, self._bury(tx, runner, LeftMarks(b""), End("", 0, LOST)))
         return [found] * len(calls)
 
     _put(Runners, "reap", eager)

@@ -102,7 +102,7 @@ def test_no_file_is_made_by_a_reader(path: Path) -> None:
 def test_another_programs_database_is_refused(path: Path, foreign: str) -> None:
     path.touch(0o600)
     change(path, foreign)
-    refused(path, "another program's database; change store=")
+    refused(path, r"another program's database; name another place for the journal \(store=, or --store\)")
     with pytest.raises(JournalRefused, match="another program's"):
         JournalReader(path)
 
@@ -111,7 +111,7 @@ def test_another_programs_database_is_refused(path: Path, foreign: str) -> None:
 def test_what_is_no_database_is_refused(path: Path) -> None:
     path.write_text("Dear diary,\n" * 200)
     path.chmod(0o600)
-    refused(path, "is not a database; move it away, or change store=")
+    refused(path, "is no journal, nor any database; name another place")
 
 
 @pytest.mark.disk

@@ -1,6 +1,7 @@
 """Real processes that are killed with started jobs; another process of the journal judges."""
 
 import socket
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import pytest
 from postlude.clock import SECOND, SystemClock
 from postlude.ids import IdSource
 from postlude.model.death import MAX_DEATHS
-from postlude.model.job import JobRecord, NewJob
-from postlude.model.state import Reason, State
+from postlude.model.job import JobFilter, JobRecord, NewJob
+from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import NewRunner, Reaped
 from postlude.stores.sqlite import SqliteStore
 from postlude.stores.sqlite.transaction import Transaction
@@ -107,6 +108,33 @@ def test_a_job_tells_which_processes_died_of_it(store: SqliteStore) -> None:
     assert [line.message.partition("interrupted: ")[2] for _, line in record(store, culprit).logs] == died
 
 
+def test_a_running_job_whose_process_has_died_says_so(store: SqliteStore) -> None:
+    (id,) = add(store)
+    with dying("run", store.location) as (process, _):
+        assert (record(store, id).stored, record(store, id).reason) == (Stored.RUNNING, None)
+        process.kill()
+        process.wait(PATIENCE)
+    for found in (record(store, id), *store.page(JobFilter()).wait(PATIENCE)):
+        assert (found.stored, found.reason, found.started) == (Stored.RUNNING, Reason.INTERRUPTED, 30)
+
+
+@pytest.mark.parametrize("at", [0, -1, 2**62, -(2**62)])
+def test_a_damaged_mark_holds_up_no_burial(store: SqliteStore, at: int) -> None:
+    (id,) = add(store)
+    with dying("run", store.location) as (process, _):
+        process.kill()
+        process.wait(PATIENCE)
+    (token,) = marks(store)
+    with Path(f"{store.location}.runners", token).open("r+b") as file:
+        file.seek(64)
+        file.write(struct.pack("<q", at))
+    assert record(store, id).started is None
+    assert store.reap().wait(PATIENCE) == Reaped(1, 1, 0)
+    ((_, line),) = record(store, id).logs
+    assert line.message.startswith("this attempt was interrupted: its process (")
+    assert (record(store, id).deaths, record(store, id).started) == (1, None)
+
+
 def test_a_lost_lease_is_no_death(store: SqliteStore, clock: Ahead) -> None:
     (id,) = add(store)
     with dying("run", store.location):
@@ -114,6 +142,7 @@ def test_a_lost_lease_is_no_death(store: SqliteStore, clock: Ahead) -> None:
         clock.ahead = 3601 * SECOND
         assert store.reap().wait(PATIENCE) == Reaped(1, 1, 0)
     ((_, line),) = record(store, id).logs
+    assert "was given up" in line.message
     assert line.message.endswith(") did not renew its lease")
 
 

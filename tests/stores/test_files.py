@@ -63,7 +63,7 @@ def test_a_file_that_is_no_journal_keeps_its_mode(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("not a journal\n" * 100, "utf-8")
     path.chmod(0o644)
-    with pytest.raises(JournalRefused, match="not a database"):
+    with pytest.raises(JournalRefused, match="nor any database"):
         SqliteStore(path).open()
     assert mode(path) == 0o644
 

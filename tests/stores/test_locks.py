@@ -5,6 +5,7 @@ import os
 import stat
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,9 @@ from postlude.stores.sqlite.locks import (
     MarksFile,
     WriterLock,
     left_by,
+    lives,
     marks_of_the_living,
+    marks_path,
 )
 from tests.stores.dying import dying
 
@@ -23,11 +26,6 @@ def left(path: Path) -> LeftMarks:
     with left_by(path) as marks:
         assert marks is not None, "it is taken for alive"
         return marks
-
-
-def lives(path: Path) -> bool:
-    with left_by(path) as marks:
-        return marks is None
 
 
 def take(lock: WriterLock, got_it: threading.Event) -> None:
@@ -83,11 +81,14 @@ def test_a_lock_is_not_followed_through_a_link(tmp_path: Path) -> None:
 def test_marks_survive_a_kill_and_are_read_only_then(tmp_path: Path) -> None:
     with dying("marks", tmp_path, 7, 2**40, -8, 9) as (process, token):
         assert lives(tmp_path / token)
+        with left_by(tmp_path / token) as marks:
+            assert marks is None
         process.kill()
         process.wait(5)
-        marks = left(tmp_path / token)
-    assert marks.started.keys() == {7, 2**40, 9}
-    assert marks.draining is False
+        assert not lives(tmp_path / token)
+        found = left(tmp_path / token)
+    assert found.started.keys() == {7, 2**40, 9}
+    assert found.draining is False
 
 
 @pytest.mark.process
@@ -128,16 +129,59 @@ def test_letting_go_looks_like_a_death(tmp_path: Path) -> None:
 def test_a_file_that_is_gone_is_a_death_that_charges_nobody(tmp_path: Path) -> None:
     marks = left(tmp_path / "gone")
     assert (marks.started, marks.draining) == ({}, True)
+    assert not lives(tmp_path / "gone")
     gone = marks_of_the_living(tmp_path / "gone")
     assert (gone.started, gone.draining) == ({}, True)
 
 
-@pytest.mark.parametrize("content", [b"", b"PLMARKS1", b"PLMARKS9".ljust(16_384, b"\1"), b"\1" * 16_384])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PLMARKS2", b"PLMARKS1".ljust(16_384, b"\1"), b"PLMARKS9".ljust(32_768, b"\1"), b"\1" * 32_768],
+)
 def test_a_file_that_is_none_of_ours_charges_nobody(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "marks"
     path.write_bytes(content)
-    marks = left(path)
-    assert (marks.started, marks.draining) == ({}, True)
+    for marks in (left(path), marks_of_the_living(path)):
+        assert (marks.started, marks.draining) == ({}, True)
+
+
+def test_what_has_ended_can_be_read_for_a_while(tmp_path: Path) -> None:
+    marks = MarksFile(tmp_path)
+    for seq, at in ((3, 30), (4, 50), (3, 40)):
+        marks.ended(marks.started(seq, at))
+    marks.started(4, 60)
+    found = marks_of_the_living(marks.path)
+    assert (found.ended, found.started) == ({3: 40, 4: 50}, {4: 60})
+    for seq in range(5, 3000):
+        marks.ended(marks.started(seq, 70))
+    assert 3 not in marks_of_the_living(marks.path).ended
+    marks.remove()
+
+
+def test_marks_are_only_read_from_files(tmp_path: Path) -> None:
+    mine = MarksFile(tmp_path)
+    mine.started(3, 30)
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to(mine.path)
+    for name in ("fifo", "link", "."):
+        marks = marks_of_the_living(tmp_path / name)
+        assert (marks.started, marks.draining) == ({}, True), name
+    mine.remove()
+
+
+@pytest.mark.parametrize(
+    "token", ["", "writer", "/dev/zero", "../../journal.db", "0123456789ABCDEF", "0" * 17, None, 7]
+)
+def test_a_token_names_nothing_else(tmp_path: Path, token: Any) -> None:
+    path = marks_path(tmp_path, token)
+    assert path.parent == tmp_path
+    assert not path.exists()
+
+
+def test_a_token_names_its_file(tmp_path: Path) -> None:
+    marks = MarksFile(tmp_path)
+    assert marks_path(tmp_path, marks.token) == marks.path
+    marks.remove()
 
 
 def test_places_are_used_again(tmp_path: Path) -> None:
@@ -162,6 +206,7 @@ def test_more_starts_than_places(tmp_path: Path) -> None:
     marks.ended(places[0])
     assert marks_of_the_living(marks.path).started.keys() == set(noted) - {1}
     assert marks.started(9999, 30) == places[0]
+    assert marks_of_the_living(marks.path).ended == {}
     marks.remove()
 
 

@@ -17,6 +17,12 @@ MAX_DEATHS: Final = 3
 """After so many deaths of its own a job has failed, with the reason `killed`."""
 
 
+DIED: Final = "died"
+LOST: Final = "did not renew its lease"
+STOPPED: Final = "stopped"
+"""How runners end. What one that lost its lease has started may still come to its end."""
+
+
 class Started(NamedTuple):
     """A job that had started when its process died."""
 
@@ -58,19 +64,24 @@ def judge(started: Iterable[Started], *, draining: bool) -> list[Verdict]:
     return [Verdict(job.seq, job.suspect or job.seq in suspects, job.deaths) for job in jobs]
 
 
-def process_of(host: str, pid: int) -> str:
-    """Name a job's process in a sentence."""
-    return f"its process ({pid} on {host})"
+class End(NamedTuple):
+    """How a runner has ended."""
 
+    host: str
+    pid: int
+    how: str
 
-def note(started: int, now: int, why: str) -> LogLine:
-    """Return what is kept with a job of an attempt that did not come to its end.
+    def note(self, started: int | None, now: int) -> LogLine:
+        """Return what is kept with a job that it was running.
 
-    Args:
-        started: when it started (microseconds, UTC).
-        now: when that was noticed.
-        why: what happened to its process.
-    """
-    start = datetime.fromtimestamp(started / SECOND, UTC).isoformat(" ", "milliseconds")
-    message = f"this attempt, started {start}, was interrupted: {why}"
-    return LogLine(now, logging.WARNING, "postlude.runner", message)
+        Args:
+            started: when that attempt started (microseconds, UTC), if that is known.
+            now: when its runner's end was noticed.
+        """
+        since = ""
+        if started is not None:
+            start = datetime.fromtimestamp(started / SECOND, UTC).isoformat(" ", "milliseconds")[:-6]
+            since = f", started {start}Z,"
+        what = "was interrupted" if self.how == DIED else "was given up"
+        message = f"this attempt{since} {what}: its process ({self.pid} on {self.host}) {self.how}"
+        return LogLine(now, logging.WARNING, "postlude.runner", message)

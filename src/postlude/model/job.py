@@ -202,9 +202,9 @@ class JobRecord:
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs a page shows. Fields that are None do not restrict."""
+    """Which jobs a page shows. Fields that are None, or empty, do not restrict."""
 
-    state: State | None = None
+    states: tuple[State, ...] = ()
     task: str | None = None
     queue: str | None = None
     before: int | None = None

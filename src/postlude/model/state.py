@@ -99,7 +99,8 @@ class Reason(StrEnum):
     PAUSED = "paused"
     """Queued: its task or its queue is paused."""
     INTERRUPTED = "interrupted"
-    """Queued: its process died while it ran. Each process runs one such job at a time, beside others."""
+    """Queued: its process died while it ran. Each process runs one such job at a time, beside others.
+    Running: its process has died, and nobody has noticed so far."""
     DEADLINE = "deadline"
     """The time for all of its attempts was over."""
     RESULT_DROPPED = "result_dropped"

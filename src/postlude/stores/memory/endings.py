@@ -7,7 +7,7 @@ import os
 import socket
 from typing import NamedTuple
 
-from postlude.model.death import Started, Verdict, judge, note
+from postlude.model.death import End, Started, Verdict, judge
 from postlude.model.job import AttemptRecord, Cancel
 from postlude.model.outcome import Cancelled, Failed, Finish, Parked, Snoozed, Succeeded
 from postlude.model.state import Reason, Stored
@@ -127,19 +127,20 @@ def give_back(shelves: Shelves, row: Row, now: int) -> None:
         _end_cancelled(shelves, row, now)
 
 
-def bury(shelves: Shelves, runner: MemoryRunner, now: int, why: str, *, draining: bool) -> Buried:
-    """Judge a runner's death over the jobs it held; `why`: what is kept of it with those it ran.
+def bury(shelves: Shelves, runner: MemoryRunner, now: int, end: End, *, draining: bool) -> Buried:
+    """Judge a runner's death over the jobs it held, and note it with those that it ran.
 
     Returns:
         how many of them are ready again, and how many have failed by it.
     """
     held = list(runner.held.values())
     runner.held.clear()
-    marked = runner.marks.starts()
-    started = [Started(row.seq, row.suspect, row.deaths) for row in held if row.seq in marked]
-    for row in held:
-        if row.seq in marked:
-            row.logs += ((row.failures + 1, note(marked[row.seq], now, why)),)
+    marked = runner.marks.running()
+    ran = [row for row in held if row.seq in marked]
+    started = [Started(row.seq, row.suspect, row.deaths) for row in ran if not row.job.once]
+    for row in ran:
+        row.started = marked[row.seq]
+        row.logs += ((row.failures + 1, end.note(row.started, now)),)
     verdicts = {verdict.seq: verdict for verdict in judge(started, draining=draining)}
     released = ended = 0
     for row in held:

@@ -1,6 +1,5 @@
 """One job as the memory store keeps it."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from postlude.model.job import AttemptRecord, Claim, JobRecord, NewJob, Progress
@@ -92,8 +91,8 @@ class Row:
             limited,
         )
 
-    def record(self, starts: Mapping[int, int], *, whole: bool) -> JobRecord:
-        """Show it to people: whole, or as on a page; `starts`: the jobs that run, each with its start."""
+    def record(self, started: int | None, *, whole: bool) -> JobRecord:
+        """Show it to people: whole, or as on a page; `started`: when its attempt did."""
         job = self.job
         return JobRecord(
             id=job.id,
@@ -108,7 +107,7 @@ class Row:
             failures=self.failures,
             deaths=self.deaths,
             created=job.created,
-            started=starts.get(self.seq) if self.stored is Stored.RUNNING else self.started,
+            started=started,
             finished=self.finished,
             owner=job.owner,
             payload=job.payload,

@@ -11,24 +11,34 @@ class MemoryMarks:
 
     def __init__(self) -> None:
         self._places = count()
-        self._started: dict[int, tuple[int, int]] = {}
+        self._running: dict[int, tuple[int, int]] = {}
+        self._starts: dict[int, int] = {}
         self.is_draining = False
 
     def started(self, seq: int, at: int) -> int:
         place = next(self._places)
-        self._started[place] = seq, at
+        self._running[place] = seq, at
+        self._starts[seq] = at
         return place
 
     def ended(self, place: int) -> None:
-        self._started.pop(place, None)
+        self._running.pop(place, None)
 
     def draining(self) -> None:
         self.is_draining = True
 
-    def starts(self) -> dict[int, int]:
+    def running(self) -> dict[int, int]:
         """Return the jobs that have started and not ended, each with when it started."""
         # A copy first: other threads write marks without the store's lock.
-        return dict(self._started.copy().values())
+        return dict(self._running.copy().values())
+
+    def start_of(self, seq: int) -> int | None:
+        """Return when a job started, until `forget`."""
+        return self._starts.get(seq)
+
+    def forget(self, seq: int) -> None:
+        """Its end is written."""
+        self._starts.pop(seq, None)
 
 
 class MemoryRunner:
@@ -40,6 +50,11 @@ class MemoryRunner:
         self.held: dict[int, Row] = {}
         self._lease = round(lease * SECOND)
         self._ends = boot + self._lease
+
+    def let_go(self, seq: int) -> None:
+        """It holds a job no more."""
+        del self.held[seq]
+        self.marks.forget(seq)
 
     def renew(self, boot: int) -> None:
         """Start its lease afresh."""

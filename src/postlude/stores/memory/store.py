@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from postlude.clock import Clock
 from postlude.config import Keep
 from postlude.errors import KeyTaken
-from postlude.model.death import process_of
+from postlude.model.death import LOST, STOPPED, End
 from postlude.model.job import (
     Added,
     Cancel,
@@ -183,14 +183,14 @@ class MemoryStore:
             if holder is None:
                 return Reply.of(0)
             held = len(holder.held)
-            self._bury(holder, "stopped", draining=draining)
+            self._bury(holder, STOPPED, draining=draining)
             return Reply.of(held)
 
     def reap(self) -> Reply[Reaped]:
         with self._lock:
             boot = self._clock.boot()
             dead = [runner for runner in self._runners.values() if runner.lapsed(boot)]
-            ends = [self._bury(runner, "did not renew its lease", draining=False) for runner in dead]
+            ends = [self._bury(runner, LOST, draining=False) for runner in dead]
             return Reply.of(
                 Reaped(len(dead), sum(end.released for end in ends), sum(end.ended for end in ends))
             )
@@ -224,17 +224,17 @@ class MemoryStore:
             row = self._shelves.by_id.get(id)
             if row is None:
                 return Reply.of(None)
-            return Reply.of(self._waits().explain(row.record(self._starts(), whole=True)))
+            return Reply.of(self._waits().explain(self._record(row, whole=True)))
 
     def page(self, wanted: JobFilter) -> Reply[list[JobRecord]]:
         found: list[JobRecord] = []
         with self._lock:
-            waits, starts = self._waits(), self._starts()
+            waits = self._waits()
             for row in reversed(self._shelves.rows.values()):
                 if len(found) >= wanted.limit:
                     break
                 if _matches(row, wanted):
-                    found.append(waits.explain(row.record(starts, whole=False)))
+                    found.append(waits.explain(self._record(row, whole=False)))
         return Reply.of(found)
 
     def counts(self) -> Reply[list[Counts]]:
@@ -256,9 +256,12 @@ class MemoryStore:
     def _waits(self) -> Waits:
         return Waits(self._rules, self._runners.values(), self._clock)
 
-    def _starts(self) -> dict[int, int]:
-        """Return the jobs that run, each with when it started."""
-        return {seq: at for runner in self._runners.values() for seq, at in runner.marks.starts().items()}
+    def _record(self, row: Row, *, whole: bool) -> JobRecord:
+        start = row.started
+        if row.stored is Stored.RUNNING:
+            holder = self._runners.get(row.runner)
+            start = None if holder is None else holder.marks.start_of(row.seq)
+        return row.record(start, whole=whole)
 
     def _held(self, runner: int) -> list[Row]:
         holder = self._runners.get(runner)
@@ -266,20 +269,20 @@ class MemoryStore:
 
     def _let_go(self, row: Row) -> None:
         if row.runner != NOBODY:
-            del self._runners[row.runner].held[row.seq]
+            self._runners[row.runner].let_go(row.seq)
             row.runner = NOBODY
 
-    def _bury(self, runner: MemoryRunner, what: str, *, draining: bool) -> endings.Buried:
+    def _bury(self, runner: MemoryRunner, how: str, *, draining: bool) -> endings.Buried:
         del self._runners[runner.number]
         draining = draining or runner.marks.is_draining
-        why = f"{process_of(socket.gethostname(), os.getpid())} {what}"
-        return endings.bury(self._shelves, runner, self._clock.now(), why, draining=draining)
+        end = End(socket.gethostname(), os.getpid(), how)
+        return endings.bury(self._shelves, runner, self._clock.now(), end, draining=draining)
 
 
 def _matches(row: Row, wanted: JobFilter) -> bool:
     return (
         (wanted.before is None or row.seq < wanted.before)
-        and (wanted.state is None or row.stored.public is wanted.state)
+        and (not wanted.states or row.stored.public in wanted.states)
         and (wanted.task is None or row.job.task == wanted.task)
         and (wanted.queue is None or row.job.queue == wanted.queue)
     )

@@ -21,6 +21,8 @@ VERSION: Final = len(MIGRATIONS)
 SMALL: Final = 64 * 1024 * 1024
 """Bytes up to which a journal that was not closed cleanly is checked before it is used."""
 
+_ELSEWHERE: Final = "name another place for the journal (store=, or --store)"
+
 BUSY_MS: Final = 250
 """How long one attempt waits for a program that has locked the database without our lock."""
 
@@ -80,9 +82,9 @@ def _recognise(db: apsw.Connection, path: Path) -> None:
         mark = db.execute("PRAGMA application_id").get
         tables = db.execute("SELECT count(*) FROM sqlite_master").get
     except apsw.NotADBError as error:
-        raise JournalRefused(f"{path} is not a database; move it away, or change store=") from error
+        raise JournalRefused(f"{path} is no journal, nor any database; {_ELSEWHERE}") from error
     if mark != APPLICATION_ID and (mark or tables):
-        raise JournalRefused(f"{path} is another program's database; change store=")
+        raise JournalRefused(f"{path} is another program's database; {_ELSEWHERE}")
 
 
 def _version(db: apsw.Connection, path: Path) -> int:

@@ -8,20 +8,28 @@ import errno
 import fcntl
 import mmap
 import os
+import re
 import secrets
 import struct
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from postlude.clock import SECOND
+
 _MAGIC: Final = b"PLMARKS2"
 _DRAINING: Final = 8
 _FIRST: Final = 64
 _PLACE: Final = struct.Struct("<qq")
-"""When a job started, and its `seq`: last, because it says that the place is taken."""
+"""When a job started, and its `seq`, negative once it has ended: last, because it says what the place is."""
+_LATEST: Final = 253_402_300_800 * SECOND
+"""The end of the year 9999: a time after it is none."""
 _SIZE: Final = 32_768
+_TOKEN: Final = re.compile("[0-9a-f]{16}")
+_TO_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 NOWHERE: Final = -1
 """The place of a start that could not be noted, because very many jobs run at once."""
 
@@ -86,12 +94,13 @@ class MarksFile:
             self.remove()
             raise
         _in_forks(self._forget)
-        self._free = list(range(_SIZE - _PLACE.size, _FIRST - 1, -_PLACE.size))
+        # The one that has been free longest is next: a start can be read until the job's end is written.
+        self._free = deque(range(_FIRST, _SIZE, _PLACE.size))
 
     def started(self, seq: int, at: int) -> int:
         """Note that a job starts, and when; returns the place to clear."""
         try:
-            place = self._free.pop()
+            place = self._free.popleft()
         except IndexError:
             return NOWHERE
         _PLACE.pack_into(self._map, place, at, seq)
@@ -100,7 +109,8 @@ class MarksFile:
     def ended(self, place: int) -> None:
         """Note that it has ended."""
         if place != NOWHERE:
-            _PLACE.pack_into(self._map, place, 0, 0)
+            at, seq = _PLACE.unpack_from(self._map, place)
+            _PLACE.pack_into(self._map, place, at, -seq)
             self._free.append(place)
 
     def draining(self) -> None:
@@ -136,9 +146,11 @@ class LeftMarks:
     def __init__(self, raw: bytes) -> None:
         known = raw[: len(_MAGIC)] == _MAGIC and len(raw) == _SIZE
         self.draining = not known or raw[_DRAINING] == 1
-        places = _PLACE.iter_unpack(raw[_FIRST:]) if known else ()
-        self.started: dict[int, int] = {seq: at for at, seq in places if seq}
-        """The jobs that had started and not ended, each with when it started (microseconds, UTC)."""
+        places = list(_PLACE.iter_unpack(raw[_FIRST:])) if known else []
+        self.started = {seq: at if 0 < at < _LATEST else None for at, seq in places if seq > 0}
+        """The jobs that had started and not ended, each with when (microseconds, UTC); None: damaged."""
+        self.ended = {-seq: at for at, seq in sorted(places) if seq < 0 < at < _LATEST}
+        """Jobs that have ended lately, each with when it had started last."""
 
 
 @contextmanager
@@ -149,7 +161,7 @@ def left_by(path: Path) -> Iterator[LeftMarks | None]:
     charges nobody.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = os.open(path, _TO_READ)
     except FileNotFoundError:
         yield LeftMarks(b"")
         return
@@ -159,14 +171,45 @@ def left_by(path: Path) -> Iterator[LeftMarks | None]:
         except BlockingIOError:
             yield None
         else:
-            yield LeftMarks(os.pread(fd, _SIZE, 0))
+            yield LeftMarks(_content(fd))
     finally:
         os.close(fd)
 
 
 def marks_of_the_living(path: Path) -> LeftMarks:
-    """Read the marks of a runner that lives but has lost its lease."""
+    """Read the marks of a runner without asking whether it lives; none, if they cannot be read."""
     try:
-        return LeftMarks(path.read_bytes())
+        fd = os.open(path, _TO_READ)
     except OSError:
         return LeftMarks(b"")
+    try:
+        return LeftMarks(_content(fd))
+    finally:
+        os.close(fd)
+
+
+def _content(fd: int) -> bytes:
+    try:
+        return os.pread(fd, _SIZE, 0)
+    except OSError:  # it is no file
+        return b""
+
+
+def lives(path: Path) -> bool:
+    """Say whether the runner of these marks is alive: its process, on this machine, holds their lock."""
+    try:
+        fd = os.open(path, _TO_READ)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def marks_path(folder: Path, token: object) -> Path:
+    """Return where a runner's marks are. The token comes from the journal: others may have written it."""
+    return folder / (token if isinstance(token, str) and _TOKEN.fullmatch(token) else "no-such-runner")

@@ -16,7 +16,7 @@ from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Counts, Pause
 from postlude.stores.sqlite.connection import open_reader
 from postlude.stores.sqlite.files import JournalFiles
-from postlude.stores.sqlite.locks import marks_of_the_living
+from postlude.stores.sqlite.locks import LeftMarks, lives, marks_of_the_living, marks_path
 from postlude.stores.sqlite.rules import Bucket
 from postlude.stores.sqlite.sql import SQL
 
@@ -107,7 +107,7 @@ class JournalReader:
         if row is None:
             return None
         attempts: Any = self._db.execute(SQL["attempts"], (row[1],)).fetchall()
-        (record,) = self._explained([_record(row, _Starts(self._runners), attempts)])
+        (record,) = self._explained([_record(row, _Runners(self._runners), attempts)])
         return replace(record, result=self._result(record.seq), logs=self._logs(record.seq))
 
     def _result(self, seq: int) -> bytes | None:
@@ -124,9 +124,8 @@ class JournalReader:
     def _page(self, wanted: JobFilter) -> list[JobRecord]:
         conditions: list[str] = []
         bindings: list[Any] = []
-        if wanted.state is not None:
-            # Written out, not bound: the partial indexes serve only constants.
-            states = [str(int(stored)) for stored in Stored if stored.public is State(wanted.state)]
+        if wanted.states:
+            states = [str(int(stored)) for stored in Stored if stored.public in wanted.states]
             conditions.append(f"job.state IN ({', '.join(states)})")
         for column, value in (
             ("task_name.name = ?", wanted.task),
@@ -140,8 +139,8 @@ class JournalReader:
         rows = self._db.execute(
             f"{SQL['record']} {where} ORDER BY job.seq DESC LIMIT ?", (*bindings, wanted.limit)
         )
-        starts = _Starts(self._runners)
-        return self._explained([_record(row, starts) for row in rows])
+        runners = _Runners(self._runners)
+        return self._explained([_record(row, runners) for row in rows])
 
     def _explained(self, records: list[JobRecord]) -> list[JobRecord]:
         """Return jobs with the reason for which their queues keep those that are ready waiting."""
@@ -176,37 +175,55 @@ class JournalReader:
         return [Counts(task, state, jobs) for (task, state), jobs in sorted(found.items())]
 
 
-class _Starts:
-    """When the jobs that run have started. The journal hears of it only at their end.
+class _Runners:
+    """What the runners' files of start marks tell of running jobs; the journal hears it at their end.
 
     Args:
-        folder: where the runners' files of start marks are.
+        folder: where they are.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._known: dict[str, dict[int, int]] = {}
+        self._known: dict[object, tuple[bool, LeftMarks]] = {}
 
-    def of(self, seq: int, token: str | None) -> int | None:
-        """Return when a job started that the runner of this file holds; None if it has not."""
-        if token is None:
-            return None
+    def lives(self, token: object) -> bool:
+        """Say whether the runner of a file is alive."""
+        return self._look(token)[0]
+
+    def start_of(self, seq: int, token: object, before: int | None) -> int | None:
+        """Return when a job started that the runner of a file runs; None: it has not yet.
+
+        Args:
+            seq: the job.
+            token: names the file.
+            before: when the attempt had started whose end the journal knows.
+        """
+        marks = self._look(token)[1]
+        if seq in marks.started:
+            return marks.started[seq]
+        ended = marks.ended.get(seq)  # and its end is about to be written, unless it has been
+        return None if ended == before else ended
+
+    def _look(self, token: object) -> tuple[bool, LeftMarks]:
         if token not in self._known:
-            self._known[token] = marks_of_the_living(self._folder / token).started
-        return self._known[token].get(seq)
+            path = marks_path(self._folder, token)
+            self._known[token] = lives(path), marks_of_the_living(path)
+        return self._known[token]
 
 
-def _record(row: tuple[Any, ...], starts: _Starts, attempts: Sequence[tuple[Any, ...]] = ()) -> JobRecord:
+def _record(row: tuple[Any, ...], runners: _Runners, attempts: Sequence[tuple[Any, ...]] = ()) -> JobRecord:
     (id, seq, task, queue, state, reason, priority, due, fence) = row[:9]
     (failures, deaths, created, started, finished, owner, payload, error) = row[9:17]
     key, opts, context, cancel_asked, token, *progress = row[17:]
     stored = Stored(state)
+    if stored is Stored.RUNNING:
+        started = runners.start_of(seq, token, started)
+        reason = reason if runners.lives(token) else Reason.INTERRUPTED
     return JobRecord(
         id=id, seq=seq, task=task, queue=queue, stored=stored,
         reason=None if reason is None else Reason(reason), priority=priority, due=due, fence=fence,
-        failures=failures, deaths=deaths, created=created,
-        started=starts.of(seq, token) if stored is Stored.RUNNING else started,
-        finished=finished, owner=owner, payload=bytes(payload or b""), error=error,
+        failures=failures, deaths=deaths, created=created, started=started, finished=finished,
+        owner=owner, payload=bytes(payload or b""), error=error,
         attempts=tuple(AttemptRecord(*attempt) for attempt in attempts),
         key=key, opts=opts, context=context, cancel_asked=cancel_asked,
         progress=None if progress[3] is None else Progress(*progress),

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from postlude.clock import SECOND, Clock, boot_id
-from postlude.model.death import Started, judge, note, process_of
+from postlude.model.death import DIED, LOST, STOPPED, End, Started, judge
 from postlude.model.state import Reason, Stored
 from postlude.stores.protocol import Enlisted, NewRunner, Reaped
 from postlude.stores.sqlite.claims import release_rows
 from postlude.stores.sqlite.lanes import free_follower, refill
-from postlude.stores.sqlite.locks import LeftMarks, MarksFile, left_by, marks_of_the_living
+from postlude.stores.sqlite.locks import LeftMarks, MarksFile, left_by, marks_of_the_living, marks_path
 from postlude.stores.sqlite.transaction import Transaction
 
 
@@ -81,7 +81,7 @@ class Runners:
             marks = self._mine.get(tx.value("runner_token", runner))
             left = marks_of_the_living(marks.path) if marks is not None else LeftMarks(b"")
             left.draining |= draining
-            buried = self._bury(tx, runner, left, f"{process_of(self.host, os.getpid())} stopped")
+            buried = self._bury(tx, runner, left, End(self.host, os.getpid(), STOPPED))
             if marks is not None:
                 self._leave(tx, marks)
             answers.append(sum(buried))
@@ -92,25 +92,25 @@ class Runners:
         found = Reaped(0, 0, 0)
         for runner, token, host, pid, boot, renewed, lease in tx.rows("runners"):
             expired = boot != self._boot or self._clock.boot() > renewed + lease
-            path = self._folder / token
-            why = f"{process_of(host, pid)} did not renew its lease"
+            path = marks_path(self._folder, token)
+            end = End(host, pid, LOST)
             if token in self._mine:
                 if not expired:
                     continue
                 # This process slept or was stopped: it is treated like any other.
-                found = _sum(found, self._bury(tx, runner, marks_of_the_living(path), why))
+                found = _sum(found, self._bury(tx, runner, marks_of_the_living(path), end))
                 self._leave(tx, self._mine[token])
                 continue
             with left_by(path) as left:
                 if left is not None:
-                    why = f"{process_of(host, pid)} died"
+                    end = End(host, pid, DIED)
                 elif expired:
                     left = marks_of_the_living(path)
                 if left is not None:
-                    found = _sum(found, self._bury(tx, runner, left, why))
+                    found = _sum(found, self._bury(tx, runner, left, end))
                     tx.afterwards.append(partial(path.unlink, missing_ok=True))
         for runner in tx.rows("orphaned_runners"):
-            found = _sum(found, self._bury(tx, runner, LeftMarks(b""), "its runner is unknown"))
+            found = _sum(found, self._bury(tx, runner, LeftMarks(b""), End("", 0, LOST)))
         return [found] * len(calls)
 
     def _leave(self, tx: Transaction, marks: MarksFile) -> None:
@@ -122,8 +122,8 @@ class Runners:
 
         tx.afterwards.append(remove)
 
-    def _bury(self, tx: Transaction, runner: int, left: LeftMarks, why: str) -> Buried:
-        """Judge a runner's death over the jobs that it held; `why`: what is kept of it with those it ran."""
+    def _bury(self, tx: Transaction, runner: int, left: LeftMarks, end: End) -> Buried:
+        """Judge a runner's death over the jobs that it held, and note it with those that it ran."""
         held = tx.rows("held_by", runner)
         tasks = {row[0]: row[1] for row in held}
         started = [
@@ -132,7 +132,8 @@ class Runners:
             if seq in left.started and not once
         ]
         for seq in tasks.keys() & left.started.keys():
-            tx.run("add_log", seq, 1, json.dumps([note(left.started[seq], tx.now, why)]))
+            tx.run("add_log", seq, 1, json.dumps([end.note(left.started[seq], tx.now)]))
+            tx.run("note_start", seq, left.started[seq])
         verdicts = judge(started, draining=left.draining)
         for verdict in verdicts:
             tx.run("charge", verdict.seq, verdict.suspect, verdict.deaths)

@@ -216,10 +216,23 @@ class DeathCases(Cases):
             driver.die_in(job)
             number, line = driver.record(job).logs[death]
             assert (number, line.at, line.level) == (1, driver.clock.now(), logging.WARNING)
-            told = f"this attempt, started {start.isoformat(' ', 'milliseconds')}, was interrupted: {me} "
-            assert line.message.startswith(told)
+            assert line.message.startswith(f"this attempt, started {start:%Y-%m-%d %H:%M:%S}.000Z, was ")
+            assert f": {me} " in line.message
+            assert driver.record(job).started == round(start.timestamp() * SECOND)
         driver.finish(driver.claim_one(driver.enlist(), suspect=True))
         assert len(driver.record(job).logs) == 2, "it can be read also when all has gone well in the end"
+
+    def test_what_is_delivered_once_is_told_of_and_shares_no_blame(self, driver: Driver) -> None:
+        runner, once, often = driver.enlist(), driver.new(once=True), driver.new()
+        driver.add(once, often)
+        now = driver.clock.now()
+        for claim in driver.claim(runner):
+            driver.start(runner, claim.seq)
+        driver.die(runner)
+        driver.reap()
+        assert [len(driver.record(job).logs) for job in (once, often)] == [1, 1]
+        assert [driver.record(job).started for job in (once, often)] == [now, now]
+        assert driver.record(often).deaths == 1, "it was the only one that could be why"
 
     def test_what_had_not_started_or_has_ended_was_not_interrupted(self, driver: Driver) -> None:
         runner, jobs = driver.enlist(), [driver.new() for _ in range(3)]

@@ -82,6 +82,7 @@ class ReadingCases(Cases):
         driver.clock.advance(1)
         assert started(driver, job) == now
         runner.marks.ended(place)
+        assert started(driver, job) == now, "its end is about to be written"
         driver.finish(claim)
         assert started(driver, job) == now, "it took that second"
 
@@ -109,12 +110,18 @@ class ReadingCases(Cases):
         assert ids(driver, JobFilter(queue="mail")) == [c.id, b.id]
         assert ids(driver, JobFilter(task="a", queue="mail")) == [c.id]
         assert ids(driver, JobFilter(task="nobody")) == []
-        assert ids(driver, JobFilter(state=State.RUNNING)) == []
+        assert ids(driver, JobFilter(states=(State.RUNNING,))) == []
+
+    def test_filter_by_several_states(self, driver: Driver) -> None:
+        jobs = one_of_each(driver)
+        wanted = (State.FAILED, State.RUNNING, State.QUEUED)
+        expected = {job.id for state in wanted for job in jobs[state]}
+        assert set(ids(driver, JobFilter(states=wanted))) == expected
 
     def test_filter_by_each_state(self, driver: Driver) -> None:
         jobs = one_of_each(driver)
         for state, expected in jobs.items():
-            assert ids(driver, JobFilter(state=state)) == [job.id for job in reversed(expected)]
+            assert ids(driver, JobFilter(states=(state,))) == [job.id for job in reversed(expected)]
 
     def test_counts(self, driver: Driver) -> None:
         jobs = one_of_each(driver)

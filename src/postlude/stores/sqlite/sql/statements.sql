@@ -270,6 +270,9 @@ WHERE state = 3 AND runner = ?1
 -- name: charge
 UPDATE job SET suspect = ?2, deaths = ?3 WHERE seq = ?1
 
+-- name: note_start
+UPDATE job SET started = coalesce(?2, started) WHERE seq = ?1
+
 -- name: condemn
 UPDATE job SET state = 9, finished = ?2, reason = ?3 WHERE seq = ?1
 
@@ -361,7 +364,8 @@ FROM job JOIN task_name ON task_name.id = job.task LEFT JOIN payload ON payload.
     LEFT JOIN progress ON progress.seq = job.seq LEFT JOIN runner ON job.state = 3 AND runner.id = job.runner
 
 -- name: ids_between
-SELECT id FROM job WHERE id BETWEEN ? AND ? LIMIT 2
+SELECT id FROM job WHERE id BETWEEN ?1 AND ?2 UNION
+SELECT job.id FROM alias JOIN job ON job.seq = alias.job WHERE alias.id BETWEEN ?1 AND ?2 LIMIT 2
 
 -- name: result
 SELECT value FROM result WHERE seq = ?
