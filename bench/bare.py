@@ -105,6 +105,7 @@ class Bare:
     def _write(self, loop: asyncio.AbstractEventLoop) -> None:
         db = apsw.Connection(self._path)
         db.execute(_TABLE).fetchall()
+        db.wal_autocheckpoint(0)
         while True:
             adds, waiting, ends = self._handed.get()
             db.execute("BEGIN IMMEDIATE")
@@ -113,6 +114,9 @@ class Bare:
             first = db.last_insert_rowid() - len(adds) + 1
             db.execute("COMMIT")
             loop.call_soon_threadsafe(self._answer, waiting, first)
+            # Not within the commit, where somebody waits for it.
+            if db.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_NOOP)[0] >= 1000:
+                db.wal_checkpoint("main")
 
     def _answer(self, waiting: list[asyncio.Future[int]], first: int) -> None:
         self._busy = False

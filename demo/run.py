@@ -42,7 +42,7 @@ def main() -> int:
         )
         Path(directory).mkdir(parents=True, exist_ok=True)
         try:
-            return asyncio.run(demo(Path(directory).resolve(), int(os.environ.get("PORT") or 0)))
+            return asyncio.run(demo(Path(directory).resolve(), chosen_port()))
         except PortTaken as error:
             say(f"The demo cannot start: {error}")
             return 1
@@ -67,6 +67,14 @@ def chosen(directory: Path) -> Settings:
     """Return what whoever started the demo has chosen; any free port for the mail server."""
     pace, outage = (float(os.environ.get(name) or usual) for name, usual in USUAL.items())
     return Settings(directory, smtp_port=0, pace=pace, outage_seconds=outage)
+
+
+def chosen_port() -> int:
+    """Return the page's port; 0: any free one."""
+    text = os.environ.get("PORT") or "0"
+    if not text.isdecimal() or int(text) > 65_535:
+        raise PortTaken(f"PORT={text} is no port; give a number up to 65535")
+    return int(text)
 
 
 def listen(port: int) -> socket.socket:

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import threading
+from typing import Any
 
 import uvicorn
 
@@ -22,9 +23,9 @@ def main() -> None:
 class OneLine(logging.Formatter):
     """Leaves the tracebacks of attempts to the journal, where the page finds them."""
 
-    def formatException(self, *_: object) -> str:
-        """Return nothing in place of a traceback."""
-        return ""
+    def formatException(self, ei: Any) -> str:
+        """Return the error in place of its traceback."""
+        return f"         {type(ei[1]).__name__}: {ei[1]}"
 
 
 def _log_briefly() -> None:

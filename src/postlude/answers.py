@@ -3,7 +3,6 @@
 import logging
 import sys
 from typing import Any, Final
-from weakref import WeakSet
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -15,8 +14,8 @@ from postlude.job import Job
 
 log = logging.getLogger("postlude")
 
-_WARNED: Final = WeakSet[Any]()
-"""Applications that have been told that they have no status route."""
+_WARNED: Final[set[int]] = set()
+"""Which applications have been told that they have no status route. By `id`: not all can be hashed."""
 
 STATUS_ROUTE: Final = "postlude:job"
 """The name of the route that tells a job's state; its path parameter is ``id``."""
@@ -48,8 +47,8 @@ def point_to(job: Job[Any], scope: Scope, response: Response) -> None:
     if path is not None:
         headers["Location"] = path
         return
-    app = scope.get("app")
-    if app is not None and app not in _WARNED:
+    app = id(scope.get("app"))
+    if app not in _WARNED and len(_WARNED) < 1000:
         _WARNED.add(app)
         log.warning(
             "tasks.accepted(...) gave an answer without Location: the application has no status route; "

@@ -247,7 +247,10 @@ class Producer:
         if line not in self._warned and len(self._warned) < 1000:
             self._warned.add(line)
             name = getattr(function, "__qualname__", None) or type(function).__name__
-            log.warning("%s:%d: %s is not durable and runs in memory only: %s", *line, name, why)
+            if callable(function):
+                log.warning("%s:%d: %s is not durable and runs in memory only: %s", *line, name, why)
+            else:
+                log.warning("%s:%d: this cannot run, and will fail after the response: %s", *line, why)
 
 
 def chained(works: Sequence[Work]) -> Sequence[Work]:

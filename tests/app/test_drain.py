@@ -23,7 +23,7 @@ def anyio_backend() -> str:
 
 @pytest.mark.parametrize("location", ["memory", pytest.param("sqlite", marks=pytest.mark.disk)])
 async def test_what_ended_just_before_the_grace_period_did_is_not_run_again(
-    location: str, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+    location: str, tmp_path: object, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delenv("POSTLUDE_STORE", raising=False)
     store = "memory" if location == "memory" else f"sqlite:///{tmp_path}/jobs.db"
@@ -47,6 +47,7 @@ async def test_what_ended_just_before_the_grace_period_did_is_not_run_again(
     assert (await postlude.inspector.get(ended.id)).state is State.SUCCEEDED
     assert (await postlude.inspector.get(held.id)).state is State.QUEUED
     await postlude.close()
+    assert f"released, as the grace period was over: 1: slow ({held.id})" in caplog.text
 
 
 class SlowStore(MemoryStore):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import BackgroundTasks, FastAPI
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -102,4 +102,22 @@ def test_fastapi_is_not_told_of_its_own_pages(caplog: pytest.LogCaptureFixture) 
     Postlude(app, store="memory")
     with caplog.at_level(logging.WARNING), TestClient(app):
         pass
+    assert "in memory only" not in caplog.text
+
+
+def test_what_calling_a_function_gave_is_no_task(caplog: pytest.LogCaptureFixture) -> None:
+    app = FastAPI()
+    Postlude(app, store="memory")
+
+    @app.post("/")
+    async def add(background_tasks: BackgroundTasks) -> None:
+        nothing: Any = None
+        background_tasks.add_task(nothing)
+
+    with TestClient(app, raise_server_exceptions=False) as client:
+        client.post("/")
+    assert (
+        "this cannot run, and will fail after the response: an object of NoneType is no function"
+        in caplog.text
+    )
     assert "in memory only" not in caplog.text

@@ -43,17 +43,19 @@ async def added() -> Job[Any]:
 async def test_an_unknown_task_waits_for_a_release_that_knows_it(
     folder: Path, log: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    job = await added()
+    job, another = await added(), await added()
     without = release()
     with caplog.at_level(logging.WARNING):
         async with serving(without):
             parked = await becomes(without, job, State.PARKED)
             assert (parked.reason, parked.attempt, parked.attempts) == (Reason.UNKNOWN_TASK, 1, ())
+            await becomes(without, another, State.PARKED)
     assert "mail" in caplog.text
+    assert caplog.text.count("is parked") == 1, "once for each name"
     fits = release(of_text)
     async with serving(fits):
         assert (await becomes(fits, job, State.SUCCEEDED)).attempts == ()
-    assert log == ["text seven"]
+    assert log == ["text seven", "text seven"]
 
 
 async def test_a_task_that_appears_while_the_process_runs(folder: Path, log: list[str]) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from postlude.stores.sqlite import SqliteStore
 from postlude.testing.conformance import Driver, StoreBench
 
 pytestmark = pytest.mark.disk
+
+ALL = "id state task queue attempt created finished error"
 
 ATTACK = "\x1b[31mred\x1b]0;title\x07\u202egnp\u2028\x9b1m\x7f"
 
@@ -133,6 +136,7 @@ def test_an_empty_journal(driver: Driver) -> None:
         (["--task", "b"], ["b"]),
         (["--queue", "mail"], ["c"]),
         (["--state", "running"], []),
+        (["--state", "running", "--state", "cancelled", "--state", "queued"], ["c", "b", "a"]),
     ],
 )
 def test_filters_and_json(driver: Driver, options: list[str], expected: list[str]) -> None:
@@ -180,6 +184,9 @@ def test_a_narrow_terminal_gets_the_columns_that_matter(driver: Driver, width: i
     heading, *lines = out.file.getvalue().splitlines()
     assert heading.split() == expected.split()
     assert len(heading) <= width
+    missing = [name for name in ALL.split() if name not in expected.split()]
+    if missing:
+        assert lines.pop() == f"Too narrow for {', '.join(missing)}; --json has all."
     if "error" in heading:
         (line,) = lines
         assert line.rstrip().endswith("no…") or line.rstrip().endswith("n…"), "it is cut, not broken"
@@ -194,6 +201,7 @@ def test_a_narrow_terminal_gets_the_columns_that_matter(driver: Driver, width: i
         ("build", ["shop:Report.build"]),
         ("bare", ["bare"]),
         ("mail", []),
+        ("", []),
     ],
 )
 def test_a_task_is_found_by_the_name_of_its_function(driver: Driver, typed: str, expected: list[str]) -> None:
@@ -206,6 +214,12 @@ def test_a_task_is_found_by_the_name_of_its_function(driver: Driver, typed: str,
 def test_a_function_of_several_modules_must_be_told_apart(driver: Driver) -> None:
     driver.add(driver.new("shop:send"), driver.new("post:send"))
     assert "give one of post:send, shop:send" in refused("jobs", "--task", "send")
+
+
+def test_what_was_typed_does_not_act_on_the_terminal(driver: Driver) -> None:
+    driver.add(driver.new(ATTACK))
+    shown = run("jobs", "--task", ATTACK + "x").stdout
+    assert not {c for c in shown if not c.isprintable() and c != "\n"}
 
 
 def test_very_many_tasks_are_not_all_listed(driver: Driver) -> None:
@@ -225,6 +239,17 @@ def test_a_job_is_found_by_how_its_id_begins(driver: Driver) -> None:
     assert "several jobs begin with 019b" in refused("show", "019b")
     assert "no job's id begins with 0000" in refused("show", "0000")
     assert "is not the id of a job" in refused("show", "019")
+
+
+def test_a_job_is_found_by_how_an_id_begins_that_joined_it(driver: Driver) -> None:
+    first = driver.new(key="k")
+    driver.add(first)
+    driver.clock.advance(3600)
+    second = driver.new(key="k")
+    driver.add(second)
+    for start in (id_text(second.id)[:13], id_text(first.id)[:13]):
+        assert json.loads(run("show", "--json", start).stdout)["id"] == id_text(first.id), start
+    assert json.loads(run("show", "--json", "019b").stdout)["id"] == id_text(first.id), "both are one job's"
 
 
 def test_a_running_job_tells_when_it_started(driver: Driver) -> None:
@@ -310,10 +335,10 @@ def test_why_the_jobs_of_a_queue_wait(driver: Driver) -> None:
 def test_deaths_are_said_in_words(driver: Driver) -> None:
     job = driver.new()
     driver.add(job)
-    said = "deaths    interrupted by the death of its process "
-    for deaths in ("1 time; after 3 it fails", "2 times; after 3 it fails", "3 times"):
+    for deaths, bound in ((1, "; after 3 it fails"), (2, "; after 3 it fails"), (3, "")):
         driver.die_in(job)
-        assert said + deaths in run("show", id_text(job.id)).stdout.splitlines()
+        said = f"deaths    {deaths} that no other job could be the cause of{bound}"
+        assert said in run("show", id_text(job.id)).stdout.splitlines()
     assert json.loads(run("show", id_text(job.id), "--json").stdout)["deaths"] == 3
 
 
@@ -348,6 +373,17 @@ def test_the_journal_comes_from_the_option_or_the_variable(
         assert "shop:mail" in run("jobs", "--store", store).stdout
     monkeypatch.setenv("POSTLUDE_STORE", f"sqlite:///{folder}/postlude.db")
     assert "shop:mail" in run("jobs").stdout
+
+
+def test_a_directory_is_no_journal(folder: Path) -> None:
+    (folder / "data").mkdir()
+    assert refused("jobs", "--store", "data").endswith(
+        "data is a directory; give the path of the journal in it\n"
+    )
+
+
+def test_the_version() -> None:
+    assert run("--version").stdout == f"postlude {version('postlude')}\n"
 
 
 @pytest.mark.parametrize("command", [["jobs"], ["show", "0199b7c4-0000-7000-8000-000000000000"]])

@@ -138,6 +138,10 @@ def test_a_note_of_unset_fields_that_leads_nowhere_is_passed_over() -> None:
         assert codec.decode(payload) == ((), {"value": 5})
 
 
+class Session:
+    """Something that is open."""
+
+
 REFUSED: dict[str, tuple[Any, Any, str]] = {
     "text for int": (int, "7", "'value' is of type str"),
     "bool for int": (int, True, "would come back as its base int"),
@@ -166,6 +170,13 @@ REFUSED: dict[str, tuple[Any, Any, str]] = {
     "secret inside": (sample.Order, sample.Order(secret=SecretStr("hidden")), "'value.secret' is a secret"),
     "request": (Request, Request({"type": "http"}), "'value' is of type Request"),
     "upload": (UploadFile, UploadFile(io.BytesIO()), "'value' is of type UploadFile"),
+    "what has no JSON": (
+        Session,
+        Session(),
+        "is of type Session, which cannot be written as JSON; pass what",
+    ),
+    "another type": (UUID, 7, "is of type int, which does not fit its annotation UUID; pass a value of"),
+    "another type than what has no JSON": (Session, 7, "by its annotation Session: JSON cannot restore it"),
     "unannotated request": (Any, Request({"type": "http"}), "starlette.requests.Request"),
     "open file": (Any, io.BytesIO(), "is an open file"),
     "open file, annotated": (io.BytesIO, io.BytesIO(), "is an open file"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Annotated, Final
 
 import typer
@@ -18,7 +19,6 @@ from postlude.stores.location import DEFAULT_LOCATION
 
 app = typer.Typer(
     name="postlude",
-    help="Look at the jobs of an application. Nothing here changes the journal.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -38,9 +38,27 @@ MOST: Final = 10_000_000
 _NOT_ON_PAGES = {"attempts", "result", "logs"}
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"postlude {version('postlude')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say which release this is."),
+    ] = False,
+) -> None:
+    """Look at the jobs of an application. Nothing here changes the journal."""
+
+
 @app.command()
 def jobs(
-    state: Annotated[State | None, typer.Option(help="Only jobs in this state.")] = None,
+    state: Annotated[
+        list[State] | None, typer.Option(help="Only jobs in this state; can be repeated.")
+    ] = None,
     task: Annotated[
         str | None, typer.Option(help="Only jobs of this task: its name, or its function's.")
     ] = None,
@@ -55,7 +73,7 @@ def jobs(
         tasks = sorted({count.task for count in counts})
         if task is not None:
             task = full_name(task, tasks)
-        wanted = JobFilter(state=state, task=task, queue=queue, limit=limit + 1)
+        wanted = JobFilter(states=tuple(state or ()), task=task, queue=queue, limit=limit + 1)
         records = journal.page(wanted)
         found = [JobStatus.of(record) for record in records[:limit]]
         # The journal keeps no tally by queue, and counting would take as long as it has jobs.

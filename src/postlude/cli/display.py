@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -66,8 +66,24 @@ def _print_table(out: Console, jobs: Sequence[JobStatus]) -> None:
     columns = {name: [cell(job) for job in jobs] for name, cell in _COLUMNS.items()}
     if not any(cell.plain for cell in columns["error"]):
         del columns["error"]
+    shown, room = _fitting(columns, out.width)
+    table = Table(box=None, pad_edge=False)
+    for name in shown:
+        if name == "error":
+            table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=_ERROR_LEAST + room)
+        else:
+            table.add_column(name, no_wrap=name != "task", overflow="fold")
+    for row in zip(*(columns[name] for name in shown), strict=True):
+        table.add_row(*row)
+    out.print(table)
+    left = [name for name in columns if name not in shown]
+    if left:
+        out.print(f"Too narrow for {', '.join(left)}; --json has all.", style="dim", soft_wrap=True)
+
+
+def _fitting(columns: Mapping[str, Sequence[Text]], room: int) -> tuple[list[str], int]:
+    """Return the columns that a line has room for, in their order, and the room that is left."""
     shown: set[str] = set()
-    room = out.width
     for name in _MATTERS:
         if name not in columns:
             continue
@@ -77,15 +93,7 @@ def _print_table(out: Console, jobs: Sequence[JobStatus]) -> None:
         if name in _ALWAYS or width <= room:
             shown.add(name)
             room -= width + len("  ")
-    table = Table(box=None, pad_edge=False)
-    for name in columns:
-        if name == "error" and name in shown:
-            table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=_ERROR_LEAST + max(0, room))
-        elif name in shown:
-            table.add_column(name, no_wrap=name != "task", overflow="fold")
-    for row in zip(*(cells for name, cells in columns.items() if name in shown), strict=True):
-        table.add_row(*row)
-    out.print(table)
+    return [name for name in columns if name in shown], max(0, room)
 
 
 def print_job(out: Console, job: JobStatus) -> None:
@@ -130,9 +138,8 @@ def _facts(job: JobStatus) -> Iterator[tuple[str, str | Text]]:
 
 
 def _deaths(job: JobStatus) -> str:
-    often = f"{job.deaths} time{'s' if job.deaths > 1 else ''}"
     bound = "" if job.ended else f"; after {MAX_DEATHS} it fails"
-    return f"interrupted by the death of its process {often}{bound}"
+    return f"{job.deaths} that no other job could be the cause of{bound}"
 
 
 def _progress(progress: JobProgress) -> str:

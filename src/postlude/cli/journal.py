@@ -24,6 +24,8 @@ def find(text: str) -> Path:
     location = _read(text)
     if location.path is None:
         raise JournalRefused(f"a store that is `{location}` keeps no journal to look at; give --store a path")
+    if location.path.is_dir():
+        raise JournalUnavailable(f"{location.path} is a directory; give the path of the journal in it")
     if not location.path.is_file():
         raise JournalUnavailable(
             f"no journal at {location.path}; give its path with --store or in POSTLUDE_STORE"

@@ -62,7 +62,7 @@ def whole_id(typed: str, beginning_with: Callable[[str], Sequence[bytes]]) -> by
 
 def _short(name: str) -> tuple[str, str]:
     """Return what a task is called within its module, and the last part of that."""
-    within = name.partition(":")[2]
+    within = name.partition(":")[2] or name
     return within, within.rpartition(".")[2]
 
 

@@ -19,6 +19,8 @@ from postlude.tasks.task import Task
 log = logging.getLogger("postlude.jobs")
 
 
+_MOST_TOLD: Final = 1000
+
 NO_RELEASE: Final = ""
 """Parked by a release that does not know the task at all: any that does may take the job up."""
 
@@ -31,8 +33,14 @@ class Unrunnable(PostludeError):
         self.outcome = outcome
 
 
-def ready(work: Work, registry: Registry) -> Task[..., Any]:
+def ready(work: Work, registry: Registry, told: set[str]) -> Task[..., Any]:
     """Find the function and the arguments of a work that came from the journal.
+
+    Args:
+        work: what is to be run.
+        registry: where names become functions.
+        told: the names of which the log has been told that they are unknown. Another release that knows
+            one un-parks its jobs, and may not be the one that claims them.
 
     Raises:
         Unrunnable: the task is unknown here, or its arguments do not validate.
@@ -42,7 +50,10 @@ def ready(work: Work, registry: Registry) -> Task[..., Any]:
         try:
             task = work.task = registry.resolve(work.name)
         except UnknownTask as error:
-            log.warning("job %s is parked: %s", work, error)
+            level = logging.DEBUG if work.name in told else logging.WARNING
+            log.log(level, "job %s is parked: %s", work, error)
+            if len(told) < _MOST_TOLD:
+                told.add(work.name)
             raise Unrunnable(Parked(Reason.UNKNOWN_TASK, NO_RELEASE)) from error
     if work.args is None:
         try:

@@ -24,7 +24,7 @@ from postlude.runner.membership import Membership
 from postlude.runner.pace import Pace
 from postlude.runner.reports import Reports
 from postlude.runner.starting import Starting
-from postlude.runner.work import NOWHERE, Work, holds_of, place
+from postlude.runner.work import NOWHERE, Work, counted, holds_of, place
 from postlude.runner.workshop import Equipment, Workshop
 from postlude.stores.protocol import Store
 from postlude.tasks.registry import Registry
@@ -246,7 +246,7 @@ class Runner:
         try:
             await asyncio.wait_for(self.idle(), grace)
         except TimeoutError:
-            log.warning("released, because they had not ended within the grace period: %d", len(self._held))
+            log.warning("released, as the grace period was over: %s", counted(self._held.values()))
         return await self.close()
 
     def abandon(self) -> None:

@@ -1,8 +1,9 @@
 """A call on its way through the runner: from `add_task`, or from a claim, to its end."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from enum import Enum, auto
+from itertools import islice
 from typing import Any, Final, Protocol
 
 from postlude.ids import id_text
@@ -29,6 +30,8 @@ class Stopping(Enum):
     """Somebody has asked for it."""
     TIMEOUT = auto()
 
+
+_NAMED: Final = 5
 
 NOWHERE: Final = -1
 """The place of a start that is not marked."""
@@ -173,6 +176,12 @@ def place(works: Sequence[Work], added: Sequence[Added]) -> Sequence[Work]:
 def holds_of(works: "Iterable[Work | Claim]") -> list[Hold]:
     """Return claims as the journal is told of them."""
     return [Hold(work.seq, work.fence) for work in works]
+
+
+def counted(works: Collection[Work]) -> str:
+    """Say for the log how many works these are, and which the first ones."""
+    named = ", ".join(map(str, islice(works, _NAMED)))
+    return f"{len(works)} jobs, among them {named}" if len(works) > _NAMED else f"{len(works)}: {named}"
 
 
 def fields(work: Work) -> dict[str, Any]:

@@ -79,6 +79,7 @@ class Workshop:
         self._bounded_queues = equipment.bounded_queues
         self._bounded: list[Task[..., Any]] | None = None
         self._known = 0
+        self._parked: set[str] = set()
         self._carried = equipment.carried
         self._chains = chains
         self._report = reports.report
@@ -127,7 +128,7 @@ class Workshop:
         task = work.task
         if task is None or work.args is None:
             try:
-                task = ready(work, self._registry)
+                task = ready(work, self._registry, self._parked)
             except Unrunnable as unrunnable:
                 work.started = self._clock.now()
                 self._ended(work, unrunnable.outcome)

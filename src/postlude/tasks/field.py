@@ -99,12 +99,17 @@ class Field:
             )
         except Refused:
             raise
-        except Exception as error:
+        except Exception:
             # Not the error's text: it quotes the value.
+            kind = f"is of type {type(value).__qualname__}, which"
+            if self.annotation in type(value).__mro__:
+                raise Refused(
+                    f"{kind} cannot be written as JSON; pass what it can be made from (an id, a path, an "
+                    f"address), and make it in the task"
+                ) from None
             raise Refused(
-                f"is of type {type(value).__qualname__}, which does not fit its annotation "
-                f"{shown(self.annotation)} ({type(error).__name__}); pass a value of that type, or annotate "
-                f"the parameter with what is passed"
+                f"{kind} does not fit its annotation {shown(self.annotation)}; pass a value of that type, or "
+                f"annotate the parameter with what is passed"
             ) from None
 
     def _load(self, adapter: TypeAdapter[Any], text: bytes) -> Any:
@@ -112,8 +117,9 @@ class Field:
             return adapter.validate_json(text, strict=True, by_alias=False, by_name=True)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            why = "JSON cannot restore it" if first["type"] == "needs_python_object" else first["msg"]
             raise Refused(
-                f"would not come back by its annotation {shown(self.annotation)}: {first['msg']}",
+                f"would not come back by its annotation {shown(self.annotation)}: {why}",
                 "".join(f".{part}" if isinstance(part, str) else f"[{part}]" for part in first["loc"]),
             ) from None
         except Exception as error:

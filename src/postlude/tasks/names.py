@@ -109,7 +109,7 @@ def describe(function: Any) -> str:
         if isinstance(place, str):
             module = getattr(owner, "__module__", None)
             what = f"{module}:{place}" if isinstance(module, str) else place
-            return what if owner is function else f"an object of {what}"
+            return what if owner is function else f"an object of {what.removeprefix('builtins:')}"
     return f"an object of {type(function).__name__}"
 
 
