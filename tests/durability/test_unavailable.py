@@ -141,7 +141,8 @@ def test_another_program_holds_the_database(arena: Arena) -> None:
 def test_a_process_stopped_inside_a_commit(arena: Arena) -> None:
     server = arena.server().start()
     before = [arena.add(server, "noop")]
-    stopped = arena.server(faults=["stop_in_commit:1"]).start()
+    # Its lease outlasts the stop: else its job might rightly be run by the other process too.
+    stopped = arena.server(config={"lease": 30.0}, faults=["stop_in_commit:1"]).start()
     token = "noop-stopped"
     arena.witness.note("intent", token)
     stopped.client.timeout = 0.1
