@@ -135,6 +135,15 @@ def test_a_damaged_mark_holds_up_no_burial(store: SqliteStore, at: int) -> None:
     assert (record(store, id).deaths, record(store, id).started) == (1, None)
 
 
+def test_a_damaged_mark_of_an_end_is_passed_over(store: SqliteStore) -> None:
+    (id,) = add(store)
+    runner = store.enlist(NewRunner("r1", 15.0)).wait(PATIENCE)
+    (claim,) = store.claim(runner.runner, 10, suspect=False).wait(PATIENCE).claims
+    for at, told in ((2**62, None), (30, 30)):
+        runner.marks.ended(runner.marks.started(claim.seq, at))
+        assert record(store, id).started == told
+
+
 def test_a_lost_lease_is_no_death(store: SqliteStore, clock: Ahead) -> None:
     (id,) = add(store)
     with dying("run", store.location):

@@ -151,10 +151,29 @@ def test_what_has_ended_can_be_read_for_a_while(tmp_path: Path) -> None:
         marks.ended(marks.started(seq, at))
     marks.started(4, 60)
     found = marks_of_the_living(marks.path)
-    assert (found.ended, found.started) == ({3: 40, 4: 50}, {4: 60})
+    assert (sorted(map(str, found.starts(-3))), found.starts(-4)) == (["30", "40"], [50])
+    assert (found.starts(3), found.starts(4), found.started) == ([], [60], {4: 60})
     for seq in range(5, 3000):
         marks.ended(marks.started(seq, 70))
-    assert 3 not in marks_of_the_living(marks.path).ended
+    assert marks_of_the_living(marks.path).starts(-3) == []
+    marks.remove()
+
+
+def test_a_time_is_not_taken_for_a_mark(tmp_path: Path) -> None:
+    marks = MarksFile(tmp_path)
+    marks.started(3, 40)
+    found = marks_of_the_living(marks.path)
+    assert (found.starts(40), found.starts(3 << 8), found.starts(40 >> 3)) == ([], [], [])
+    marks.remove()
+
+
+@pytest.mark.parametrize("at", [-1, 0, 2**62])
+def test_a_time_that_is_none_is_unknown(tmp_path: Path, at: int) -> None:
+    marks = MarksFile(tmp_path)
+    marks.started(3, at)
+    marks.ended(marks.started(4, at))
+    found = marks_of_the_living(marks.path)
+    assert (found.starts(3), found.starts(-4), found.started) == ([None], [None], {3: None})
     marks.remove()
 
 
@@ -206,7 +225,7 @@ def test_more_starts_than_places(tmp_path: Path) -> None:
     marks.ended(places[0])
     assert marks_of_the_living(marks.path).started.keys() == set(noted) - {1}
     assert marks.started(9999, 30) == places[0]
-    assert marks_of_the_living(marks.path).ended == {}
+    assert marks_of_the_living(marks.path).starts(-9999) == []
     marks.remove()
 
 

@@ -25,6 +25,8 @@ _DRAINING: Final = 8
 _FIRST: Final = 64
 _PLACE: Final = struct.Struct("<qq")
 """When a job started, and its `seq`, negative once it has ended: last, because it says what the place is."""
+_MARK: Final = struct.Struct("<q")
+"""One half of a place."""
 _LATEST: Final = 253_402_300_800 * SECOND
 """The end of the year 9999: a time after it is none."""
 _SIZE: Final = 32_768
@@ -146,11 +148,27 @@ class LeftMarks:
     def __init__(self, raw: bytes) -> None:
         known = raw[: len(_MAGIC)] == _MAGIC and len(raw) == _SIZE
         self.draining = not known or raw[_DRAINING] == 1
-        places = list(_PLACE.iter_unpack(raw[_FIRST:])) if known else []
-        self.started = {seq: at if 0 < at < _LATEST else None for at, seq in places if seq > 0}
+        self._places = raw[_FIRST:] if known else b""
+
+    @property
+    def started(self) -> dict[int, int | None]:
         """The jobs that had started and not ended, each with when (microseconds, UTC); None: damaged."""
-        self.ended = {-seq: at for at, seq in sorted(places) if seq < 0 < at < _LATEST}
-        """Jobs that have ended lately, each with when it had started last."""
+        return {seq: _time(at) for at, seq in _PLACE.iter_unpack(self._places) if seq > 0}
+
+    def starts(self, mark: int) -> list[int | None]:
+        """Return when a job started, for each place with this mark: its `seq`, negative once it has ended.
+
+        Without reading all the places: whoever polls a job that runs asks for one.
+        """
+        wanted, found, at = _MARK.pack(mark), list[int | None](), -1
+        while (at := self._places.find(wanted, at + 1)) >= 0:
+            if at % _PLACE.size == _MARK.size:
+                found.append(_time(_MARK.unpack_from(self._places, at - _MARK.size)[0]))
+        return found
+
+
+def _time(at: int) -> int | None:
+    return at if 0 < at < _LATEST else None
 
 
 @contextmanager

@@ -199,10 +199,10 @@ class _Runners:
             before: when the attempt had started whose end the journal knows.
         """
         marks = self._look(token)[1]
-        if seq in marks.started:
-            return marks.started[seq]
-        ended = marks.ended.get(seq)  # and its end is about to be written, unless it has been
-        return None if ended == before else ended
+        if running := marks.starts(seq):
+            return running[0]
+        last = max((start for start in marks.starts(-seq) if start is not None), default=None)
+        return None if last == before else last  # if it is another one, its end is about to be written
 
     def _look(self, token: object) -> tuple[bool, LeftMarks]:
         if token not in self._known:

@@ -126,14 +126,15 @@ class Runners:
         """Judge a runner's death over the jobs that it held, and note it with those that it ran."""
         held = tx.rows("held_by", runner)
         tasks = {row[0]: row[1] for row in held}
+        ran = left.started
         started = [
             Started(seq, bool(suspect), deaths)
             for seq, _, suspect, deaths, once, _, _ in held
-            if seq in left.started and not once
+            if seq in ran and not once
         ]
-        for seq in tasks.keys() & left.started.keys():
-            tx.run("add_log", seq, 1, json.dumps([end.note(left.started[seq], tx.now)]))
-            tx.run("note_start", seq, left.started[seq])
+        for seq in tasks.keys() & ran.keys():
+            tx.run("add_log", seq, 1, json.dumps([end.note(ran[seq], tx.now)]))
+            tx.run("note_start", seq, ran[seq])
         verdicts = judge(started, draining=left.draining)
         for verdict in verdicts:
             tx.run("charge", verdict.seq, verdict.suspect, verdict.deaths)
