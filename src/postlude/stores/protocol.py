@@ -136,7 +136,10 @@ class Claims(Protocol):
         ...
 
     def progress(self, notes: Sequence[ProgressNote]) -> Reply[None]:
-        """Note how far jobs are, if their claims still hold. May wait a little for company."""
+        """Note how far jobs are, if their claims still hold, or have just ended them. May wait for company.
+
+        What a job said last is written with its end: of two that come together, the end may be first.
+        """
         ...
 
     def holds(self, runner: int) -> Reply[list[Hold]]:

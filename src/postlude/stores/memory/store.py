@@ -138,7 +138,11 @@ class MemoryStore:
         with self._lock:
             for seq, fence, progress in notes:
                 row = self._shelves.rows.get(seq)
-                if row is not None and row.fence == fence and row.stored is Stored.RUNNING:
+                if (
+                    row is not None
+                    and row.fence == fence
+                    and (row.stored is Stored.RUNNING or row.stored.final)
+                ):
                     row.progress = progress
             return Reply.of(None)
 

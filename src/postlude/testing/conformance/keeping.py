@@ -152,6 +152,18 @@ class KeepingCases(Cases):
         )
         assert (driver.record(job).progress, driver.record(waiting).progress) == (None, None)
 
+    def test_what_was_said_last_may_come_after_the_end(self, driver: Driver) -> None:
+        runner, last = driver.enlist(), Progress(3.0, 3.0, "done", driver.clock.now())
+        for outcome in (SUCCEEDED, driver.failed()):
+            job = driver.new()
+            driver.add(job)
+            claim = driver.claim_one(runner)
+            driver.finish(claim, outcome)
+            progress(driver, ProgressNote(claim.seq, claim.fence, last))
+            assert driver.record(job).progress == last
+            progress(driver, ProgressNote(claim.seq, claim.fence - 1, Progress(1.0, None, None, 1)))
+            assert driver.record(job).progress == last, "of a claim before"
+
     def test_the_last_of_several_notes_is_kept(self, driver: Driver) -> None:
         job = driver.new()
         driver.add(job)

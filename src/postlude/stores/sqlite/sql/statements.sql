@@ -163,7 +163,7 @@ SELECT count(*) FROM job WHERE state = 3 AND queue = ?
 
 -- name: note_progress
 INSERT INTO progress (seq, done, total, message, at)
-SELECT ?1, ?3, ?4, ?5, ?6 FROM job WHERE seq = ?1 AND fence = ?2 AND state = 3
+SELECT ?1, ?3, ?4, ?5, ?6 FROM job WHERE seq = ?1 AND fence = ?2 AND state IN (3, 8, 9, 10)
 ON CONFLICT DO UPDATE SET done = excluded.done, total = excluded.total, message = excluded.message, at = excluded.at
 
 -- name: add_result
