@@ -2,7 +2,7 @@
 
 One table, one thread that commits what has gathered, one task for each job. No validation, no names,
 no lease, no other process, no cancellation, no limit, no retry, no order, no shutdown: what is left is
-the least that a durable answer costs in this interpreter on this disk, and so what to compare with.
+about the least that a durable answer costs in this interpreter on this disk: what to compare with.
 """
 
 import asyncio
@@ -80,7 +80,7 @@ class Bare:
 
     def _start(self) -> asyncio.AbstractEventLoop:
         loop = self._loop = asyncio.get_running_loop()
-        # As Postlude sets them: with Python's own, requests that wait together are collected as garbage.
+        # As Postlude sets them: with Python's own, requests that wait together are searched for garbage.
         gc.freeze()
         gc.set_threshold(10_000, *gc.get_threshold()[1:])
         sys.setswitchinterval(0.001)

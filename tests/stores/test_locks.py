@@ -15,7 +15,7 @@ from postlude.stores.sqlite.locks import (
     MarksFile,
     WriterLock,
     left_by,
-    lives,
+    look_at,
     marks_of_the_living,
     marks_path,
 )
@@ -26,6 +26,10 @@ def left(path: Path) -> LeftMarks:
     with left_by(path) as marks:
         assert marks is not None, "it is taken for alive"
         return marks
+
+
+def lives(path: Path) -> bool:
+    return look_at(path)[0]
 
 
 def take(lock: WriterLock, got_it: threading.Event) -> None:

@@ -194,16 +194,32 @@ def left_by(path: Path) -> Iterator[LeftMarks | None]:
         os.close(fd)
 
 
-def marks_of_the_living(path: Path) -> LeftMarks:
-    """Read the marks of a runner without asking whether it lives; none, if they cannot be read."""
+def look_at(path: Path) -> tuple[bool, LeftMarks]:
+    """Say whether a runner lives (its process, on this machine, holds the lock), and what it has noted.
+
+    Nothing, if there is no such file or it cannot be read.
+    """
     try:
         fd = os.open(path, _TO_READ)
     except OSError:
-        return LeftMarks(b"")
+        return False, LeftMarks(b"")
     try:
-        return LeftMarks(_content(fd))
+        return _is_held(fd), LeftMarks(_content(fd))
     finally:
         os.close(fd)
+
+
+def marks_of_the_living(path: Path) -> LeftMarks:
+    """Read the marks of a runner that lives but has lost its lease."""
+    return look_at(path)[1]
+
+
+def _is_held(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    return False
 
 
 def _content(fd: int) -> bytes:
@@ -211,21 +227,6 @@ def _content(fd: int) -> bytes:
         return os.pread(fd, _SIZE, 0)
     except OSError:  # it is no file
         return b""
-
-
-def lives(path: Path) -> bool:
-    """Say whether the runner of these marks is alive: its process, on this machine, holds their lock."""
-    try:
-        fd = os.open(path, _TO_READ)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(fd)
-    return False
 
 
 def marks_path(folder: Path, token: object) -> Path:

@@ -16,7 +16,7 @@ from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Counts, Pause
 from postlude.stores.sqlite.connection import open_reader
 from postlude.stores.sqlite.files import JournalFiles
-from postlude.stores.sqlite.locks import LeftMarks, lives, marks_of_the_living, marks_path
+from postlude.stores.sqlite.locks import LeftMarks, look_at, marks_path
 from postlude.stores.sqlite.rules import Bucket
 from postlude.stores.sqlite.sql import SQL
 
@@ -206,8 +206,7 @@ class _Runners:
 
     def _look(self, token: object) -> tuple[bool, LeftMarks]:
         if token not in self._known:
-            path = marks_path(self._folder, token)
-            self._known[token] = lives(path), marks_of_the_living(path)
+            self._known[token] = look_at(marks_path(self._folder, token))
         return self._known[token]
 
 
