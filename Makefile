@@ -5,7 +5,9 @@ VENV := .venv
 NEWEST_VENV := $(VENV)/newest
 BIN := $(VENV)/bin
 PINS := requirements/dev.txt pyproject.toml
-CHECKED := src tests demo bench
+CHECKED := src tests demo bench scripts
+# What `make test` runs, in this order, each to its end. MORE adds to it.
+STAGES := lint types browser newest suite $(MORE)
 UNIT := not slow and not process and not disk
 # Where an image switches bytecode off, each process that a test starts compiles everything again.
 export PYTHONDONTWRITEBYTECODE :=
@@ -19,7 +21,11 @@ demo: $(VENV)/.ready ## a small shop with a page: sign up, upload orders, kill t
 	@$(BIN)/python -m demo.run
 
 .PHONY: test
-test: lint types browser newest ## everything that must pass: lint, types, all tests (also on the newest Python here)
+test: $(VENV)/.ready ## everything that must pass: lint, types, all tests (also on the newest Python here)
+	@$(BIN)/python scripts/stages.py $(STAGES)
+
+.PHONY: suite
+suite: $(VENV)/.ready
 	$(BIN)/python -m pytest -rs $(PYTEST)
 
 .PHONY: unit
@@ -28,17 +34,17 @@ unit: $(VENV)/.ready ## the tests that need neither a disk nor other processes, 
 
 .PHONY: lint
 lint: $(VENV)/.ready ## ruff: rules and format
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
 
 .PHONY: format
 format: $(VENV)/.ready ## let ruff mend what it can
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
 
 .PHONY: types
 types: $(VENV)/.ready ## mypy, strict
-	$(BIN)/mypy $(CHECKED)
+	$(BIN)/python -m mypy $(CHECKED)
 
 .PHONY: bench
 bench: $(VENV)/.ready ## measure against FastAPI's own tasks (BENCH="--help" for options)
@@ -53,10 +59,10 @@ clean: ## remove the virtual environments and caches
 newest: $(VENV)/.ready
 	@newest=$$(scripts/find-python.sh newest); \
 	minor='import sys; print(sys.version_info[:2])'; \
-	if [ "$$($$newest -c "$$minor")" = "$$($(BIN)/python -c "$$minor")" ]; then \
+	if [ "$$("$$newest" -c "$$minor")" = "$$($(BIN)/python -c "$$minor")" ]; then \
 	    echo "No newer Python than $$newest here: the tests run on it alone."; \
 	else \
-	    $(MAKE) --no-print-directory $(NEWEST_VENV)/.ready PYTHON=$$newest && \
+	    $(MAKE) --no-print-directory $(NEWEST_VENV)/.ready PYTHON="$$newest" && \
 	    $(NEWEST_VENV)/bin/python -m pytest -q -m "not slow" -p no:cacheprovider $(PYTEST); \
 	fi
 
@@ -65,7 +71,7 @@ browser:
 	@scripts/browser.sh
 
 %/.ready: $(PINS) scripts/venv.sh
-	@python=$(PYTHON); [ -n "$$python" ] || python=$$(scripts/find-python.sh default); \
+	@python="$(PYTHON)"; [ -n "$$python" ] || python=$$(scripts/find-python.sh default); \
 	echo "Installing what is pinned into $* (with $$python) ..."; \
 	scripts/venv.sh "$$python" $*
 	@touch $@

@@ -158,7 +158,7 @@ def test_a_newer_journal_that_this_program_may_write_keeps_its_version(path: Pat
 
 
 def meta(path: Path) -> dict[str, object]:
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
+    with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True) as db:
         return dict(db.execute("SELECT key, value FROM meta").fetchall())
 
 

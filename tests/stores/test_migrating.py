@@ -33,7 +33,7 @@ def make(path: Path) -> None:
 
 
 def meta(path: Path) -> dict[str, object]:
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
+    with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True) as db:
         return dict(db.execute("SELECT key, value FROM meta").fetchall())
 
 
