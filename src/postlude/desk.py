@@ -70,6 +70,10 @@ class Desk(Protocol):
         """Whether a runner, started by the lifespan, serves the running event loop."""
         ...
 
+    def declares(self, function: Callable[..., Any]) -> bool:
+        """Whether a function is declared as a task: what it promises, memory cannot keep."""
+        ...
+
     def in_memory(self, function: Callable[..., Any], why: str) -> None:
         """Count, and warn once per line about, a task that has no durable form and runs in memory."""
         ...

@@ -50,6 +50,9 @@ class _Desk:
     def serves(self) -> bool:
         return True
 
+    def declares(self, function: Callable[..., Any]) -> bool:
+        return False
+
     def in_memory(self, function: Callable[..., Any], why: str) -> None: ...
 
 

@@ -64,7 +64,7 @@ class InjectedBackgroundTasks(fastapi.BackgroundTasks, RequestTasks):
         """Nothing: `__new__` may have returned an object that holds tasks."""
 
     def add_task(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Add a call; see `RequestTasks.add_task`. None if it has no durable form and runs in memory."""
+        """Add a call; see `RequestTasks.add_task`. None if it is a plain function that runs in memory."""
         return self._receipt.add(self, func, args, kwargs)
 
     def accepted(self, job: Job[Any]) -> Accepted[Any]:

@@ -240,6 +240,10 @@ class Producer:
         else:
             await self._visits.run(prepared)
 
+    def declares(self, function: Callable[..., Any]) -> bool:
+        """Whether a function is declared as a task: what it promises, memory cannot keep."""
+        return self._registry.declares(function)
+
     def in_memory(self, function: Callable[..., Any], why: str) -> None:
         """Count, and warn once per line about, a task that has no durable form and runs in memory."""
         self.memory_only += 1

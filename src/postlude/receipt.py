@@ -20,6 +20,7 @@ from postlude.desk import Desk, Prepared
 from postlude.errors import JournalUnavailable, KeyTaken, NotDurable, RequestOver
 from postlude.job import Job
 from postlude.scopes import client_waits, may_be_held
+from postlude.tasks.names import describe
 
 _NO_SCOPE: Final[Scope] = {}
 
@@ -74,7 +75,7 @@ class Receipt:
         """
         if self.over:
             raise RequestOver(
-                f"add_task({_name(function)}) came after its request had ended, so nothing would run it. "
+                f"add_task({describe(function)}) came after its request had ended, so nothing would run it. "
                 "Use `await postlude.add_task(...)` outside of requests."
             )
         return self.desk.prepare(function, args, kwargs)
@@ -82,11 +83,11 @@ class Receipt:
     def add(
         self, tasks: Injected, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Job[Any] | None:
-        """Take a call into the request's tasks; None if it will run in memory."""
+        """Take a call into the request's tasks; None if it is a plain function that will run in memory."""
         try:
             prepared = (self if self.over else self.desk).prepare(function, args, kwargs)
         except NotDurable as why:
-            if tasks.strict:
+            if tasks.strict or self.desk.declares(function):
                 raise
             self.desk.in_memory(function, str(why))
             tasks.tasks.append(InMemory(function, *args, **kwargs))
@@ -123,7 +124,7 @@ class Receipt:
 
         Raises:
             HTTPException: 503, the journal did not take the jobs, or 409, the key of one is taken;
-                nothing has been sent.
+                nothing has been sent. TypeError: a declared task among them cannot be kept; likewise.
         """
         response = self.response
         prepared = self._take(own)
@@ -166,7 +167,7 @@ class Receipt:
 
     async def fail(self) -> None:
         """The request has failed: store only what was to be stored although it fails."""
-        kept = [prepared for prepared in self._take(None) if prepared.on_failure]
+        kept = [prepared for prepared in self._take(None, failed=True) if prepared.on_failure]
         self.memory = None
         if not kept:
             return
@@ -200,7 +201,7 @@ class Receipt:
         """
         self.over = True
         self._start()
-        error: JournalUnavailable | KeyTaken | None = None
+        error: Exception | None = None
         # Again and again, because a thread may have been inside `add_task` meanwhile.
         while self.injected is not None and self.injected.tasks:
             with CancelScope(shield=True):
@@ -208,6 +209,9 @@ class Receipt:
                     await (self.commit() if self.answered else self.fail())
                 except (JournalUnavailable, KeyTaken) as unconfirmed:
                     error = unconfirmed
+                except TypeError as unkept:  # a declared task: none of them is stored, as with a taken key
+                    error = unkept
+                    await self.fail()
         self._start()
         if cancelled and self.memory:
             logger.error("A cancelled request dropped %d tasks that have no durable form", len(self.memory))
@@ -216,7 +220,7 @@ class Receipt:
             if self.memory is not None:
                 await self.run_in_memory()
         finally:
-            if self.committed and self._waits():
+            if self.committed and (client_waits(self.scope) or not self.desk.serves()):
                 # Also when cancelled, now or meanwhile: without a runner, nobody else would run them.
                 with CancelScope(shield=True):
                     await self.desk.settle(self.committed)
@@ -248,7 +252,8 @@ class Receipt:
     def _note(self, prepared: list[Prepared]) -> None:
         self.committed = prepared if self.committed is None else [*self.committed, *prepared]
 
-    def _take(self, own: Any) -> list[Prepared]:
+    def _take(self, own: Any, *, failed: bool = False) -> list[Prepared]:
+        """Take what has been added; all of it stays if a declared task among it cannot be kept."""
         injected = self.injected
         tasks = () if injected is None else injected.tasks
         if len(tasks) == 1 and own is None:  # nearly always
@@ -263,14 +268,15 @@ class Receipt:
                 if task.__class__ is Collected and task.collector is self:
                     prepared.append(task.prepared)
                 else:
-                    self._admit(task, prepared)
-            del tasks[:count]
+                    self._admit(task, prepared, failed)
         if own is not None:
             for task in parts(own):
-                self._admit(task, prepared)
+                self._admit(task, prepared, failed)
+        if tasks:
+            del tasks[:count]
         return prepared
 
-    def _admit(self, task: Any, prepared: list[Prepared]) -> None:
+    def _admit(self, task: Any, prepared: list[Prepared], failed: bool) -> None:
         if isinstance(task, BackgroundTask) and task.collector is self and task.prepared is not None:
             prepared.append(task.prepared)
             return
@@ -279,22 +285,16 @@ class Receipt:
             return
         try:
             prepared.append(self.desk.prepare(task.func, task.args, task.kwargs))
-        except NotDurable as why:
-            self.desk.in_memory(task.func, str(why))
-            self._keep(task)
-        except TypeError:
-            # It fails where it always did: when it is called, after the response.
+        except TypeError as why:
+            if self.desk.declares(task.func):
+                if not failed:
+                    raise
+                logger.error("A failed request dropped a task that cannot be kept: %s", why)
+                return
+            if isinstance(why, NotDurable):
+                self.desk.in_memory(task.func, str(why))
+            # Else it fails where it always did: when it is called, after the response.
             self._keep(task)
 
     def _keep(self, task: Callable[[], Awaitable[Any]]) -> None:
-        if self.memory is None:
-            self.memory = []
-        self.memory.append(task)
-
-    def _waits(self) -> bool:
-        """Whether the request waits for its jobs: nobody else would run them, or a test client asks."""
-        return client_waits(self.scope) or not self.desk.serves()
-
-
-def _name(function: Any) -> str:
-    return getattr(function, "__qualname__", None) or repr(function)
+        self.memory = [*(self.memory or ()), task]

@@ -14,6 +14,7 @@ import starlette
 from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Request
 from fastapi.testclient import TestClient
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 
 import postlude
 from postlude import Config, Postlude
@@ -357,10 +358,10 @@ async def test_an_error_whose_class_does_not_let_itself_be_handled() -> None:
 
 
 @pytest.mark.parametrize("is_async", [True, False], ids=["async", "sync"])
-def test_a_call_without_a_durable_form_gets_what_depends_fills(
-    app: FastAPI, log: list[str], caplog: pytest.LogCaptureFixture, is_async: bool
+def test_where_no_job_is_made_of_it_a_declared_task_gets_what_depends_fills(
+    app: FastAPI, log: list[str], is_async: bool
 ) -> None:
-    """It runs in memory, as FastAPI's own parameter promises; and only a declared task can have this."""
+    """A middleware's response runs its background in memory, whatever is in it."""
     postlude = Postlude(app, store="memory", config=QUICK)
 
     @postlude.task(name="async")
@@ -371,13 +372,14 @@ def test_a_call_without_a_durable_form_gets_what_depends_fills(
     def now(value: int, session: Annotated[str, Depends(get_session)]) -> None:
         say(f"sync {value!r} {session}")
 
-    @app.post("/")
-    async def add(background_tasks: BackgroundTasks) -> None:
+    @app.middleware("http")
+    async def add(request: Request, call_next: Any) -> Any:
+        response = await call_next(request)
         task: Any = later if is_async else now
-        background_tasks.add_task(task, "seven")
+        response.background = BackgroundTask(task, 7)
+        return response
 
     with TestClient(app) as client:
-        client.post("/")
+        client.get("/nowhere")
     kind = "async" if is_async else "sync"
-    assert log == ["start", "open pool shop", f"{kind} 'seven' session", "commit", "close", "stop"]
-    assert "is not durable and runs in memory only" in caplog.text
+    assert log == ["start", "open pool shop", f"{kind} 7 session", "commit", "close", "stop"]

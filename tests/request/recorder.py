@@ -106,6 +106,9 @@ class Recorder:
     def serves(self) -> bool:
         return self.host.real.serves()
 
+    def declares(self, function: Callable[..., Any]) -> bool:
+        return self.host.real.declares(function)
+
     def in_memory(self, function: Callable[..., Any], why: str) -> None:
         self.in_memory_calls.append(getattr(function, "__qualname__", repr(function)))
         self.host.real.in_memory(function, why)

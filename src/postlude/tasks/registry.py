@@ -1,15 +1,15 @@
 """The tasks of one application: declared ones, and plain functions as they are met."""
 
 import functools
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from types import MethodType
 from typing import Any, Final, ParamSpec, TypeVar, Unpack, overload
 
 from postlude.errors import NotDurable, TaskDefinitionError, UnknownTask
 from postlude.model.policy import Bounds, bounds_of
 from postlude.model.retry import ONCE
 from postlude.tasks.context import Carried
+from postlude.tasks.declared import Names, declared_name, is_declared, same_definition
 from postlude.tasks.encoded import Limits
 from postlude.tasks.filling import Fill
 from postlude.tasks.lane import refuse_unknown
@@ -90,7 +90,7 @@ class Registry:
             TaskDefinitionError: the function cannot be a task so, or another has its name.
         """
         given: dict[str, Any] = dict(options)
-        names = _Names(given.pop("name", None), given.pop("aliases", ()))
+        names = Names(given.pop("name", None), given.pop("aliases", ()))
         policy = self._policy.with_options(given, TaskOptions, of_call=False)
         if function is None:
             return lambda f: self._declare(f, names, policy)
@@ -123,6 +123,16 @@ class Registry:
             NotDurable: it could not be found again by another process.
         """
         return self.call(function, (), {})[0]
+
+    def declares(self, function: Any) -> bool:
+        """Whether a function is declared as a task, here or with another Postlude, or is a wrapper of one."""
+        while isinstance(function, functools.partial):
+            function = function.func
+        try:
+            known = self._by_function.get(function)
+        except TypeError:  # an object that cannot be hashed
+            known = None
+        return (known is not None and not known.plain) or is_declared(function)
 
     def resolve(self, name: str) -> Task[..., Any]:
         """Return the task of a stored name.
@@ -182,14 +192,14 @@ class Registry:
             return []  # its jobs are of plain functions, or come by `using`
         return [t for t, p in policies.items() if p.limit or p.rate or p.queue in queues]
 
-    def _declare(self, function: Callable[P, R], names: "_Names", policy: Policy) -> Task[P, R]:
+    def _declare(self, function: Callable[P, R], names: Names, policy: Policy) -> Task[P, R]:
         if isinstance(function, Task):
             raise TaskDefinitionError(f"{function.name} is a task already; declare it once")
         if not callable(function):
             raise TaskDefinitionError(f"{type(function).__name__} is not callable; declare a function")
         try:
             refuse_generator(function)
-            known_as = names.name or _declared_name(function)
+            known_as = names.name or declared_name(function)
             read_signature(function)
         except (NotDurable, ValueError) as error:
             raise TaskDefinitionError(str(error)) from None
@@ -209,7 +219,7 @@ class Registry:
 
     def _refuse_twin(self, name: str, function: Callable[..., Any]) -> None:
         known = self._declared.get(name)
-        if known is not None and not _same_definition(known.function, function):
+        if known is not None and not same_definition(known.function, function):
             raise TaskDefinitionError(
                 f"{describe(function)} and {describe(known.function)} would both be {name!r}; "
                 f"give one a name= of its own"
@@ -259,42 +269,3 @@ class Registry:
                 self._by_function[key] = task
             except TypeError:  # a callable object that cannot be hashed is known by its task only
                 continue
-
-
-def _same_definition(known: Any, function: Any) -> bool:
-    """Whether two functions are one definition, made again: a reloaded module, an application factory."""
-    if describe(known) != describe(function):
-        return False
-    if "<" in describe(known):
-        return bool(getattr(known, "__code__", known) == getattr(function, "__code__", function))
-    return True
-
-
-def _declared_name(function: Any) -> str:
-    """Return the name of a declared task. It is found by being declared, so it may be inside a function."""
-    if type(function) is MethodType and not isinstance(function.__self__, type):
-        raise NotDurable(f"{describe(function)} is bound to an object; give it a name=")
-    if not isinstance(getattr(function, "__qualname__", None), str):
-        raise NotDurable(f"{describe(function)} has no name of its own; give it a name=")
-    name = name_of(function)
-    if "<lambda>" in name:
-        raise NotDurable(f"{describe(function)} is a lambda, which has no name; give it a name=")
-    return name
-
-
-class _Names:
-    """What a task is to be known by."""
-
-    def __init__(self, name: str | None, aliases: Sequence[str]) -> None:
-        if isinstance(aliases, str) or not isinstance(aliases, Iterable):
-            raise TaskDefinitionError(f"aliases={aliases!r}: give a list of names")
-        self.name = name
-        self.aliases = tuple(aliases)
-        for text in (name, *self.aliases):
-            if text is not None and (not isinstance(text, str) or not _fits(text)):
-                what = "name" if text is name else "aliases"
-                raise TaskDefinitionError(f"{what}= must be a short printable text")
-
-
-def _fits(text: str) -> bool:
-    return 0 < len(text) <= 200 and text.isprintable()
