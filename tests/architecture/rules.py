@@ -155,6 +155,20 @@ def stray_sql(root: Path, homes: tuple[str, ...]) -> list[str]:
     return problems
 
 
+def plain_asgi(root: Path) -> list[str]:
+    """Return the functions that take what an ASGI application takes and are no coroutine functions.
+
+    Middlewares that still serve ASGI 2 call such an application with its scope alone.
+    """
+    return [
+        f"{file.relative_to(root)}:{node.lineno}: {node.name}"
+        for file in sources(root)
+        for node in _nodes(file.read_text("utf-8"))
+        if isinstance(node, ast.FunctionDef)
+        and [argument.arg for argument in node.args.args][-3:] == ["scope", "receive", "send"]
+    ]
+
+
 def public_names(file: Path) -> list[str]:
     """Return what a module's `__all__` lists, without importing it."""
     for node in ast.parse(file.read_text("utf-8")).body:

@@ -40,6 +40,10 @@ def test_sql_lives_with_its_store() -> None:
     assert rules.stray_sql(SOURCE, floor_plan.SQL_HOMES) == []
 
 
+def test_asgi_applications_are_coroutine_functions() -> None:
+    assert rules.plain_asgi(SOURCE) == []
+
+
 @pytest.mark.parametrize("module", floor_plan.PUBLIC_NAMES)
 def test_public_names_are_kept(module: str) -> None:
     assert floor_plan.PUBLIC_NAMES[module] <= set(rules.public_names(SOURCE / module))
@@ -160,6 +164,21 @@ def test_a_long_file_needs_a_reason_and_a_reason_a_long_file(tree: Tree) -> None
 )
 def test_sql_outside_its_store_is_noticed(tree: Tree, file: str, text: str, strays: int) -> None:
     assert len(rules.stray_sql(tree({file: text}), floor_plan.SQL_HOMES)) == strays
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("class A:\n    def __call__(self, scope, receive, send): ...", 1),
+        ("def make(app):\n    def inner(scope, receive, send): ...", 1),
+        ("class A:\n    async def __call__(self, scope, receive, send): ...", 0),
+        ("def __call__(self, scope): ...", 0),
+    ],
+)
+def test_an_asgi_application_that_is_no_coroutine_function_is_noticed(
+    tree: Tree, text: str, plain: int
+) -> None:
+    assert len(rules.plain_asgi(tree({"middleware.py": text}))) == plain
 
 
 def test_public_names_are_read_from_a_file(tree: Tree) -> None:
