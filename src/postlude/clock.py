@@ -39,7 +39,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that only moves when told to; wall and boot time move together."""
+    """A clock that only moves when told to; wall and boot time move together, unless it is set."""
 
     def __init__(self, now: int = 1_767_225_600 * SECOND) -> None:
         self._now = now
@@ -55,6 +55,10 @@ class ManualClock:
         """Move both clocks forward."""
         self._now += round(seconds * SECOND)
         self._boot += round(seconds * SECOND)
+
+    def set(self, seconds: float) -> None:
+        """Set the wall clock forward, or back, as people and time servers do; no time passes."""
+        self._now += round(seconds * SECOND)
 
 
 def boot_id() -> str:

@@ -202,12 +202,13 @@ class Model:
         lane = one.lane
         one.job = one.job._replace(
             payload=job.payload,
+            created=job.created,
             priority=job.priority,
             opts=job.opts,
             context=job.context,
             lane=job.lane,
         )
-        one.predecessor, one.unended = None, False
+        one.predecessor, one.unended, one.failures = None, False, 0
         was_ready, moves = one.stored is Stored.READY, one.lane != lane
         if job.due is not None:
             one.goes(Stored.SCHEDULED, due=job.due)

@@ -286,6 +286,7 @@ class StoreMachine(RuleBasedStateMachine):
         seen = (record.stored, reason, record.failures, record.fence, len(record.attempts))
         assert seen == (one.stored, one.reason, one.failures, one.fence, one.failures)
         assert (record.payload, record.priority, record.key) == (job.payload, job.priority, job.key)
+        assert record.created == job.created
         assert (record.opts, record.context, record.result) == (job.opts, job.context, one.result)
         if one.stored in (Stored.SCHEDULED, Stored.BLOCKED):
             assert record.due == one.due

@@ -100,6 +100,9 @@ class Work:
             seq, id, fence, task, queue, payload, failures, suspect, once, created, opts, context, limited,
         ) = claim  # fmt: skip
         work = known or cls(id, task, queue, payload, created, once)
+        if known is not None and (known.payload, known.created) != (payload, created):
+            # Another call has replaced it meanwhile: it is run with that one's arguments.
+            work.payload, work.created, work.args, work.kwargs = payload, created, None, None
         work.seq = seq
         work.fence = fence
         work.failures = failures

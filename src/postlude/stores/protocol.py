@@ -48,9 +48,10 @@ class Intake(Protocol):
         A key that a job of the same task has, which is queued, parked or running, is met as the
         new job's `conflict` says. `KEEP`: nothing is stored but that the new id resolves to that
         job, and `Added` is its place, `joined`. `REPLACE` is the same, and if that job is queued it
-        takes over payload, priority, due time, opts, context and lane of the new one (as if it were
-        added now, but with its own id and place). `RAISE`: `KeyTaken`, and nothing of this call is
-        stored. Two jobs of one call meet each other in the same way.
+        takes over payload, creation, priority, due time, opts, context and lane of the new one (as if
+        it were added now, but with its own id, place and deaths), and its attempts are forgotten.
+        `RAISE`: `KeyTaken`, and nothing of this call is stored. Two jobs of one call meet each other
+        in the same way.
 
         A job with a lane that would be ready is blocked instead (reason `LIMIT`) while as many
         jobs of its task and lane as its task's `Bounds` say are ready or running. So a lane's

@@ -24,17 +24,28 @@ class Bucket:
 
     def first(self, now: int) -> int:
         """Return when the next may start, at the earliest."""
-        return max(now, self._full - (self._burst - 1) * self._every)
+        return max(now, self._owed(now) - (self._burst - 1) * self._every)
 
     def start(self, now: int) -> None:
         """Note that one starts now."""
-        self._full = max(self._full, now) + self._every
+        self._full = max(self._owed(now), now) + self._every
 
     def turn(self, now: int) -> int:
         """Hand out the next turn to one that cannot start now: turns come one after another."""
         turn = max(self._turn, self.first(now))
         self._turn = turn + self._every
         return turn
+
+    def set_back(self, now: int) -> bool:
+        """Say, once, whether the clock was set back since: then the turns handed out are far away."""
+        if self._full == self._owed(now):
+            return False
+        self._full, self._turn = self._owed(now), 0
+        return True
+
+    def _owed(self, now: int) -> int:
+        """Return when it is full again: after no longer than the burst takes, whatever the clock has done."""
+        return min(self._full, now + self._burst * self._every)
 
     def adapted(self, every: int, burst: int, now: int) -> "Bucket":
         """Return the bucket under another rate; itself, if the rate is the same.

@@ -11,7 +11,7 @@ from postlude.clock import Clock
 from postlude.model.job import Claim, Claimed, JobRecord, Room
 from postlude.model.state import Reason, Stored
 from postlude.stores.memory.row import Row
-from postlude.stores.memory.rules import QueueBounds, Rules
+from postlude.stores.memory.rules import QueueBounds, Rules, follow_clock
 from postlude.stores.memory.runners import MemoryRunner
 from postlude.stores.memory.shelves import Shelves
 
@@ -99,6 +99,8 @@ class Draw:
     def run(self, limit: int, *, suspect: bool) -> Claimed:
         """Claim up to `limit` jobs."""
         claims, shelves = self._claims, self._shelves
+        if not self._free:
+            follow_clock(shelves, self._rules, self._now)
         if suspect:
             self._take_suspect()
         while len(claims) < limit and (row := shelves.next_ready()) is not None:

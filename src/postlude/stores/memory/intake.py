@@ -110,10 +110,10 @@ class Intake:
         return Added(row.seq, 0, joined=True)
 
     def _replace(self, row: Row, job: NewJob, now: int) -> None:
-        # An attempt at what it was has no say about what it is now.
-        row.unended = False
+        row.forget_runs()
         new = row.job._replace(
             payload=job.payload,
+            created=job.created,
             priority=job.priority,
             due=job.due,
             opts=job.opts,

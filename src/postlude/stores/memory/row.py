@@ -72,6 +72,12 @@ class Row:
         self.runner = runner
         self.unended = True
 
+    def forget_runs(self) -> None:
+        """Forget the attempts at what it was: they have no say about what it is now, and cost it nothing."""
+        self.unended = False
+        self.failures, self.started, self.progress = 0, None, None
+        self.attempts, self.logs = (), ()
+
     def claim(self, *, limited: bool) -> Claim:
         """Return the right to run it."""
         job = self.job

@@ -77,6 +77,16 @@ class Rules:
         return QueueBounds(bounds.concurrent, _bucket(before and before.rate, bounds, now))
 
 
+def follow_clock(shelves: Shelves, rules: Rules, now: int) -> None:
+    """If the clock was set back: note what rates owe by now, and let jobs wait for other turns of theirs."""
+    for bounds in rules.queues.values():
+        if bounds.rate is not None:
+            bounds.rate.set_back(now)
+    for task, bucket in rules.rates.items():
+        if bucket.set_back(now):
+            shelves.ready_all(shelves.blocked(task, Reason.RATE))
+
+
 def _bucket(before: Bucket | None, bounds: Bounds, now: int) -> Bucket | None:
     if bounds.every is None:
         return None

@@ -203,7 +203,9 @@ class MemoryStore:
 
     def promote(self) -> Reply[Promoted]:
         with self._lock:
-            return Reply.of(upkeep.promote(self._shelves, self._clock.now()))
+            now = self._clock.now()
+            rules.follow_clock(self._shelves, self._rules, now)
+            return Reply.of(upkeep.promote(self._shelves, now))
 
     def paused(self) -> Reply[list[Pause]]:
         with self._lock:

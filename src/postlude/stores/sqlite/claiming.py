@@ -100,7 +100,7 @@ class Search:
         for queue in queues:
             bucket = self._rules.queue_rates.get(queue)
             if bucket is not None and not bucket.allowed(self._tx.now) and self._tx.value("any_ready", queue):
-                yield bucket.next()
+                yield bucket.next(self._tx.now)
 
     def _find(self, queues: list[str]) -> None:
         if self._call.suspect:
@@ -212,7 +212,7 @@ class Search:
         tx = self._tx
         block(tx, self._paused, Reason.PAUSED)
         for row, bucket in self._late:
-            tx.run("block_until", row.seq, bucket.give_turn())
+            tx.run("block_until", row.seq, bucket.give_turn(tx.now))
             tx.count(row.task, Stored.READY, Stored.BLOCKED)
         left = [(row.task, row.lane) for row, _ in self._late if row.lane is not None]
         left += [(job.task, job.lane) for job in self._paused if job.lane is not None]

@@ -12,7 +12,7 @@ from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Finish, Outcome
 from postlude.model.state import Reason, Stored
 from postlude.stores.sqlite.claiming import FOLLOWED, ClaimCall, Search
 from postlude.stores.sqlite.control import cancel_asked
-from postlude.stores.sqlite.lanes import free_follower, refill
+from postlude.stores.sqlite.lanes import follow_clock, free_follower, refill
 from postlude.stores.sqlite.transaction import Transaction
 
 _RELEASED: Final = frozenset({Stored.READY, Stored.BLOCKED})
@@ -47,6 +47,7 @@ class Claims:
         return [self._claim(tx, call) for call in calls]
 
     def _claim(self, tx: Transaction, call: ClaimCall) -> Claimed:
+        follow_clock(tx)
         queues = tx.value("ready_queues", call.runner)
         if queues is None:  # there is no such runner any more
             return Claimed([])

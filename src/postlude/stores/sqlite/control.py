@@ -12,7 +12,7 @@ from postlude.model.opts import lifted
 from postlude.model.policy import Bounds
 from postlude.model.state import Reason, Stored
 from postlude.stores.protocol import Pause
-from postlude.stores.sqlite.lanes import Entering, enter, free_follower, rebalance, refill
+from postlude.stores.sqlite.lanes import Entering, enter, free_follower, ready_blocked, rebalance, refill
 from postlude.stores.sqlite.transaction import Transaction
 
 _WAITING = frozenset({Stored.READY, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED})
@@ -112,7 +112,7 @@ def resume(tx: Transaction, calls: Sequence[Pause]) -> list[bool]:
     for what in calls:
         answers.append(_changed(tx, "resume", what))
         if what.kind == "task":
-            _ready_blocked(tx, tx.task_id(what.name), Reason.PAUSED)
+            ready_blocked(tx, tx.task_id(what.name), Reason.PAUSED)
     return answers
 
 
@@ -164,10 +164,6 @@ def _apply(tx: Transaction, task: int, *, limited_before: bool, rerated: bool) -
             tx.run("give_lane", task)
         rebalance(tx, task)
     else:
-        _ready_blocked(tx, task, Reason.LIMIT)
+        ready_blocked(tx, task, Reason.LIMIT)
     if rerated:  # the turns that they were given are of another rate
-        _ready_blocked(tx, task, Reason.RATE)
-
-
-def _ready_blocked(tx: Transaction, task: int, reason: Reason) -> None:
-    enter(tx, [Entering(*row) for row in tx.rows("blocked_because", task, reason)])
+        ready_blocked(tx, task, Reason.RATE)

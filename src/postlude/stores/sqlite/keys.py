@@ -50,7 +50,7 @@ class Keys:
         self._vacate = vacate
         self.left: set[Lane] = set()
         """Lanes that a replaced job has left."""
-        self._known: dict[tuple[int, str], tuple[int, int, str | None] | None] = {}
+        self._known: dict[tuple[int, str], tuple[int, int, str | None, int | None] | None] = {}
         self._new: dict[tuple[str, str], int] = {}
         self._aliases: list[tuple[bytes, Joined]] = []
 
@@ -94,10 +94,12 @@ class Keys:
             found = self._found(job)
             if found is None:
                 return None
-            seq, state, lane = found
+            seq, state, lane, started = found
             joined = Joined(seq, None)
             if job.conflict is Conflict.REPLACE and Stored(state) in _QUEUED:
                 self._replace(seq, Stored(state), lane, job)
+                if started is not None:
+                    _forget_runs(self._tx, seq)
         self._aliases.append((job.id, joined))
         return joined
 
@@ -120,11 +122,15 @@ class Keys:
             self._known.pop((task, job.key), None)  # what was found of it is not true any more
         if lane is not None and was is Stored.READY:
             # Out of its lane first, so that it does not count against itself.
-            tx.run("replace_job", seq, int(Stored.SCHEDULED), job.priority, tx.now, None, lane, None, None)
+            tx.run(
+                "replace_job", seq, int(Stored.SCHEDULED), job.priority, tx.now, None, lane, None, None,
+                job.created,
+            )  # fmt: skip
             self.left.add((task, lane))
         state, due, reason = self._landing(job.due, job.lane, task)
         tx.run(
-            "replace_job", seq, int(state), job.priority, due, reason, job.lane, job.opts, job.context
+            "replace_job", seq, int(state), job.priority, due, reason, job.lane, job.opts, job.context,
+            job.created,
         )  # fmt: skip
         tx.run("replace_payload", seq, job.payload)
         if state is Stored.READY and job.lane is not None:
@@ -141,5 +147,12 @@ class Keys:
         self._tx.count(task, Stored(columns[3]), None)
         self._tx.count(task, None, state)
         columns[3:6] = [int(state), job.priority, due]
+        columns[8] = job.created
         columns[13:] = [reason, job.key, job.lane, job.opts, job.context]
         self._payloads[row] = job.payload
+
+
+def _forget_runs(tx: Transaction, seq: int) -> None:
+    """Forget what attempts have left that were made at what a job was before."""
+    for statement in ("prune_attempts", "prune_progress", "prune_logs"):
+        tx.run(statement, f"[{seq}]")

@@ -49,6 +49,21 @@ def enter(tx: Transaction, jobs: Sequence[Entering]) -> int:
     return len(ready)
 
 
+def ready_blocked(tx: Transaction, task: int, reason: Reason) -> None:
+    """Ready the jobs of a task that are blocked for a reason which does not hold any more."""
+    enter(tx, [Entering(*row) for row in tx.rows("blocked_because", task, reason)])
+
+
+def follow_clock(tx: Transaction) -> None:
+    """If the clock was set back: note what rates owe by now, and let jobs wait for other turns of theirs."""
+    rules = tx.rules
+    for bucket in rules.queue_rates.values():
+        bucket.set_back(tx.now)
+    for task, bucket in rules.rates.items():
+        if bucket.set_back(tx.now):
+            ready_blocked(tx, task, Reason.RATE)
+
+
 def free_follower(tx: Transaction, seq: int) -> None:
     """Let a job start that waits for the one before it, which has this `seq`; if there is one."""
     follower = tx.value("follower", seq + 1)

@@ -31,26 +31,37 @@ class Bucket:
 
     def allowed(self, now: int) -> int:
         """Return how many may start now."""
-        return max(0, (self.burst * self.every - max(0, self.tat - now)) // self.every)
+        return max(0, (self.burst * self.every - max(0, self._full(now) - now)) // self.every)
 
-    def next(self) -> int:
+    def next(self, now: int) -> int:
         """Return when one may start, if none may now."""
-        return self.tat - (self.burst - 1) * self.every
+        return self._full(now) - (self.burst - 1) * self.every
 
     def take(self, now: int) -> bool:
         """Let one start now, if it may."""
         if not self.allowed(now):
             return False
-        self.tat = max(self.tat, now) + self.every
+        self.tat = max(self._full(now), now) + self.every
         self.changed = True
         return True
 
-    def give_turn(self) -> int:
+    def give_turn(self, now: int) -> int:
         """Return when a refused job is to try again: each at a moment of its own."""
-        due = max(self.turn, self.next())
+        due = max(self.turn, self.next(now))
         self.turn = due + self.every
         self.changed = True
         return due
+
+    def set_back(self, now: int) -> bool:
+        """Say, once, whether the clock was set back since: then the turns that were given are far away."""
+        if self._full(now) == self.tat:
+            return False
+        self.tat, self.turn, self.changed = self._full(now), 0, True
+        return True
+
+    def _full(self, now: int) -> int:
+        """Return when it is full again; an empty one takes no longer than the burst, whatever was noted."""
+        return min(self.tat, now + self.burst * self.every)
 
 
 class Rules:

@@ -10,7 +10,7 @@ from postlude.config import Keep
 from postlude.model.job import ProgressNote
 from postlude.model.state import Stored
 from postlude.stores.protocol import Promoted
-from postlude.stores.sqlite.lanes import Entering, enter
+from postlude.stores.sqlite.lanes import Entering, enter, follow_clock
 from postlude.stores.sqlite.transaction import Transaction
 
 BATCH: Final = 500
@@ -22,6 +22,7 @@ WINDOW: Final = 20_000
 
 def promote(tx: Transaction, calls: Sequence[None]) -> list[Promoted]:
     """Ready what is due, scheduled and blocked alike."""
+    follow_clock(tx)
     jobs = 0
     for statement in ("due", "due_blocked"):
         jobs += enter(tx, [Entering(*row) for row in tx.rows(statement, tx.now, BATCH)])

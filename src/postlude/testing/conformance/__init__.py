@@ -21,6 +21,7 @@ values of assertions that fail.
 from postlude.testing.conformance.asking import AskingCases, CancelledCases
 from postlude.testing.conformance.bench import LEASE, Driver, StoreBench
 from postlude.testing.conformance.claims import ClaimCases
+from postlude.testing.conformance.clocks import ClockCases
 from postlude.testing.conformance.crowds import CrowdCases
 from postlude.testing.conformance.deaths import DeathCases
 from postlude.testing.conformance.endings import EndingCases
@@ -52,6 +53,7 @@ class StoreConformance(
     LeavingCases,
     LimitCases,
     RateCases,
+    ClockCases,
     QueueRateCases,
     QueueCases,
     RoomCases,

@@ -1,8 +1,8 @@
 """A call that replaces the queued job that has its key."""
 
 from postlude.clock import SECOND
-from postlude.model.job import Conflict, NewJob
-from postlude.model.outcome import Parked
+from postlude.model.job import Conflict, NewJob, Progress, ProgressNote
+from postlude.model.outcome import LogLine, Parked
 from postlude.model.policy import Bounds
 from postlude.model.state import Reason, State, Stored
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
@@ -134,13 +134,51 @@ class ReplacingCases(Cases):
             (State.QUEUED, 1)
         ]
 
-    def test_a_retry_that_waits_is_replaced_and_keeps_its_attempts(self, driver: Driver) -> None:
+    def test_it_counts_its_age_from_the_last_call(self, driver: Driver) -> None:
+        """What its task declares of `expires` and `deadline` does."""
+        old = driver.new(key="k", after=10)
+        driver.add(old)
+        for _ in range(2):
+            driver.clock.advance(6)
+            driver.add(again(driver, after=10))
+        last = driver.clock.now()
+        assert driver.record(old).created == last
+        driver.clock.advance(10)
+        driver.promote()
+        assert driver.claim_one(driver.enlist()).created == last
+
+    def test_of_two_in_one_call_the_last_says_the_age(self, driver: Driver) -> None:
+        old = driver.new(key="k")
+        driver.clock.advance(6)
+        driver.add(old, again(driver))
+        assert driver.record(old).created == driver.clock.now()
+        assert driver.claim_one(driver.enlist()).created == driver.clock.now()
+
+    def test_a_retry_that_waits_is_replaced_and_has_all_attempts_before_it(self, driver: Driver) -> None:
+        runner, old = driver.enlist(), driver.new(key="k")
+        driver.add(old)
+        claim = driver.claim_one(runner)
+        driver.store.progress([ProgressNote(claim.seq, claim.fence, Progress(1.0, 2.0, "half", 5))])
+        line = LogLine(driver.clock.now(), 30, "app", "of the call before")
+        end = driver.finish_of(claim, driver.failed(retry_after=60), (line,))
+        assert driver.store.finish([end]).wait(PATIENCE) == [True]
+        driver.add(again(driver))
+        record = driver.record(old)
+        assert (record.failures, record.attempts, record.error) == (0, (), None)
+        assert (record.logs, record.progress, record.started) == ((), None, None)
+        claim = driver.claim_one(runner)
+        assert (claim.id, claim.failures) == (old.id, 0)
+        assert driver.finish(claim, driver.failed(retry_after=60))
+        assert [attempt.number for attempt in driver.record(old).attempts] == [1]
+
+    def test_deaths_are_not_forgiven(self, driver: Driver) -> None:
+        """Else a job that takes its process with it would do so for ever, if it is called often enough."""
         old = driver.new(key="k")
         driver.add(old)
-        driver.finish(driver.claim_one(driver.enlist()), driver.failed(retry_after=60))
+        driver.die_in(old)
         driver.add(again(driver))
-        claim = driver.claim_one(driver.enlist())
-        assert (claim.id, claim.failures, len(driver.record(old).attempts)) == (old.id, 1, 1)
+        assert driver.record(old).deaths == 1
+        assert driver.claim_one(driver.enlist(), suspect=True).suspect
 
     def test_a_follower_that_was_replaced_waits_for_nobody(self, driver: Driver) -> None:
         runner, first, old = driver.enlist(), driver.new(), driver.new(key="k", follows=True)
@@ -187,7 +225,7 @@ class ReplacingCases(Cases):
         driver.add(again(driver, after=10, lane="x"))
         assert driver.lie(old, next_one) == [(Stored.SCHEDULED, None), (Stored.READY, None)]
 
-    def test_counts_follow(self, driver: Driver) -> None:
+    def test_counts_follow_what_is_replaced(self, driver: Driver) -> None:
         old = driver.new(key="k", after=10)
         driver.add(old)
         for after in (None, 20, 30, None):

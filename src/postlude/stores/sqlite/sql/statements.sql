@@ -49,16 +49,17 @@ INSERT INTO alias (id, job) VALUES (?, ?)
 SELECT count(*) FROM alias WHERE job = ?
 
 -- name: keyed
-SELECT seq, state, lane FROM job WHERE key = ?2 AND task = ?1 AND key IS NOT NULL AND state < 5
+SELECT seq, state, lane, started FROM job WHERE key = ?2 AND task = ?1 AND key IS NOT NULL AND state < 5
 
 -- name: keyed_all
-SELECT json_group_array(json_array(job.task, job.key, job.seq, job.state, job.lane)) FROM json_each(?1) AS wanted
+SELECT json_group_array(json_array(job.task, job.key, job.seq, job.state, job.lane, job.started))
+FROM json_each(?1) AS wanted
 CROSS JOIN job ON job.key = wanted.value ->> 1 AND job.task = wanted.value ->> 0
 WHERE job.key IS NOT NULL AND job.state < 5
 
 -- name: replace_job
 UPDATE job SET state = ?2, priority = ?3, due = ?4, reason = ?5, lane = ?6, opts = ?7, context = ?8,
-    runner = 0
+    created = ?9, failures = 0, started = NULL, runner = 0
 WHERE seq = ?1
 
 -- name: replace_payload
