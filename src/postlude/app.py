@@ -2,7 +2,6 @@
 
 import contextlib
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, TypeVar, Unpac
 
 from starlette.applications import Starlette
 
-from postlude.announce import announce, count_of
+from postlude.announce import announce
 from postlude.census import Census
 from postlude.clock import Clock, SystemClock
 from postlude.config import Config
@@ -20,11 +19,10 @@ from postlude.engines import Local, checked_queues
 from postlude.errors import PostludeError
 from postlude.inspector import Inspector
 from postlude.install import hook, hook_if_possible, install, install_off, say_what_is_not_durable
-from postlude.model.state import State
+from postlude.lifespan import Lifespan
 from postlude.off import Off, OffBlocking, passing_state
 from postlude.outside import Blocking
 from postlude.parts import Parts
-from postlude.runner.processes import inside
 from postlude.runner.workshop import Equipment
 from postlude.stores.choose import choose_store
 from postlude.stores.memory import MemoryStore
@@ -113,7 +111,7 @@ class Postlude(Verbs):
         equipment = Equipment(carried)
         equipment.injection = self._injection
         self._parts = Parts(kept, self._registry, self.config, clock, equipment, checked_queues(queues))
-        self._serving = self._parts
+        self._lifespan = self.begin()
         # Already here, for the routes that are made before `install`.
         if self._off is None:
             hook()
@@ -211,38 +209,26 @@ class Postlude(Verbs):
 
     # -- the lifespan ---------------------------------------------------------------------------
 
-    async def open(self) -> None:
-        """Open the journal and say where it is, how many jobs wait, and how many are parked.
+    def begin(self) -> Lifespan:
+        """Return a new lifespan of the application; it may have several at once."""
+        return Lifespan(self._parts)
 
-        Raises:
-            PostludeError: this is a process of a task with `run="process"`, which imports the application.
-        """
-        if inside():
-            raise PostludeError(
-                'a process of run="process" tasks must not start the application that it imports: put what '
-                'starts it under `if __name__ == "__main__":`'
-            )
-        self._serving = self._parts
-        await self._serving.opened()
-        store = self._serving.store
-        jobs: Counter[State] = Counter()
-        for count in await store.counts():
-            jobs[count.state] += count.jobs
-        waiting = count_of(jobs[State.QUEUED] + jobs[State.RUNNING], "job waits", "jobs wait")
-        parked = f", {jobs[State.PARKED]} parked" if jobs[State.PARKED] else ""
-        announce(f"journal: {store.location}; {waiting}{parked}")
+    async def open(self) -> None:
+        """Open the journal, where no server runs the application's lifespan; see `Lifespan.open`."""
+        self._lifespan = self.begin()
+        await self._lifespan.open()
 
     async def start(self) -> None:
         """Start the runner on this loop."""
-        await self._serving.start()
+        await self._lifespan.start()
 
     async def drain(self) -> None:
         """Stop claiming, let running jobs end, release the rest."""
-        await self._serving.drain()
+        await self._lifespan.drain()
 
     async def close(self) -> None:
         """Close the journal."""
-        await self._serving.close()
+        await self._lifespan.close()
 
     # -- what it works with ---------------------------------------------------------------------
 

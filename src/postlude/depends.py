@@ -1,8 +1,10 @@
 """FastAPI's `Depends` in tasks: with the application that its dependencies belong to, once it is known."""
 
 import sys
+from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import Callable, MutableMapping
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -26,6 +28,7 @@ class ApplicationInjection:
         self._of_request = of_request
         self._app: Starlette | None = None
         self._state: MutableMapping[str, Any] = {}
+        self._states: WeakKeyDictionary[AbstractEventLoop, MutableMapping[str, Any]] = WeakKeyDictionary()
         self._inner: Injection | None = None
 
     def join(self, app: Starlette) -> None:
@@ -35,15 +38,17 @@ class ApplicationInjection:
     def keep_state(self, state: MutableMapping[str, Any]) -> None:
         """Let dependencies see in `request.state` what the application's lifespan has yielded.
 
+        Where several run at once, each event loop has that of its own: its pools belong to that loop.
+
         Args:
             state: of the lifespan's scope; the application fills it later.
         """
-        self._state = state
+        self._state = self._states[get_running_loop()] = state
 
     def state(self) -> MutableMapping[str, Any]:
         """Return what dependencies see in `request.state`."""
         state = self._of_request()
-        return self._state if state is None else state
+        return self._states.get(get_running_loop(), self._state) if state is None else state
 
     async def run(
         self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], in_thread: InThread

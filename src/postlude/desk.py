@@ -75,5 +75,5 @@ class Desk(Protocol):
         ...
 
     def in_memory(self, function: Callable[..., Any], why: str) -> None:
-        """Count, and warn once per line about, a task that has no durable form and runs in memory."""
+        """Count, and warn once of each kind of, a task that has no durable form and runs in memory."""
         ...

@@ -15,6 +15,26 @@ from postlude.watch import SCOPE_KEY
 logger = logging.getLogger("postlude")
 
 
+class Lifespan(Protocol):
+    """One lifespan of an application. Implemented by `postlude.lifespan.Lifespan`."""
+
+    async def open(self) -> None:
+        """Open the journal; the application's own start-up comes next."""
+        ...
+
+    async def start(self) -> None:
+        """Start the runner; the application's own start-up is complete."""
+        ...
+
+    async def drain(self) -> None:
+        """Stop claiming and let running jobs end; the application's own shutdown comes next."""
+        ...
+
+    async def close(self) -> None:
+        """Close the journal; the application's own shutdown is over. Also after a failed start."""
+        ...
+
+
 class Host(Protocol):
     """What an application's start and end mean for its Postlude. Implemented by `postlude.app.Postlude`."""
 
@@ -34,20 +54,8 @@ class Host(Protocol):
         """
         ...
 
-    async def open(self) -> None:
-        """Open the journal; the application's own start-up comes next."""
-        ...
-
-    async def start(self) -> None:
-        """Start the runner; the application's own start-up is complete."""
-        ...
-
-    async def drain(self) -> None:
-        """Stop claiming and let running jobs end; the application's own shutdown comes next."""
-        ...
-
-    async def close(self) -> None:
-        """Close the journal; the application's own shutdown is over. Also after a failed start."""
+    def begin(self) -> Lifespan:
+        """Return a new lifespan of the application; it may have several at once."""
         ...
 
 
@@ -85,7 +93,7 @@ class PostludeMiddleware:
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._keep_state is not None and "state" in scope:
             self._keep_state(scope["state"])
-        lifespan = _Lifespan(self._host, self._verify, receive, send)
+        lifespan = _Watched(self._host.begin(), self._verify, receive, send)
         await lifespan.open()
         try:
             await self.app(scope, lifespan.receive, lifespan.send)
@@ -133,11 +141,11 @@ class OffMiddleware:
         await self.app(scope, receive, send)
 
 
-class _Lifespan:
+class _Watched:
     """One start and end of an application: stands between it and the server."""
 
-    def __init__(self, host: Host, verify: Callable[[], None], receive: Receive, send: Send) -> None:
-        self._host = host
+    def __init__(self, lifespan: Lifespan, verify: Callable[[], None], receive: Receive, send: Send) -> None:
+        self._lifespan = lifespan
         self._verify = verify
         self._receive = receive
         self._send = send
@@ -149,7 +157,7 @@ class _Lifespan:
         # to servers like an application without lifespan, which they go on to serve.
         self._first = await self._receive()
         try:
-            await self._host.open()
+            await self._lifespan.open()
         except Exception as error:
             await self._send(
                 {"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"}
@@ -159,7 +167,7 @@ class _Lifespan:
     async def close(self) -> None:
         if not self._closed:
             self._closed = True
-            await self._host.close()
+            await self._lifespan.close()
 
     async def receive(self) -> Message:
         if self._first is not None:
@@ -168,7 +176,7 @@ class _Lifespan:
         message = await self._receive()
         if message["type"] == "lifespan.shutdown":
             try:
-                await self._host.drain()
+                await self._lifespan.drain()
             except Exception:
                 logger.exception("Draining failed; the application's shutdown goes on")
         return message
@@ -179,7 +187,7 @@ class _Lifespan:
             # What is raised here passes through the application's own lifespan: it cleans up, and
             # says `startup.failed`.
             self._verify()
-            await self._host.start()
+            await self._lifespan.start()
         elif kind in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
             # Before it is passed on, because the server may stop the loop at once.
             await self.close()

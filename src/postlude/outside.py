@@ -83,8 +83,7 @@ async def add_all(
 async def _queue(producer: Producer, works: Sequence[Work]) -> None:
     if works:
         await producer.store(works)
-        if producer.attached is not None:
-            producer.attached.notify()
+        producer.stir()
 
 
 class Blocking:
@@ -124,9 +123,7 @@ class Blocking:
         while works := prepare_all(self._producer, islice(source, GROUP)):
             self._store_group(works)
             jobs += [work.job for work in works]
-        runner = self._producer.attached
-        if runner is not None and not runner.loop.is_closed():
-            runner.loop.call_soon_threadsafe(runner.notify)
+        self._producer.stir()
         return jobs
 
     def _store_group(self, works: Sequence[Work]) -> None:

@@ -6,14 +6,15 @@ An application has one of these from its start to its end. A test gives it anoth
 
 import asyncio
 import threading
-from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from postlude.clock import Clock
 from postlude.config import Config
 from postlude.declaring import Declaring
 from postlude.engines import Local, bounds_of_queues
 from postlude.handles import Handles
+from postlude.in_memory import MemoryTask
 from postlude.inspector import Inspector
 from postlude.model.policy import Bounds
 from postlude.operations import Operations
@@ -21,10 +22,13 @@ from postlude.outside import Blocking
 from postlude.pending import unstored
 from postlude.producer import Producer, Visiting
 from postlude.runner.changes import Hub
+from postlude.runner.loops import call_on
+from postlude.runner.news import News
 from postlude.runner.runner import Runner
 from postlude.runner.service import Service
 from postlude.runner.visit import Visits
 from postlude.runner.workshop import Equipment
+from postlude.served import Served, Serving
 from postlude.stores.protocol import Store
 from postlude.tasks.registry import Registry
 
@@ -36,22 +40,8 @@ class Counters(NamedTuple):
     """Tasks that ran in memory, because they have no durable form."""
     hung_threads: int
     """Threads that still run a job whose time is over; their places have been replaced."""
-
-
-class Serving(Protocol):
-    """Who runs jobs from the lifespan's start to its end; see `postlude.runner.service.Service`."""
-
-    async def start(self) -> Runner | None:
-        """Begin on the running loop; the runner that takes what its requests add, if there is one."""
-        ...
-
-    async def stop(self) -> None:
-        """Come to an end. Does nothing if it has not begun."""
-        ...
-
-    def abandon(self) -> None:
-        """Come to an end at once: the journal is about to be closed. Does nothing after `stop`."""
-        ...
+    memory_tasks: tuple[MemoryTask, ...]
+    """The kinds of task that ran in memory: which function, the line that added it, why, and how often."""
 
 
 class Parts:
@@ -65,7 +55,7 @@ class Parts:
         equipment: what the application gives those who run its jobs.
         queues: those that the application has described.
         visits: who runs jobs where no runner serves the loop; usually `Visits`.
-        service: who runs them where one does; usually `Service`.
+        service: makes who runs them on one loop; usually a `Service`.
     """
 
     def __init__(
@@ -78,7 +68,7 @@ class Parts:
         queues: Mapping[str, Local] | None = None,
         *,
         visits: Visiting | None = None,
-        service: Serving | None = None,
+        service: Callable[[], Serving] | None = None,
     ) -> None:
         self.store = store
         self.registry = registry
@@ -89,7 +79,10 @@ class Parts:
         self.hub = Hub(store, config)
         given = (store, registry, config, clock, equipment, self.hub)
         self.visits = visits or Visits(*given)
-        self.service = service or Service(*given, self.bounds)
+        news = News(store)
+        self._served = Served(
+            service or (lambda: Service(*given, news, self.bounds)), self._attach, self._detach
+        )
         self.operations = Operations(store, self.opened, self._told, self._stirred, registry, queues)
         self.handles = Handles(store, registry, config, self.hub, self.operations, self.opened, unstored)
         declaring = Declaring(store, registry, self.bounds)
@@ -110,6 +103,7 @@ class Parts:
         self.blocking = Blocking(self.producer, store, config, self.ensure_open)
         self._opening = threading.Lock()
         self._open = False
+        self._users: set[object] = set()
 
     async def opened(self) -> None:
         """Open the journal, if nobody has."""
@@ -119,53 +113,76 @@ class Parts:
     def ensure_open(self) -> None:
         """Open the journal, if nobody has. Blocks."""
         with self._opening:
-            if not self._open:
-                self.store.open()
-                self._open = True
+            self._open_it()
+
+    def _open_it(self) -> None:
+        if not self._open:
+            self.store.open()
+            self._open = True
 
     def bounds(self) -> list[Bounds]:
         """Return what this release says of its tasks and queues."""
         return bounds_of_queues(self.queues) + self.registry.bounds
 
     def _told(self, id: bytes) -> None:
-        """A job that runs was asked to stop: tell the runner here, which may have it."""
+        """A job that runs was asked to stop: tell the runners here, one of which may have it."""
         self.hub.note(id)
-        runner = self.producer.attached
-        if runner is not None and not runner.loop.is_closed():
-            runner.loop.call_soon_threadsafe(runner.cancel, id)
+        for runner in self.producer.runners:
+            call_on(runner.loop, runner.cancel, id)
+
+    def _stirred(self) -> None:
+        """Somebody has cancelled, retried or resumed: let runners and those who watch look."""
+        self.hub.look()
+        self.producer.stir()
 
     @property
     def counters(self) -> Counters:
         """What an operator should know of this process."""
-        runner = self.producer.attached
-        return Counters(self.producer.memory_only, 0 if runner is None else runner.workshop.hung)
+        hung = sum(runner.workshop.hung for runner in self.producer.runners)
+        memory = self.producer.memory
+        return Counters(memory.calls, hung, memory.kinds)
 
-    async def start(self) -> None:
-        """Let the service begin on this loop."""
-        runner = await self.service.start()
+    # -- lifespans ------------------------------------------------------------------------------
+
+    async def enter(self, user: object) -> None:
+        """Open the journal for a lifespan, which keeps it open until it leaves."""
+
+        def enter() -> None:
+            with self._opening:
+                self._open_it()
+                self._users.add(user)
+
+        await asyncio.to_thread(enter)
+
+    async def serve(self) -> None:
+        """Have a runner serve this loop: the one that is there, or a new one."""
+        await self._served.start()
+
+    async def release(self) -> None:
+        """Need it no longer: without other lifespans of this loop it lets running jobs end, and stops."""
+        await self._served.stop()
+
+    def abandon(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Need it no longer, and wait for nothing: the loop's lifespan has ended without its shutdown."""
+        self._served.abandon(loop)
+
+    async def leave(self, user: object) -> None:
+        """Close the journal, if no other lifespan has it open."""
+
+        def leave() -> None:
+            with self._opening:
+                self._users.discard(user)
+                if not self._users:
+                    self._open = False
+                    self.visits.close()
+                    self.store.close()
+
+        await asyncio.to_thread(leave)
+
+    def _attach(self, runner: Runner) -> None:
         self.producer.attach(runner)
-        self.hub.serve(runner is not None)
+        self.hub.serve(True)
 
-    async def drain(self) -> None:
-        """Stop claiming, let running jobs end, release the rest."""
-        self.hub.serve(False)
-        try:
-            await self.service.stop()
-        finally:
-            self.producer.attach(None)
-
-    async def close(self) -> None:
-        """Close the journal."""
-        self.hub.serve(False)
-        self.service.abandon()
-        self.producer.attach(None)
-        self.visits.close()
-        self._open = False
-        await asyncio.to_thread(self.store.close)
-
-    def _stirred(self) -> None:
-        """Somebody has cancelled, retried or resumed: let the runner and those who watch look."""
-        self.hub.look()
-        runner = self.producer.attached
-        if runner is not None and not runner.loop.is_closed():
-            runner.loop.call_soon_threadsafe(runner.notify)
+    def _detach(self, runner: Runner) -> None:
+        self.producer.detach(runner)
+        self.hub.serve(bool(self.producer.runners))

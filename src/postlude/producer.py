@@ -1,8 +1,6 @@
 """Asking for work: calls become jobs here, are committed, and are given to the runner."""
 
 import asyncio
-import logging
-import sys
 from asyncio import _get_running_loop
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import pairwise
@@ -14,8 +12,10 @@ from postlude.declaring import Declaring
 from postlude.errors import JournalUnavailable, KeyTaken
 from postlude.gathering import Gathering
 from postlude.ids import IdSource
+from postlude.in_memory import InMemory
 from postlude.job import Enquiries
 from postlude.model.job import Added, NewJob
+from postlude.runner.loops import call_on
 from postlude.runner.runner import Runner
 from postlude.runner.work import Work, place
 from postlude.stores.protocol import Store
@@ -24,8 +24,6 @@ from postlude.tasks.context import Carried
 from postlude.tasks.encoded import Encoded
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
-
-log = logging.getLogger("postlude")
 
 
 class Visiting(Protocol):
@@ -91,26 +89,43 @@ class Producer:
         self._runner: Runner | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._gathering: Gathering | None = None
-        self._warned: set[tuple[str, int]] = set()
-        self.memory_only = 0
-        """How many tasks ran in memory, because they have no durable form."""
+        self._served: dict[asyncio.AbstractEventLoop | None, tuple[Runner, Gathering]] = {}
+        """By loop. The one above is the first of them, and nearly always the only one."""
+        self.memory = InMemory()
+        """Tasks that ran in memory, because they have no durable form."""
 
-    def attach(self, runner: Runner | None) -> None:
-        """Give to this runner what its loop's requests add; None: there is none any more."""
-        self._runner = runner
-        self._loop = None if runner is None else runner.loop
-        self._gathering = (
-            None if runner is None else Gathering(self._store, runner, self._config, self.declaring)
-        )
+    def attach(self, runner: Runner) -> None:
+        """Give to this runner what its loop's requests add."""
+        gathering = Gathering(self._store, runner, self._config, self.declaring)
+        self._served[runner.loop] = runner, gathering
+        if self._loop is None or self._loop.is_closed():
+            # The loop last: another loop's requests, in another thread, must not take these for theirs.
+            self._runner, self._gathering, self._loop = runner, gathering, runner.loop
+
+    def detach(self, runner: Runner) -> None:
+        """It takes nothing any more."""
+        self._served.pop(runner.loop, None)
+        if runner.loop is self._loop:
+            self._loop = self._runner = self._gathering = None
+
+    @property
+    def runners(self) -> list[Runner]:
+        """Those that lifespans have started, one for each of their loops."""
+        return [runner for runner, _ in list(self._served.values())]
 
     @property
     def attached(self) -> Runner | None:
-        """The runner that the lifespan has started, whatever loop is running."""
-        return self._runner
+        """The first of them; None: no lifespan runs."""
+        return next(iter(self.runners), None)
+
+    def stir(self) -> None:
+        """Let the runners look for work. From any thread."""
+        for runner in self.runners:
+            call_on(runner.loop, runner.notify)
 
     def serves(self) -> bool:
         """Whether a runner, started by the lifespan, serves the running event loop."""
-        return self._loop is not None and _get_running_loop() is self._loop
+        return _get_running_loop() in self._served
 
     def prepare(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Work:
         """Bind, validate and encode a call.
@@ -153,9 +168,12 @@ class Producer:
         """
         runner, gathering = self._runner, self._gathering
         if runner is None or gathering is None or _get_running_loop() is not self._loop:
-            await self._opened()
-            await self.store(chained(prepared), holder=await self._visits.runner())
-            return
+            served = self._served.get(_get_running_loop())
+            if served is None:
+                await self._opened()
+                await self.store(chained(prepared), holder=await self._visits.runner())
+                return
+            runner, gathering = served
         if len(prepared) == 1 and prepared[0].usual:  # nearly always
             work = prepared[0]
             waiter = gathering.add(work)
@@ -234,9 +252,9 @@ class Producer:
 
     async def settle(self, prepared: Sequence[Work]) -> None:
         """Return when first attempts have ended; without a runner on this loop, run them here."""
-        if self.serves():
-            assert self._runner is not None
-            await self._runner.wait_for(prepared)
+        served = self._served.get(_get_running_loop())
+        if served is not None:
+            await served[0].wait_for(prepared)
         else:
             await self._visits.run(prepared)
 
@@ -245,16 +263,8 @@ class Producer:
         return self._registry.declares(function)
 
     def in_memory(self, function: Callable[..., Any], why: str) -> None:
-        """Count, and warn once per line about, a task that has no durable form and runs in memory."""
-        self.memory_only += 1
-        line = _calling_line()
-        if line not in self._warned and len(self._warned) < 1000:
-            self._warned.add(line)
-            name = getattr(function, "__qualname__", None) or type(function).__name__
-            if callable(function):
-                log.warning("%s:%d: %s is not durable and runs in memory only: %s", *line, name, why)
-            else:
-                log.warning("%s:%d: this cannot run, and will fail after the response: %s", *line, why)
+        """Count, and warn once of each kind of, a task that has no durable form and runs in memory."""
+        self.memory.note(function, why)
 
 
 def chained(works: Sequence[Work]) -> Sequence[Work]:
@@ -272,11 +282,3 @@ def chained(works: Sequence[Work]) -> Sequence[Work]:
         for before, after in pairwise(chain):
             before.follower = after
     return [work for chain in chains.values() for work in chain] + alone
-
-
-def _calling_line() -> tuple[str, int]:
-    """Return the line outside this package that made the call."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "postlude":
-        frame = frame.f_back
-    return frame.f_code.co_filename, frame.f_lineno

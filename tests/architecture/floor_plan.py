@@ -8,19 +8,28 @@ DESKS = (*MIDDLE, "runner", "asking")
 REQUEST = (*DESKS, "request")
 
 LAYERS = (
-    Layer("truth", ("errors", "clock", "ids", "config", "job", "model"), below=()),
+    Layer("truth", ("errors", "clock", "ids", "config", "job", "announce", "model"), below=()),
     Layer("tasks", ("tasks",), below=TRUTH),
     Layer("stores", ("stores",), below=TRUTH),
     Layer("runner", ("runner",), below=(*TRUTH, "tasks", "stores.protocol", "stores.reply")),
     Layer(
         "asking",
-        ("declaring", "gathering", "producer", "outside", "operations", "handles", "inspector", "desk"),
+        (
+            "declaring",
+            "gathering",
+            "in_memory",
+            "producer",
+            "outside",
+            "operations",
+            "handles",
+            "inspector",
+            "desk",
+        ),
         below=(*MIDDLE, "runner"),
     ),
     Layer(
         "request",
         (
-            "announce",
             "background",
             "answers",
             "scopes",
@@ -38,7 +47,11 @@ LAYERS = (
     ),
     Layer("injection", ("depends", "fastapi_depends"), below=(*TRUTH, "tasks", "runner.injection")),
     Layer("web", ("web",), below=REQUEST),
-    Layer("app", ("census", "engines", "parts", "verbs", "app"), below=(*REQUEST, "web", "injection")),
+    Layer(
+        "app",
+        ("census", "engines", "served", "parts", "lifespan", "verbs", "app"),
+        below=(*REQUEST, "web", "injection"),
+    ),
     Layer(
         "doors", ("fastapi", "starlette", "cli", "testing"), below=(*REQUEST, "web", "app"), together=False
     ),

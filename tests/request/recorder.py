@@ -8,6 +8,7 @@ from typing import Any, cast
 from postlude import Config, Postlude
 from postlude.desk import Desk, Prepared
 from postlude.errors import JournalUnavailable
+from postlude.lifespan import Lifespan
 from postlude.model.job import Added, JobFilter, JobRecord, NewJob
 from postlude.model.state import State
 from postlude.runner.work import Work
@@ -74,11 +75,12 @@ class Recorder:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Have a runner serve this event loop, as with a lifespan; at the end, all jobs have run."""
-        await Postlude.open(self.host)
-        await Postlude.start(self.host)
+        lifespan = Postlude.begin(self.host)
+        await lifespan.open()
+        await lifespan.start()
         yield
-        await Postlude.drain(self.host)
-        await Postlude.close(self.host)
+        await lifespan.drain()
+        await lifespan.close()
 
     # The desk
 
@@ -135,7 +137,7 @@ class Recorder:
 
 
 class RecordingPostlude(Postlude):
-    """Writes down the steps of the lifespan, and fails in one of them if it is told so."""
+    """Writes down the steps of its lifespans, and fails in one of them if it is told so."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__(store=cast(Store, recorder.store), config=Config(tune_gc=False))
@@ -157,26 +159,37 @@ class RecordingPostlude(Postlude):
         self._recorder.log.append("verify")
         super().verify()
 
+    def begin(self) -> Lifespan:
+        return RecordingLifespan(self)
+
+    def step(self, name: str) -> None:
+        if self.fails_in == name:
+            raise JournalUnavailable(f"cannot {name}")
+        self._recorder.log.append(name)
+
+
+class RecordingLifespan(Lifespan):
+    """Tells its host of each step."""
+
+    def __init__(self, host: RecordingPostlude) -> None:
+        super().__init__(host.parts)
+        self._host = host
+
     async def open(self) -> None:
-        self._step("open")
+        self._host.step("open")
         await super().open()
 
     async def start(self) -> None:
-        self._step("runner")
+        self._host.step("runner")
         await super().start()
 
     async def drain(self) -> None:
         await super().drain()
-        self._step("drain")
+        self._host.step("drain")
 
     async def close(self) -> None:
         await super().close()
-        self._step("close")
-
-    def _step(self, name: str) -> None:
-        if self.fails_in == name:
-            raise JournalUnavailable(f"cannot {name}")
-        self._recorder.log.append(name)
+        self._host.step("close")
 
 
 def label(work: Prepared) -> str:

@@ -18,6 +18,7 @@ from postlude.ids import id_text
 from postlude.model.job import JobRecord, Progress
 from postlude.model.snapshot import Snapshot
 from postlude.model.state import Stored
+from postlude.runner.loops import call_on
 from postlude.stores.protocol import Reading
 
 LOOK_ANYWAY: Final = 5.0
@@ -132,10 +133,7 @@ class Watch:
             self._hear()
         elif not self._told:
             self._told = True
-            try:
-                self._loop.call_soon_threadsafe(self._hear)
-            except RuntimeError:  # its loop has closed: nobody reads it any more
-                return
+            call_on(self._loop, self._hear)
 
     async def news(self, within: float | None = None) -> JobRecord | None:
         """Return the job, when it is not as it was at the call before; what is brief may be missed.

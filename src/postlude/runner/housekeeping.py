@@ -8,6 +8,7 @@ from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.errors import PostludeError, UnknownTask
 from postlude.runner.changes import Hub
+from postlude.runner.news import News
 from postlude.runner.runner import Runner
 from postlude.stores.protocol import Reaped, Store
 from postlude.tasks.registry import Registry
@@ -25,6 +26,7 @@ class Housekeeping:
         config: the periods.
         clock: the time.
         hub: told when other processes may have written.
+        news: tells when anybody may have; by default, this runner's alone.
     """
 
     def __init__(
@@ -35,10 +37,13 @@ class Housekeeping:
         config: Config,
         clock: Clock,
         hub: Hub | None = None,
+        news: News | None = None,
     ) -> None:
         self._hub = hub
         self._runner = runner
         self._store = store
+        self._news = news or News(store)
+        self._heard = -1
         self._registry = registry
         self._config = config
         self._clock = clock
@@ -86,7 +91,8 @@ class Housekeeping:
 
     async def _look(self) -> None:
         """Look for jobs that others have stored and for those that are due."""
-        changed = self._store.changed()
+        told = self._news.count()
+        changed, self._heard = told != self._heard, told
         if changed:
             self._runner.notify()
             self._runner.stop_asked(await self._store.asked(self._runner.number))

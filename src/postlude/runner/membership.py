@@ -16,6 +16,7 @@ from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.errors import PostludeError
 from postlude.model.job import Hold
+from postlude.runner.loops import call_on
 from postlude.stores.protocol import Marks, NewRunner, Store
 
 log = logging.getLogger("postlude.runner")
@@ -129,13 +130,13 @@ class Membership:
             return
         log.warning("this process was taken for dead (it slept, or was stopped); it joins again")
         if self._watched is not None and self._lost is not None:
-            self._call_loop(self._watched.loop, self._lost)
+            call_on(self._watched.loop, self._lost)
 
     def _look_at_loop(self) -> None:
         watched = self._watched
         if watched is None:
             return
-        self._call_loop(watched.loop, self._turned)
+        call_on(watched.loop, self._turned)
         stalled = self._clock.boot() - self._turn
         if stalled < self._config.lease * SECOND:
             return
@@ -153,13 +154,6 @@ class Membership:
 
     def _turned(self) -> None:
         self._turn = self._clock.boot()
-
-    @staticmethod
-    def _call_loop(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-        try:
-            loop.call_soon_threadsafe(call)
-        except RuntimeError:
-            log.debug("the event loop has closed")
 
 
 def _stack(thread: int) -> str:

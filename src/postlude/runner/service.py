@@ -10,6 +10,7 @@ from postlude.runner.housekeeping import Housekeeping
 from postlude.runner.interpreter import COLLECTOR, SWITCHING, Shared
 from postlude.runner.log_lines import log_keeper
 from postlude.runner.membership import Membership
+from postlude.runner.news import News
 from postlude.runner.runner import Runner
 from postlude.runner.workshop import Equipment
 from postlude.stores.protocol import Store
@@ -26,6 +27,7 @@ class Service:
         clock: the time.
         equipment: what the application gives its runners.
         hub: who watches jobs in this process.
+        news: tells when anybody may have written.
         bounds: what this release says of its tasks and queues; asked at the start.
     """
 
@@ -37,6 +39,7 @@ class Service:
         clock: Clock,
         equipment: Equipment,
         hub: Hub,
+        news: News,
         bounds: Callable[[], Sequence[Bounds]],
     ) -> None:
         self._store = store
@@ -45,6 +48,7 @@ class Service:
         self._clock = clock
         self._equipment = equipment
         self._hub = hub
+        self._news = news
         self._bounds = bounds
         self._changed: list[Shared] = []
         self._stopping = False
@@ -63,7 +67,7 @@ class Service:
         await store.declare(self._bounds())
         await membership.join()
         runner = Runner(membership, store, registry, config, clock, equipment=self._equipment, hub=self._hub)
-        housekeeping = Housekeeping(runner, store, registry, config, clock, self._hub)
+        housekeeping = Housekeeping(runner, store, registry, config, clock, self._hub, self._news)
         membership.keep(runner, runner.lost)
         housekeeping.start()
         runner.notify()

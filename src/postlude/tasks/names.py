@@ -55,7 +55,10 @@ def refuse_nameless(function: Any) -> None:
             f"arguments apart, add_task(function, argument)"
         )
     if kind is MethodType and not isinstance(function.__self__, type):
-        raise NotDurable(f"{describe(function)} is bound to an object, which cannot be stored; {_REMEDY}")
+        raise NotDurable(
+            f"{describe(function)} is bound to an object, which cannot be stored; use a function at module "
+            f"level that makes the object again, from its arguments or by Depends in a declared task"
+        )
     if kind is not FunctionType and kind is not MethodType:
         raise NotDurable(f"{describe(function)} is not a plain function; register it: {_REGISTER}")
     place = function.__qualname__

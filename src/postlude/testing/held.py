@@ -20,14 +20,14 @@ class Held:
 
     def __init__(self, before: Parts) -> None:
         self._before = before
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loops: list[asyncio.AbstractEventLoop] = []
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """The loop on which a lifespan runs, whose resources jobs may use; None: there is none."""
-        attached = self._before.producer.attached
-        loop = self._loop or (None if attached is None else attached.loop)
-        return None if loop is None or loop.is_closed() else loop
+        before = [runner.loop for runner in self._before.producer.runners]
+        loops = [loop for loop in before + self._loops if not loop.is_closed()]
+        return loops[-1] if loops else None
 
     # In a request
 
@@ -47,15 +47,15 @@ class Held:
 
     async def start(self) -> None:
         """Remember the loop."""
-        self._loop = asyncio.get_running_loop()
+        self._loops.append(asyncio.get_running_loop())
 
     def abandon(self) -> None:
         """Forget the loop."""
-        self._loop = None
+        self._loops.remove(asyncio.get_running_loop())
 
     async def stop(self) -> None:
         """Forget it."""
-        self._loop = None
+        self.abandon()
 
 
 def held_parts(before: Parts, clock: Clock, held: Held) -> Parts:
@@ -68,7 +68,7 @@ def held_parts(before: Parts, clock: Clock, held: Held) -> Parts:
         before.equipment,
         before.queues,
         visits=held,
-        service=held,
+        service=lambda: held,
     )
     parts.ensure_open()
     return parts

@@ -243,7 +243,7 @@ class PostludeJobs:
             text += "\nOf other tasks:\n" + _lines(others)
         if not near and not others:
             text += "\nNothing was."
-        in_memory = sum(parts.producer.memory_only for parts in calls)
+        in_memory = sum(parts.producer.memory.calls for parts in calls)
         if in_memory:
             text += f"\nCalls without a durable form, which ran in memory: {in_memory} (see the warnings)."
         return text

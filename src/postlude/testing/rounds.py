@@ -89,7 +89,7 @@ async def run_due(parts: Parts, raised: list[Raised]) -> Round:
         again = await _run_all(parts, runner)
     finally:
         parts.hub.serve(False)
-        parts.producer.attach(None)
+        parts.producer.detach(runner)
         with CancelScope(shield=True):
             await membership.leave(await runner.close(), draining=True)
     raised += runner.raised
