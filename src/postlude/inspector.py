@@ -84,6 +84,7 @@ class JobStatus(BaseModel):
         description="How often the death of its process interrupted it, and no other job could be why."
     )
     reason: Reason | None = Field(description="Why it is where it is, when the state does not say.")
+    note: str | None = Field(description="Why it is parked, in a sentence.")
     created: datetime
     due: datetime | None
     started: datetime | None = Field(
@@ -115,6 +116,7 @@ class JobStatus(BaseModel):
             attempt=attempt_number(record),
             deaths=record.deaths,
             reason=record.reason,
+            note=record.note,
             created=_time(record.created),
             due=None if record.due is None else _time(record.due),
             started=None if record.started is None else _time(record.started),

@@ -1,6 +1,8 @@
 """The `postlude` command, on real journals."""
 
 import json
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,8 +22,9 @@ from postlude.clock import SECOND, ManualClock
 from postlude.ids import id_text
 from postlude.inspector import JobStatus
 from postlude.model.job import JobFilter, NewJob, Progress, ProgressNote
-from postlude.model.outcome import Failed, LogLine, Succeeded
+from postlude.model.outcome import Failed, LogLine, Parked, Succeeded
 from postlude.model.policy import Bounds
+from postlude.model.state import Reason
 from postlude.stores.protocol import Store
 from postlude.stores.sqlite import SqliteStore
 from postlude.testing.conformance import Driver, StoreBench
@@ -330,6 +333,28 @@ def test_why_the_jobs_of_a_queue_wait(driver: Driver) -> None:
         said = f"queued ({job['reason']})"
         assert f"state     {said}" in run("show", job["id"]).stdout.splitlines()
         assert said in run("jobs", "--queue", job["queue"]).stdout
+
+
+def test_why_a_job_is_parked(driver: Driver) -> None:
+    job = driver.new("shop:send")
+    driver.add(job)
+    why = "shop:send: missing a required argument: 'to'\x1b[2J"
+    driver.finish(driver.claim_one(driver.enlist()), Parked(Reason.INVALID_ARGUMENTS, "r1", why))
+    shown = run("show", id_text(job.id)).stdout
+    assert "because   shop:send: missing a required argument: 'to'\\x1b[2J" in shown
+    assert "missing a required argument" in run("jobs").stdout
+    assert json.loads(run("show", id_text(job.id), "--json").stdout)["note"] == why
+
+
+def test_a_journal_that_no_release_with_notes_has_opened(tmp_path: Path) -> None:
+    """Looking migrates nothing."""
+    kept = Path(__file__).parent.parent / "stores" / "golden" / "v1.journal"
+    old = shutil.copyfile(kept, tmp_path / "old.db")
+    result = run("jobs", "--store", str(old), "--state", "parked")
+    assert (result.exit_code, "shop:parked" in result.stdout) == (0, True)
+    assert sqlite3.connect(old).execute(
+        "SELECT count(*) FROM sqlite_master WHERE name = 'note'"
+    ).fetchone() == (0,)
 
 
 def test_deaths_are_said_in_words(driver: Driver) -> None:

@@ -2,6 +2,7 @@
 
 import contextvars
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -66,7 +67,9 @@ class TestReady:
     def test_an_unknown_task_is_parked_for_any_release(self, caplog: pytest.LogCaptureFixture) -> None:
         with pytest.raises(Unrunnable) as raised:
             ready(work(), Registry(strict=True), set())
-        assert raised.value.outcome == Parked(Reason.UNKNOWN_TASK, NO_RELEASE)
+        assert raised.value.outcome == Parked(
+            Reason.UNKNOWN_TASK, NO_RELEASE, "'app:add' is not declared as a task"
+        )
         assert "is parked: 'app:add' is not declared as a task" in caplog.text
 
     def test_an_unknown_task_is_warned_of_once(self, caplog: pytest.LogCaptureFixture) -> None:
@@ -91,7 +94,10 @@ class TestReady:
         task = registry.task(add, name="app:add")
         with pytest.raises(Unrunnable) as raised:
             ready(work(payload=payload), registry, set())
-        assert raised.value.outcome == Parked(Reason.INVALID_ARGUMENTS, task.release)
+        outcome = raised.value.outcome
+        assert isinstance(outcome, Parked)
+        assert outcome[:2] == (Reason.INVALID_ARGUMENTS, task.release)
+        assert re.fullmatch(rf".+ \(release {task.release} of its parameters\)", outcome.why)
         assert task.release
         assert "is parked: " in caplog.text
 

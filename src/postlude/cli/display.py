@@ -117,6 +117,8 @@ def _facts(job: JobStatus) -> Iterator[tuple[str, str | Text]]:
     if job.key is not None:
         yield "key", escaped(job.key)
     yield "state", _state(job)
+    if job.note is not None:
+        yield "because", escaped(job.note)
     yield "attempt", str(job.attempt)
     if job.deaths:
         yield "deaths", _deaths(job)
@@ -196,6 +198,6 @@ _COLUMNS: dict[str, Callable[[JobStatus], Text]] = {
     "attempt": lambda job: Text(str(job.attempt)),
     "created": lambda job: Text(when(job.created)),
     "finished": lambda job: Text(when(job.finished)),
-    "error": lambda job: Text(escaped(job.error or "")),
+    "error": lambda job: Text(escaped(job.note or job.error or "")),
 }
 """How a job is shown in each column of a table, from left to right."""

@@ -188,6 +188,8 @@ class JobRecord:
     context: str | None = None
     cancel_asked: int | None = None
     """When it was asked to stop, if it was while it ran."""
+    note: str | None = None
+    """Of a parked job: why, in a sentence."""
     progress: Progress | None = None
     result: bytes | None = None
     """What it returned, as JSON; not on pages."""

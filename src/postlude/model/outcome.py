@@ -31,6 +31,8 @@ class Parked(NamedTuple):
     reason: Reason
     release: str
     """What of this release did not fit: a release in which it differs un-parks the job."""
+    why: str = ""
+    """The same in a sentence, for people."""
 
 
 class Snoozed(NamedTuple):

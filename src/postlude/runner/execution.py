@@ -21,6 +21,9 @@ log = logging.getLogger("postlude.jobs")
 
 _MOST_TOLD: Final = 1000
 
+_LONGEST_WHY: Final = 1000
+"""Characters that are kept of the sentence why a job is parked."""
+
 NO_RELEASE: Final = ""
 """Parked by a release that does not know the task at all: any that does may take the job up."""
 
@@ -54,14 +57,21 @@ def ready(work: Work, registry: Registry, told: set[str]) -> Task[..., Any]:
             log.log(level, "job %s is parked: %s", work, error)
             if len(told) < _MOST_TOLD:
                 told.add(work.name)
-            raise Unrunnable(Parked(Reason.UNKNOWN_TASK, NO_RELEASE)) from error
+            raise Unrunnable(Parked(Reason.UNKNOWN_TASK, NO_RELEASE, _sentence(error))) from error
     if work.args is None:
         try:
             work.args, work.kwargs = task.decode(work.payload)
         except InvalidArguments as error:
             log.warning("job %s is parked: %s", work, error)
-            raise Unrunnable(Parked(Reason.INVALID_ARGUMENTS, task.release)) from error
+            why = f"{_sentence(error)} (release {task.release} of its parameters)"
+            raise Unrunnable(Parked(Reason.INVALID_ARGUMENTS, task.release, why)) from error
     return task
+
+
+def _sentence(error: PostludeError) -> str:
+    """Return what is kept of why a job is parked: bounded, and as UTF-8 can write it."""
+    text = " ".join(str(error)[:_LONGEST_WHY].split())
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def bound_in_time(work: Work, task: Task[..., Any], now: int) -> float | None:

@@ -58,7 +58,7 @@ def write_finish(shelves: Shelves, row: Row, finish: Finish) -> None:
     elif row.cancel_asked is not None:
         _go_on(shelves, row, finish, None, Stored.CANCELLED, None)
     else:
-        row.release = outcome.release
+        row.release, row.note = outcome.release, outcome.why
         shelves.move(row, Stored.PARKED, outcome.reason)
     ready_follower(shelves, row)
 

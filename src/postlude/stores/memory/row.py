@@ -25,6 +25,7 @@ class Row:
         "follower",
         "job",
         "logs",
+        "note",
         "progress",
         "reason",
         "release",
@@ -50,8 +51,8 @@ class Row:
         self.finished: int | None = None
         self.cancel_asked: int | None = None
         self.reason: Reason | None = None
-        self.release = ""
-        """Of a parked job: what of the release that parked it did not fit."""
+        self.release = self.note = ""
+        """Of a parked job: what of the release that parked it did not fit; and that as a sentence."""
         self.follower: Row | None = None
         """The job that waits for the end of this one's first attempt."""
         self.progress: Progress | None = None
@@ -124,6 +125,7 @@ class Row:
             context=job.context,
             cancel_asked=self.cancel_asked,
             progress=self.progress,
+            note=self.note or None if self.stored is Stored.PARKED else None,
             result=self.result if whole else None,
             logs=self.logs if whole else (),
         )

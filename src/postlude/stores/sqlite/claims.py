@@ -130,6 +130,8 @@ class Claims:
             "finish_one", finish.seq, int(after), finish.started, finish.finished if after.final else None,
             failures, due, reason, release,
         )  # fmt: skip
+        if after is Stored.PARKED and isinstance(outcome, Parked):
+            tx.run("set_note", finish.seq, outcome.why)
         tx.count(task, Stored(state), after)
         return True
 

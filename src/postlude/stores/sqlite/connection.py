@@ -71,6 +71,10 @@ def open_reader(path: Path) -> apsw.Connection:
         if _version(db, path) == 0:
             raise JournalRefused(f"{path} holds no journal yet")
         check_version(db, path, "min_reader")
+        if not db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'note'").get:
+            # Nobody has migrated it so far, and readers do not: what version 2 brings is empty.
+            db.execute("PRAGMA temp_store = MEMORY")
+            db.execute("CREATE TEMP TABLE note (seq INTEGER PRIMARY KEY, text TEXT)")
     except BaseException:
         db.close()
         raise
@@ -132,7 +136,7 @@ def migrate(db: apsw.Connection, path: Path) -> None:
                 "INSERT INTO meta VALUES ('host', ?), ('epoch', ?)",
                 (socket.gethostname(), secrets.token_hex(8)),
             )
-        elif version < VERSION:
+        if version < VERSION:
             db.execute("UPDATE meta SET value = ? WHERE key = 'version'", (VERSION,))
         db.execute("COMMIT")
     except BaseException:

@@ -225,5 +225,5 @@ def _record(row: tuple[Any, ...], runners: _Runners, attempts: Sequence[tuple[An
         owner=owner, payload=bytes(payload or b""), error=error,
         attempts=tuple(AttemptRecord(*attempt) for attempt in attempts),
         key=key, opts=opts, context=context, cancel_asked=cancel_asked,
-        progress=None if progress[3] is None else Progress(*progress),
+        progress=None if progress[3] is None else Progress(*progress[:4]), note=progress[4] or None,
     )  # fmt: skip

@@ -46,6 +46,7 @@ def unpark(tx: Transaction, calls: Sequence[Collection[tuple[str, str]]]) -> lis
             task = tx.task_id(task_name)
             found = [Entering(*row) for row in tx.rows("parked_jobs", task, release, 100 * BATCH)]
             enter(tx, found)
+            tx.run("prune_notes", json.dumps([job.seq for job in found]))
             jobs += len(found)
         answers.append(jobs)
     return answers
@@ -107,6 +108,7 @@ def _delete(tx: Transaction, rows: Sequence[Any]) -> int:
         "prune_aliases",
         "prune_progress",
         "prune_logs",
+        "prune_notes",
     ):
         tx.run(statement, seqs)
     for (task, state), jobs in Counter((row[1], row[2]) for row in rows).items():

@@ -2,7 +2,7 @@
 
 from postlude.clock import SECOND
 from postlude.config import Keep
-from postlude.model.job import NewJob
+from postlude.model.job import JobFilter, NewJob
 from postlude.model.outcome import SUCCEEDED, Outcome, Parked
 from postlude.model.state import Reason, State
 from postlude.stores.protocol import Promoted
@@ -86,6 +86,30 @@ class UpkeepCases(Cases):
         assert driver.store.parked().wait(PATIENCE) == [("a", "r2")]
         assert driver.store.unpark([("a", "r1")]).wait(PATIENCE) == 0
         assert driver.state(job) is State.PARKED
+
+    def test_the_sentence_why_stays_while_it_is_parked(self, driver: Driver) -> None:
+        driver.add(job := driver.new())
+        runner = driver.enlist()
+        driver.finish(driver.claim_one(runner), Parked(Reason.UNKNOWN_TASK, "r1", "app:task is unknown"))
+        assert driver.record(job).note == "app:task is unknown"
+        assert [record.note for record in driver.store.page(JobFilter()).wait(PATIENCE)] == [
+            "app:task is unknown"
+        ]
+        driver.store.unpark([("app:task", "r1")]).wait(PATIENCE)
+        assert driver.record(job).note is None
+        driver.finish(driver.claim_one(runner), Parked(Reason.INVALID_ARGUMENTS, "r2", "n is missing"))
+        assert driver.record(job).note == "n is missing"
+        driver.cancel(job)
+        assert driver.record(job).note is None
+        driver.retry(job)
+        driver.finish(driver.claim_one(runner), Parked(Reason.INVALID_ARGUMENTS, "r3"))
+        assert driver.record(job).note is None
+
+    def test_the_sentence_why_survives_reopening(self, driver: Driver) -> None:
+        driver.add(job := driver.new())
+        driver.finish(driver.claim_one(driver.enlist()), Parked(Reason.UNKNOWN_TASK, "r1", "unknown"))
+        driver.reopen()
+        assert driver.record(job).note == "unknown"
 
     def test_cancelled_jobs_are_not_parked(self, driver: Driver) -> None:
         job = park(driver, "a", "r1")

@@ -14,7 +14,7 @@ def _statements(text: str) -> dict[str, str]:
     return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
 
 
-MIGRATIONS: Final = (_text("0001.sql"),)
+MIGRATIONS: Final = (_text("0001.sql"), _text("0002.sql"))
 """The schema's steps, in order. The version of a journal is how many of them it has seen."""
 
 SQL: Final = _statements(_text("statements.sql"))

@@ -236,6 +236,9 @@ UPDATE job SET state = ?2, started = ?3, finished = ?4, failures = ?5, due = ?6,
     runner = 0, suspect = suspect AND ?2 = 4
 WHERE seq = ?1
 
+-- name: set_note
+INSERT OR REPLACE INTO note (seq, text) VALUES (?, ?)
+
 -- name: add_attempt
 INSERT INTO attempt (job, n, started, finished, error, traceback, host, pid) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 
@@ -351,6 +354,9 @@ DELETE FROM alias WHERE job IN (SELECT value FROM json_each(?1))
 -- name: prune_progress
 DELETE FROM progress WHERE seq IN (SELECT value FROM json_each(?1))
 
+-- name: prune_notes
+DELETE FROM note WHERE seq IN (SELECT value FROM json_each(?1))
+
 -- name: prune_logs
 DELETE FROM log WHERE job IN (SELECT value FROM json_each(?1))
 
@@ -360,9 +366,10 @@ SELECT job.id, job.seq, task_name.name, job.queue, job.state,
     job.failures, job.deaths, job.created, job.started, job.finished, job.owner, payload.args,
     CASE WHEN job.failures THEN (SELECT error FROM attempt WHERE attempt.job = job.seq ORDER BY n DESC LIMIT 1) END,
     job.key, job.opts, job.context, job.cancel_asked, runner.token,
-    progress.done, progress.total, progress.message, progress.at
+    progress.done, progress.total, progress.message, progress.at, note.text
 FROM job JOIN task_name ON task_name.id = job.task LEFT JOIN payload ON payload.seq = job.seq
     LEFT JOIN progress ON progress.seq = job.seq LEFT JOIN runner ON job.state = 3 AND runner.id = job.runner
+    LEFT JOIN note ON job.state = 4 AND note.seq = job.seq
 
 -- name: ids_between
 SELECT id FROM job WHERE id BETWEEN ?1 AND ?2 UNION
