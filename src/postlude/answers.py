@@ -29,9 +29,10 @@ def unavailable() -> HTTPException:
 
 
 def conflict(error: KeyTaken) -> HTTPException:
-    """Return the answer to a client whose job's key is taken."""
+    """Return the answer to a client whose job's key is taken. Whose it is, and the key, are for the log."""
+    log.warning("a request was answered 409: %s", error)
     kind: type[HTTPException] = getattr(sys.modules.get("fastapi"), "HTTPException", HTTPException)
-    return kind(409, str(error))
+    return kind(409, "A job with this key waits or runs")
 
 
 def point_to(job: Job[Any], scope: Scope, response: Response) -> None:

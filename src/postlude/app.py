@@ -168,7 +168,12 @@ class Postlude(Verbs):
         self._injection.join(app)
 
     def router(
-        self, *, prefix: str = "", dependencies: Sequence[Any] | None = None, **options: Any
+        self,
+        *,
+        prefix: str = "",
+        dependencies: Sequence[Any] | None = None,
+        errors: Literal["code", "type", "text"] = "code",
+        **options: Any,
     ) -> "APIRouter":
         """Return a router that tells the state of jobs at `GET {prefix}/{id}`, and as server-sent
         events at `GET {prefix}/{id}/events`, and cancels them at `DELETE {prefix}/{id}`.
@@ -176,6 +181,8 @@ class Postlude(Verbs):
         Args:
             prefix: of its paths.
             dependencies: FastAPI's, for instance to see who asks.
+            errors: how much to tell of why a job failed: a code in one word; `"type"`, the class of the
+                exception too; `"text"`, what it said too, which may hold secrets.
             options: further arguments of `fastapi.APIRouter`.
         """
         from postlude.web.status import status_router
@@ -184,6 +191,7 @@ class Postlude(Verbs):
             lambda: self.inspector,
             prefix=prefix,
             dependencies=dependencies,
+            errors=errors,
             operations=lambda: self._parts.operations,
             watch=lambda id: self._parts.hub.watch(id),
             **options,

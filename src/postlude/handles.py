@@ -65,7 +65,7 @@ class Handles:
         raw = raw_id(id)
         await self._opened()
         record = await self._record(raw)
-        return Job(record.id, record.task, record.queue, self)
+        return Job(raw, record.task, record.queue, self)  # also that of a call which was merged by its key
 
     async def result(self, id: bytes, timeout: float | None) -> Any:
         """Wait for a job's end and return its result; see `Job.result`."""

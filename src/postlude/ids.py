@@ -4,10 +4,12 @@ import os
 import random
 import struct
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 _HALVES: Final = struct.Struct(">QQ")
 _VARIANT: Final = 0b10 << 62
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class IdSource:
@@ -50,3 +52,8 @@ def id_bytes(text: str) -> bytes:
         ValueError: the text is not a UUID.
     """
     return uuid.UUID(text).bytes
+
+
+def made_at(raw: bytes) -> datetime:
+    """Return when an id was made, to the millisecond (UTC)."""
+    return _EPOCH + timedelta(milliseconds=int.from_bytes(raw[:6]))

@@ -101,6 +101,8 @@ class Reason(StrEnum):
     INTERRUPTED = "interrupted"
     """Queued: its process died while it ran. Each process runs one such job at a time, beside others.
     Running: its process has died, and nobody has noticed so far."""
+    TIMED_OUT = "timed_out"
+    """Failed: its last attempt took longer than it may."""
     DEADLINE = "deadline"
     """The time for all of its attempts was over."""
     RESULT_DROPPED = "result_dropped"

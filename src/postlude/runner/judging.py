@@ -87,7 +87,8 @@ class Judge:
                 "job %s failed, attempt %d; the next is due in %.1f s: %s",
                 work, number, wait, line, extra=fields(work),
             )  # fmt: skip
-        return Failed(line, text, retry_at, Reason.DEADLINE if late else None)
+        overtime = Reason.TIMED_OUT if work.stopping is Stopping.TIMEOUT and retry_at is None else None
+        return Failed(line, text, retry_at, Reason.DEADLINE if late else overtime)
 
     def _retry_at(self, work: Work, error: BaseException, now: int) -> int | None:
         if work.once or work.task is None:

@@ -1,5 +1,6 @@
 """What an application shows of its jobs over HTTP."""
 
-from postlude.web.status import JobReport, status_router
+from postlude.web.report import JobReport
+from postlude.web.status import status_router
 
 __all__ = ["JobReport", "status_router"]

@@ -2,21 +2,22 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from fastapi import APIRouter, HTTPException, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from starlette.requests import Request
 
 from postlude.errors import JobNotFound, JournalUnavailable
-from postlude.inspector import Arguments, Inspector, JobProgress, JobStatus
+from postlude.inspector import Inspector, JobStatus
 from postlude.model.job import Cancel
-from postlude.model.state import Reason, State
+from postlude.model.state import State
 from postlude.operations import Operations, raw_id
 from postlude.runner.changes import Watch
 from postlude.web.events import EventStream, nothing_new
+from postlude.web.report import ErrorDetail, Reporter, is_merged
 
 ROUTE_NAME: Final = "postlude:job"
 """The name that `request.url_for` finds the route by."""
@@ -36,33 +37,6 @@ _UNKNOWN: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-class JobReport(BaseModel):
-    """A job, for those who wait for it. Times are UTC."""
-
-    id: str
-    task: str
-    queue: str
-    state: State
-    scheduled: bool = Field(description="It waits for its due time, and has not been attempted.")
-    retrying: bool = Field(description="It waits for another attempt.")
-    attempt: int = Field(description="The number of the attempt that comes, runs or was the last, from 1.")
-    reason: Reason | None = Field(description="Why it is where it is, when the state does not say.")
-    created: datetime
-    due: datetime | None
-    started: datetime | None
-    finished: datetime | None
-    cancel_asked: bool = Field(description="It runs, and somebody has asked it to stop.")
-    progress: JobProgress | None = Field(description="How far it said that it was, last.")
-    result: Any = Field(description="What it returned, once it has succeeded.")
-    error: str | None = Field(description="The last attempt's error: type and message, one line.")
-
-
-class DetailedJobReport(JobReport):
-    """A job with what it was called with."""
-
-    arguments: Arguments | None
-
-
 class Cancelled(BaseModel):
     """What became of a request to cancel a job."""
 
@@ -78,6 +52,7 @@ def status_router(
     operations: Callable[[], Operations] | None = None,
     watch: Callable[[bytes], Watch] | None = None,
     arguments: bool = False,
+    errors: ErrorDetail = "code",
     **options: Any,
 ) -> APIRouter:
     """Return a router for the state of jobs: `GET {prefix}/{id}`, named `postlude:job`.
@@ -90,36 +65,43 @@ def status_router(
         operations: gives what cancels jobs; with it there is `DELETE {prefix}/{id}`.
         watch: watches a job; with it there is `GET {prefix}/{id}/events`, server-sent events.
         arguments: show what the job was called with. Off by default: arguments may hold secrets.
+        errors: how much to show of why a job failed: `"code"`, one word; `"type"`, the class of the exception
+            too; `"text"`, what it said too, which may hold secrets.
         options: further arguments of `fastapi.APIRouter`.
+
+    Raises:
+        ValueError: `errors` is none of these.
     """
-    report = DetailedJobReport if arguments else JobReport
+    reporter = Reporter(arguments, errors)
     router = APIRouter(prefix=prefix, dependencies=dependencies, **options)
-    _add_state(router, inspector, report)
+    _add_state(router, inspector, reporter)
     if operations is not None:
-        _add_cancelling(router, operations)
+        _add_cancelling(router, inspector, operations)
     if watch is not None:
-        _add_events(router, inspector, watch, report)
+        _add_events(router, inspector, watch, reporter)
     return router
 
 
-def _add_state(router: APIRouter, inspector: Callable[[], Inspector], report: type[JobReport]) -> None:
+def _add_state(router: APIRouter, inspector: Callable[[], Inspector], reporter: Reporter) -> None:
     @router.get(
         "/{id}",
         name=ROUTE_NAME,
         summary="State of a job",
-        response_model=report,
+        response_model=reporter.model,
         responses={200: {"headers": {"Retry-After": _RETRY_AFTER}}, **_UNKNOWN},
     )
-    async def job(id: str, response: Response) -> JobReport:
+    async def job(id: str, response: Response) -> Any:
         with _said_in_http():
             status = await inspector().get(id)
         response.headers.update(_NO_STORE)
         if not status.ended:
             response.headers["Retry-After"] = str(retry_after(status, datetime.now(UTC)))
-        return report.model_validate(status, from_attributes=True)
+        return reporter.report(status, id)
 
 
-def _add_cancelling(router: APIRouter, operations: Callable[[], Operations]) -> None:
+def _add_cancelling(
+    router: APIRouter, inspector: Callable[[], Inspector], operations: Callable[[], Operations]
+) -> None:
     @router.delete(
         "/{id}",
         name=f"{ROUTE_NAME}:cancel",
@@ -128,12 +110,15 @@ def _add_cancelling(router: APIRouter, operations: Callable[[], Operations]) -> 
         responses={
             200: {"description": "It is cancelled."},
             202: {"description": "It runs, and is asked to stop.", "model": Cancelled},
-            409: {"description": "It has ended already."},
+            409: {"description": "It has ended already, or was merged into another call by its key."},
             **_UNKNOWN,
         },
     )
     async def cancel(id: str, response: Response) -> Cancelled:
         with _said_in_http():
+            with suppress(JobNotFound):  # cancelling says so itself
+                if is_merged(await inspector().get(id), id):
+                    raise HTTPException(409, "Another call's job stands for this one", headers=_NO_STORE)
             outcome = await operations().cancel(id)
         if outcome is Cancel.TOO_LATE:
             raise HTTPException(409, "The job has ended already", headers=_NO_STORE)
@@ -146,7 +131,7 @@ def _add_events(
     router: APIRouter,
     inspector: Callable[[], Inspector],
     watch: Callable[[bytes], Watch],
-    report: type[JobReport],
+    reporter: Reporter,
 ) -> None:
     @router.get(
         "/{id}/events",
@@ -167,7 +152,7 @@ def _add_events(
             return Response(status_code=204, headers=_NO_STORE)
         return EventStream(
             watch(raw_id(id)),
-            lambda status: report.model_validate(status, from_attributes=True).model_dump_json(),
+            lambda status: reporter.report(status, id).model_dump_json(),
         )
 
 
