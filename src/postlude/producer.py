@@ -185,8 +185,9 @@ class Producer:
             return
         works = chained(prepared)
         self.declaring.tell()
-        holder = runner.reserve(len(works))
-        reserved = len(works) if holder else 0
+        heads = len(works) - sum(work.follower is not None for work in works)
+        holder = runner.reserve(heads)
+        reserved = heads if holder else 0
         reply = self._ask(works, holder)
         try:
             added = await reply

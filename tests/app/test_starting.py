@@ -12,7 +12,7 @@ from postlude.model.state import State
 from postlude.runner.runner import Runner
 from postlude.runner.work import Work
 from tests.app.serving import becomes, serving
-from tests.app.work import LOG, note
+from tests.app.work import GO, LOG, hold, note
 
 pytestmark = pytest.mark.anyio
 
@@ -116,17 +116,61 @@ async def test_what_was_cancelled_while_its_response_was_on_its_way_does_not_run
     assert LOG == ["a"]
 
 
-async def test_what_was_given_back_while_its_response_was_on_its_way_runs_once(log: list[str]) -> None:
-    """The loop has hung; others, or this one, claim what follows a job that it holds back still."""
+async def test_what_waits_for_its_response_is_not_given_back(log: list[str]) -> None:
+    """The loop has hung; whoever claimed it, this process too, would run it before the response has ended."""
     postlude = Postlude(FastAPI(), store="memory", config=QUICK)
     async with serving(postlude):
         runner, works = await committed(postlude, note, note)
-        assert await asyncio.to_thread(runner.give_back) == 1
+        assert await asyncio.to_thread(runner.give_back) == 0
         postlude.parts.producer.start(works)
         for work in works:
             await becomes(postlude, work.job, State.SUCCEEDED)
         await runner.idle()
-    assert sorted(LOG) == ["a", "b"]
+    assert LOG == ["a", "b"]
+
+
+async def test_what_waits_for_its_response_takes_nobodys_place(log: list[str]) -> None:
+    postlude = Postlude(FastAPI(), store="memory", config=QUICK)
+    async with serving(postlude):
+        waiting = [await committed(postlude, note, note) for _ in range(3)]
+        runner = waiting[0][0]
+        assert runner.load == 0
+        assert runner.ahead == runner.pace.limit
+        for _, works in waiting:
+            postlude.parts.producer.start(works)
+        assert runner.load == 3, "of each request one can run"
+        await runner.idle()
+        assert runner.load == 0
+    assert LOG.count("a") == 3
+
+
+async def test_who_is_cancelled_before_its_response_has_ended_ends_then(log: list[str]) -> None:
+    """What follows it still waits for the response."""
+    postlude = Postlude(FastAPI(), store="memory", config=QUICK)
+    async with serving(postlude):
+        runner, (first, second) = await committed(postlude, note, note)
+        runner.stop_asked([first.seq])
+        await becomes(postlude, first.job, State.CANCELLED)
+        await turns()
+        assert LOG == []
+        postlude.parts.producer.start([first, second])
+        await becomes(postlude, second.job, State.SUCCEEDED)
+    assert LOG == ["b"]
+
+
+async def test_a_cancelled_follower_lets_nobody_start_before_its_turn(log: list[str]) -> None:
+    postlude = Postlude(FastAPI(), store="memory", config=QUICK)
+    async with serving(postlude):
+        GO.clear()
+        runner, (first, second, third) = await committed(postlude, hold, note, note)
+        postlude.parts.producer.start([first, second, third])
+        runner.stop_asked([second.seq])
+        await becomes(postlude, second.job, State.CANCELLED)
+        await turns()
+        assert LOG == []
+        GO.set()
+        await becomes(postlude, third.job, State.SUCCEEDED)
+    assert LOG == ["a held", "c"]
 
 
 async def test_a_runner_that_has_closed_starts_nothing_more(log: list[str]) -> None:

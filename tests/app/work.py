@@ -1,5 +1,6 @@
 """The functions that these tests add. They have importable names and write to one log."""
 
+import asyncio
 import threading
 
 LOG: list[str] = []
@@ -36,3 +37,12 @@ def breaks(text: str) -> None:
 
 def note_all(texts: list[str]) -> None:
     say(",".join(texts))
+
+
+GO = asyncio.Event()
+"""What `hold` waits for; the test that uses it clears it."""
+
+
+async def hold(text: str) -> None:
+    await GO.wait()
+    say(f"{text} held")

@@ -33,7 +33,7 @@ class Journal:
         self.asked: list[tuple[int, int, bool, Room]] = []
         self.replies: list[Reply[Claimed]] = []
 
-    def claim(self, runner: int, limit: int, *, suspect: bool, room: Room) -> Reply[Claimed]:
+    def claim(self, runner: int, limit: int, *, suspect: bool, room: Room, behind: int) -> Reply[Claimed]:
         self.asked.append((runner, limit, suspect, room))
         self.replies.append(Reply.here())
         return self.replies[-1]

@@ -88,6 +88,10 @@ class Claim(NamedTuple):
     context: str | None = None
     limited: bool = False
     """It takes part in a limit: its end is worth telling at once."""
+    follows: bool = False
+    """It came along with the claim before it, and may start when the first attempt of that has ended."""
+    followed: bool = False
+    """A job that did not come along waits in the journal for the end of this one's first attempt."""
 
 
 class Claimed(NamedTuple):
@@ -142,6 +146,8 @@ class Hold(NamedTuple):
 
     seq: int
     fence: int
+    due: int | None = None
+    """Of a follower that is given back with the job before it: it waits for that one again, until then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,8 +61,8 @@ _PUBLIC: Final = {
 MOVES: Final[dict[Stored, frozenset[Stored]]] = {
     Stored.READY: frozenset({Stored.RUNNING, *FINAL, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED}),
     Stored.SCHEDULED: frozenset({Stored.READY, Stored.BLOCKED, Stored.CANCELLED}),
-    Stored.BLOCKED: frozenset({Stored.READY, Stored.SCHEDULED, Stored.PARKED, *FINAL}),
-    Stored.RUNNING: frozenset({Stored.READY, Stored.SCHEDULED, Stored.PARKED, *FINAL}),
+    Stored.BLOCKED: frozenset({Stored.READY, Stored.SCHEDULED, Stored.RUNNING, Stored.PARKED, *FINAL}),
+    Stored.RUNNING: frozenset({Stored.READY, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED, *FINAL}),
     Stored.PARKED: frozenset({Stored.READY, Stored.BLOCKED, Stored.CANCELLED}),
     Stored.SUCCEEDED: frozenset(),
     Stored.FAILED: frozenset({Stored.READY, Stored.BLOCKED}),
@@ -72,7 +72,8 @@ MOVES: Final[dict[Stored, frozenset[Stored]]] = {
 
 `READY` and `BLOCKED` may end because a late finish, of a run whose lease was lost but whose job
 nobody has taken over, is accepted. `READY` is blocked when what may start is used up
-(`postlude.model.policy`).
+(`postlude.model.policy`). A follower that comes along with the job before it is claimed from `BLOCKED`,
+and lies there again if both are given back.
 A queued job goes to `READY`, `SCHEDULED` or `BLOCKED` when its key's next call replaces it.
 """
 

@@ -1,8 +1,10 @@
 """The order of plain functions of one request: each starts when the attempt before it has ended."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
+from postlude.clock import SECOND
+from postlude.model.job import Hold
 from postlude.runner.work import Work
 
 
@@ -22,17 +24,22 @@ class Chains:
         self._patience = patience
         self._submit = submit
         # Whoever pops a work has it: the loop to start it, or the heartbeat to give it back.
-        self._waiting: dict[int, Work] = {}
+        self.waiting: dict[int, Work] = {}
 
     def hold(self, work: Work) -> None:
         """Keep back what follows a work."""
         if work.follower is not None:
-            self._waiting[work.follower.seq] = work.follower
+            self.waiting[work.follower.seq] = work.follower
 
     def heads(self, works: Sequence[Work]) -> Sequence[Work]:
         """Return the works that are not kept back."""
-        waiting = self._waiting
+        waiting = self.waiting
         return [work for work in works if work.seq not in waiting] if waiting else works
+
+    def link(self, before: Work, work: Work) -> None:
+        """Let a work follow another."""
+        before.follower = work
+        self.hold(before)
 
     def started(self, work: Work) -> None:
         """A work that is followed starts. From any thread."""
@@ -45,19 +52,24 @@ class Chains:
     def next(self, work: Work) -> None:
         """Start what follows a work that has ended, or that takes too long."""
         follower, work.follower = work.follower, None
-        if follower is not None and self._waiting.pop(follower.seq, None) is not None:
+        if follower is not None and self.waiting.pop(follower.seq, None) is not None:
             self._submit(follower)
 
     def take_one_back(self, work: Work) -> bool:
         """Take this one, if it is kept back. From any thread."""
-        return self._waiting.pop(work.seq, None) is not None
+        return self.waiting.pop(work.seq, None) is not None
 
-    def take_back(self) -> list[Work]:
-        """Take everything that is kept back. From any thread."""
-        works: list[Work] = []
-        while self._waiting:
-            try:
-                works.append(self._waiting.popitem()[1])
-            except KeyError:
-                break
-        return works
+    def take_back(self, but: Container[int] = ()) -> list[Work]:
+        """Take everything that is kept back, `but` these. From any thread."""
+        taken = (self.waiting.pop(seq, None) for seq in list(self.waiting) if seq not in but)
+        return [work for work in taken if work is not None]
+
+    def holds(self, works: Iterable[Work], now: int) -> list[Hold]:
+        """Return the claims of works that are given back: those that follow others go on doing so."""
+        given = {work.seq: work for work in works}
+        due: dict[int, int] = {}
+        for seq in sorted(given):  # whom others follow comes before them
+            follower = given[seq].follower
+            if follower is not None and follower.seq in given:
+                due[follower.seq] = due.get(seq, now) + round(self._patience * SECOND)
+        return [Hold(seq, work.fence, due.get(seq)) for seq, work in given.items()]

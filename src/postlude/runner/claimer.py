@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from postlude.clock import SECOND, Clock
 from postlude.errors import PostludeError
@@ -15,6 +15,10 @@ from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 
 log = logging.getLogger("postlude.runner")
+
+
+BEHIND: Final = 500
+"""Followers of the jobs that it claims that come along at most: one by one, each would cost a write."""
 
 
 class Taker(Protocol):
@@ -119,7 +123,7 @@ class Claimer:
         self.busy, self._more = True, False
         room = self._taker.room
         reply = self._store.claim(
-            self._membership.runner, limit, suspect=self._taker.wants_suspect, room=room
+            self._membership.runner, limit, suspect=self._taker.wants_suspect, room=room, behind=BEHIND
         )
         reply.then(lambda reply: self._claimed(reply, sum(room)))
         return reply

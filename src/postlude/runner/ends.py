@@ -29,8 +29,8 @@ class Ends:
 
     Args:
         store: the journal.
-        written: called when ends are offered, with their number and whether others may wait for the places
-            of these jobs; and after each answer with 0.
+        written: called when ends are offered, with their number and whether jobs in the journal may wait
+            for them; and after each answer with 0.
         hub: told of the jobs whose ends are written.
     """
 
@@ -66,7 +66,7 @@ class Ends:
             self._timer = self._loop.call_later(GATHER, self.offer)
         if len(self._gathered) == MANY:
             self.offer()
-        elif work.waiter is not None or work.limited:
+        elif work.waiter is not None or work.urgent:
             self.hurry()
 
     def hurry(self) -> None:
@@ -88,7 +88,7 @@ class Ends:
         if reply.future is not None:
             self.under_way.add(reply.future)
         reply.then(lambda reply: self._answered(reply, offered))
-        self._written(len(offered), any(work.limited for work, _ in offered))
+        self._written(len(offered), any(work.urgent for work, _ in offered))
 
     def forget(self) -> None:
         """Offer nothing more, also not again: these jobs run again."""

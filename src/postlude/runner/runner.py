@@ -17,13 +17,15 @@ from postlude.runner.changes import Hub
 from postlude.runner.claimer import Claimer
 from postlude.runner.doubt import Doubt
 from postlude.runner.ends import Ends
+from postlude.runner.giving_back import GivingBack
+from postlude.runner.held import Held
 from postlude.runner.judging import Judge
-from postlude.runner.lanes import take_back, take_one_back
 from postlude.runner.log_lines import lines_of
 from postlude.runner.membership import Membership
 from postlude.runner.pace import Pace
 from postlude.runner.reports import Reports
 from postlude.runner.starting import Starting
+from postlude.runner.unstarted import Unstarted
 from postlude.runner.work import NOWHERE, Work, counted, holds_of, place
 from postlude.runner.workshop import Equipment, Workshop
 from postlude.stores.protocol import Store
@@ -70,9 +72,9 @@ class Runner:
         self._config = config
         self._clock = clock
         self._hub = hub
-        self._held: dict[int, Work] = {}
         self._judge = Judge(random.Random(), config.max_error)
         self._chains = Chains(self.loop, config.order_wait, lambda work: self.workshop.submit(work))
+        self._held = Held(self._chains)
         self._reports = Reports(store, self._hub, lambda: list(self._held.values()))
         self.workshop = Workshop(
             membership, registry, config, clock, equipment or Equipment(),
@@ -80,62 +82,63 @@ class Runner:
         )  # fmt: skip
         self.on_loop = self.workshop.on_loop
         self._starting = Starting(store.meanwhile, self.workshop.submit)
-        self._reserved = 0
+        self._unstarted = Unstarted(self._held, self._starting, self.workshop, self._chains)
         self._ends = Ends(store, self._written, self._hub)
         self.pace = Pace(config.loop_slots + config.threads, config.ahead, self.loop.time())
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
-        self._suspect: Work | None = None
         self.awaited = awaited or Awaited(store)
         self.claimer = Claimer(store, membership, self, clock, hub)
         self.claimer.stopped = not claims
         self.notify = self.claimer.notify  # the journal may have work
         self.doubt = Doubt(
-            store, membership, self.claimer, self._ends, lambda: self._held, lambda: self._reserved
+            store, membership, self.claimer, self._ends, lambda: self._held, lambda: self._held.reserved
         )
+        self._giving_back = GivingBack(store, membership, self._unstarted, self._chains, clock, self.doubt)
         self._rejoining: asyncio.Task[None] | None = None
         self.draining = self._abandoned = False
 
     def reserve(self, jobs: int) -> int | None:
-        """Offer to run jobs, until `take` or `decline`; returns its number, or None if it holds enough."""
+        """Offer to run jobs, until `take` or `decline`; returns its number, or None if it holds enough.
+
+        Those that follow others do not count.
+        """
         if self.draining or jobs > self.ahead:
             return None
-        self._reserved += jobs
+        self._held.reserved += jobs
         return self._membership.runner
 
     @property
     def ahead(self) -> int:
         """How many jobs more it may hold."""
-        return self.pace.limit - len(self._held) - self._reserved
+        return self.pace.limit - self._held.load
 
     def take(self, works: Sequence[Work], added: Sequence[Added], reserved: int) -> Sequence[Work]:
         """Hold those of works that were born claimed, and return them; they start by `start`."""
-        self._reserved -= reserved
+        self._held.reserved -= reserved
         claimed = place(works, added)
-        for work in claimed:
-            self._held[work.seq] = work
+        for work in works:
             work.runner = self
-            if work.follower is not None:
-                self._chains.hold(work)
+        self._held.take(claimed)
         if len(claimed) < len(works):
+            self._held.expect(works)
             self.notify()
             self._rest()
         return claimed
 
     def decline(self, jobs: int) -> None:
         """Give up a reservation."""
-        self._reserved -= jobs
+        self._held.reserved -= jobs
         self._rest()
 
     def _rest(self) -> bool:
-        if at_rest := not (self._held or self._reserved) and self._ends.settled:
+        if at_rest := not (self._held or self._held.reserved) and self._ends.settled:
             self._idle.set()
         return at_rest
 
     def start(self, works: Sequence[Work]) -> None:
         """Start those that are held still, as far as they fit; followers wait for their turn."""
-        if len(works) != 1 or self._held.get(works[0].seq) is not works[0]:  # seldom
-            works = self._chains.heads([work for work in works if self._held.get(work.seq) is work])
+        works = self._held.answered(works)
         if self._abandoned:
             for work in works:
                 work.end()
@@ -144,8 +147,8 @@ class Runner:
 
     @property
     def load(self) -> int:
-        """How many jobs it holds, or is about to."""
-        return len(self._held) + self._reserved
+        """How many jobs it holds that could run, or is about to."""
+        return self._held.load
 
     @property
     def room(self) -> Room:
@@ -156,21 +159,26 @@ class Runner:
     @property
     def wants_suspect(self) -> bool:
         """Whether it may be given a suspect: it runs one at a time."""
-        return self._suspect is None
+        return self._held.suspect is None
 
     def accept(self, claims: Sequence[Claim]) -> None:
         """Take claims, and start what fits; one that comes after the end of claiming goes back."""
         if self.draining:
             self._store.release(self._membership.runner, holds_of(claims))
             return
-        works = [Work.of_claim(claim, self.awaited.known(claim.id)) for claim in claims]
-        for work in works:
+        expected, known = self._held.expected, self.awaited.known
+        works = [Work.of_claim(claim, expected(claim.id) or known(claim.id)) for claim in claims]
+        for before, work, claim in zip([None, *works], works, claims, strict=False):
             self._held[work.seq] = work
+            if before is not None and claim.follows:
+                self._chains.link(before, work)
             if work.suspect:
-                self._suspect = work
+                self._held.suspect = work
             if self._hub is not None and self._hub.watched:
                 self._hub.note(work.id)
-        for work in self._chains.heads(works):  # at once: the places that are left say what is claimed next
+        for work in self._held.ready(
+            self._chains.heads(works)
+        ):  # at once: the places that are left say what is claimed next
             self.workshop.submit(work)
 
     async def audit(self) -> None:
@@ -187,8 +195,8 @@ class Runner:
         if self._held.pop(work.seq, None) is None:
             return
         self._membership.marks.ended(work.place)
-        if work is self._suspect:
-            self._suspect = None
+        if work is self._held.suspect:
+            self._held.suspect = None
             self.claimer.notify()
         now = self._clock.now()
         outcome = self._judge.judge(work, result, now) if isinstance(result, BaseException) else result
@@ -211,7 +219,7 @@ class Runner:
     def stop_asked(self, seqs: Iterable[int]) -> None:
         """These jobs were asked to stop: those that have not started end, the others are told."""
         for work in [self._held[seq] for seq in seqs if seq in self._held]:
-            if take_one_back(self._starting, work) or self.workshop.take_one_back(work):
+            if self._unstarted.take_one(work):
                 work.started = self._clock.now()
                 self._ended(work, Cancelled())
             else:
@@ -222,10 +230,10 @@ class Runner:
         """Its number among the journal's runners."""
         return self._membership.runner
 
-    def _written(self, ended: int, limited: bool) -> None:
+    def _written(self, ended: int, urgent: bool) -> None:
         self.pace.ended(ended, self.loop.time())
         self._rest()
-        (self.claimer.notify if limited else self.claimer.pump)()  # limited: others wait for the places
+        (self.claimer.notify if urgent else self.claimer.pump)()
 
     async def wait_for(self, works: Iterable[Work]) -> None:
         """Return when works have ended and their ends are written."""
@@ -264,37 +272,25 @@ class Runner:
         pending: list[asyncio.Future[Any]] = [*tasks, *self._ends.under_way]
         if pending:
             await asyncio.wait(pending, timeout=STOP_WITHIN)
-        return holds_of(works + [work for work in running if not work.once])
+        works += [work for work in running if not work.once]
+        return self._chains.holds(works, self._clock.now())
 
     def _forget_all(self) -> tuple[list[Work], list[Work]]:
         """Forget what has not started, and what runs, whose cancellation is not an outcome; returns both."""
-        works = self._take_back()
-        running, self._held = list(self._held.values()), {}
+        works = self._unstarted.take_all(answering=True)
+        running = list(self._held.values())
+        self._held.clear()
         for work in running:
             work.end()
         return works, running
 
-    def _take_back(self) -> list[Work]:
-        """Take and forget everything that has not started. From any thread."""
-        works = take_back(self._starting) + self.workshop.take_back() + self._chains.take_back()
-        for work in works:
-            self._held.pop(work.seq, None)
-            if work is self._suspect:
-                self._suspect = None
-            work.end()
-        return works
-
     def give_back(self) -> int:
-        """Release what has not started; from the heartbeat's thread, while the loop hangs."""
-        works = self._take_back()
-        if not works:
-            return 0
-        self.doubt.arise()  # until the audit, should this fail
-        return self._store.release(self._membership.runner, holds_of(works)).wait(self._config.lease)
+        """Release what could have started; from the heartbeat's thread, while the loop hangs."""
+        return self._giving_back.all(self._config.lease)
 
     def lost(self) -> None:
         """The journal has buried this runner: forget what has not started, and join again."""
-        self._take_back()
+        self._unstarted.take_all(answering=True)
         for work in self._held.values():
             work.place = NOWHERE  # in marks that are not ours any more
         self._rejoining = self.loop.create_task(self._membership.rejoin(self.notify))

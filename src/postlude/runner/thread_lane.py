@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections import deque
+from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Final
 
@@ -103,19 +104,24 @@ class ThreadLane:
         threads a job, which is more than most such jobs.
         """
         self._waking = False
+        if self._wake_one():
+            self._waking = True
+            self._loop.call_later(MOMENT, self._wake)
+
+    def _wake_one(self) -> bool:
+        """Wake or start a thread, if work waits for one; False if none is to be had, or wanted."""
         if not self.waiting:
-            return
+            return False
         try:
             self._idle.pop()
         except IndexError:
             if self._threads >= self._most:
-                return  # all are busy, and take what waits when they are done
+                return False  # all are busy, and take what waits when they are done
             self._threads += 1
             threading.Thread(target=self._serve, name="postlude-worker", daemon=True).start()
         else:
             self._tokens.put(True)
-        self._waking = True
-        self._loop.call_later(MOMENT, self._wake)
+        return True
 
     def _serve(self) -> None:
         with claim_worker_thread(AsyncIOBackend, self._loop):
@@ -153,17 +159,25 @@ class ThreadLane:
                 self.hung.discard(work)
                 log.warning("job %s has come to an end after all, long after its time was over", work)
                 return False
+            followed = work.follower is not None
             self._results.append((work, result))
             del work, result
-            if not self._told:
+            if followed:
+                self._tell(self._collect_at_once)
+            elif not self._told:
                 self._told = True
-                self._tell()
+                self._tell(self._loop.call_later, MOMENT, self._collect)
 
-    def _tell(self) -> None:
+    def _tell(self, call: Callable[..., object], *args: object) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._loop.call_later, MOMENT, self._collect)
+            self._loop.call_soon_threadsafe(call, *args)
         except RuntimeError:
             log.warning("a job ended after its event loop had closed; it will run again")
+
+    def _collect_at_once(self) -> None:
+        """Let what follows start now: a moment for each would be most of the time that a chain takes."""
+        self._collect()
+        self._wake_one()
 
     def _collect(self) -> None:
         self._told = False

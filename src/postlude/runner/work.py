@@ -42,8 +42,8 @@ class Work:
 
     __slots__ = (
         "args", "context", "created", "current", "enquiries", "failures", "fence", "follower", "id",
-        "joined", "kwargs", "lane", "limited", "name", "once", "opts", "over", "payload", "place", "queue",
-        "rated", "runner", "seconds", "seq", "started", "stopping", "suspect", "task", "terms", "usual",
+        "joined", "kwargs", "lane", "name", "once", "opts", "over", "payload", "place", "queue", "rated",
+        "runner", "seconds", "seq", "started", "stopping", "suspect", "task", "terms", "urgent", "usual",
         "waiter", "written",
     )  # fmt: skip
 
@@ -77,7 +77,8 @@ class Work:
         self.lane: str | None = None
         self.rated = False
         self.joined = False
-        self.limited = False
+        self.urgent = False
+        """Whether jobs in the journal wait for its end: those of its limit, or the one that follows it."""
         self.current: CurrentJob | None = None
         self.seconds: float | None = None
         self.stopping: Stopping | None = None
@@ -98,6 +99,7 @@ class Work:
         """Return the work that a claim gives a right to; `known`: what this process knows it as."""
         (
             seq, id, fence, task, queue, payload, failures, suspect, once, created, opts, context, limited,
+            _, followed,
         ) = claim  # fmt: skip
         work = known or cls(id, task, queue, payload, created, once)
         if known is not None and (known.payload, known.created) != (payload, created):
@@ -109,7 +111,7 @@ class Work:
         work.suspect = suspect
         work.opts = opts
         work.context = context
-        work.limited = limited
+        work.urgent = limited or followed
         return work
 
     @property

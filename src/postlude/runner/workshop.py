@@ -131,7 +131,8 @@ class Workshop:
                 task = ready(work, self._registry, self._parked)
             except Unrunnable as unrunnable:
                 work.started = self._clock.now()
-                self._ended(work, unrunnable.outcome)
+                # Not now: it may be the end of another that lets it start, and so on along a chain.
+                self._loop.call_soon(self._ended, work, unrunnable.outcome)
                 return
         (self._async if task.is_async else self._lane_for(task)).submit(work)
 
@@ -142,7 +143,7 @@ class Workshop:
     def take_one_back(self, work: Work) -> bool:
         """Take this one, if it has not started."""
         lane = self._lane_of(work)
-        return self._chains.take_one_back(work) or (lane is not None and take_one_back(lane, work))
+        return lane is not None and take_one_back(lane, work)
 
     def sweep(self) -> None:
         """Notice tasks that somebody else has cancelled."""

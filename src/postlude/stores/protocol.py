@@ -103,8 +103,14 @@ class Claims(Protocol):
         """Register a runner; its lease starts now."""
         ...
 
-    def claim(self, runner: int, limit: int, *, suspect: bool, room: Room | None = None) -> Reply[Claimed]:
+    def claim(
+        self, runner: int, limit: int, *, suspect: bool, room: Room | None = None, behind: int = 0
+    ) -> Reply[Claimed]:
         """Claim up to `limit` ready jobs, by priority and then in order, from every queue in turn.
+
+        With `behind`, up to so many blocked jobs come along that follow those, each right behind the one
+        before it (`Claim.follows`); their order is the runner's affair then. None does that has a lane, or
+        whose task or queue is paused or bounded.
 
         Suspects are passed over, but with `suspect` the first of them comes along. A runner
         that is not enlisted (any more) gets nothing.
@@ -152,7 +158,11 @@ class Claims(Protocol):
         ...
 
     def release(self, runner: int, holds: Sequence[Hold]) -> Reply[int]:
-        """Give back claims whose jobs have not started. They keep their fence and are ready."""
+        """Give back claims whose jobs have not started. They keep their fence and are ready.
+
+        One with a `due` follows the job before it, if that is given back by the same call and is ready, or
+        follows in its turn: then it is blocked as it was when it was added, until that `due` at most.
+        """
         ...
 
     def finish(self, finishes: Sequence[Finish]) -> Reply[list[bool]]:

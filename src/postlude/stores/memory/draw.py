@@ -67,11 +67,12 @@ class Draw:
         holder: the one that claims.
         clock: read only if there are rules.
         room: how many limited jobs it could start at once; None: any number.
+        behind: so many followers come along at most.
     """
 
     __slots__ = (
-        "_claims", "_free", "_holder", "_limited", "_no_room", "_now", "_room", "_rules", "_runners",
-        "_running", "_shelves",
+        "_behind", "_claims", "_drawn", "_free", "_holder", "_limited", "_no_room", "_now", "_room", "_rules",
+        "_runners", "_running", "_shelves",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +83,7 @@ class Draw:
         holder: MemoryRunner,
         clock: Clock,
         room: Room | None,
+        behind: int = 0,
     ) -> None:
         self._shelves = shelves
         self._rules = rules
@@ -90,7 +92,10 @@ class Draw:
         self._free = rules.none
         self._now = 0 if self._free else clock.now()
         self._room = inf if room is None else sum(room)
+        self._behind = behind
         self._claims: list[Claim] = []
+        self._drawn = 0
+        """Claims without those that came along."""
         self._limited = 0
         self._no_room: set[str] = set()
         """Queues that have had a job for which there was no room."""
@@ -103,14 +108,14 @@ class Draw:
             follow_clock(shelves, self._rules, self._now)
         if suspect:
             self._take_suspect()
-        while len(claims) < limit and (row := shelves.next_ready()) is not None:
+        while self._drawn < limit and (row := shelves.next_ready()) is not None:
             if self._free and row.job.lane is None:
                 self._take(row, limited=False)
             elif not self._offer(row):
                 shelves.set_aside(row)
         shelves.put_back()
         again = self._again() if self._rules.queues else None
-        return Claimed(claims, len(claims) >= limit or bool(self._no_room), again)
+        return Claimed(claims, self._drawn >= limit or bool(self._no_room), again)
 
     def _take_suspect(self) -> None:
         left: list[Row] = []
@@ -158,14 +163,38 @@ class Draw:
         return self._running[queue]
 
     def _take(self, row: Row, *, limited: bool) -> None:
-        self._shelves.move(row, Stored.RUNNING)
-        row.take(self._holder.number)
-        self._holder.held[row.seq] = row
-        self._claims.append(row.claim(limited=limited))
+        self._drawn += 1
+        following = self._followers(row)
+        for one in (row, *following):
+            self._shelves.move(one, Stored.RUNNING)
+            one.take(self._holder.number)
+            self._holder.held[one.seq] = one
+        last = following[-1] if following else row
+        for one in (row, *following):
+            waits = one is last and one.follower is not None and one.follower.stored is Stored.BLOCKED
+            self._claims.append(one.claim(limited=limited, follows=one is not row, followed=waits))
         if limited:
             self._limited += 1
             if row.job.queue in self._running:
                 self._running[row.job.queue] += 1
+
+    def _followers(self, row: Row) -> list[Row]:
+        """Return the jobs that come along with one, in order."""
+        found: list[Row] = []
+        after = None if row.suspect else row.follower
+        while after is not None and len(found) < self._behind and self._comes_along(row, after):
+            found.append(after)
+            after = after.follower
+        self._behind -= len(found)
+        return found
+
+    def _comes_along(self, row: Row, after: Row) -> bool:
+        job, rules = after.job, self._rules
+        if after.stored is not Stored.BLOCKED or after.reason is not None or job.queue != row.job.queue:
+            return False
+        if job.lane is not None or job.task in rules.paused_tasks or job.task in rules.rates:
+            return False
+        return job.queue not in rules.queues and job.queue not in rules.paused_queues
 
     def _again(self) -> int | None:
         """Return when the rate of a queue lets the next of those start that wait there."""

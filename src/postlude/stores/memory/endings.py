@@ -127,6 +127,17 @@ def give_back(shelves: Shelves, row: Row, now: int) -> None:
         _end_cancelled(shelves, row, now)
 
 
+def block_behind(shelves: Shelves, before: Row, row: Row, due: int | None) -> None:
+    """Let a job that was given back wait again for the one before it, if that waits too."""
+    if (
+        row.stored is Stored.READY
+        and row.job.lane is None
+        and before.stored in (Stored.READY, Stored.BLOCKED)
+    ):
+        before.follower = row
+        shelves.move(row, Stored.BLOCKED, due=due)
+
+
 def bury(shelves: Shelves, runner: MemoryRunner, now: int, end: End, *, draining: bool) -> Buried:
     """Judge a runner's death over the jobs it held, and note it with those that it ran.
 

@@ -79,7 +79,7 @@ class Row:
         self.failures, self.started, self.progress = 0, None, None
         self.attempts, self.logs = (), ()
 
-    def claim(self, *, limited: bool) -> Claim:
+    def claim(self, *, limited: bool, follows: bool = False, followed: bool = False) -> Claim:
         """Return the right to run it."""
         job = self.job
         return Claim(
@@ -96,6 +96,8 @@ class Row:
             job.opts,
             job.context,
             limited,
+            follows,
+            followed,
         )
 
     def record(self, started: int | None, *, whole: bool) -> JobRecord:

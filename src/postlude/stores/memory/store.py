@@ -117,12 +117,14 @@ class MemoryStore:
             self._runners[new.number] = new
             return Reply.of(Enlisted(new.number, new.marks))
 
-    def claim(self, runner: int, limit: int, *, suspect: bool, room: Room | None = None) -> Reply[Claimed]:
+    def claim(
+        self, runner: int, limit: int, *, suspect: bool, room: Room | None = None, behind: int = 0
+    ) -> Reply[Claimed]:
         with self._lock:
             holder = self._runners.get(runner)
             if holder is None or limit < 1:
                 return Reply.of(Claimed([]))
-            draw = Draw(self._shelves, self._rules, self._runners.values(), holder, self._clock, room)
+            draw = Draw(self._shelves, self._rules, self._runners.values(), holder, self._clock, room, behind)
             return Reply.of(draw.run(limit, suspect=suspect))
 
     def declare(self, bounds: Sequence[Bounds]) -> Reply[None]:
@@ -160,14 +162,17 @@ class MemoryStore:
     def release(self, runner: int, holds: Sequence[Hold]) -> Reply[int]:
         with self._lock:
             holder, now = self._runners.get(runner), self._clock.now()
-            released = 0
-            for seq, fence in holds if holder is not None else ():
+            released: dict[int, Row] = {}
+            for seq, fence, _ in holds if holder is not None else ():
                 row = holder.held.get(seq) if holder is not None else None
                 if row is not None and row.fence == fence:
                     self._let_go(row)
                     endings.give_back(self._shelves, row, now)
-                    released += 1
-            return Reply.of(released)
+                    released[seq] = row
+            for seq, _, due in sorted(hold for hold in holds if hold.due is not None):
+                if seq in released and seq - 1 in released:
+                    endings.block_behind(self._shelves, released[seq - 1], released[seq], due)
+            return Reply.of(len(released))
 
     def finish(self, finishes: Sequence[Finish]) -> Reply[list[bool]]:
         written: list[bool] = []

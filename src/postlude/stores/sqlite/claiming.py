@@ -30,6 +30,7 @@ class ClaimCall(NamedTuple):
     limit: int
     suspect: bool
     room: Room | None
+    behind: int = 0
 
 
 class Ready(NamedTuple):
@@ -53,6 +54,7 @@ class Ready(NamedTuple):
 
 _SEQ: Final = Ready._fields.index("seq")
 _TASK: Final = Ready._fields.index("task")
+_SUSPECT: Final = Ready._fields.index("suspect")
 _QUEUE: Final = Ready._fields.index("queue")
 _LANE: Final = Ready._fields.index("lane")
 FOLLOWED: Final = Ready._fields.index("followed")
@@ -82,6 +84,8 @@ class Search:
         self.found: list[Sequence[Any]] = []
         """Rows with the fields of `Ready`."""
         self.limited: set[int] = set()
+        self.following: set[int] = set()
+        """Those found that came along with the one before them."""
         self.more = False
 
     def run(self) -> Claimed:
@@ -90,9 +94,12 @@ class Search:
         if not queues:
             return Claimed([])
         self._find(queues)
+        more = self.more or len(self.found) >= self._call.limit
+        if self._call.behind and any(row[FOLLOWED] for row in self.found):
+            self._bring_followers()
         claims = self._claim()
         self._block()
-        more = self.more or len(claims) >= self._call.limit
+        more = more or self.more
         return Claimed(claims, more, min(self._next_starts(queues), default=None))
 
     def _next_starts(self, queues: list[str]) -> Iterator[int]:
@@ -128,7 +135,7 @@ class Search:
         most = min(share, self._allowed(queue)) if self._rules.bounded(queue) else share
         if most <= 0:
             return None
-        rows = self._ready(queue, suspect, most, offset)
+        rows = self._rows("ready", queue, suspect, most, offset)
         self._left -= len(rows)
         if self._unruled and all(row[_LANE] is None for row in rows):
             self.found += rows  # nearly always
@@ -139,15 +146,16 @@ class Search:
                     return None
         return len(rows) if len(rows) == most else None
 
-    def _ready(self, *which: Any) -> list[Any]:
+    def _rows(self, statement: str, *which: Any) -> list[Any]:
+        """Return rows with the fields of `Ready`."""
         try:
-            return self._tx.rows("ready", *which, _AS_TEXT)
+            return self._tx.rows(statement, *which, _AS_TEXT)
         except UnicodeDecodeError:
             # Arguments that no codec wrote, or that the disk has damaged, must not hold up their queue:
             # who decodes them parks the job.
             return [
                 [*row, bytes.fromhex(args).decode("utf-8", _ANY_BYTES)]
-                for *row, args in self._tx.rows("ready", *which, _AS_HEX)
+                for *row, args in self._tx.rows(statement, *which, _AS_HEX)
             ]
 
     def _allowed(self, queue: str) -> int:
@@ -183,15 +191,34 @@ class Search:
         self.found.append(row)
         return True
 
+    def _bring_followers(self) -> None:
+        """Put the jobs that follow those found behind them."""
+        heads, self.found = self.found, []
+        left = self._call.behind
+        for head in heads:
+            self.found.append(head)
+            if head[FOLLOWED] and not head[_SUSPECT] and left:
+                run = self._run_behind(head, left)
+                left -= len(run)
+                self.following.update(row[_SEQ] for row in run)
+                self.found += run
+
+    def _run_behind(self, head: Sequence[Any], most: int) -> list[Any]:
+        rules, run = self._rules, self._rows("followers", head[_SEQ], most)
+        for place, row in enumerate(run):
+            if row[_QUEUE] != head[_QUEUE] or row[_LANE] is not None or rules.bound(row[_TASK], row[_QUEUE]):
+                return run[:place]
+        return run
+
     def _claim(self) -> list[Claim]:
-        tx, found = self._tx, self.found
+        tx, found, following = self._tx, self.found, self.following
         if not found:
             return []
         tx.run("claim", self._call.runner, to_json([row[_SEQ] for row in found]).decode())
-        tasks = Counter([row[_TASK] for row in found])
-        for task, jobs in tasks.items():
-            tx.count(task, Stored.READY, Stored.RUNNING, jobs)
-        names = {task: tx.task_name(task) for task in tasks}
+        tasks = Counter([(row[_TASK], row[_SEQ] in following) for row in found])
+        for (task, follows), jobs in tasks.items():
+            tx.count(task, Stored.BLOCKED if follows else Stored.READY, Stored.RUNNING, jobs)
+        names = {task: tx.task_name(task) for task, _ in tasks}
         limited = self.limited
         make = tuple.__new__  # all fields are given, and this is done for every job
         return [
@@ -200,10 +227,12 @@ class Search:
                 (
                     seq, bytes.fromhex(id), fence, names[task], queue, args.encode("utf-8", _ANY_BYTES),
                     failures, suspect == 1, once == 1, created, opts, context, seq in limited,
+                    seq in following, followed == 1 and seq + 1 not in following,
                 ),
             )
             for (
-                seq, id, fence, task, queue, failures, suspect, once, created, _, _, opts, context, args,
+                seq, id, fence, task, queue, failures, suspect, once, created, followed, _, opts, context,
+                args,
             ) in found
         ]  # fmt: skip
 

@@ -12,7 +12,7 @@ from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Finish, Outcome
 from postlude.model.state import Reason, Stored
 from postlude.stores.sqlite.claiming import FOLLOWED, ClaimCall, Search
 from postlude.stores.sqlite.control import cancel_asked
-from postlude.stores.sqlite.lanes import follow_clock, free_follower, refill
+from postlude.stores.sqlite.lanes import block_behind, follow_clock, free_follower, refill
 from postlude.stores.sqlite.transaction import Transaction
 
 _RELEASED: Final = frozenset({Stored.READY, Stored.BLOCKED})
@@ -54,19 +54,23 @@ class Claims:
         self._turn += 1
         search = Search(tx, call, from_json(queues), self._turn)
         claimed = search.run()
-        self._followed.update(row[0] for row in search.found if row[FOLLOWED])
+        following = search.following
+        self._followed.update(row[0] for row in search.found if row[FOLLOWED] and row[0] + 1 not in following)
         return claimed
 
     def release(self, tx: Transaction, calls: Sequence[ReleaseCall]) -> list[int]:
         """Make ready again what each caller still holds of what it gives back."""
         return [self._release(tx, call) for call in calls]
 
-    @staticmethod
-    def _release(tx: Transaction, call: ReleaseCall) -> int:
-        fences = {hold.seq: hold.fence for hold in call.holds}
-        held = tx.rows("held", call.runner, json.dumps(list(fences)))
-        mine = [(seq, task) for seq, fence, task in held if fences[seq] == fence]
-        return sum(release_rows(tx, mine))
+    def _release(self, tx: Transaction, call: ReleaseCall) -> int:
+        holds = {hold.seq: hold for hold in call.holds}
+        held = tx.rows("held", call.runner, json.dumps(list(holds)))
+        mine = [(seq, task) for seq, fence, task in held if holds[seq].fence == fence]
+        released, cancelled = release_rows(tx, mine)
+        behind = [hold for hold in call.holds if hold.due is not None]
+        if behind:
+            self._followed.update(block_behind(tx, behind, dict(mine)))
+        return released + cancelled
 
     def finish(self, tx: Transaction, calls: Sequence[Sequence[Finish]]) -> list[list[bool]]:
         """Write the ends of attempts; plain successes with one statement, if all of them still hold."""

@@ -6,9 +6,10 @@ whatever makes jobs ready goes through `enter`, and whatever takes them away end
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from postlude.model.job import Hold
 from postlude.model.state import Reason, Stored
 from postlude.stores.sqlite.rules import UNLIMITED
 from postlude.stores.sqlite.transaction import Transaction
@@ -69,6 +70,28 @@ def free_follower(tx: Transaction, seq: int) -> None:
     follower = tx.value("follower", seq + 1)
     if follower is not None:
         enter(tx, [Entering(*follower)])
+
+
+def block_behind(tx: Transaction, holds: Sequence[Hold], tasks: Mapping[int, int]) -> list[int]:
+    """Let jobs that have just been given back wait again for the ones before them, if those wait too.
+
+    Args:
+        tx: the transaction.
+        holds: the claims of the followers.
+        tasks: the task of each job that was given back.
+
+    Returns:
+        for which jobs they wait.
+    """
+    followed = []
+    for seq, _, due in sorted(holds):
+        if seq in tasks and seq - 1 in tasks:
+            tx.run("block_behind", seq, due)
+            if tx.db.changes():
+                tx.run("note_followed", seq - 1)
+                tx.count(tasks[seq], Stored.READY, Stored.BLOCKED)
+                followed.append(seq - 1)
+    return followed
 
 
 def block(tx: Transaction, jobs: Sequence[Entering], reason: Reason) -> None:

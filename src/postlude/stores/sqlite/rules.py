@@ -102,6 +102,18 @@ class Rules:
             self.paused_queues or self.paused_tasks or self.rates or self.queue_limits or self.queue_rates
         )
 
+    def bound(self, task: int, queue: str) -> bool:
+        """Whether a task or its queue is paused, has a limit or a rate."""
+        if self.none:
+            return task in self.limits
+        return (
+            task in self.paused_tasks
+            or task in self.limits
+            or task in self.rates
+            or queue in self.paused_queues
+            or self.bounded(queue)
+        )
+
     def bounded(self, queue: str) -> bool:
         """Whether a queue has a limit or a rate."""
         return queue in self.queue_limits or queue in self.queue_rates

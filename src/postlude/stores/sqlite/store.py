@@ -142,9 +142,11 @@ class SqliteStore:
         """Register a runner."""
         return self._ask(Verb.ENLIST, runner)
 
-    def claim(self, runner: int, limit: int, *, suspect: bool, room: Room | None = None) -> Reply[Claimed]:
+    def claim(
+        self, runner: int, limit: int, *, suspect: bool, room: Room | None = None, behind: int = 0
+    ) -> Reply[Claimed]:
         """Claim ready jobs."""
-        return self._ask(Verb.CLAIM, ClaimCall(runner, limit, suspect, room), rows=limit)
+        return self._ask(Verb.CLAIM, ClaimCall(runner, limit, suspect, room, behind), rows=limit)
 
     def holds(self, runner: int) -> Reply[list[Hold]]:
         """Return a runner's claims."""

@@ -22,6 +22,7 @@ from postlude.testing.conformance.asking import AskingCases, CancelledCases
 from postlude.testing.conformance.bench import LEASE, Driver, StoreBench
 from postlude.testing.conformance.claims import ClaimCases
 from postlude.testing.conformance.clocks import ClockCases
+from postlude.testing.conformance.company import CompanyCases
 from postlude.testing.conformance.crowds import CrowdCases
 from postlude.testing.conformance.deaths import DeathCases
 from postlude.testing.conformance.endings import EndingCases
@@ -48,6 +49,7 @@ class StoreConformance(
     KeyCases,
     ReplacingCases,
     OrderCases,
+    CompanyCases,
     ClaimCases,
     LaneCases,
     LeavingCases,

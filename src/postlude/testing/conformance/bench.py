@@ -117,10 +117,17 @@ class Driver:
         return self.claimed(runner, limit, suspect=suspect).claims
 
     def claimed(
-        self, runner: Enlisted, limit: int = 100, *, suspect: bool = False, room: Room | None = None
+        self,
+        runner: Enlisted,
+        limit: int = 100,
+        *,
+        suspect: bool = False,
+        room: Room | None = None,
+        behind: int = 0,
     ) -> Claimed:
         """Claim, and return the whole answer."""
-        return self.store.claim(runner.runner, limit, suspect=suspect, room=room).wait(PATIENCE)
+        claim = self.store.claim(runner.runner, limit, suspect=suspect, room=room, behind=behind)
+        return claim.wait(PATIENCE)
 
     def claim_one(self, runner: Enlisted, *, suspect: bool = False) -> Claim:
         """Claim everything there is, which must be one job."""

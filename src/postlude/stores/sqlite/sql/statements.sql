@@ -220,6 +220,23 @@ FROM (
     SELECT * FROM job WHERE state = 0 AND queue = ?1 AND suspect = ?2 ORDER BY priority, seq LIMIT ?3 OFFSET ?4
 ) AS j JOIN payload AS p ON p.seq = j.seq
 
+-- name: followers
+WITH RECURSIVE run (seq, followed) AS (
+    SELECT seq, followed FROM job WHERE seq = ?1 + 1 AND state = 2 AND reason IS NULL
+    UNION ALL
+    SELECT job.seq, job.followed FROM run JOIN job ON job.seq = run.seq + 1
+    WHERE run.followed AND job.state = 2 AND job.reason IS NULL
+    LIMIT ?2
+)
+SELECT json_group_array(
+    json_array(
+        j.seq, hex(j.id), j.fence + 1, j.task, j.queue, j.failures, j.suspect, j.once, j.created, j.followed,
+        j.lane, j.opts, j.context, iif(?3, hex(p.args), CAST(p.args AS TEXT))
+    )
+    ORDER BY j.seq
+)
+FROM run CROSS JOIN job AS j ON j.seq = run.seq JOIN payload AS p ON p.seq = j.seq
+
 -- name: claim
 UPDATE job SET state = 3, fence = fence + 1, runner = ?1, due = NULL WHERE seq IN (SELECT value FROM json_each(?2))
 
@@ -266,6 +283,13 @@ SELECT seq, fence FROM job WHERE state = 3 AND runner = ?
 
 -- name: release
 UPDATE job SET state = 0, runner = NULL WHERE seq IN (SELECT value FROM json_each(?1))
+
+-- name: block_behind
+UPDATE job SET state = 2, due = ?2 WHERE seq = ?1 AND state = 0 AND lane IS NULL
+    AND EXISTS (SELECT 1 FROM job WHERE seq = ?1 - 1 AND state IN (0, 2))
+
+-- name: note_followed
+UPDATE job SET followed = 1 WHERE seq = ?
 
 -- name: held_by
 SELECT json_group_array(json_array(seq, task, suspect, deaths, once, followed, lane)) FROM job

@@ -1,0 +1,106 @@
+"""The jobs that a runner holds, and how many of them take up what it may hold."""
+
+from collections.abc import Iterable, Sequence
+
+from postlude.runner.chains import Chains
+from postlude.runner.work import Work
+
+
+class Held(dict[int, Work]):
+    """The works that a runner holds, by `seq`.
+
+    Those that cannot start yet take up nothing, however many they are: their responses have not ended, or
+    they follow others. Nobody else could run them either.
+
+    Args:
+        chains: which of them follow others.
+    """
+
+    def __init__(self, chains: Chains) -> None:
+        super().__init__()
+        self._followers = chains.waiting
+        # Whoever pops a work has it: the loop to start it, or the heartbeat to give it back.
+        self._answering: dict[int, Work] = {}
+        """Those whose responses have not ended."""
+        self._expected: dict[bytes, Work] = {}
+        """Jobs of such responses that the journal has queued, by id: whoever claims them here waits too."""
+        self.suspect: Work | None = None
+        """The one that runs, or is to: one at a time."""
+        self.reserved = 0
+        """Jobs that are being stored, and may be born claimed; without those that follow others."""
+
+    @property
+    def load(self) -> int:
+        """How many could run, or are about to."""
+        return len(self) - len(self._answering) - len(self._followers) + self.reserved
+
+    def take(self, works: Iterable[Work]) -> None:
+        """Hold works until their responses have ended, each before what follows it."""
+        followers, answering = self._followers, self._answering
+        for work in works:
+            seq = work.seq
+            self[seq] = work
+            if seq not in followers:
+                answering[seq] = work
+            if work.follower is not None:
+                followers[work.follower.seq] = work.follower
+
+    def expect(self, works: Iterable[Work]) -> None:
+        """Remember works that were queued, until their responses have ended."""
+        self._expected.update((work.id, work) for work in works if not work.fence and not work.joined)
+
+    def expected(self, id: bytes) -> Work | None:
+        """Return the work that a claim is of, if its response has not ended."""
+        return self._expected.get(id)
+
+    def ready(self, works: Sequence[Work]) -> Sequence[Work]:
+        """Return those that may start: claims that are held now, and follow nobody."""
+        if not self._expected:
+            return works
+        waiting = {work.seq: work for work in works if work.id in self._expected}
+        self._answering.update(waiting)
+        return [work for work in works if work.seq not in waiting]
+
+    def answered(self, works: Iterable[Work]) -> list[Work]:
+        """Return those that may start: the responses of these have ended now."""
+        answering = self._answering
+        if self._expected:
+            for work in works:
+                self._expected.pop(work.id, None)
+        return [work for work in works if answering.pop(work.seq, None) is work]
+
+    def take_one_back(self, work: Work) -> bool:
+        """Take this one, if its response has not ended; what follows it waits for that in its place."""
+        if self._answering.pop(work.seq, None) is None:
+            return False
+        follower, work.follower = work.follower, None
+        if follower is not None and self._followers.pop(follower.seq, None) is not None:
+            self._answering[follower.seq] = follower
+        return True
+
+    def unlink(self, work: Work) -> None:
+        """Let what follows a work follow the one before it. On the loop."""
+        for before in self.values():
+            if before.follower is work:
+                before.follower, work.follower = work.follower, None
+                return
+
+    def unanswered(self) -> set[int]:
+        """Return those whose responses have not ended, with all that follow them. From any thread."""
+        seqs: set[int] = set()
+        for head in list(self._answering.values()):
+            work: Work | None = head
+            while work is not None:
+                seqs.add(work.seq)
+                work = work.follower
+        return seqs
+
+    def take_back(self) -> list[Work]:
+        """Take those whose responses have not ended. From any thread."""
+        works: list[Work] = []
+        while self._answering:
+            try:
+                works.append(self._answering.popitem()[1])
+            except KeyError:
+                break
+        return works

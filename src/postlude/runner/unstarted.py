@@ -1,0 +1,54 @@
+"""What a runner holds and has not started: taken back, to be ended or given to others."""
+
+from postlude.runner.chains import Chains
+from postlude.runner.held import Held
+from postlude.runner.lanes import take_back, take_one_back
+from postlude.runner.starting import Starting
+from postlude.runner.work import Work
+from postlude.runner.workshop import Workshop
+
+
+class Unstarted:
+    """All the places where works wait for their start.
+
+    Args:
+        held: those whose responses have not ended.
+        starting: those on their way to their lanes.
+        workshop: those that wait in lanes.
+        chains: those that follow others.
+    """
+
+    def __init__(self, held: Held, starting: Starting, workshop: Workshop, chains: Chains) -> None:
+        self._held = held
+        self._starting = starting
+        self._workshop = workshop
+        self._chains = chains
+
+    def take_one(self, work: Work) -> bool:
+        """Take this one, if it has not started. On the loop."""
+        if self._chains.take_one_back(work):
+            self._held.unlink(work)
+            return True
+        return (
+            self._held.take_one_back(work)
+            or take_one_back(self._starting, work)
+            or self._workshop.take_one_back(work)
+        )
+
+    def take_all(self, *, answering: bool) -> list[Work]:
+        """Take and forget everything; those whose responses have not ended only if `answering`.
+
+        From any thread.
+        """
+        works = self._held.take_back() if answering else []
+        works += take_back(self._starting) + self._workshop.take_back()
+        works += self._chains.take_back(() if answering else self._held.unanswered())
+        return self._forget(works)
+
+    def _forget(self, works: list[Work]) -> list[Work]:
+        for work in works:
+            self._held.pop(work.seq, None)
+            if work is self._held.suspect:
+                self._held.suspect = None
+            work.end()
+        return works
