@@ -50,6 +50,41 @@ async def test_what_ended_just_before_the_grace_period_did_is_not_run_again(
     assert f"released, as the grace period was over: 1: slow ({held.id})" in caplog.text
 
 
+@pytest.mark.parametrize(("jobs", "named"), [(1, "1 job: slow ("), (7, "7 jobs: slow (")])
+async def test_an_end_says_first_what_it_waits_for(
+    jobs: int, named: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    postlude = Postlude(store="memory", config=Config(grace=60))
+    may_end, running = asyncio.Event(), asyncio.Semaphore(0)
+
+    @postlude.task(name="slow")
+    async def slow() -> None:
+        running.release()
+        await may_end.wait()
+
+    await postlude.open()
+    await postlude.start()
+    for _ in range(jobs):
+        await postlude.add_task(slow)
+        await running.acquire()
+    caplog.clear()
+    with caplog.at_level("INFO", "postlude"):
+        draining = asyncio.create_task(postlude.drain())
+        while "waiting up to" not in caplog.text:
+            await asyncio.sleep(0)
+        assert not draining.done()
+        may_end.set()
+        await draining
+        await postlude.close()
+        await postlude.open()
+        await postlude.start()
+        await postlude.drain()  # nothing runs: nothing is said
+    await postlude.close()
+    (told,) = [message for message in caplog.messages if "waiting" in message]
+    assert told.startswith(f"waiting up to 60 s (Config.grace) for {named}")
+    assert told.endswith(" and 2 more") is (jobs == 7)
+
+
 class SlowStore(MemoryStore):
     """Stores at once, and answers when the test says."""
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -28,12 +29,37 @@ async def lifespan(app):
 
 app = FastAPI(lifespan=lifespan)
 postlude = Postlude(app)
+{after}
 """
 
+WARNS = """
+import logging.config
+start = postlude.parts.serve
 
-def start(folder: Path, *options: str, before: str = "", **environment: str) -> str:
+def configure():
+    logging.config.dictConfig({{
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {{"mine": {{"format": "MINE %(message)s"}}}},
+        "handlers": {{"mine": {{"class": "logging.StreamHandler", "formatter": "mine"}}}},
+        "root": {{"handlers": ["mine"]}},
+    }})
+
+async def serve():
+    {later}
+    logging.getLogger("postlude.runner").warning("take care")
+    logging.getLogger("another").warning("another's")
+    await start()
+
+postlude.parts.serve = serve
+"""
+
+TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+
+
+def start(folder: Path, *options: str, before: str = "", after: str = "", **environment: str) -> str:
     """Run an application under uvicorn until it has started; return what is written."""
-    folder.joinpath("main.py").write_text(MAIN.format(before=before))
+    folder.joinpath("main.py").write_text(MAIN.format(before=before, after=after))
     done = subprocess.run(
         [sys.executable, "-m", "uvicorn", "main:app", "--port", "0", *options],
         cwd=folder,
@@ -64,13 +90,30 @@ class TestUvicorn:
             earlier.blocking.add_task(note, "a")
         output = start(folder)
         assert len(lines(output)) == 1, output
-        assert lines(output)[0].startswith("INFO: ")
-        assert lines(output)[0].endswith(f"postlude: journal: {folder / 'postlude.db'}; {words}")
+        journal = re.escape(f"journal: {folder / 'postlude.db'}; {words}")
+        assert re.fullmatch(f"INFO:     {TIME} postlude: {journal}", lines(output)[0]), output
 
     def test_configured_logging_has_it_once(self, folder: Path) -> None:
         output = start(folder, before="import logging; logging.basicConfig(level=logging.INFO)")
         assert len(lines(output)) == 1, output
         assert lines(output)[0].startswith("INFO:postlude:journal: ")
+
+    @pytest.mark.parametrize(
+        ("before", "later", "wanted"),
+        [
+            ("", "", f"WARNING:  {TIME} postlude.runner: take care"),
+            ("import logging; logging.basicConfig(format='MINE %(message)s')", "", "MINE take care"),
+            ("", "configure()", "MINE take care"),
+        ],
+        ids=["nothing", "before", "later"],
+    )
+    def test_warnings_have_a_level_and_a_time_and_say_whose_they_are(
+        self, folder: Path, before: str, later: str, wanted: str
+    ) -> None:
+        output = start(folder, before=before, after=WARNS.format(later=later))
+        (line,) = [line for line in output.splitlines() if "take care" in line]
+        assert re.fullmatch(wanted, line), output
+        assert ("another's" in output.splitlines()) is not bool(before or later), "logging's own last resort"
 
     def test_a_level_of_its_own_is_kept(self, folder: Path) -> None:
         output = start(folder, before="import logging; logging.getLogger('postlude').setLevel('WARNING')")

@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Final
 
+from postlude.announce import Unnoticed
 from postlude.config import Config
 from postlude.model.outcome import LogLine
 from postlude.runner.current import CURRENT, CurrentJob
@@ -163,7 +164,7 @@ class _Lines(list[LogLine]):
             self[-1] = line
 
 
-class _Tap(logging.Handler):
+class _Tap(Unnoticed):
     """The handler that keeps lines. It takes every level, because it stands in for `lastResort`."""
 
     def __init__(self, least: int, max_lines: int, max_chars: int) -> None:

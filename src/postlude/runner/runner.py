@@ -1,7 +1,6 @@
 """The runner: holds claims, starts what fits, writes how attempts ended."""
 
 import asyncio
-import logging
 import random
 import threading
 from collections.abc import Iterable, Sequence
@@ -18,6 +17,7 @@ from postlude.runner.claimer import Claimer
 from postlude.runner.doubt import Doubt
 from postlude.runner.ends import Ends
 from postlude.runner.giving_back import GivingBack
+from postlude.runner.grace import wait_within
 from postlude.runner.held import Held
 from postlude.runner.judging import Judge
 from postlude.runner.log_lines import lines_of
@@ -26,12 +26,10 @@ from postlude.runner.pace import Pace
 from postlude.runner.reports import Reports
 from postlude.runner.starting import Starting
 from postlude.runner.unstarted import Unstarted
-from postlude.runner.work import NOWHERE, Work, counted, holds_of, place
+from postlude.runner.work import NOWHERE, Work, holds_of, place
 from postlude.runner.workshop import Equipment, Workshop
 from postlude.stores.protocol import Store
 from postlude.tasks.registry import Registry
-
-log = logging.getLogger("postlude.runner")
 
 STOP_WITHIN: Final = 1.0
 """Seconds that cancelled tasks have to leave; one that swallows its cancellation is left behind."""
@@ -251,10 +249,7 @@ class Runner:
         """Stop claiming and run what is held or being stored, for so many seconds; then `close`."""
         self.draining = self.claimer.stopped = True
         self._membership.marks.draining()
-        try:
-            await asyncio.wait_for(self.idle(), grace)
-        except TimeoutError:
-            log.warning("released, as the grace period was over: %s", counted(self._held.values()))
+        await wait_within(grace, self.idle(), self._held)
         return await self.close()
 
     def abandon(self) -> None:

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from anyio import CancelScope
 
+from postlude.announce import be_heard
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.errors import PostludeError
@@ -66,6 +67,7 @@ class Visits:
     async def runner(self) -> int:
         """Return the number under which visits claim, enlisting it at the first call."""
         if self._membership is None:
+            be_heard()
             log.warning(
                 "no lifespan runs on this event loop: jobs run inside the requests that added them "
                 "(start the server with lifespan, or use `with TestClient(app)`, for a runner of its own)"

@@ -183,6 +183,12 @@ def holds_of(works: "Iterable[Work | Claim]") -> list[Hold]:
     return [Hold(work.seq, work.fence) for work in works]
 
 
+def named(works: Collection[Work]) -> str:
+    """Name works for the log, the first ones of many."""
+    more = f" and {len(works) - _NAMED} more" if len(works) > _NAMED else ""
+    return ", ".join(map(str, islice(works, _NAMED))) + more
+
+
 def counted(works: Collection[Work]) -> str:
     """Say for the log how many works these are, and which the first ones."""
     named = ", ".join(map(str, islice(works, _NAMED)))
