@@ -47,10 +47,10 @@ class Keep:
 class Config:
     """Everything about a Postlude that is a number or a switch. Times are in seconds."""
 
-    loop_slots: int = 32
-    """Async jobs that run at once in one process."""
-    threads: int = 8
-    """Sync jobs that run at once in one process."""
+    loop_slots: int = 1024
+    """Async jobs that run at once in one process: as many as it holds claimed (`ahead`)."""
+    threads: int = 40
+    """Sync jobs that run at once in one process, as in FastAPI; each thread starts when it is needed."""
     processes: int = os.cpu_count() or 1
     """Jobs of `run="process"` tasks that run at once, each in a process."""
     recycle_jobs: int = 1000

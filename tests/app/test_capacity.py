@@ -1,16 +1,18 @@
 """What takes up what a process may hold: not what follows another, or waits for its response to end."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from fastapi import BackgroundTasks, FastAPI
 from fastapi.responses import StreamingResponse
 
-from postlude import Config, Postlude
+from postlude import Config, Limit, Postlude
 from postlude.model.state import State
 from tests.app.serving import becomes, eventually, serving
-from tests.app.work import LOG, note, note_sync
+from tests.app.work import LOG, hold, meet, note, note_sync, shut
 from tests.request.asgi import call, status
 
 pytestmark = pytest.mark.anyio
@@ -105,6 +107,45 @@ async def test_who_was_queued_waits_for_its_response_too(location: str, log: lis
         producer.start(works)
         await logged(2)
     assert log == ["a", "b"]
+
+
+@pytest.mark.parametrize("policy", [{"limit": Limit(concurrent=1)}, {"delivery": "at_most_once"}])
+async def test_what_would_hold_a_place_meanwhile_does_not_wait(
+    location: str, log: list[str], policy: dict[str, Any]
+) -> None:
+    """The only place of its limit, for as long as a stream lasts; or as one that may have run."""
+    postlude = Postlude(FastAPI(), store=location, config=FEW)
+    task = postlude.task(**policy)(note)
+    async with serving(postlude):
+        producer = postlude.parts.producer
+        work = producer.prepare(task, ("a",), {})
+        await producer.commit([work])
+        await becomes(postlude, work.job, State.SUCCEEDED)
+        producer.start([work])
+    assert log == ["a"]
+
+
+async def test_by_default_as_much_runs_at_once_as_in_fastapi(location: str) -> None:
+    """40 sync jobs, on threads that start when they are needed, and any number of async ones."""
+    postlude = Postlude(FastAPI(), store=location)
+    go = shut()
+    before = threading.active_count()
+    async with serving(postlude):
+        assert threading.active_count() - before < 10
+        jobs = [await postlude.add_task(meet) for _ in range(40)]
+        jobs += [await postlude.add_task(hold, "a") for _ in range(400)]
+
+        async def all_run() -> bool | None:
+            runner = postlude.parts.producer.attached
+            assert runner is not None
+            return len(runner.workshop.tasks) == 400 or None
+
+        await eventually(all_run)
+        for job in jobs[:40]:
+            await becomes(postlude, job, State.SUCCEEDED)
+        go.set()
+        for job in jobs:
+            await becomes(postlude, job, State.SUCCEEDED)
 
 
 async def test_open_streams_delay_nobody(location: str, log: list[str]) -> None:

@@ -12,7 +12,7 @@ from postlude.model.state import State
 from postlude.runner.runner import Runner
 from postlude.runner.work import Work
 from tests.app.serving import becomes, serving
-from tests.app.work import GO, LOG, hold, note
+from tests.app.work import LOG, hold, note, shut
 
 pytestmark = pytest.mark.anyio
 
@@ -161,14 +161,14 @@ async def test_who_is_cancelled_before_its_response_has_ended_ends_then(log: lis
 async def test_a_cancelled_follower_lets_nobody_start_before_its_turn(log: list[str]) -> None:
     postlude = Postlude(FastAPI(), store="memory", config=QUICK)
     async with serving(postlude):
-        GO.clear()
+        go = shut()
         runner, (first, second, third) = await committed(postlude, hold, note, note)
         postlude.parts.producer.start([first, second, third])
         runner.stop_asked([second.seq])
         await becomes(postlude, second.job, State.CANCELLED)
         await turns()
         assert LOG == []
-        GO.set()
+        go.set()
         await becomes(postlude, third.job, State.SUCCEEDED)
     assert LOG == ["a held", "c"]
 

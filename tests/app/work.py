@@ -39,10 +39,23 @@ def note_all(texts: list[str]) -> None:
     say(",".join(texts))
 
 
-GO = asyncio.Event()
-"""What `hold` waits for; the test that uses it clears it."""
+_GATES: list[asyncio.Event] = []
+
+
+def shut() -> asyncio.Event:
+    """Return what `hold` waits for from now on."""
+    _GATES[:] = [asyncio.Event()]
+    return _GATES[0]
 
 
 async def hold(text: str) -> None:
-    await GO.wait()
+    await _GATES[0].wait()
     say(f"{text} held")
+
+
+TOGETHER = threading.Barrier(40)
+
+
+def meet() -> None:
+    """Return when 40 are here."""
+    TOGETHER.wait(10)

@@ -46,8 +46,15 @@ class Held(dict[int, Work]):
                 followers[work.follower.seq] = work.follower
 
     def expect(self, works: Iterable[Work]) -> None:
-        """Remember works that were queued, until their responses have ended."""
-        self._expected.update((work.id, work) for work in works if not work.fence and not work.joined)
+        """Remember works that were queued, until their responses have ended.
+
+        Those start at once that would keep others from starting meanwhile, or whose claim counts as a start.
+        """
+        self._expected.update(
+            (work.id, work)
+            for work in works
+            if not (work.fence or work.joined or work.once or work.rated or work.lane is not None)
+        )
 
     def expected(self, id: bytes) -> Work | None:
         """Return the work that a claim is of, if its response has not ended."""

@@ -27,18 +27,23 @@ class Pace:
         self._most = most
         self._since = now
         self._ended = 0
+        self._soon = 0
 
     @property
     def low(self) -> int:
-        """Who holds no more than this asks for more: half of the limit, or what leaves a place idle."""
-        return min(max(self.limit // 2, self._slots - 1), self.limit - 1)
+        """Who holds no more than this asks for more: half of the limit, or what half a moment leaves of it.
+
+        So each claim of short jobs carries many, and slow ones are replaced one by one.
+        """
+        return max(self.limit // 2, self.limit - 1 - self._soon // 2)
 
     def ended(self, jobs: int, now: float) -> None:
         """Count jobs that have ended."""
         self._ended += jobs
         passed = now - self._since
         if passed >= MEASURED_OVER:
-            held = self._slots + round(self._ended / passed * AHEAD_OF)
+            self._soon = round(self._ended / passed * AHEAD_OF)
+            held = self._slots + self._soon
             # Down by steps only: one pause in the arrivals says nothing about the jobs.
             self.limit = min(self._most, max(held, self.limit * 3 // 4, self._slots))
             self._since, self._ended = now, 0
