@@ -4,7 +4,11 @@ import logging
 import sys
 from typing import Final
 
-log = logging.getLogger("postlude")
+from postlude.log import Log
+
+own = logging.getLogger("postlude")
+"""Where handlers are put; all else logs through `log`."""
+log = Log(own.name)
 
 SERVERS: Final = ("uvicorn.error",)
 """Loggers that servers show at INFO without being asked."""
@@ -53,8 +57,8 @@ LAST: Final = LastHandler()
 
 def be_heard() -> None:
     """Have this package's lines written, if nobody has configured logging."""
-    if LAST not in log.handlers and not _heard(log.name):
-        log.addHandler(LAST)
+    if LAST not in own.handlers and not _heard(own.name):
+        own.addHandler(LAST)
 
 
 def _heard(name: str) -> bool:
@@ -72,12 +76,13 @@ def announce(message: str) -> None:
 
     A level that was set on `postlude` itself is a decision, and is kept.
     """
-    if log.level == logging.NOTSET and not (log.isEnabledFor(logging.INFO) and log.hasHandlers()):
+    if log.undecided and not log.shows(logging.INFO):
         for name in SERVERS:
-            server = logging.getLogger(name)
-            if server.isEnabledFor(logging.INFO) and server.hasHandlers():
-                if LAST in log.handlers and not _heard(log.name):
-                    LAST.handle(log.makeRecord(log.name, logging.INFO, __file__, 0, message, (), None))
+            server = Log(name)
+            if server.shows(logging.INFO):
+                if LAST in own.handlers and not _heard(own.name):
+                    # Not made by the logger: the class and the factory are the application's.
+                    LAST.handle(logging.LogRecord(own.name, logging.INFO, __file__, 0, message, (), None))
                 else:
                     server.info("postlude: %s", message)
                 return

@@ -1,6 +1,5 @@
 """What Postlude adds to an application's answers: the 503, and where a job's state is told."""
 
-import logging
 import sys
 from typing import Any, Final
 
@@ -11,8 +10,9 @@ from starlette.types import Scope
 
 from postlude.errors import KeyTaken
 from postlude.job import Job
+from postlude.log import Log
 
-log = logging.getLogger("postlude")
+log = Log("postlude")
 
 _WARNED: Final[set[int]] = set()
 """Which applications have been told that they have no status route. By `id`: not all can be hashed."""

@@ -4,7 +4,6 @@ Without a Postlude they are what Starlette's are: they run after the response, i
 In a request that a Postlude watches, their calls are bound and encoded on the line that makes them.
 """
 
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, overload
@@ -17,9 +16,10 @@ from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 from postlude.desk import Prepared
 from postlude.errors import PostludeError
 from postlude.job import Job
+from postlude.log import Log
 from postlude.model.state import State
 
-logger = logging.getLogger("postlude")
+log = Log("postlude")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -214,6 +214,6 @@ async def run_all(tasks: Iterable[Callable[[], Awaitable[Any]]]) -> None:
                 first = error
             else:
                 name = getattr(getattr(task, "func", task), "__qualname__", None) or repr(task)
-                logger.exception("A background task in memory failed: %s", name)
+                log.exception("A background task in memory failed: %s", name)
     if first is not None:
         raise first

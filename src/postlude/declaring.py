@@ -1,16 +1,16 @@
 """Telling the journal of the limits and rates that this release has."""
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from postlude.errors import PostludeError
+from postlude.log import Log
 from postlude.model.policy import Bounds
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 from postlude.tasks.registry import Registry
 
-log = logging.getLogger("postlude")
+log = Log("postlude")
 
 NOT_TOLD: Final = -1
 """In place of how many bounds the journal was told of."""

@@ -3,7 +3,7 @@
 An error is named for the fact and its message names the remedy.
 """
 
-from datetime import timedelta
+from postlude.wait import Wait, When, wait_of
 
 
 class PostludeError(Exception):
@@ -85,30 +85,50 @@ class ResultDropped(PostludeError):
 
 
 class Snooze(Exception):
-    """Raised by a task: run it again after so many seconds. Costs no attempt.
+    """Raised by a task: run it again later. Costs no attempt.
 
     Args:
-        seconds: how long from now, 0 or more; a number, its text, or a timedelta.
+        seconds: how long from now, 0 or more, or when: a number, its text, a timedelta, an HTTP date, a
+            datetime with its timezone. A value that is none of these is a failure of this attempt, and what
+            comes next is the policy's.
     """
 
-    def __init__(self, seconds: float | str | timedelta) -> None:
-        self.seconds = _seconds("Snooze", seconds)
-        super().__init__(f"again in {self.seconds:g} s")
+    wait: Wait | None = None
+    """When, or None: what was given does not say. Also where a subclass has not called this class."""
+
+    def __init__(self, seconds: When) -> None:
+        self.wait, told = wait_of(seconds)
+        super().__init__(told)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long from now, if seconds were given."""
+        return None if self.wait is None else self.wait.seconds
 
 
 class RetryLater(Exception):
-    """Raised by a task: this attempt has failed, and the next comes after so many seconds.
+    """Raised by a task: this attempt has failed, and the next one comes then.
 
     For a server's `Retry-After`. It costs an attempt; after the last one the job has failed.
 
     Args:
-        seconds: how long from now, 0 or more; a number, its text (as in a header), or a timedelta.
+        seconds: how long from now, 0 or more, or when: a number, its text or an HTTP date (as in that
+            header), a timedelta, a datetime with its timezone. None, or a value that is none of these: as
+            long as the policy says.
         reason: what is recorded with the attempt.
     """
 
-    def __init__(self, seconds: float | str | timedelta, reason: str = "") -> None:
-        self.seconds = _seconds("RetryLater", seconds)
-        super().__init__(reason or f"again in {self.seconds:g} s")
+    wait: Wait | None = None
+    """When, or None: what was given does not say. Also where a subclass has not called this class."""
+
+    def __init__(self, seconds: When, reason: str = "") -> None:
+        self.wait, told = wait_of(seconds)
+        super().__init__(reason or told)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long from now, if seconds were given."""
+        return None if self.wait is None else self.wait.seconds
 
 
 class Discard(Exception):
@@ -117,13 +137,3 @@ class Discard(Exception):
     Args:
         reason: what is recorded with the attempt.
     """
-
-
-def _seconds(kind: str, given: float | str | timedelta) -> float:
-    try:
-        seconds = given.total_seconds() if isinstance(given, timedelta) else float(given)
-    except (TypeError, ValueError):
-        seconds = -1.0
-    if not 0 <= seconds < 1e9:
-        raise ValueError(f"{kind}({given!r}): give seconds, 0 or more, or a timedelta")
-    return seconds

@@ -6,7 +6,6 @@ exception handlers, so what is raised comes out as it is, and that Postlude's ho
 """
 
 import inspect
-import logging
 from collections.abc import Callable, MutableMapping
 from contextlib import AsyncExitStack
 from types import CoroutineType, TracebackType
@@ -19,11 +18,13 @@ from fastapi.routing import APIRoute
 from starlette.types import Message, Receive, Scope, Send
 
 from postlude.errors import PostludeError, TaskDefinitionError
+from postlude.log import Log
+from postlude.raised import frames_of, is_a, origins_of
 from postlude.runner.injection import InThread, refuse_late
 from postlude.tasks.signature import injected_parameters
 from postlude.tasks.task import Task
 
-log = logging.getLogger("postlude.jobs")
+log = Log("postlude.jobs")
 
 _ATTEMPT: Final = "postlude.attempt"
 _REQUEST: Final = "postlude_request"
@@ -33,7 +34,7 @@ _FROM_REQUEST: Final = ("path_params", "query_params", "header_params", "cookie_
 _READ_BY_FASTAPI: Final = frozenset({"headers", "query_params", "path_params", "cookies"})
 _ALLOWED: Final = frozenset({"app", "state", "scope"})
 
-_WAYS_IN: Final = frozenset({"run", "handle", "call"})
+_WAYS_IN: Final = frozenset({"_serve", "handle", "call"})
 """Functions of this module through which all that an attempt runs is called."""
 _MACHINERY: Final = frozenset(
     {"postlude", "fastapi", "starlette", "anyio", "asyncio", "concurrent", "contextlib"}
@@ -68,14 +69,23 @@ class FastAPIInjection:
             _ATTEMPT: attempt,
         }
         try:
+            await self._serve(route, scope, attempt)
+            return attempt.outcome()
+        finally:
+            attempt.forget()
+
+    @staticmethod
+    async def _serve(route: "_Route", scope: dict[str, Any], attempt: "_Attempt") -> None:
+        try:
             await route.app(scope, _receive, _send)
         except BaseException as error:
             _cut_machinery(error)
-            if attempt.error is None or not isinstance(error, Exception):
+            if attempt.error is None or not is_a(error, Exception):
                 raise
-            if error is not attempt.error and not isinstance(error, FastAPIError):
-                log.warning("%s had failed, and then a dependency did: %r", task.name, error, exc_info=error)
-        return attempt.outcome()
+            if error is not attempt.error and not is_a(error, FastAPIError):
+                log.warning(
+                    "%s had failed, and then a dependency did: %r", attempt.task, error, exc_info=error
+                )
 
     def _add(self, task: Task[..., Any]) -> "_Route":
         route = _Route(
@@ -118,20 +128,26 @@ class _Attempt:
             refuse_late()
         except BaseException as error:
             self.error = error
-            self._traceback = _own_frames(error.__traceback__)
+            self._traceback = _own_frames(frames_of(error))
             raise
 
     def outcome(self) -> Any:
         """Return what the function returned, or raise what it raised, without the frames of FastAPI."""
         if self.error is None:
             return self._result
-        try:
-            raise BaseException.with_traceback(self.error, self._traceback)
-        finally:
-            self.error = self._traceback = None  # they hold the frames that hold this object
+        raise BaseException.with_traceback(self.error, self._traceback)
+
+    def forget(self) -> None:
+        """Let go of what was raised: it holds the frames that hold this object."""
+        self.error = self._traceback = None
+
+    @property
+    def task(self) -> str:
+        """The name of its task."""
+        return self._task.name
 
     def _refuse_coroutine(self) -> None:
-        if self._result.__class__ is CoroutineType:
+        if type(self._result) is CoroutineType:
             self._result.close()
             raise TypeError(
                 f"{self._task.name} is not async but returned a coroutine; await it inside an async def"
@@ -147,8 +163,8 @@ def _cut_machinery(error: BaseException) -> None:
         if one is not None and id(one) not in seen:
             seen.add(id(one))
             # Not assigned, and not asked of the error itself: its class may be frozen, or have its own idea.
-            BaseException.with_traceback(one, _own_frames(one.__traceback__))
-            waiting += (one.__cause__, one.__context__)
+            BaseException.with_traceback(one, _own_frames(frames_of(one)))
+            waiting += origins_of(one)
 
 
 def _own_frames(frames: TracebackType | None) -> TracebackType | None:

@@ -1,15 +1,15 @@
 """Tasks that ran in memory, because they have no durable form: how many, of which kinds, and where."""
 
-import logging
 import sys
 from collections.abc import Callable
 from threading import Lock
 from typing import Any, Final, NamedTuple
 
 from postlude.announce import announce, count_of
+from postlude.log import Log
 from postlude.tasks.names import describe
 
-log = logging.getLogger("postlude")
+log = Log("postlude")
 
 MOST_KINDS: Final = 1000
 """Kinds that are told apart; lambdas may come from as many lines as there are."""

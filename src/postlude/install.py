@@ -1,6 +1,5 @@
 """Joining an application: the middleware, and the hook if FastAPI is about."""
 
-import logging
 import sys
 from collections.abc import Callable, MutableMapping
 from functools import partial
@@ -10,10 +9,11 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from postlude.errors import UnsupportedFramework
+from postlude.log import Log
 from postlude.middleware import Host, OffMiddleware, PostludeMiddleware, join
 from postlude.off import Off
 
-log = logging.getLogger("postlude")
+log = Log("postlude")
 
 
 def hook(app: Starlette | None = None) -> None:

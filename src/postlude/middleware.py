@@ -1,6 +1,5 @@
 """The middleware: marks the requests of an application, and joins its start and its end."""
 
-import logging
 from collections.abc import Callable, MutableMapping
 from typing import Any, Protocol
 
@@ -9,10 +8,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from postlude.desk import Desk
 from postlude.errors import PostludeError
+from postlude.log import Log
 from postlude.off import OFF_KEY, Off
 from postlude.watch import SCOPE_KEY
 
-logger = logging.getLogger("postlude")
+log = Log("postlude")
 
 
 class Lifespan(Protocol):
@@ -178,7 +178,7 @@ class _Watched:
             try:
                 await self._lifespan.drain()
             except Exception:
-                logger.exception("Draining failed; the application's shutdown goes on")
+                log.exception("Draining failed; the application's shutdown goes on")
         return message
 
     async def send(self, message: Message) -> None:

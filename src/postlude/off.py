@@ -7,7 +7,6 @@ of requests has ended when its handle is there, which then gives its result.
 """
 
 import asyncio
-import logging
 from asyncio import _get_running_loop
 from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping
 from contextvars import ContextVar
@@ -21,6 +20,7 @@ from starlette.types import Scope
 
 from postlude.errors import JobFailed, NotDurable, TaskDefinitionError
 from postlude.job import NOWHERE, Enquiries, Job
+from postlude.log import Log
 from postlude.model.job import Cancel
 from postlude.model.snapshot import Snapshot
 from postlude.model.state import State
@@ -33,7 +33,7 @@ from postlude.tasks.registry import Registry
 from postlude.tasks.signature import injected_parameters
 from postlude.tasks.task import Task
 
-log = logging.getLogger("postlude.jobs")
+log = Log("postlude.jobs")
 
 OFF_KEY: Final = "postlude.off"
 """Where the middleware puts the `Off` of the application in an ASGI scope."""

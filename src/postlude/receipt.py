@@ -6,7 +6,6 @@ everything that can fail has succeeded), and ends with the request.
 """
 
 import copy
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
@@ -19,12 +18,13 @@ from postlude.background import BackgroundTask, Collected, InMemory, is_call, pa
 from postlude.desk import Desk, Prepared
 from postlude.errors import JournalUnavailable, KeyTaken, NotDurable, RequestOver
 from postlude.job import Job
+from postlude.log import Log
 from postlude.scopes import client_waits, may_be_held
 from postlude.tasks.names import describe
 
 _NO_SCOPE: Final[Scope] = {}
 
-logger = logging.getLogger("postlude")
+log = Log("postlude")
 
 
 class Injected(Protocol):
@@ -175,7 +175,7 @@ class Receipt:
             await self.desk.commit(kept)
         except (JournalUnavailable, KeyTaken):
             names = ", ".join(prepared.job.task for prepared in kept)
-            logger.exception("The journal did not take the jobs of a failed request: %s", names)
+            log.exception("The journal did not take the jobs of a failed request: %s", names)
         else:
             self._note(kept)
 
@@ -214,7 +214,7 @@ class Receipt:
                     await self.fail()
         self._start()
         if cancelled and self.memory:
-            logger.error("A cancelled request dropped %d tasks that have no durable form", len(self.memory))
+            log.error("A cancelled request dropped %d tasks that have no durable form", len(self.memory))
             self.memory = None
         try:
             if self.memory is not None:
@@ -289,7 +289,7 @@ class Receipt:
             if self.desk.declares(task.func):
                 if not failed:
                     raise
-                logger.error("A failed request dropped a task that cannot be kept: %s", why)
+                log.error("A failed request dropped a task that cannot be kept: %s", why)
                 return
             if isinstance(why, NotDurable):
                 self.desk.in_memory(task.func, str(why))

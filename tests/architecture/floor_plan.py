@@ -8,7 +8,11 @@ DESKS = (*MIDDLE, "runner", "asking")
 REQUEST = (*DESKS, "request")
 
 LAYERS = (
-    Layer("truth", ("errors", "clock", "ids", "config", "job", "announce", "model"), below=()),
+    Layer(
+        "truth",
+        ("errors", "raised", "wait", "log", "clock", "ids", "config", "job", "announce", "model"),
+        below=(),
+    ),
     Layer("tasks", ("tasks",), below=TRUTH),
     Layer("stores", ("stores",), below=TRUTH),
     Layer("runner", ("runner",), below=(*TRUTH, "tasks", "stores.protocol", "stores.reply")),
@@ -63,6 +67,9 @@ FORBIDDEN_MODULES = frozenset(
 FORBIDDEN_CALLS = frozenset({"eval", "exec", "compile"})
 
 SQL_HOMES = ("stores.sqlite",)
+
+LOGGING_HOMES = ("log", "announce", "runner.log_lines", "runner.processes.child")
+"""Who may ask `logging` for a logger: the guard that all else logs through, and those that set logging up."""
 
 LONGEST_FILE = 300
 LONGER_FOR_A_REASON: dict[str, str] = {}

@@ -169,6 +169,17 @@ def plain_asgi(root: Path) -> list[str]:
     ]
 
 
+def stray_loggers(root: Path, homes: tuple[str, ...]) -> list[str]:
+    """Return where a logger is asked for by itself, whose handlers may raise into the code that logs."""
+    return [
+        f"{file.relative_to(root)}:{node.lineno}: {_called(node)}"
+        for file in sources(root)
+        if module_name(root, file) not in homes
+        for node in _nodes(file.read_text("utf-8"))
+        if isinstance(node, ast.Call) and (_called(node) in _LOGGERS or _logs_on_root(node))
+    ]
+
+
 def public_names(file: Path) -> list[str]:
     """Return what a module's `__all__` lists, without importing it."""
     for node in ast.parse(file.read_text("utf-8")).body:
@@ -183,6 +194,10 @@ def public_names(file: Path) -> list[str]:
 _SQL = ("SELECT ", "INSERT ", "UPDATE ", "DELETE FROM", "CREATE TABLE", "BEGIN IMMEDIATE", "PRAGMA ", "WITH ")
 
 
+_LOGGERS = frozenset({"getLogger", "getChild", "LoggerAdapter", "Logger"})
+_LEVELS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})
+
+
 @functools.cache
 def _nodes(text: str) -> Sequence[ast.AST]:
     """Return what a file consists of; each rule asks for the same files."""
@@ -194,6 +209,13 @@ def _called(node: ast.Call) -> str:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return name
     return ""
+
+
+def _logs_on_root(node: ast.Call) -> bool:
+    match node.func:
+        case ast.Attribute(value=ast.Name(id="logging"), attr=name):
+            return name in _LEVELS
+    return False
 
 
 def _docstrings(nodes: Sequence[ast.AST]) -> set[int]:

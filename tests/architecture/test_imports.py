@@ -44,6 +44,10 @@ def test_asgi_applications_are_coroutine_functions() -> None:
     assert rules.plain_asgi(SOURCE) == []
 
 
+def test_the_package_logs_through_its_guard_only() -> None:
+    assert rules.stray_loggers(SOURCE, floor_plan.LOGGING_HOMES) == []
+
+
 @pytest.mark.parametrize("module", floor_plan.PUBLIC_NAMES)
 def test_public_names_are_kept(module: str) -> None:
     assert floor_plan.PUBLIC_NAMES[module] <= set(rules.public_names(SOURCE / module))
@@ -179,6 +183,21 @@ def test_an_asgi_application_that_is_no_coroutine_function_is_noticed(
     tree: Tree, text: str, plain: int
 ) -> None:
     assert len(rules.plain_asgi(tree({"middleware.py": text}))) == plain
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "strays"),
+    [
+        ("a.py", "import logging\nlog = logging.getLogger('postlude')", 1),
+        ("a.py", "from logging import getLogger as get, getLogger\ndef f(): getLogger().info('x')", 1),
+        ("a.py", "import logging\nlogging.warning('x')", 1),
+        ("a.py", "import logging\nlogging.LoggerAdapter(log)", 1),
+        ("a.py", "import logging\nlogging.getLevelName(1)\nlog.warning('x')", 0),
+        ("log.py", "import logging\nlogging.getLogger('postlude')", 0),
+    ],
+)
+def test_a_logger_without_the_guard_is_noticed(tree: Tree, file: str, text: str, strays: int) -> None:
+    assert len(rules.stray_loggers(tree({file: text}), ("log",))) == strays
 
 
 def test_public_names_are_read_from_a_file(tree: Tree) -> None:

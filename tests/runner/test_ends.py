@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from postlude.errors import JournalUnavailable
-from postlude.model.outcome import SUCCEEDED, Finish
+from postlude.model.outcome import SUCCEEDED, Failed, Finish, LogLine
 from postlude.runner import ends
 from postlude.runner.ends import Ends
 from postlude.runner.work import Work
@@ -22,15 +22,19 @@ class Journal:
     def __init__(self) -> None:
         self.offered: list[int] = []
         self.replies: list[Reply[list[bool]]] = []
+        self.last: Finish
 
     def finish(self, finishes: Sequence[Finish]) -> Reply[list[bool]]:
         self.offered.append(len(finishes))
+        self.last = finishes[-1]
         self.replies.append(Reply.here())
         return self.replies[-1]
 
-    async def refuse(self) -> None:
+    async def refuse(self, why: BaseException | None = None) -> None:
         reply = self.replies.pop(0)
-        reply.resolve(None, JournalUnavailable("it is closed"))
+        error = JournalUnavailable("it is closed")
+        error.__cause__ = why
+        reply.resolve(None, error)
         reply.deliver()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -81,3 +85,26 @@ async def test_what_is_forgotten_is_not(journal: Journal) -> None:
     await journal.refuse()
     some.offer()
     assert (journal.offered, some.settled, some.failed) == ([1], True, False)
+
+
+async def test_an_end_that_no_journal_can_take_gives_way(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alone, so that no other waits for it; then without its lines; then as a failure that says why."""
+    monkeypatch.setattr(ends, "AGAIN_AFTER", 0.001)
+    some = made(journal)
+    end(some)
+    lines = (LogLine(1, 20, "shop", "x"),)
+    some.add(Work(b"1" * 16, "app:f", "default", b"", 0), Finish(2, 1, "app:f", 0, 1, SUCCEEDED, lines))
+    some.offer()
+    await journal.refuse(OverflowError("too large"))
+    assert journal.offered == [2, 1, 1]
+    journal.replies.pop(0)
+    for offers in (4, 5):
+        await journal.refuse(OverflowError("too large"))
+        async with asyncio.timeout(5):
+            while len(journal.offered) < offers:
+                await asyncio.sleep(0.001)
+        assert journal.last.logs == ()
+    assert isinstance(journal.last.outcome, Failed)
+    assert journal.last.outcome.error.endswith("could not be written: OverflowError: too large")

@@ -72,3 +72,43 @@ async def test_a_death_that_touches_no_job_is_no_warning(
 
     async with serving(Postlude(store=cast(Store, store), config=Config(tune_gc=False))):
         assert await eventually(look) == {(level, told(found))}
+
+
+class Down(logging.Handler):
+    """A handler whose server is down."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        raise ConnectionError
+
+
+class Restless(MemoryStore):
+    """A store in which a process dies again and again, and which is asked to look by others."""
+
+    reaped = 0
+
+    def reap(self) -> Reply[Reaped]:
+        super().reap()
+        self.reaped += 1
+        return Reply.of(Reaped(1, 1, 0))
+
+    def changed(self) -> bool:
+        if self.reaped == 1:
+            raise SystemExit  # of the application: a module that is imported to find a task, say
+        return super().changed()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_it_goes_on_whatever_it_meets() -> None:
+    store, down = Restless(SystemClock()), Down()
+
+    async def look() -> bool | None:
+        return store.reaped > 2 or None
+
+    logging.getLogger("postlude").addHandler(down)
+    try:
+        config = Config(tune_gc=False, poll_every=0.01, reap_every=0.01)
+        async with serving(Postlude(store=cast(Store, store), config=config)):
+            assert await eventually(look)
+    finally:
+        logging.getLogger("postlude").removeHandler(down)

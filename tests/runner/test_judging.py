@@ -16,7 +16,8 @@ from postlude.model.opts import UNBOUNDED, Opts
 from postlude.model.outcome import Cancelled, Failed, Outcome, Snoozed
 from postlude.model.retry import ONCE, Fixed, Retry
 from postlude.model.state import Reason
-from postlude.runner.judging import Judge, describe, is_own, text_of
+from postlude.raised import text_of
+from postlude.runner.judging import Judge, describe, is_own
 from postlude.runner.processes.failures import ChildFailed, ProcessDied
 from postlude.runner.work import Stopping, Work
 from postlude.tasks.encoded import Limits
@@ -333,3 +334,102 @@ class TestTexts:
     def test_the_text_alone(self) -> None:
         assert text_of(Discard("a", "b")) == "('a', 'b')"
         assert text_of(ValueError(Unspeakable())) == "(its text cannot be had)"
+
+
+class Bare(Snooze):
+    def __init__(self) -> None:  # does not call the class that it is made from
+        self.why = "x"
+
+
+class BareLater(RetryLater):
+    def __init__(self) -> None:
+        self.why = "x"
+
+
+class Owner(type):
+    """Classes that fail whatever they are asked."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        raise SystemExit
+
+    @property
+    def __name__(cls) -> str:  # type: ignore[override]
+        raise SystemExit
+
+
+class Hostile(Exception, metaclass=Owner):
+    """Fails whatever it is asked, and not by `Exception`."""
+
+    def __str__(self) -> str:
+        raise SystemExit
+
+    __repr__ = __str__
+
+    def __getattribute__(self, name: str) -> Any:
+        raise SystemExit
+
+    def __eq__(self, other: object) -> bool:
+        raise SystemExit
+
+    __hash__ = Exception.__hash__
+
+
+class HostileSnooze(Snooze):
+    wait = property(lambda self: Unspeakable().__str__())
+
+
+class TestHostileErrors:
+    """An error's class is the application's: whatever it does, the job has an end."""
+
+    @pytest.mark.parametrize("kind", [Bare, BareLater, Hostile], ids=["Snooze", "RetryLater", "Exception"])
+    def test_it_is_a_failure_as_others_are(self, kind: type[BaseException]) -> None:
+        for failures, due in ((0, NOW + 60 * SECOND), (2, None)):
+            outcome = failed(work(failures=failures), raised(lambda: raise_(kind())))
+            assert outcome.retry_at == due
+            assert type.__dict__["__name__"].__get__(kind) in outcome.error
+
+    def test_a_snooze_that_cannot_be_read(self) -> None:
+        error = HostileSnooze.__new__(HostileSnooze)
+        assert failed(work(), error).retry_at == NOW + 60 * SECOND
+
+    @pytest.mark.parametrize("stopping", Stopping)
+    def test_also_where_it_was_interrupted(self, stopping: Stopping) -> None:
+        outcome = judge(work(stopping=stopping, seconds=1), raised(lambda: raise_(Hostile())))
+        assert isinstance(outcome, Cancelled if stopping is Stopping.CANCEL else Failed)
+
+    def test_classes_that_cannot_be_asked_count_as_covered(self) -> None:
+        assert (
+            failed(work(Policy(retry=Retry(3, Fixed(9), on=Hostile))), ValueError()).retry_at
+            == NOW + 9 * SECOND
+        )
+
+    @pytest.mark.parametrize("error", [ValueError(), SystemExit(), KeyboardInterrupt()], ids=repr)
+    def test_a_backoff_that_raises_waits_a_minute(self, error: BaseException) -> None:
+        policy = Policy(retry=Retry(3, lambda failures: raise_(error)))
+        assert failed(work(policy), ValueError()).retry_at == NOW + 60 * SECOND
+
+    def test_what_cannot_be_judged_at_all_has_failed(self) -> None:
+        """An error of our own, say: nothing is known of the policy."""
+        outcome = failed(work(task=object()), ValueError("x"))
+        assert (outcome.error, outcome.retry_at) == ("ValueError", None)
+
+
+class TestWrongWaits:
+    """A wait that is none costs this attempt, and the policy says what comes next."""
+
+    @pytest.mark.parametrize("kind", [Snooze, RetryLater])
+    def test_the_policy_decides(self, kind: Any) -> None:
+        policy = Policy(retry=Retry(3, Fixed(9), on=OSError))
+        for given in ("soon", None, -1, float("nan")):
+            assert failed(work(policy), kind(given)).retry_at == NOW + 9 * SECOND
+            assert failed(work(policy, failures=2), kind(given)).retry_at is None
+
+    def test_dates_are_by_the_runners_clock(self) -> None:
+        date = "Thu, 01 Jan 2026 00:00:40 GMT"
+        assert judge(work(), Snooze(date)) == Snoozed(NOW + 30 * SECOND)
+        assert failed(work(), RetryLater(date)).retry_at == NOW + 30 * SECOND
+        assert failed(work(), RetryLater("Wed, 31 Dec 2025 23:59:59 GMT")).retry_at == NOW
+
+
+def raise_(error: BaseException) -> Any:
+    raise error

@@ -4,13 +4,10 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
 
 from postlude.clock import SECOND
 from postlude.errors import TaskDefinitionError
-
-LONGEST: Final = 366 * 86_400.0
-"""Seconds that no wait exceeds."""
+from postlude.wait import LONGEST
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Sync functions that have dependencies: called in threads, while their tasks wait on the loop."""
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable
 from contextvars import copy_context
@@ -11,10 +10,11 @@ from anyio import CapacityLimiter
 from anyio._backends._asyncio import AsyncIOBackend
 from anyio._core._eventloop import claim_worker_thread
 
+from postlude.log import Log
 from postlude.runner.thread_lane import MOST_HUNG
 from postlude.runner.work import Work
 
-log = logging.getLogger("postlude.jobs")
+log = Log("postlude.jobs")
 
 
 class Beside:
@@ -40,7 +40,7 @@ class Beside:
         async with limiter:
             self._running.add(work)
             try:
-                return await _end_of(_start(function))
+                return await _Call(function).end()
             finally:
                 self._running.discard(work)
                 if work in self.hung:
@@ -60,41 +60,46 @@ class Beside:
         log.error("job %s hangs in its thread, which nothing can end; its place is replaced", work)
 
 
-def _start(function: Callable[[], Any]) -> "asyncio.Future[Any]":
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
-    context = copy_context()
+class _Call:
+    """A call in a thread of its own, and its end, which can be had once.
 
-    def settle(value: Any, error: BaseException | None) -> None:
-        if isinstance(error, StopIteration):  # no future takes it
-            error = RuntimeError("the function raised StopIteration")
-        if error is None:
-            future.set_result(value)
-        else:
-            future.set_exception(error)
+    Nothing else holds what was raised: an error knows the frames that it came through, and those below
+    them, so whatever they hold must not hold it.
+    """
 
-    def run() -> None:
-        value: Any = None
-        raised: BaseException | None = None
-        with claim_worker_thread(AsyncIOBackend, loop):
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._function = function
+        self._context = copy_context()
+        self._loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[None] = self._loop.create_future()
+        self._value: Any = None
+        self._error: BaseException | None = None
+        threading.Thread(target=self._run, name="postlude-beside", daemon=True).start()
+
+    async def end(self) -> Any:
+        """Wait for it. Being cancelled does not end it: its function is told by `raise_if_cancelled`."""
+        while not self._over.done():
             try:
-                value = context.run(function)
-            except BaseException as error:
-                raised = error
+                await asyncio.wait([self._over])
+            except asyncio.CancelledError:
+                continue
+        error, self._error = self._error, None
+        if error is None:
+            return self._value
         try:
-            loop.call_soon_threadsafe(settle, value, raised)
+            raise error
+        finally:
+            del error
+
+    def _run(self) -> None:
+        with claim_worker_thread(AsyncIOBackend, self._loop):
+            try:
+                self._value = self._context.run(self._function)
+            except StopIteration:  # no coroutine may raise it
+                self._error = RuntimeError("the function raised StopIteration")
+            except BaseException as error:
+                self._error = error
+        try:
+            self._loop.call_soon_threadsafe(self._over.set_result, None)
         except RuntimeError:
             log.warning("a job ended after its event loop had closed; it will run again")
-
-    threading.Thread(target=run, name="postlude-beside", daemon=True).start()
-    return future
-
-
-async def _end_of(future: "asyncio.Future[Any]") -> Any:
-    """Wait for a thread. Being cancelled does not end it: its function is told by `raise_if_cancelled`."""
-    while not future.done():
-        try:
-            await asyncio.wait([future])
-        except asyncio.CancelledError:
-            continue
-    return future.result()

@@ -1,12 +1,12 @@
 """Claiming ahead: keeps a runner supplied, and asks the journal only when it may have work."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Final, Protocol
 
 from postlude.clock import SECOND, Clock
 from postlude.errors import PostludeError
+from postlude.log import Log
 from postlude.model.job import Claim, Claimed, Room
 from postlude.runner.changes import Hub
 from postlude.runner.membership import Membership
@@ -14,7 +14,7 @@ from postlude.runner.pace import Pace
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 
-log = logging.getLogger("postlude.runner")
+log = Log("postlude.runner")
 
 
 BEHIND: Final = 500

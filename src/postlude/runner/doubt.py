@@ -1,14 +1,14 @@
 """After a write that failed, the journal may hold claims that this process knows nothing of."""
 
-import logging
 from collections.abc import Callable, Container
 
+from postlude.log import Log
 from postlude.runner.claimer import Claimer
 from postlude.runner.ends import Ends
 from postlude.runner.membership import Membership
 from postlude.stores.protocol import Store
 
-log = logging.getLogger("postlude.runner")
+log = Log("postlude.runner")
 
 
 class Doubt:

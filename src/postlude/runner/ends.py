@@ -1,18 +1,19 @@
 """Writing how attempts ended: gathered for a moment, and offered until the journal takes them."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Final
 
 from postlude.errors import PostludeError
-from postlude.model.outcome import Finish
+from postlude.log import Log
+from postlude.model.outcome import Failed, Finish
+from postlude.raised import kind_of, text_of
 from postlude.runner.changes import Hub
 from postlude.runner.work import Work
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 
-log = logging.getLogger("postlude.runner")
+log = Log("postlude.runner")
 
 GATHER: Final = 0.005
 """Seconds in which ends gather: the rows that many requests add lie together, and so do their ends."""
@@ -22,6 +23,10 @@ MANY: Final = 256
 
 AGAIN_AFTER: Final = 0.5
 """Seconds until ends that the journal did not take are offered again."""
+
+
+_UNWRITABLE: Final = (TypeError, ValueError, OverflowError)
+"""Why a store refuses an end that no store could take: the journal itself is well."""
 
 
 class Ends:
@@ -82,8 +87,10 @@ class Ends:
             self._timer.cancel()
             self._timer = None
         offered, self._gathered = self._gathered, []
-        if not offered:
-            return
+        if offered:
+            self._offer(offered)
+
+    def _offer(self, offered: list[tuple[Work, Finish]]) -> None:
         reply = self._store.finish([finish for _, finish in offered])
         if reply.future is not None:
             self.under_way.add(reply.future)
@@ -100,15 +107,16 @@ class Ends:
         try:
             answers = reply.result()
         except PostludeError as error:
-            if self._forgotten:
-                return
-            log.warning("%d ends of jobs were not written; they are offered again: %s", len(offered), error)
-            self.failed = True
-            self._gathered.extend(offered)
-            if not self._due:
-                self._due = True
-                self._timer = self._loop.call_later(AGAIN_AFTER, self.offer)
-            return
+            if not self._forgotten:
+                log.warning(
+                    "%d ends of jobs were not written; they are offered again: %s", len(offered), error
+                )
+                self._refused(offered, error)
+        else:
+            self._taken(offered, answers)
+            self._written(0, False)
+
+    def _taken(self, offered: list[tuple[Work, Finish]], answers: list[bool]) -> None:
         for (work, _), kept in zip(offered, answers, strict=True):
             if not kept:
                 log.warning(
@@ -120,4 +128,30 @@ class Ends:
         if self._hub is not None and self._hub.watched:
             for work, _ in offered:
                 self._hub.note(work.id)
-        self._written(0, False)
+
+    def _refused(self, offered: list[tuple[Work, Finish]], error: PostludeError) -> None:
+        self.failed = True
+        why = error.__cause__
+        if isinstance(why, _UNWRITABLE):
+            if len(offered) > 1:
+                for one in offered:  # so that none waits for the one that is at fault
+                    self._offer([one])
+                return
+            offered = [(work, less_of(finish, why)) for work, finish in offered]
+        self._gathered.extend(offered)
+        if not self._due:
+            self._due = True
+            self._timer = self._loop.call_later(AGAIN_AFTER, self.offer)
+
+
+def less_of(finish: Finish, refused: BaseException) -> Finish:
+    """Return an end that the journal can take in place of one that it cannot: a job must not run for ever.
+
+    Args:
+        finish: the end; first its log lines are left out, and then what it says.
+        refused: why it was not taken.
+    """
+    if finish.logs:
+        return finish._replace(logs=())
+    line = f"the end of this attempt could not be written: {kind_of(refused)}: {text_of(refused)}"[:1000]
+    return finish._replace(outcome=Failed(line, line))

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from postlude.clock import SECOND
 from postlude.errors import InvalidArguments, PostludeError, UnknownTask
+from postlude.log import Log
 from postlude.model.opts import read_opts
 from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Outcome, Parked, Succeeded
 from postlude.model.state import Reason
@@ -16,7 +17,7 @@ from postlude.tasks.context import Carried
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
 
-log = logging.getLogger("postlude.jobs")
+log = Log("postlude.jobs")
 
 
 _MOST_TOLD: Final = 1000
@@ -117,7 +118,7 @@ def run_sync(work: Work, task: Task[..., Any]) -> Outcome | BaseException:
     assert work.kwargs is not None
     try:
         result: Any = task.function(*work.args, **work.kwargs)
-        if result.__class__ is CoroutineType:
+        if type(result) is CoroutineType:
             result.close()
             return TypeError(
                 f"{work.name} is not async but returned a coroutine; await it inside an async def"

@@ -1,13 +1,13 @@
 """The grace period: how long an end waits for jobs, and what is said meanwhile."""
 
 import asyncio
-import logging
 from collections.abc import Coroutine, Mapping
 
 from postlude.announce import announce, count_of
+from postlude.log import Log
 from postlude.runner.work import Work, counted, named
 
-log = logging.getLogger("postlude.runner")
+log = Log("postlude.runner")
 
 
 async def wait_within(grace: float, idle: Coroutine[None, None, None], held: Mapping[int, Work]) -> None:

@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.errors import PostludeError, UnknownTask
+from postlude.log import Log
 from postlude.runner.changes import Hub
 from postlude.runner.news import News
 from postlude.runner.runner import Runner
 from postlude.stores.protocol import Reaped, Store
 from postlude.tasks.registry import Registry
 
-log = logging.getLogger("postlude.runner")
+log = Log("postlude.runner")
 
 
 class Housekeeping:
@@ -81,7 +82,12 @@ class Housekeeping:
             await duty()
         except PostludeError as error:
             log.warning("the journal cannot be looked after now: %s", error)
-        except Exception:
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # the application's, too: a module that is imported to find a task
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
             log.exception("housekeeping met an error of its own; it goes on")
 
     def _pause(self) -> float:

@@ -1,14 +1,14 @@
 """Ending work that runs: because its time is over, or because somebody has asked for it."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Final
 
+from postlude.log import Log
 from postlude.runner.lanes import Lane
 from postlude.runner.work import Stopping, Work, fields
 
-log = logging.getLogger("postlude.jobs")
+log = Log("postlude.jobs")
 
 PATIENCE: Final = 1.0
 """Seconds that an interrupted work has to end; one that swallows its cancellation is left behind."""
@@ -38,6 +38,8 @@ class Interruptions:
         """When the time of works that run is over, by the loop's clock: few, so they share one timer."""
         self._timer: asyncio.TimerHandle | None = None
         self._wakes = 0.0
+        self._patience: dict[Work, asyncio.TimerHandle] = {}
+        """When interrupted works are left behind. A timer knows its work, and with it its arguments."""
 
     @property
     def watched(self) -> int:
@@ -69,6 +71,8 @@ class Interruptions:
     def ended(self, work: Work) -> None:
         """The attempt of a work with a limited time is over."""
         self._ends.pop(work, None)
+        if self._patience and (timer := self._patience.pop(work, None)) is not None:
+            timer.cancel()
 
     def _wake_at(self, moment: float) -> None:
         if self._timer is not None:
@@ -93,10 +97,10 @@ class Interruptions:
         work.stopping = Stopping.TIMEOUT
         if work.current is not None:
             work.current.late = True
-        self._tell(work)
         # A thread cannot be ended, so its place is given away at once.
         patience = PATIENCE if self._can_interrupt(work) else 0.0
-        self._loop.call_later(patience, self._leave_behind, work)
+        self._patience[work] = self._loop.call_later(patience, self._leave_behind, work)
+        self._tell(work)
 
     def _tell(self, work: Work) -> None:
         if work.current is not None:
@@ -110,6 +114,7 @@ class Interruptions:
         return task is None or task.is_async or task.policy.run is not None
 
     def _leave_behind(self, work: Work) -> None:
+        self._patience.pop(work, None)
         lane = self._lane_of(work)
         if not work.over and lane is not None and lane.abandon(work):
             self._over(work, TimeoutError("it did not end"))

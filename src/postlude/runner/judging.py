@@ -1,21 +1,24 @@
 """What the end of an attempt means: success, another attempt, or the end of its job."""
 
 import asyncio
-import logging
 import random
 import traceback
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 from postlude.clock import SECOND
 from postlude.errors import Discard, RetryLater, Snooze
+from postlude.log import Log
 from postlude.model.opts import read_opts
 from postlude.model.outcome import Cancelled, Failed, Outcome, Snoozed
+from postlude.model.retry import Retry
 from postlude.model.state import Reason
+from postlude.raised import frames_of, is_a, kind_of, text_of, writable
 from postlude.runner.processes.failures import ChildFailed, ProcessDied
 from postlude.runner.work import Stopping, Work, fields
+from postlude.wait import Wait
 
-log = logging.getLogger("postlude.jobs")
+log = Log("postlude.jobs")
 
 _PACKAGE: Final = __name__.partition(".")[0]
 
@@ -40,9 +43,17 @@ class Judge:
             error: what it raised.
             now: when (microseconds, UTC).
         """
-        if isinstance(error, Snooze):
-            return self._snoozed(work, error, now)
-        if isinstance(error, Discard):
+        try:
+            return self._judged(work, error, now)
+        except BaseException as own:
+            log.error("how job %s ended could not be judged; it has failed", work, exc_info=own)
+            line = kind_of(error)
+            return Failed(line, line)
+
+    def _judged(self, work: Work, error: BaseException, now: int) -> Outcome:
+        if is_a(error, Snooze) and (due := due_of(error, now)) is not None:
+            return self._snoozed(work, error, due)
+        if is_a(error, Discard):
             reason = text_of(error)
             log.info("job %s discards itself: %s", work, reason, extra=fields(work))
             return Cancelled(Reason.DISCARDED, f"Discard: {reason}"[:1000])
@@ -52,8 +63,7 @@ class Judge:
             error = _overtime(work, error)
         return self._failed(work, error, now)
 
-    def _snoozed(self, work: Work, error: Snooze, now: int) -> Outcome:
-        due = now + round(error.seconds * SECOND)
+    def _snoozed(self, work: Work, error: BaseException, due: int) -> Outcome:
         end = _must_end_by(work)
         if end is not None and due >= end:
             log.error("job %s failed: it snoozes beyond its deadline", work, extra=fields(work))
@@ -62,7 +72,7 @@ class Judge:
 
     def _cancelled(self, work: Work, error: BaseException) -> Outcome:
         log.info("job %s was cancelled while it ran", work, extra=fields(work))
-        if isinstance(error, asyncio.CancelledError) or not is_own(error):
+        if is_a(error, asyncio.CancelledError) or not is_own(error):
             return Cancelled()
         return Cancelled(None, *describe(error, self._most))
 
@@ -75,7 +85,7 @@ class Judge:
         line, text = describe(error, self._most)
         number = work.failures + 1
         if retry_at is None:
-            if isinstance(error, ChildFailed):  # its traceback came as text
+            if is_a(error, ChildFailed):  # its traceback came as text
                 log.error("job %s failed, attempt %d\n%s", work, number, text, extra=fields(work))
             else:
                 raised = (type(error), error, own_frames(error))
@@ -94,21 +104,48 @@ class Judge:
         if work.once or work.task is None:
             return None
         retry = read_opts(work.opts).over(work.task.policy.retry)
-        if isinstance(error, RetryLater):
-            again = work.failures + 1 < retry.attempts
-            return now + round(error.seconds * SECOND) if again else None
-        if not (error.covered if isinstance(error, ChildFailed) else retry.covers(error)):
+        if work.failures + 1 >= retry.attempts:
+            return None
+        if is_a(error, RetryLater) and (due := due_of(error, now)) is not None:
+            return due
+        if not (is_a(error, Snooze) or is_a(error, RetryLater) or covered(retry, error)):
             return None
         try:
             return retry.next_due(work.failures + 1, now, self._rng)
-        except Exception:
+        except BaseException:
             log.exception("the backoff of %s failed; job %s waits a minute", work.name, work)
             return now + 60 * SECOND
 
 
 def is_own(error: BaseException) -> bool:
     """Whether an error came from the task's own code, and not from ending its process."""
-    return not isinstance(error, ProcessDied)
+    return not is_a(error, ProcessDied)
+
+
+def due_of(error: BaseException, now: int) -> int | None:
+    """Return when a task that raised this wants to run again; None: it did not say when."""
+    wait = wait_in(error)
+    return None if wait is None else wait.due(now)
+
+
+def wait_in(error: BaseException) -> Wait | None:
+    """Return the wait that a `Snooze` or a `RetryLater` asks for; None: it does not say."""
+    try:
+        wait: Any = error.wait  # type: ignore[attr-defined]
+    except BaseException:  # of a subclass that has its own idea
+        return None
+    return wait if type(wait) is Wait else None
+
+
+def covered(retry: Retry, error: BaseException) -> bool:
+    """Whether a policy follows an error with another attempt; also where the classes that it names fail."""
+    if is_a(error, ChildFailed):
+        return error.covered  # type: ignore[attr-defined,no-any-return]
+    try:
+        return retry.covers(error)
+    except BaseException:
+        log.exception("Retry(on=..., unless=...) could not be asked about an error; it counts as one of them")
+        return True
 
 
 def describe(error: BaseException, most: int) -> tuple[str, str]:
@@ -118,8 +155,8 @@ def describe(error: BaseException, most: int) -> tuple[str, str]:
         error: what was raised; one from another process brings both texts with it.
         most: characters that are kept of the traceback.
     """
-    if isinstance(error, ChildFailed):
-        line, text = error.told
+    if is_a(error, ChildFailed):
+        line, text = error.told  # type: ignore[attr-defined]
     else:
         line, text = writable(_line_of(error)), writable(_traceback_of(error))
     if len(text) > most:
@@ -127,32 +164,19 @@ def describe(error: BaseException, most: int) -> tuple[str, str]:
     return line[:1000], text
 
 
-def text_of(error: BaseException) -> str:
-    """Return what an error says, fit to be written; a task's own class may fail to say it."""
-    try:
-        return writable(str(error))
-    except Exception:
-        return "(its text cannot be had)"
-
-
-def writable(text: str) -> str:
-    """Return a text as UTF-8 can write it: one lone surrogate would keep all ends from the journal."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def _line_of(error: BaseException) -> str:
     try:
         return "".join(traceback.format_exception_only(error)).strip()
-    except Exception:
-        return type(error).__name__
+    except BaseException:
+        return kind_of(error)
 
 
 def own_frames(error: BaseException) -> TracebackType | None:
     """Return the traceback of an error from where this package has called code of others; else all of it."""
-    inner = error.__traceback__
+    inner = whole = frames_of(error)
     while inner is not None and _is_ours(inner):
         inner = inner.tb_next
-    return inner or error.__traceback__
+    return inner or whole
 
 
 def _is_ours(frame: TracebackType) -> bool:
@@ -162,14 +186,14 @@ def _is_ours(frame: TracebackType) -> bool:
 def _traceback_of(error: BaseException) -> str:
     try:
         return "".join(traceback.format_exception(type(error), error, own_frames(error)))
-    except Exception:
+    except BaseException:
         return _line_of(error)
 
 
 def _overtime(work: Work, error: BaseException) -> TimeoutError:
     late = TimeoutError(f"the attempt took longer than {work.seconds:g} s")
-    late.__cause__ = None if isinstance(error, asyncio.CancelledError) or not is_own(error) else error
-    return late.with_traceback(BaseException.with_traceback(error, own_frames(error)).__traceback__)
+    late.__cause__ = None if is_a(error, asyncio.CancelledError) or not is_own(error) else error
+    return late.with_traceback(frames_of(BaseException.with_traceback(error, own_frames(error))))
 
 
 def _must_end_by(work: Work) -> int | None:

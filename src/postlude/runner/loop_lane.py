@@ -2,12 +2,12 @@
 
 import asyncio
 import ctypes
-import logging
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from postlude.errors import TaskDefinitionError
+from postlude.log import Log
 from postlude.model.outcome import SUCCEEDED, Outcome
 from postlude.runner.beside import Beside
 from postlude.runner.execution import kept
@@ -15,7 +15,7 @@ from postlude.runner.injection import Injection
 from postlude.runner.lanes import Begin, Ended
 from postlude.runner.work import Work
 
-log = logging.getLogger("postlude.jobs")
+log = Log("postlude.jobs")
 
 
 class LoopLane:
@@ -57,7 +57,7 @@ class LoopLane:
         """Cancel its task."""
         task = self.tasks.get(work)
         if task is not None:
-            task.cancel()
+            cancel(task)
 
     def abandon(self, work: Work) -> bool:
         """Give its place away; its task is left to itself."""
@@ -73,8 +73,9 @@ class LoopLane:
     def _start(self, work: Work) -> None:
         context = self._begin(work)
         if context is not None:
+            # Not by the loop: a factory of the application may begin it here and now, before it is known.
             # Its own name: what asyncio would make up for it takes longer, and says less.
-            self.tasks[work] = self._loop.create_task(self._run(work), name=work.name, context=context)
+            self.tasks[work] = asyncio.Task(self._run(work), loop=self._loop, name=work.name, context=context)
 
     async def _run(self, work: Work) -> None:
         task = work.task
@@ -92,9 +93,11 @@ class LoopLane:
                 result = kept(task, value)
         except BaseException as error:
             result = error  # whatever it is, it must not reach the loop
-        if self.tasks.pop(work, None) is None:
-            return  # abandoned
-        self._ended(work, result)
+        try:
+            if self.tasks.pop(work, None) is not None:  # not abandoned
+                self._ended(work, result)
+        finally:
+            del result  # an error knows this frame: a cycle, with all that the attempt had in its hands
         if self.waiting:
             self._start_waiting()
 
@@ -125,6 +128,14 @@ class LoopLane:
                 del self.tasks[work]
                 self._ended(work, asyncio.CancelledError("cancelled before it had begun"))
         self._start_waiting()
+
+
+def cancel(task: asyncio.Task[None]) -> None:
+    """Cancel a task. What it waits for may be the application's own, and fail to be cancelled."""
+    try:
+        task.cancel()
+    except BaseException:
+        log.exception("what %s waits for could not be cancelled", task.get_name())
 
 
 def leave_alone(task: asyncio.Task[None]) -> None:

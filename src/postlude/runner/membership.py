@@ -4,7 +4,6 @@ The lease is renewed from a thread, because the event loop may hang while the pr
 """
 
 import asyncio
-import logging
 import os
 import sys
 import threading
@@ -15,11 +14,12 @@ from typing import Protocol
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.errors import PostludeError
+from postlude.log import Log
 from postlude.model.job import Hold
 from postlude.runner.loops import call_on
 from postlude.stores.protocol import Marks, NewRunner, Store
 
-log = logging.getLogger("postlude.runner")
+log = Log("postlude.runner")
 
 
 class Watched(Protocol):
@@ -116,7 +116,7 @@ class Membership:
                 self._look_at_loop()
             except PostludeError as error:
                 log.warning("the runner's lease could not be renewed: %s", error)
-            except Exception:
+            except BaseException:
                 log.exception("the heartbeat met an error of its own; it goes on")
 
     def _renew(self) -> None:

@@ -1,17 +1,17 @@
 """How far jobs say that they are: told at once to who watches here, to the journal twice a second."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from postlude.log import Log
 from postlude.model.job import ProgressNote
 from postlude.runner.changes import Hub
 from postlude.runner.current import CurrentJob
 from postlude.runner.work import Work
 from postlude.stores.protocol import Store
 
-log = logging.getLogger("postlude.runner")
+log = Log("postlude.runner")
 
 EVERY: Final = 0.5
 """Seconds between two writes of one job's progress."""

@@ -1,7 +1,6 @@
 """Sync functions, on threads of our own, so that they never use up those that serve endpoints."""
 
 import asyncio
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -11,12 +10,13 @@ from typing import Final
 from anyio._backends._asyncio import AsyncIOBackend
 from anyio._core._eventloop import claim_worker_thread
 
+from postlude.log import Log
 from postlude.model.outcome import Outcome
 from postlude.runner.execution import run_sync
 from postlude.runner.lanes import Begin, Ended
 from postlude.runner.work import Work, fields
 
-log = logging.getLogger("postlude.jobs")
+log = Log("postlude.jobs")
 
 MOMENT: Final = 0.001
 """Seconds in which ends of sync jobs, and threads to be woken, gather."""
@@ -158,6 +158,7 @@ class ThreadLane:
             except KeyError:
                 self.hung.discard(work)
                 log.warning("job %s has come to an end after all, long after its time was over", work)
+                del result  # an error knows this frame
                 return False
             followed = work.follower is not None
             self._results.append((work, result))
@@ -182,6 +183,10 @@ class ThreadLane:
     def _collect(self) -> None:
         self._told = False
         results = self._results
-        while results:
-            work, result = results.popleft()
-            self._ended(work, result)
+        try:
+            while results:
+                work, result = results.popleft()
+                self._ended(work, result)
+        finally:
+            if results:  # what one of them raises must not keep the others from their ends
+                self._loop.call_soon(self._collect)

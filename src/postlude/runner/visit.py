@@ -4,7 +4,6 @@ Without a lifespan (`--lifespan off`, a serverless host, `TestClient(app)` witho
 loop may stop as soon as the request's ASGI call returns, so its jobs run inside that call.
 """
 
-import logging
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -14,6 +13,7 @@ from postlude.announce import be_heard
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.errors import PostludeError
+from postlude.log import Log
 from postlude.model.job import Added, Hold
 from postlude.runner.awaited import Awaited
 from postlude.runner.changes import Hub
@@ -27,7 +27,7 @@ from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 from postlude.tasks.registry import Registry
 
-log = logging.getLogger("postlude")
+log = Log("postlude")
 
 
 class Visits:

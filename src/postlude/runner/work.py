@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from enum import Enum, auto
 from itertools import islice
 from typing import Any, Final, Protocol
@@ -149,8 +150,9 @@ class Work:
         loop = waiter.get_loop()
         if loop is asyncio._get_running_loop():
             waiter.set_result(None)
-        elif not loop.is_closed():
-            loop.call_soon_threadsafe(self.end)
+        else:
+            with suppress(RuntimeError):  # it has closed: nobody waits there any more
+                loop.call_soon_threadsafe(self.end)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.job.id})"

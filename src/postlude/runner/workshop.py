@@ -1,12 +1,12 @@
 """Where attempts run: the loop, the threads and the processes of one runner, and how each attempt begins."""
 
 import asyncio
-import logging
 from contextvars import Context
 from typing import Any, Final
 
 from postlude.clock import Clock
 from postlude.config import Config
+from postlude.log import Log
 from postlude.model.job import Room
 from postlude.model.outcome import Cancelled, Outcome
 from postlude.runner.chains import Chains
@@ -15,7 +15,7 @@ from postlude.runner.execution import Unrunnable, bound_in_time, ready, surround
 from postlude.runner.injection import Injection
 from postlude.runner.interruptions import Interruptions
 from postlude.runner.lanes import Ended, Lane, take_back, take_one_back
-from postlude.runner.loop_lane import LoopLane, leave_alone
+from postlude.runner.loop_lane import LoopLane, cancel, leave_alone
 from postlude.runner.membership import Membership
 from postlude.runner.processes.lane import ProcessLane
 from postlude.runner.processes.messages import Caps
@@ -26,7 +26,7 @@ from postlude.tasks.context import Carried
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
 
-log = logging.getLogger("postlude.runner")
+log = Log("postlude.runner")
 
 
 _CANCEL: Final = Stopping.CANCEL
@@ -134,6 +134,10 @@ class Workshop:
                 # Not now: it may be the end of another that lets it start, and so on along a chain.
                 self._loop.call_soon(self._ended, work, unrunnable.outcome)
                 return
+            except BaseException as error:  # of the application: a module's, a validator's
+                work.started = self._clock.now()
+                self._ended(work, error)
+                return
         (self._async if task.is_async else self._lane_for(task)).submit(work)
 
     def take_back(self) -> list[Work]:
@@ -155,7 +159,7 @@ class Workshop:
         self._processes.stop()
         tasks = self.tasks
         for task in tasks:
-            task.cancel()
+            cancel(task)
             leave_alone(task)  # it has a moment, and no more
         return tasks
 
@@ -181,22 +185,24 @@ class Workshop:
         if work.stopping is _CANCEL:
             self._refuse(work, Cancelled())
             return None
-        if work.opts is not None or task.timed:
-            try:
-                seconds = bound_in_time(work, task, now)
-            except Unrunnable as unrunnable:
-                self._refuse(work, unrunnable.outcome)
-                return None
-            if seconds is not None:
-                self.interruptions.limit(work, seconds)
-        work.place = self._membership.marks.started(work.seq, now)
-        if work.follower is not None:
-            self._chains.started(work)
-        work.current = CurrentJob(work.id, work.name, work.queue, work.failures + 1, self._report)
-        return surroundings(work, work.current, self._carried)
-
-    def _refuse(self, work: Work, outcome: Outcome) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._ended, work, outcome)
+            if work.opts is not None or task.timed:
+                seconds = bound_in_time(work, task, now)
+                if seconds is not None:
+                    self.interruptions.limit(work, seconds)
+            work.place = self._membership.marks.started(work.seq, now)
+            if work.follower is not None:
+                self._chains.started(work)
+            work.current = CurrentJob(work.id, work.name, work.queue, work.failures + 1, self._report)
+            return surroundings(work, work.current, self._carried)
+        except Unrunnable as unrunnable:
+            self._refuse(work, unrunnable.outcome)
+        except BaseException as error:  # whatever it is, it is this attempt's
+            self._refuse(work, error)
+        return None
+
+    def _refuse(self, work: Work, result: Outcome | BaseException) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._ended, work, result)
         except RuntimeError:
             log.debug("job %s was not started, and its event loop has closed", work)

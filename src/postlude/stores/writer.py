@@ -5,7 +5,6 @@ replay and the answer to "was it stored?" must be the same for every durable sto
 """
 
 import asyncio
-import logging
 import os
 import threading
 import weakref
@@ -16,12 +15,13 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from postlude.errors import ForkedJournal, JournalUnavailable, PostludeError
+from postlude.log import Log
 from postlude.stores.backend import Backend, Broken, Busy, Verb
 from postlude.stores.gate import Batch, Gate, Request, Standing
 from postlude.stores.protocol import Guest
 from postlude.stores.reply import Reply
 
-log = logging.getLogger("postlude.journal")
+log = Log("postlude.journal")
 
 MAX_REQUESTS: Final = 256
 MAX_ROWS: Final = 1024
@@ -152,7 +152,7 @@ class Writer:
                     break
             try:
                 self._group()
-            except Exception:
+            except BaseException:
                 log.exception("the journal's writer met an error of its own; it goes on")
         with self._ending:
             self._ended = True

@@ -4,7 +4,6 @@ Only those that the application lists, and only values that JSON restores as the
 set where the job was added is set again where it runs, in a context of its own.
 """
 
-import logging
 from collections.abc import Iterable
 from contextvars import Context, ContextVar
 from typing import Any, Final
@@ -12,9 +11,10 @@ from typing import Any, Final
 from pydantic_core import from_json, to_json
 
 from postlude.errors import NotDurable
+from postlude.log import Log
 from postlude.tasks.survey import SCALARS
 
-log = logging.getLogger("postlude")
+log = Log("postlude")
 
 MOST: Final = 4 * 1024
 """Bytes that the values of one job take at most, as JSON."""

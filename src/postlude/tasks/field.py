@@ -172,7 +172,8 @@ def _make_adapter(annotation: Any) -> TypeAdapter[Any]:
     except PydanticUserError as error:
         if error.code != "type-adapter-config-unused":
             raise
-        return TypeAdapter(annotation)
+        error.__traceback__ = None  # it is part of a cycle, with the value that an adapter is wanted for
+    return TypeAdapter(annotation)
 
 
 def write(value: Any) -> bytes:

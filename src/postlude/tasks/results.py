@@ -5,7 +5,6 @@ were set is not kept either, because what is written here is what people and cli
 """
 
 import inspect
-import logging
 import typing
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
@@ -13,12 +12,13 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 from postlude.errors import InvalidResult
+from postlude.log import Log
 from postlude.tasks.encoded import Limits
 from postlude.tasks.field import Field
 from postlude.tasks.signature import Parameter, read_signature, resolve
 from postlude.tasks.survey import Refused
 
-log = logging.getLogger("postlude.jobs")
+log = Log("postlude.jobs")
 
 _RESULT: Final = "result"
 _AWAITABLES: Final = frozenset({Awaitable, Coroutine})

@@ -1,7 +1,6 @@
 """The state of one job as server-sent events: at once as it is, then whenever it has changed."""
 
 import asyncio
-import logging
 import signal
 from collections.abc import Callable
 from typing import Final
@@ -11,9 +10,10 @@ from starlette.types import Receive, Scope, Send
 
 from postlude.errors import JobNotFound, JournalUnavailable
 from postlude.inspector import JobStatus
+from postlude.log import Log
 from postlude.runner.changes import Watch
 
-log = logging.getLogger("postlude")
+log = Log("postlude")
 
 HEARTBEAT: Final = 15.0
 """Seconds of silence after which a comment is sent, so that nobody in between takes the stream for dead."""

@@ -3,14 +3,17 @@
 import asyncio
 import importlib
 from types import CoroutineType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from postlude.errors import Discard, RetryLater, Snooze
+from postlude.raised import is_a, text_of
 from postlude.runner.current import CURRENT, CurrentJob
-from postlude.runner.judging import describe, text_of
+from postlude.runner.judging import covered, describe, wait_in
 from postlude.runner.processes.messages import Answer, Order
 from postlude.tasks.process import task_at
 from postlude.tasks.task import Task
+
+_KINDS: Final = {Snooze: "snooze", Discard: "discard", RetryLater: "later"}
 
 
 class Ending(NamedTuple):
@@ -53,18 +56,14 @@ def _returned(task: Task[..., Any], value: Any) -> Ending:
 
 
 def _raised(task: Task[..., Any] | None, error: BaseException, current: CurrentJob, max_error: int) -> Answer:
-    match error:
-        case Snooze():
-            return _answer("snooze", seconds=float(error.seconds))
-        case Discard():
-            return _answer("discard", text=text_of(error))
-        case RetryLater():
-            return _answer("later", seconds=float(error.seconds), text=text_of(error))
-        case asyncio.CancelledError() if current.cancelled:
-            return _answer("stopped", text=text_of(error))
+    for kind, name in _KINDS.items():
+        if is_a(error, kind):
+            return _answer(name, wait=wait_in(error), text=text_of(error))
+    if current.cancelled and is_a(error, asyncio.CancelledError):
+        return _answer("stopped", text=text_of(error))
     line, traceback = describe(error, max_error)
-    covered = task is None or task.policy.retry.covers(error)
-    return _answer("raised", text=line, traceback=traceback, covered=covered)
+    again = task is None or covered(task.policy.retry, error)
+    return _answer("raised", text=line, traceback=traceback, covered=again)
 
 
 def _answer(kind: str, **fields: Any) -> Answer:

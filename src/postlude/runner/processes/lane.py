@@ -7,6 +7,7 @@ from collections import deque
 from typing import Final
 
 from postlude.errors import NotDurable
+from postlude.log import Log
 from postlude.model.outcome import Outcome
 from postlude.runner.lanes import Begin, Ended
 from postlude.runner.processes.failures import ProcessDied
@@ -16,7 +17,7 @@ from postlude.runner.processes.messages import Answer, Boot, Caps, Order, Step
 from postlude.runner.work import Work
 from postlude.tasks.process import place_of
 
-log = logging.getLogger("postlude.runner")
+log = Log("postlude.runner")
 
 STOP_WITHIN: Final = 0.5
 """Seconds that work has which is asked to stop and looks at `raise_if_cancelled`."""

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from postlude.errors import Discard, RetryLater, Snooze
 from postlude.model.outcome import SUCCEEDED, LogLine, Succeeded
 from postlude.runner.processes.failures import ChildFailed
+from postlude.wait import Wait
 
 
 class Caps(NamedTuple):
@@ -74,7 +75,8 @@ class Answer(NamedTuple):
     """`returned`, `snooze`, `discard`, `later`, `stopped` or `raised`."""
     kept: bool = False
     dropped: bool = False
-    seconds: float = 0.0
+    wait: Wait | None = None
+    """How long it is to wait; None: what the task gave does not say."""
     text: str = ""
     """The reason, or the error's line."""
     traceback: str = ""
@@ -90,11 +92,11 @@ class Answer(NamedTuple):
             case "returned":
                 return Succeeded(result, self.dropped) if self.kept or self.dropped else SUCCEEDED
             case "snooze":
-                return Snooze(self.seconds)
+                return _waiting(Snooze(None), self)
             case "discard":
                 return Discard(self.text)
             case "later":
-                return RetryLater(self.seconds, self.text)
+                return _waiting(RetryLater(None), self)
             case "stopped":
                 return asyncio.CancelledError(self.text)
             case _:
@@ -126,4 +128,11 @@ def boot_of(body: list[Any]) -> Boot:
 def answer_of(body: list[Any]) -> Answer:
     """Read an answer's body."""
     answer = Answer(*body)
-    return answer._replace(lines=[LogLine(*line) for line in answer.lines])
+    wait = None if answer.wait is None else Wait(*answer.wait)
+    return answer._replace(wait=wait, lines=[LogLine(*line) for line in answer.lines])
+
+
+def _waiting(error: Snooze | RetryLater, answer: Answer) -> BaseException:
+    """Let an error say what the one in the other process said."""
+    error.wait, error.args = answer.wait, (answer.text,)
+    return error

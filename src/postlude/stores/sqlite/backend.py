@@ -1,6 +1,5 @@
 """The SQLite side of the writer: its connection, and the verbs that it applies."""
 
-import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +9,7 @@ import apsw
 
 from postlude.clock import Clock
 from postlude.errors import JournalRefused
+from postlude.log import Log
 from postlude.stores.backend import Broken, Busy, Verb
 from postlude.stores.sqlite import control, intake, upkeep
 from postlude.stores.sqlite.claims import Claims
@@ -20,7 +20,7 @@ from postlude.stores.sqlite.rules import Rules
 from postlude.stores.sqlite.runners import Runners
 from postlude.stores.sqlite.transaction import Transaction
 
-log = logging.getLogger("postlude.journal")
+log = Log("postlude.journal")
 
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 2.0

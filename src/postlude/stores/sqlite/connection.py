@@ -1,6 +1,5 @@
 """Connections to the journal: opening, checking and migrating it."""
 
-import logging
 import secrets
 import socket
 from pathlib import Path
@@ -9,9 +8,10 @@ from typing import Final
 import apsw
 
 from postlude.errors import JournalRefused
+from postlude.log import Log
 from postlude.stores.sqlite.sql import MIGRATIONS
 
-log = logging.getLogger("postlude.journal")
+log = Log("postlude.journal")
 
 APPLICATION_ID: Final = 0x504C_5544
 """Marks the file as ours ("PLUD")."""

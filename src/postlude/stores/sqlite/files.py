@@ -1,7 +1,6 @@
 """Where a journal may be, and making its files so that nobody else can read or replace them."""
 
 import contextlib
-import logging
 import os
 import re
 import stat
@@ -9,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from postlude.errors import JournalRefused, JournalUnavailable
+from postlude.log import Log
 
-log = logging.getLogger("postlude.journal")
+log = Log("postlude.journal")
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 

@@ -120,7 +120,7 @@ class MarksFile:
         self._map[_DRAINING] = 1
 
     def remove(self) -> None:
-        """Give the lock back and delete the file. The map stays: late threads may still write to it."""
+        """Give the lock back and delete the file."""
         self.path.unlink(missing_ok=True)
         self.let_go()
 
@@ -131,6 +131,9 @@ class MarksFile:
         if fd >= 0:
             fcntl.flock(fd, fcntl.LOCK_UN)
             os.close(fd)
+        # Late threads still mark, where nobody reads. Not closed under them: it goes, and its descriptor,
+        # when the last of them has let go of it, whoever still holds this object.
+        self._map = bytearray(_SIZE)
 
     def _forget(self) -> None:
         """In a fork: close the file without giving the lock back, and mark what nobody reads."""
