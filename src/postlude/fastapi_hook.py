@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from postlude.background import CURRENT, Accepted, BackgroundTasks, RequestTasks, accepted_job
 from postlude.errors import UnsupportedFramework
-from postlude.fastapi_canary import Canary, NotProven
+from postlude.fastapi_canary import Canary
 from postlude.fastapi_routes import cover
 from postlude.job import Job
 from postlude.off import PASSING, Passing
@@ -181,8 +181,10 @@ def install() -> None:
             _wrap(routing.websocket_session, _answer_session),
         )
         cover(canary.app)
+        canary.add_late()
+        cover(canary.app)  # as an application's start does
         canary.prove()
-    except (NotProven, AttributeError, ImportError, KeyError, TypeError) as error:
+    except Exception as error:
         _replace(*before)
         raise UnsupportedFramework(
             f"FastAPI {fastapi.__version__} does not work as Postlude needs ({error}). "

@@ -61,7 +61,7 @@ def _handlers(app: Any) -> Iterator[tuple[Any, Any, str]]:
             yield node, node, "app"
         elif isinstance(node, _FRONTENDS):
             yield node, node, "handle"
-        elif isinstance(node, _CONTEXTS) and node.app is not None:
+        elif isinstance(node, _CONTEXTS) and getattr(node, "app", None) is not None:
             yield node.original_route, node, "app"
         else:
             todo += _children(node)
@@ -70,10 +70,10 @@ def _handlers(app: Any) -> Iterator[tuple[Any, Any, str]]:
 def _children(node: Any) -> list[Any]:
     """Return what is behind a node that handles no route itself; what is to be looked at first comes last."""
     if isinstance(node, _INCLUDED):
-        effective = [*node.effective_low_priority_routes(), *node.effective_candidates()]
-        return [*effective, node.original_router]
+        low: Any = getattr(node, "effective_low_priority_routes", list)  # since 0.138
+        return [*low(), *node.effective_candidates(), node.original_router]
     if isinstance(node, _CONTEXTS):
-        return [node.starlette_route]
+        return [node.starlette_route]  # up to 0.142.0 FastAPI makes the application anew for each request
     if isinstance(node, Starlette):
         return [node.router]
     if isinstance(node, Router):

@@ -60,6 +60,27 @@ class TestOwnBackground:
         assert [entry for entry in log if entry.startswith("ran")] == [f"ran {name}" for name in expected]
         assert log.index("commit own") < log.index("start")
 
+    @pytest.mark.parametrize("own", [StarletteTask, BackgroundTask])
+    async def test_what_an_instrumentation_has_wrapped_is_a_job_all_the_same(
+        self, own: Any, install: Install, desk: Recorder, log: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        original = StarletteTask.__call__
+
+        async def traced(self: Any) -> None:
+            await original(self)
+
+        monkeypatch.setattr(StarletteTask, "__call__", traced)
+        traced.__module__ = "instrumentation"
+        app = simple(install)
+
+        @app.get("/x")
+        async def endpoint() -> Any:
+            return JSONResponse({}, background=own(note, "own"))
+
+        await call(app, "/x", log=log)
+        assert desk.stored == ["own"]
+        assert desk.in_memory_calls == []
+
     async def test_the_injected_object_returned_by_hand_is_not_run_twice(
         self, install: Install, desk: Recorder, log: list[str]
     ) -> None:
