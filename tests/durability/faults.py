@@ -110,8 +110,8 @@ def answers_early(_: str) -> None:
         if open_since is None:
             _begin(self)
         else:
-            assert self._db is not None
-            self._tx = Transaction(self._db, self._clock.now(), self._names)
+            assert self.premises.db is not None
+            self._tx = Transaction(self.premises.db, self._clock.now(), self._names)
 
     def commit(self: SqliteBackend) -> None:
         nonlocal open_since

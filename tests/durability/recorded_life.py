@@ -17,7 +17,7 @@ from postlude.model.outcome import SUCCEEDED, Failed, Finish, LogLine, Outcome, 
 from postlude.model.state import FINAL, Stored
 from postlude.stores.protocol import NewRunner
 from postlude.stores.reply import Reply
-from postlude.stores.sqlite import SqliteStore, backend
+from postlude.stores.sqlite import SqliteStore, backend, premises
 from postlude.stores.sqlite.connection import open_writer
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.locks import WriterLock
@@ -47,7 +47,7 @@ def tuned(synchronous: str) -> Iterator[None]:
         return db
 
     with (
-        mock.patch.object(backend, "open_writer", open_tuned),
+        mock.patch.object(premises, "open_writer", open_tuned),
         mock.patch.object(backend, "FOLD_FROM", CHECKPOINT),
     ):
         yield

@@ -75,12 +75,12 @@ def test_a_group_that_is_written_in_pieces_is_found(
 
     def apply(self: SqliteBackend, verb: Verb, arguments: Sequence[Any]) -> list[Any]:
         answers = whole(self, verb, arguments)
-        assert self._db is not None
+        assert self.premises.db is not None
         assert self._tx is not None
         self._tx.finish()
         self._tx._deltas.clear()
-        self._db.execute("COMMIT")
-        self._db.execute("BEGIN IMMEDIATE")
+        self.premises.db.execute("COMMIT")
+        self.premises.db.execute("BEGIN IMMEDIATE")
         return answers
 
     monkeypatch.setattr(SqliteBackend, "apply", apply)

@@ -57,8 +57,9 @@ def frames(tmp_path: Path) -> float:
 
 
 def test_it_stays_small(backend: SqliteBackend, tmp_path: Path) -> None:
-    assert backend._db is not None
-    assert backend._db.pragma("wal_autocheckpoint") == 0, "those who wait for a commit do not wait for it"
+    db = backend.premises.db
+    assert db is not None
+    assert db.pragma("wal_autocheckpoint") == 0, "those who wait for a commit do not wait for it"
     write(backend, 200)
     assert FEW - 1 < frames(tmp_path) < 2 * FEW
     database = tmp_path / "jobs.db"
@@ -109,19 +110,19 @@ def test_what_cannot_be_folded_now_is_tried_again_soon(
 ) -> None:
     """Nobody is refused for it: what was committed is safe in the WAL."""
     tried: list[float] = []
-    real: Any = backend._db
+    real: Any = backend.premises.db
 
     def fold() -> None:
         tried.append(frames(tmp_path))
         raise kind("not now")
 
     for _ in range(2):
-        backend._db = Faulty(real, fold)  # type: ignore[assignment]
+        backend.premises.db = Faulty(real, fold)  # type: ignore[assignment]
         tried.clear()
         write(backend, 30)
         assert len(tried) > 3
         assert tried[0] >= FEW
-        backend._db = real
+        backend.premises.db = real
         write(backend, 10)
         grown = frames(tmp_path)
         write(backend, 30)
@@ -135,7 +136,7 @@ def test_a_connection_that_was_thrown_away_has_nothing_to_fold(backend: SqliteBa
     write(backend, 1)
     backend._throw_away(apsw.IOError("the disk"))
     backend.tidy()
-    backend._retry_at = 0.0
+    backend.premises.retry_at = 0.0
     write(backend, 1)
 
 

@@ -54,9 +54,11 @@ def stored(calls: Sequence[tuple[list[tuple[str, str]], int | None]]) -> tuple[l
         ]
         answers = backend.apply(Verb.ADD, asked)
         backend.commit()
-        assert backend._db is not None
-        jobs = backend._db.execute("SELECT job.*, args FROM job LEFT JOIN payload USING (seq)").fetchall()
-        tally = backend._db.execute("SELECT * FROM stat ORDER BY task, state").fetchall()
+        assert backend.premises.db is not None
+        jobs = backend.premises.db.execute(
+            "SELECT job.*, args FROM job LEFT JOIN payload USING (seq)"
+        ).fetchall()
+        tally = backend.premises.db.execute("SELECT * FROM stat ORDER BY task, state").fetchall()
         backend.close()
     return answers, jobs, tally
 

@@ -1,7 +1,9 @@
 """Reading the journal without writing: for the store, and for the command line."""
 
 import json
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,12 +39,26 @@ class JournalReader:
 
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
+        self._path = path
         self._runners = JournalFiles(path).runners
-        try:
-            self._db = open_reader(path)
-        except apsw.Error as error:
-            raise JournalUnavailable(f"cannot read the journal {path}: {error}") from error
+        self._turns = threading.RLock()
+        self._open = True
+        self._db = self._connect()
         self._version: int | None = None
+
+    def _connect(self) -> apsw.Connection:
+        try:
+            return open_reader(self._path)
+        except apsw.Error as error:
+            raise JournalUnavailable(f"cannot read the journal {self._path}: {error}") from error
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Have no connection for a while; others wait. From any thread."""
+        with self._turns:
+            self._db.close()
+            self._open = False
+            yield
 
     def get(self, id: bytes) -> JobRecord | None:
         """Return a job with its arguments and attempts."""
@@ -78,8 +94,14 @@ class JournalReader:
         return self._answer(lambda: [Pause(*row) for row in self._rows("paused")])
 
     def changed(self) -> bool:
-        """Say whether any other connection has written since the last call."""
-        version: int = self._db.execute(SQL["data_version"]).get
+        """Say whether any other connection has written since the last call. Never waits."""
+        if not self._turns.acquire(blocking=False):
+            return True
+        try:
+            self._ensure_open()
+            version: int = self._db.execute(SQL["data_version"]).get
+        finally:
+            self._turns.release()
         before, self._version = self._version, version
         return version != before
 
@@ -87,12 +109,18 @@ class JournalReader:
         """Close the connection."""
         self._db.close()
 
-    @staticmethod
-    def _answer(look: Callable[[], T]) -> T:
-        try:
-            return look()
-        except apsw.Error as error:
-            raise JournalUnavailable(f"cannot read the journal: {error}") from error
+    def _ensure_open(self) -> None:
+        if not self._open:
+            self._db, self._version = self._connect(), None
+            self._open = True
+
+    def _answer(self, look: Callable[[], T]) -> T:
+        with self._turns:
+            self._ensure_open()
+            try:
+                return look()
+            except apsw.Error as error:
+                raise JournalUnavailable(f"cannot read the journal: {error}") from error
 
     def _parked(self) -> list[tuple[str, str]]:
         found: Any = self._db.execute(SQL["parked"]).fetchall()

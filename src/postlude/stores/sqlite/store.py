@@ -68,15 +68,18 @@ class SqliteStore:
         if self._writer is not None:
             return
         check_library()
-        backend = SqliteBackend(self._files, self._clock)
+        readers: list[JournalReader] = []
+        backend = SqliteBackend(self._files, self._clock, readers)
         try:
             backend.open()
         except apsw.CorruptError as error:
             raise JournalRefused(f"the journal {self.location} is damaged: {error}") from error
         except (apsw.Error, OSError) as error:
             raise JournalUnavailable(f"cannot open the journal {self.location}: {error}") from error
-        self._reader = ReaderThread(self._files.database, self._clock)
         self._watch = JournalReader(self._files.database, self._clock)
+        reader = JournalReader(self._files.database, self._clock)
+        readers += self._watch, reader
+        self._reader = ReaderThread(reader)
         self._writer = Writer(backend, "postlude-writer")
 
     def close(self) -> None:
@@ -229,9 +232,8 @@ class SqliteStore:
 class ReaderThread:
     """Looks into the journal from a thread of its own, so that no event loop waits for the disk."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self._path = path
-        self._clock = clock
+    def __init__(self, reader: JournalReader) -> None:
+        self._reader = reader
         self._inbox: queue.SimpleQueue[tuple[Callable[[JournalReader], Any], Reply[Any]] | None] = (
             queue.SimpleQueue()
         )
@@ -250,17 +252,13 @@ class ReaderThread:
         self._thread.join(CLOSE_WITHIN)
 
     def _run(self) -> None:
-        reader: JournalReader | None = None
         while (item := self._inbox.get()) is not None:
             look, reply = item
             try:
-                if reader is None:
-                    reader = JournalReader(self._path, self._clock)
-                reply.resolve(look(reader), None)
+                reply.resolve(look(self._reader), None)
             except BaseException as error:
                 reply.resolve(None, error)
             if reply.loop is not None and not reply.loop.is_closed():
                 reply.loop.call_soon_threadsafe(reply.deliver)
             del item, look, reply
-        if reader is not None:
-            reader.close()
+        self._reader.close()

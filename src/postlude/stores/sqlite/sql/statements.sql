@@ -413,3 +413,9 @@ SELECT task_name.name, stat.state, stat.n FROM stat JOIN task_name ON task_name.
 
 -- name: data_version
 PRAGMA data_version
+
+-- name: meta
+SELECT value FROM meta WHERE key = ?
+
+-- name: set_meta
+INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value

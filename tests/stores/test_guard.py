@@ -1,0 +1,338 @@
+"""A journal's files are moved, replaced or removed while it is open: who was answered has a job."""
+
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from postlude.errors import JournalUnavailable
+from postlude.model.job import NewJob
+from postlude.stores.sqlite import SqliteStore
+from postlude.stores.sqlite.guard import Guard
+
+pytestmark = pytest.mark.disk
+
+Harm = Callable[[Path], None]
+
+_numbers = count(1)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path.resolve() / "journal.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[SqliteStore]:
+    store = SqliteStore(path)
+    store.open()
+    yield store
+    store.close()
+
+
+def beside(path: Path, end: str) -> Path:
+    return path.with_name(path.name + end)
+
+
+def add(store: SqliteStore, jobs: int = 1) -> None:
+    """Add jobs, each in a group of its own, and have the answers."""
+    for _ in range(jobs):
+        number = next(_numbers)
+        store.add([NewJob(number.to_bytes(16), "app:f", "default", b"x" * 500, number)]).wait(10)
+
+
+def on_the_disk(path: Path) -> int:
+    """Return how many jobs the files at the paths hold, as if all who have them open were killed."""
+    copy = path.with_name("looked-at")
+    copy.mkdir()
+    code = """
+import shutil, sqlite3, sys
+path, copy = sys.argv[1:]
+for end in ("", "-wal"):
+    shutil.copy(path + end, copy + "/journal.db" + end)
+print(sqlite3.connect(copy + "/journal.db").execute("SELECT count(*) FROM job").fetchone()[0])
+"""
+    command = [sys.executable, "-I", "-c", code, str(path), str(copy)]
+    found = subprocess.run(command, check=True, capture_output=True, text=True)
+    shutil.rmtree(copy)
+    return int(found.stdout)
+
+
+def remove(*ends: str) -> Harm:
+    def harm(path: Path) -> None:
+        for end in ends:
+            beside(path, end).unlink()
+
+    harm.__name__ = "remove " + (" ".join(end or "db" for end in ends))
+    return harm
+
+
+def move(*ends: str) -> Harm:
+    def harm(path: Path) -> None:
+        for end in ends:
+            beside(path, end).rename(beside(path, end + ".moved"))
+
+    harm.__name__ = "move " + (" ".join(end or "db" for end in ends))
+    return harm
+
+
+def cut(end: str, size: int = 0) -> Harm:
+    def harm(path: Path) -> None:
+        os.truncate(beside(path, end), size)
+
+    harm.__name__ = f"cut {end or 'db'} to {size}"
+    return harm
+
+
+def overwrite(path: Path) -> None:
+    with open(path, "r+b") as file:
+        file.write(b"\xaa" * 8192)
+
+
+def overwrite_wal(path: Path) -> None:
+    with open(beside(path, "-wal"), "r+b") as file:
+        file.write(b"\xaa" * 4096)
+
+
+def empty_wal_of_another(path: Path) -> None:
+    beside(path, "-wal").unlink()
+    beside(path, "-wal").touch()
+
+
+REMOVED = [
+    remove(""), remove("-wal"), remove("-shm"), remove("-wal", "-shm"), remove("", "-wal"),
+    remove("", "-shm"), remove("", "-wal", "-shm"), move(""), move("-wal"), move("-shm"),
+    move("", "-wal", "-shm"),
+    empty_wal_of_another,
+]  # fmt: skip
+
+DAMAGED = [cut(""), cut("", 100), cut("-wal"), cut("-wal", 8192), overwrite, overwrite_wal]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("harm", REMOVED + DAMAGED, ids=lambda harm: harm.__name__)
+def test_what_is_answered_is_in_the_files_at_the_paths(
+    store: SqliteStore, path: Path, harm: Harm, caplog: pytest.LogCaptureFixture
+) -> None:
+    add(store, 20)
+    harm(path)
+    add(store, 5)
+    assert on_the_disk(path) == 25
+    assert sum(counts.jobs for counts in store.counts().wait(5)) == 25
+    said = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert len(said) == 1
+    assert re.search("nothing was lost; stop the application before", said[0].getMessage())
+
+
+@pytest.mark.parametrize(
+    "harm", [remove(""), remove("", "-wal", "-shm"), remove("-wal")], ids=lambda h: h.__name__
+)
+def test_what_was_answered_before_is_saved_at_the_end(store: SqliteStore, path: Path, harm: Harm) -> None:
+    add(store, 20)
+    harm(path)
+    store.close()
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT count(*) FROM job").fetchone() == (20,)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("harm", [remove(""), remove("-wal"), cut("-wal")], ids=lambda h: h.__name__)
+def test_nor_is_anybody_answered_who_was_written_to_lost_files(
+    store: SqliteStore, path: Path, harm: Harm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It happens when the group has been committed, and before its answer."""
+    add(store, 20)
+    kept = Guard.kept
+
+    def harmed(guard: Guard) -> bool:
+        monkeypatch.setattr(Guard, "kept", kept)
+        harm(path)
+        return guard.kept()
+
+    monkeypatch.setattr(Guard, "kept", harmed)
+    add(store, 2)
+    assert on_the_disk(path) == 22
+
+
+# -- the process's own looks ----------------------------------------------------------------
+
+
+def look_by_sqlite3(path: Path) -> None:
+    db = sqlite3.connect(path)
+    db.execute("SELECT count(*) FROM job").fetchone()
+    db.close()
+
+
+def read_while_another_looks(path: Path) -> None:
+    path.read_bytes()
+    code = (
+        "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute('SELECT * FROM job'); db.close()"
+    )
+    subprocess.run([sys.executable, "-I", "-c", code, str(path)], check=True)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("look", [look_by_sqlite3, read_while_another_looks])
+def test_its_own_process_may_look_at_it(
+    store: SqliteStore, path: Path, look: Harm, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Both drop the locks that SQLite holds for this process."""
+    add(store, 20)
+    before = {end: beside(path, end).stat().st_ino for end in ("", "-wal", "-shm")}
+    look(path)
+    assert {end: beside(path, end).stat().st_ino for end in before} == before
+    add(store, 5)
+    assert on_the_disk(path) == 25
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def open_files(path: Path) -> list[str]:
+    """Return which of a journal's files this process has open."""
+    links = [os.readlink(link.path) for link in os.scandir("/proc/self/fd") if os.path.islink(link.path)]
+    return [link for link in links if link.startswith(str(path))]
+
+
+def test_nothing_is_left_open_and_the_last_one_tidies_up(path: Path) -> None:
+    first, second = SqliteStore(path), SqliteStore(path)
+    for store in (first, second):
+        store.open()
+        add(store)
+    first.close()
+    assert beside(path, "-wal").exists()
+    add(second)
+    second.close()
+    assert open_files(path) == []
+    assert not beside(path, "-wal").exists()
+    assert not beside(path, "-shm").exists()
+
+
+@pytest.mark.process
+def test_a_fork_holds_nothing(store: SqliteStore, path: Path) -> None:
+    held = len(open_files(path))
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(writing, str(len(open_files(path))).encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    guards = 2
+    assert int(os.read(reading, 10)) <= held - guards
+    os.close(reading)
+    os.close(writing)
+
+
+# -- several processes ----------------------------------------------------------------------
+
+
+class Neighbour:
+    """Another process that has the journal open."""
+
+    def __init__(self, path: Path) -> None:
+        command = [sys.executable, "-m", "tests.stores.neighbour", str(path)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._hear() == "open"
+
+    def _hear(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def add(self) -> str:
+        """Have it add a job; returns how many it sees then."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return self._hear()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+@pytest.fixture
+def neighbour(store: SqliteStore, path: Path) -> Iterator[Neighbour]:
+    neighbour = Neighbour(path)
+    yield neighbour
+    neighbour.kill()
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("harm", REMOVED, ids=lambda harm: harm.__name__)
+def test_another_process_goes_on_with_the_same_files(
+    store: SqliteStore, path: Path, neighbour: Neighbour, harm: Harm
+) -> None:
+    add(store, 10)
+    neighbour.add()
+    harm(path)
+    add(store)
+    assert neighbour.add() == "13"
+    add(store)
+    assert neighbour.add() == "15"
+    assert sum(counts.jobs for counts in store.counts().wait(5)) == 15
+    neighbour.kill()
+    assert on_the_disk(path) == 15
+
+
+@pytest.mark.process
+def test_nobody_is_answered_where_it_cannot_be_saved(
+    store: SqliteStore, path: Path, neighbour: Neighbour, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the other process wrote is in no memory of this one."""
+    add(store, 10)
+    for _ in range(10):
+        neighbour.add()
+    cut("-wal")(path)
+    with pytest.raises(JournalUnavailable, match="cut short or overwritten"):
+        add(store)
+    assert "no job is accepted; what they held could not be saved" in caplog.text
+
+
+# -- what is refused ------------------------------------------------------------------------
+
+
+def another_journal(path: Path) -> None:
+    """Put another journal at the path, as a deployment that restores "its" journal does."""
+    elsewhere = path.parent / "elsewhere"
+    elsewhere.mkdir()
+    store = SqliteStore(elsewhere / "journal.db")
+    store.open()
+    add(store, 3)
+    store.close()
+    (elsewhere / "journal.db").replace(path)
+
+
+def test_another_file_in_its_place_is_not_written_to(
+    store: SqliteStore, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    add(store, 20)
+    another_journal(path)
+    for _ in range(2):
+        with pytest.raises(JournalUnavailable, match="another file was put in the place of the journal"):
+            add(store)
+    said = [record.getMessage() for record in caplog.records if record.levelname == "CRITICAL"]
+    assert len(said) == 1
+    (saved,) = path.parent.glob("journal.db.saved-*")
+    assert f"what it held was saved to {saved}; put its files back; or stop every process" in said[0]
+    store.close()
+    for place, jobs in ((saved, 20), (path, 3)):
+        with sqlite3.connect(place) as db:
+            assert db.execute("SELECT count(*) FROM job").fetchone() == (jobs,), place
+
+
+def test_it_goes_on_when_its_files_are_back(
+    store: SqliteStore, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    add(store, 20)
+    beside(path, "").rename(path.with_name("kept"))
+    path.write_text("something else")
+    with pytest.raises(JournalUnavailable):
+        add(store)
+    path.with_name("kept").replace(path)
+    add(store)
+    assert "is in its place again" in caplog.text
