@@ -8,7 +8,7 @@ exception handlers, so what is raised comes out as it is, and that Postlude's ho
 import inspect
 from collections.abc import Callable, MutableMapping
 from contextlib import AsyncExitStack
-from types import CoroutineType, TracebackType
+from types import TracebackType
 from typing import Any, Final, NoReturn
 
 import fastapi
@@ -20,7 +20,9 @@ from starlette.types import Message, Receive, Scope, Send
 from postlude.errors import PostludeError, TaskDefinitionError
 from postlude.log import Log
 from postlude.raised import frames_of, is_a, origins_of
-from postlude.runner.injection import InThread, refuse_late
+from postlude.runner.injection import InThread
+from postlude.runner.overtime import refuse_late
+from postlude.runner.unrun import refuse_unrun
 from postlude.tasks.signature import injected_parameters
 from postlude.tasks.task import Task
 
@@ -124,7 +126,7 @@ class _Attempt:
                 self._result = await function(*args, **kwargs)
             else:
                 self._result = await self._in_thread(lambda: function(*args, **kwargs))
-                self._refuse_coroutine()
+                refuse_unrun(self._task.name, self._result)
             refuse_late()
         except BaseException as error:
             self.error = error
@@ -145,13 +147,6 @@ class _Attempt:
     def task(self) -> str:
         """The name of its task."""
         return self._task.name
-
-    def _refuse_coroutine(self) -> None:
-        if type(self._result) is CoroutineType:
-            self._result.close()
-            raise TypeError(
-                f"{self._task.name} is not async but returned a coroutine; await it inside an async def"
-            )
 
 
 def _cut_machinery(error: BaseException) -> None:

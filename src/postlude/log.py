@@ -16,11 +16,14 @@ ExcInfo = bool | BaseException | tuple[type[BaseException], BaseException, Any]
 _CALLER: Final = 3
 """Frames from `Logger.log` to the line that has something to say."""
 
+_TOLD: Final[set[str]] = set()
+"""The loggers of which a failure has been told: of the process, as they are."""
+
 
 class Log:
     """A logger that raises nothing, whatever its handlers do.
 
-    The first failure of each is told on stderr, unless `logging.raiseExceptions` is false. Also
+    The first failure of each logger is told on stderr, unless `logging.raiseExceptions` is false. Also
     `SystemExit` and `KeyboardInterrupt` go no further: they were raised in a handler.
 
     Args:
@@ -29,7 +32,6 @@ class Log:
 
     def __init__(self, name: str) -> None:
         self._logger = logging.getLogger(name)
-        self._told = False
 
     @property
     def undecided(self) -> bool:
@@ -91,8 +93,8 @@ class Log:
         try:
             self._logger.log(level, message, *args, exc_info=exc_info, extra=extra, stacklevel=_CALLER)
         except BaseException as error:
-            if not self._told and logging.raiseExceptions:
-                self._told = True
+            if self._logger.name not in _TOLD and logging.raiseExceptions:
+                _TOLD.add(self._logger.name)
                 _tell(message, args, error)
 
 

@@ -65,11 +65,12 @@ def end(how: str) -> None:
     del local
 
 
-def wait() -> None:
+def wait(how: str) -> None:
     """Wait in a thread until the end is asked for, or is allowed."""
     STARTED.set()
     while not GO.is_set():
-        raise_if_cancelled()
+        if how != "swallowed":
+            raise_if_cancelled()
         time.sleep(0.001)
 
 
@@ -97,7 +98,7 @@ def in_thread(how: str, argument: Cargo) -> None:
     local = Cargo("of the function")
     end(how)
     if how in WAITING:
-        wait()
+        wait(how)
     del local
 
 

@@ -17,7 +17,17 @@ from tests.app.serving import eventually, serving
 pytestmark = pytest.mark.anyio
 
 WAYS = [freed.on_loop, freed.in_thread, freed.filled, freed.filled_in_thread]
-ENDINGS = ["returned", "failed", "chained", "retried", "discarded", "snoozed", "cancelled", "late"]
+ENDINGS = [
+    "returned",
+    "failed",
+    "chained",
+    "retried",
+    "discarded",
+    "snoozed",
+    "cancelled",
+    "late",
+    "swallowed",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +78,7 @@ async def test_nothing_of_an_attempt_is_left(way: Callable[..., Any], how: str) 
     task = postlude.task(
         name="way",
         retry=Retry(2 if how == "retried" else 1, Fixed(0)),
-        timeout=0.02 if how == "late" else None,
+        timeout=0.02 if how in ("late", "swallowed") else None,
     )(way)
     async with serving(postlude):
         await ended(await postlude.add_task(task, how, freed.Cargo("of the call")), how)

@@ -49,7 +49,11 @@ LAYERS = (
         ),
         below=(*TRUTH, "tasks", "asking"),
     ),
-    Layer("injection", ("depends", "fastapi_depends"), below=(*TRUTH, "tasks", "runner.injection")),
+    Layer(
+        "injection",
+        ("depends", "fastapi_depends"),
+        below=(*TRUTH, "tasks", "runner.injection", "runner.overtime", "runner.unrun"),
+    ),
     Layer("web", ("web",), below=REQUEST),
     Layer(
         "app",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from postlude import log
 from postlude.log import Log
 
 
@@ -24,21 +25,22 @@ class Failing(logging.Handler):
 @pytest.fixture
 def logger() -> Iterator[logging.Logger]:
     logger = logging.getLogger("postlude.test_log")
+    log._TOLD.clear()
     yield logger
     logger.handlers[:], logger.filters[:] = [], []
 
 
-def say(log: Log) -> None:
+def say(to: Log) -> None:
     try:
         raise KeyError("inner")
     except KeyError:
-        log.exception("%s is told", "an exception")
-    log.debug("d")
-    log.info("%d", 1, extra={"task": "t"})
-    log.warning("w", exc_info=ValueError("x"))
-    log.error("e")
-    log.critical("c")
-    log.log(logging.WARNING, "l")
+        to.exception("%s is told", "an exception")
+    to.debug("d")
+    to.info("%d", 1, extra={"task": "t"})
+    to.warning("w", exc_info=ValueError("x"))
+    to.error("e")
+    to.critical("c")
+    to.log(logging.WARNING, "l")
 
 
 @pytest.mark.parametrize("error", [OSError("down"), SystemExit(3), KeyboardInterrupt()], ids=repr)
@@ -48,6 +50,8 @@ def test_nothing_that_a_handler_raises_comes_out(
     logger.addHandler(Failing(error))
     say(Log(logger.name))
     told = capsys.readouterr().err
+    say(Log(logger.name))  # another of the same logger's
+    assert capsys.readouterr().err == ""
     assert told.count("what was to be logged") == 1
     assert "an exception is told" in told
     assert type(error).__name__ in told
@@ -62,6 +66,7 @@ def test_nor_what_a_filter_or_a_record_factory_raises(
     logger.addFilter(fail)
     say(Log(logger.name))
     assert "LookupError: request_id" in capsys.readouterr().err
+    log._TOLD.clear()
     logger.filters[:] = []
     before = logging.getLogRecordFactory()
     logging.setLogRecordFactory(fail)

@@ -34,7 +34,9 @@ class CurrentJob:
         attempt: the number of this attempt, from 1.
     """
 
-    __slots__ = ("_id", "_report", "attempt", "cancelled", "last_progress", "late", "lines", "queue", "task")
+    __slots__ = (
+        "_id", "_report", "attempt", "cancelled", "last_progress", "late", "lines", "queue", "task", "until",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -51,7 +53,9 @@ class CurrentJob:
         self.cancelled = False
         """Whether somebody has asked it to stop."""
         self.late = False
-        """Whether the time of this attempt is over: what it does from now on does not count."""
+        """Whether it was told that the time of this attempt is over."""
+        self.until: float | None = None
+        """When that is, by the monotonic clock."""
         self.lines: list[LogLine] | None = None
         """What it has logged, as far as that is kept; None: nothing yet."""
         self.last_progress: Progress | None = None
@@ -66,6 +70,11 @@ class CurrentJob:
     def id(self) -> str:
         """Its id, as text."""
         return id_text(self._id)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the time of this attempt is over: what it does from now on does not count."""
+        return self.late or (self.until is not None and time.monotonic() > self.until)
 
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> Noted:
         """Say how far it is. In async tasks, await it; in sync ones, just call it.

@@ -2,7 +2,6 @@
 
 import logging
 from contextvars import Context
-from types import CoroutineType
 from typing import Any, Final
 
 from postlude.clock import SECOND
@@ -12,6 +11,8 @@ from postlude.model.opts import read_opts
 from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Outcome, Parked, Succeeded
 from postlude.model.state import Reason
 from postlude.runner.current import CURRENT, CurrentJob
+from postlude.runner.overtime import refuse_late
+from postlude.runner.unrun import refuse_unrun
 from postlude.runner.work import Work
 from postlude.tasks.context import Carried
 from postlude.tasks.registry import Registry
@@ -105,9 +106,7 @@ def surroundings(work: Work, current: CurrentJob, carried: Carried) -> Context:
 
 
 def kept(task: Task[..., Any], value: Any) -> Outcome:
-    """Return the outcome of an attempt that returned this."""
-    if value is None:
-        return SUCCEEDED
+    """Return the outcome of an attempt that returned this, which is not None."""
     result, dropped = task.encode_result(value)
     return SUCCEEDED if result is None and not dropped else Succeeded(result, dropped)
 
@@ -118,11 +117,11 @@ def run_sync(work: Work, task: Task[..., Any]) -> Outcome | BaseException:
     assert work.kwargs is not None
     try:
         result: Any = task.function(*work.args, **work.kwargs)
-        if type(result) is CoroutineType:
-            result.close()
-            return TypeError(
-                f"{work.name} is not async but returned a coroutine; await it inside an async def"
-            )
-        return SUCCEEDED if result is None else kept(task, result)
+        if work.seconds is not None:
+            refuse_late()
+        if result is None:
+            return SUCCEEDED
+        refuse_unrun(work.name, result)
+        return kept(task, result)
     except BaseException as error:
         return error

@@ -3,24 +3,10 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from postlude.runner.current import CURRENT
 from postlude.tasks.task import Task
 
 InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Calls a function in a worker thread of the runner, in a copy of the context that it is given in."""
-
-
-def refuse_late() -> None:
-    """Let a function whose time was over before it returned end as one that has failed.
-
-    Its attempt does not count any more, so what its dependencies have opened must not be committed.
-
-    Raises:
-        TimeoutError: it was.
-    """
-    current = CURRENT.get()
-    if current is not None and current.late:
-        raise TimeoutError("the function returned after its time was over, so its attempt does not count")
 
 
 class Injection(Protocol):

@@ -1,6 +1,7 @@
 """Ending work that runs: because its time is over, or because somebody has asked for it."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -49,6 +50,8 @@ class Interruptions:
     def limit(self, work: Work, seconds: float) -> None:
         """Let a work that starts now end after so many seconds. From any thread."""
         work.seconds = seconds
+        if work.current is not None:
+            work.current.until = time.monotonic() + seconds
         if asyncio._get_running_loop() is self._loop:
             self._arm(work)
         else:
@@ -91,8 +94,9 @@ class Interruptions:
                 self._wake_at(min(self._ends.values()))
 
     def _late(self, work: Work) -> None:
-        if work.over or work.stopping is Stopping.TIMEOUT:
-            return
+        lane = self._lane_of(work)
+        if work.over or work.stopping is Stopping.TIMEOUT or (lane and not lane.runs(work)):
+            return  # its end may be on its way
         log.warning("job %s takes longer than its %g s", work, work.seconds, extra=fields(work))
         work.stopping = Stopping.TIMEOUT
         if work.current is not None:

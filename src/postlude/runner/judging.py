@@ -14,6 +14,7 @@ from postlude.model.outcome import Cancelled, Failed, Outcome, Snoozed
 from postlude.model.retry import Retry
 from postlude.model.state import Reason
 from postlude.raised import frames_of, is_a, kind_of, text_of, writable
+from postlude.runner.overtime import Overtime
 from postlude.runner.processes.failures import ChildFailed, ProcessDied
 from postlude.runner.work import Stopping, Work, fields
 from postlude.wait import Wait
@@ -59,7 +60,7 @@ class Judge:
             return Cancelled(Reason.DISCARDED, f"Discard: {reason}"[:1000])
         if work.stopping is Stopping.CANCEL:
             return self._cancelled(work, error)
-        if work.stopping is Stopping.TIMEOUT:
+        if work.stopping is Stopping.TIMEOUT or is_a(error, Overtime):
             error = _overtime(work, error)
         return self._failed(work, error, now)
 

@@ -33,6 +33,10 @@ class Lane(Protocol):
         """Start it, now or when there is room. On the loop."""
         ...
 
+    def runs(self, work: Work) -> bool:
+        """Whether this has started and has not returned. On the loop."""
+        ...
+
     def interrupt(self, work: Work) -> None:
         """Let work that runs come to an end, as far as this lane can. On the loop."""
         ...

@@ -13,6 +13,8 @@ from postlude.runner.beside import Beside
 from postlude.runner.execution import kept
 from postlude.runner.injection import Injection
 from postlude.runner.lanes import Begin, Ended
+from postlude.runner.overtime import refuse_late
+from postlude.runner.unrun import refuse_unrun
 from postlude.runner.work import Work
 
 log = Log("postlude.jobs")
@@ -53,6 +55,10 @@ class LoopLane:
         else:
             self.waiting.append(work)
 
+    def runs(self, work: Work) -> bool:
+        """Whether this has started and has not returned."""
+        return work in self.tasks
+
     def interrupt(self, work: Work) -> None:
         """Cancel its task."""
         task = self.tasks.get(work)
@@ -89,7 +95,10 @@ class LoopLane:
                 value = await self._run_injected(work)
             else:
                 value = await task.function(*work.args, **work.kwargs)
+            if work.seconds is not None:
+                refuse_late()
             if value is not None:
+                refuse_unrun(work.name, value, on_loop=True)
                 result = kept(task, value)
         except BaseException as error:
             result = error  # whatever it is, it must not reach the loop

@@ -66,6 +66,10 @@ class ThreadLane:
             self._waking = True
             self._loop.call_soon(self._wake)
 
+    def runs(self, work: Work) -> bool:
+        """Whether this has started and has not returned."""
+        return work in self._running
+
     def interrupt(self, work: Work) -> None:
         """Nothing ends a thread from outside; its function asks `raise_if_cancelled`."""
 

@@ -186,14 +186,15 @@ class Workshop:
             self._refuse(work, Cancelled())
             return None
         try:
+            seconds: float | None = None
             if work.opts is not None or task.timed:
                 seconds = bound_in_time(work, task, now)
-                if seconds is not None:
-                    self.interruptions.limit(work, seconds)
             work.place = self._membership.marks.started(work.seq, now)
             if work.follower is not None:
                 self._chains.started(work)
             work.current = CurrentJob(work.id, work.name, work.queue, work.failures + 1, self._report)
+            if seconds is not None:
+                self.interruptions.limit(work, seconds)
             return surroundings(work, work.current, self._carried)
         except Unrunnable as unrunnable:
             self._refuse(work, unrunnable.outcome)

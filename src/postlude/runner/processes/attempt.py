@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib
-from types import CoroutineType
 from typing import Any, Final, NamedTuple
 
 from postlude.errors import Discard, RetryLater, Snooze
@@ -10,6 +9,7 @@ from postlude.raised import is_a, text_of
 from postlude.runner.current import CURRENT, CurrentJob
 from postlude.runner.judging import covered, describe, wait_in
 from postlude.runner.processes.messages import Answer, Order
+from postlude.runner.unrun import refuse_unrun
 from postlude.tasks.process import task_at
 from postlude.tasks.task import Task
 
@@ -48,9 +48,7 @@ def attempt(order: Order, payload: bytes, current: CurrentJob, max_error: int) -
 def _returned(task: Task[..., Any], value: Any) -> Ending:
     if value is None:
         return Ending(_answer("returned"))
-    if value.__class__ is CoroutineType:
-        value.close()
-        raise TypeError(f"{task.name} is not async but returned a coroutine; leave run= out and await it")
+    refuse_unrun(task.name, value)
     result, dropped = task.encode_result(value)
     return Ending(_answer("returned", kept=result is not None, dropped=dropped), result)
 

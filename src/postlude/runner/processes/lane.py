@@ -78,6 +78,10 @@ class ProcessLane:
         self.waiting.append(work)
         self._pump()
 
+    def runs(self, work: Work) -> bool:
+        """Whether this has started and its end is not known."""
+        return work in self._keepers or work in self._again
+
     def interrupt(self, work: Work) -> None:
         """Ask work that runs to stop; it has a moment before its process is ended."""
         keeper = self._keepers.get(work)
