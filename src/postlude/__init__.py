@@ -33,6 +33,7 @@ from postlude.model.retry import Exponential, Fixed, Linear, Retry
 from postlude.model.snapshot import Snapshot
 from postlude.model.state import State
 from postlude.runner.current import CurrentJob, current_job, raise_if_cancelled
+from postlude.tasks.dependencies import injected
 
 __all__ = [
     "BackgroundTask",
@@ -74,5 +75,6 @@ __all__ = [
     "UnsupportedFramework",
     "WaitsForItself",
     "current_job",
+    "injected",
     "raise_if_cancelled",
 ]

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 
 import postlude
-from postlude import Config, Postlude
+from postlude import Config, Postlude, injected
 from postlude.errors import TaskDefinitionError
 from postlude.model.retry import Fixed, Retry
 from postlude.model.state import State
@@ -119,6 +119,27 @@ def test_a_sync_function(app: FastAPI, location: str, log: list[str]) -> None:
         client.post("/")
         until(5)
     assert log[1:5] == ["open pool shop", "imports 7 SESSION", "commit", "close"]
+
+
+def test_one_that_stands_in_the_annotation_and_may_be_left_out(
+    app: FastAPI, location: str, log: list[str]
+) -> None:
+    postlude = Postlude(app, store=location, config=QUICK)
+
+    @postlude.task
+    async def imports(
+        value: int, upper: Annotated[str, Depends(get_upper)] = injected, *, more: int = 2
+    ) -> None:
+        say(f"imports {value} {upper} {more}")
+
+    @app.post("/")
+    async def add(tasks: BackgroundTasks) -> None:
+        tasks.add_task(imports, 7, more=3)
+
+    with TestClient(app) as client:
+        client.post("/")
+        until(5)
+    assert log[1:5] == ["open pool shop", "imports 7 SESSION 3", "commit", "close"]
 
 
 def test_overrides(app: FastAPI, location: str, log: list[str]) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends
 
+from postlude.tasks.dependencies import injected as left
+
 if TYPE_CHECKING:
     from somewhere import Absent  # type: ignore[import-not-found]
 
@@ -27,3 +29,6 @@ def hidden_in_text(value: int, session: Annotated[Absent, Depends(object)]) -> N
 
 
 Session = Annotated[object, Depends(object)]
+
+
+def without(session: object = left) -> None: ...

@@ -24,6 +24,7 @@ from fastapi.security import HTTPBearer, OAuth2PasswordBearer, SecurityScopes
 from starlette.requests import HTTPConnection
 
 from postlude.errors import InvalidArguments, NotDurable, TaskDefinitionError
+from postlude.tasks.dependencies import injected as left
 from postlude.tasks.registry import Registry
 from tests.tasks import injected
 
@@ -53,12 +54,16 @@ def derived(value: int, session: Session = Marked(get_session)) -> None: ...  # 
 def by_keyword(value: int, *, session: Session = Depends(get_session)) -> None: ...
 def before(value: int, session: Session = Depends(get_session), more: int = 2) -> None: ...
 def with_extra(value: int, session: Session = Depends(get_session), **extra: int) -> None: ...
+def left_out(value: int, session: Annotated[Session, Depends(get_session)] = left) -> None: ...
+def left_out_before(
+    value: int, session: Annotated[Session, Depends(get_session)] = left, more: int = 2
+) -> None: ...
 def with_rest(value: int, *rest: int, session: Session = Depends(get_session)) -> None: ...
 
 
 EVERY_FORM = [
     by_default, by_annotation, by_class, first, with_none, derived, by_keyword, before, with_extra, with_rest,
-    injected.late, injected.hidden,
+    injected.late, injected.hidden, left_out, left_out_before,
 ]  # fmt: skip
 
 
@@ -112,6 +117,33 @@ def test_a_direct_call_passes_them(registry: Registry) -> None:
     session = Session()
     assert told(1, session=session) == (1, session)
     assert told(1, session) == (1, session)
+
+
+def test_a_direct_call_of_one_that_may_be_left_out_passes_it(registry: Registry) -> None:
+    def told(session: Annotated[Session, Depends(get_session)] = left) -> Session:
+        return session
+
+    task, session = registry.task(told), Session()
+    assert task(session) is session
+    with pytest.raises(TypeError, match="Depends fills 'session' in jobs only; a direct call must pass it"):
+        task()
+    assert repr(told()) == "injected"
+    with pytest.raises(AttributeError, match="'execute' of what `Depends` fills in jobs only: a direct call"):
+        _ = told().execute  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("annotation", [Session, Any, Annotated[Session, "words"], Annotated[int, Query()]])
+def test_that_default_needs_a_depends_in_the_annotation(registry: Registry, annotation: Any) -> None:
+    def told(session: Any = left) -> None: ...
+
+    told.__annotations__["session"] = annotation
+    with pytest.raises(TaskDefinitionError, match="'session' has the default `injected`, and its annotation"):
+        registry.task(told)
+
+
+def test_a_plain_function_with_that_default_alone_is_not_durable(registry: Registry) -> None:
+    with pytest.raises(NotDurable, match="'session' has the default `injected`"):
+        registry.of(injected.without).encode((), {})
 
 
 def test_a_task_without_has_none(registry: Registry) -> None:

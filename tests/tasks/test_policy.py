@@ -98,7 +98,6 @@ WRONG_DECLARED: list[tuple[str, Any, str]] = [
 
 WRONG_OF_CALL: list[tuple[str, Any, str]] = [
     ("delay", -1, "give seconds (0 or more) or a timedelta"),
-    ("delay", None, "give seconds (0 or more) or a timedelta"),
     ("delay", float("nan"), "give seconds (0 or more) or a timedelta"),
     ("delay", 1e10, "give seconds (0 or more) or a timedelta"),
     ("delay", timedelta(seconds=-1), "give seconds (0 or more) or a timedelta"),
@@ -107,7 +106,6 @@ WRONG_OF_CALL: list[tuple[str, Any, str]] = [
     ("at", datetime(2026, 1, 1), "give a datetime with a timezone (datetime.now(UTC), say)"),  # noqa: DTZ001
     ("key", "", "give a text of 1 to 500 characters"),
     ("key", "k" * 501, "give a text of 1 to 500 characters"),
-    ("key", None, "give a text of 1 to 500 characters"),
     ("key", 7, "give a text of 1 to 500 characters"),
     ("key", "\udcff", "holds a lone surrogate, which UTF-8 cannot write"),
     ("on_conflict", "ignore", "give 'keep' or 'replace' or 'raise'"),
@@ -326,6 +324,30 @@ class TestCopies:
         assert terms(task.using(delay=5).using(delay=6)).due == NOW + 6 * SECOND
         assert terms(task.using(delay=5).using(at=NOON)).due == NOON_STORED
         assert terms(task.using(at=NOON).using(delay=5)).due == NOW + 5 * SECOND
+
+    @pytest.mark.parametrize(
+        ("option", "value"),
+        [("key", "k"), ("delay", 5), ("at", NOON), ("timeout", 5), ("expires", 5), ("deadline", 5)],
+    )
+    def test_none_lifts_and_what_is_left_out_stays(
+        self, task: Task[..., str], option: str, value: Any
+    ) -> None:
+        given = task.using(**options(**{option: value}))
+        assert terms(given.using(priority=0)) == terms(given) != terms(task.using(priority=0))
+        lifted = given.using(**options(**{option: None}))
+        told = lifted.terms(NOW)
+        assert (lifted.key, lifted.policy.timeout, lifted.policy.expires) == (None, None, None)
+        assert told is None or (told.key, told.due) == (None, None)
+
+    def test_none_lifts_no_other_option(self, task: Task[..., str]) -> None:
+        assert terms(task.using(delay=5).using(at=None)).due == NOW + 5 * SECOND
+        assert terms(task.using(at=NOON).using(delay=None)).due == NOON_STORED
+        assert terms(task.using(at=NOON, delay=None)).due == NOON_STORED
+        assert task.using(key="k", delay=5).using(key=None).policy.delay == 5
+
+    def test_a_key_that_may_be_none_with_a_conflict(self, task: Task[..., str]) -> None:
+        for key in (None, "k"):
+            assert task.using(key=key, on_conflict="raise").key == key
 
     def test_calls_that_give_the_same_share_what_was_worked_out(self, task: Task[..., str]) -> None:
         one = task.using(queue="mail", delay=5, key="a")

@@ -182,7 +182,7 @@ async def test_add_task_of_a_postlude_stores_at_once(mail: ModuleType, visiting:
     ("options", "told"),
     [
         ({"delay": -1}, "delay=-1"),
-        ({"delay": 1, "at": None}, "at=None"),
+        ({"delay": 1, "at": 7}, "at=7"),
         ({"dealy": 1}, "did you mean delay="),
         ({"limit": 1}, "it belongs to @postlude.task"),
         ({"on_conflict": "raise"}, "give key= too"),

@@ -12,6 +12,7 @@ from typing import Annotated, Any, assert_type
 
 from fastapi import Depends
 
+from postlude import injected
 from postlude.tasks import Registry, Task
 
 registry = Registry()
@@ -47,7 +48,20 @@ async def export_orders(path: str, session: Annotated[Session, Depends(get_sessi
     return len(path)
 
 
+SessionDep = Annotated[Session, Depends(get_session)]
+
+
+@registry.task
+async def settle_orders(path: str, session: SessionDep = injected, *, most: int = 7) -> int:
+    return len(path)
+
+
 async def filled_by_depends() -> None:
+    settle_orders.call("x", most=3)
+    settle_orders.using(key=None, delay=None, at=None).call("x")
+    assert_type(await settle_orders("x", Session()), int)
+    settle_orders.call("x", "y")  # type: ignore[arg-type]
+    settle_orders.call()  # type: ignore[call-arg]
     import_orders.call("x")
     assert_type(await import_orders("x", session=Session()), int)
     assert_type(await export_orders("x", Session()), int)

@@ -46,8 +46,8 @@ class Codec:
         self.injected = frozenset(p.name for p in every if p.depends is not None)
         parameters = tuple(p for p in every if p.depends is None)
         self._problems = {p.name: p.problem for p in parameters if p.problem}
+        refuse(name, find_refusal(every))
         if self.injected:
-            refuse(name, find_refusal(every))
             self._signature = without_injected(self._signature, every)
             kinds = self._signature.parameters
             parameters = tuple(p._replace(kind=kinds[p.name].kind) for p in parameters)

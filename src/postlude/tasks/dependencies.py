@@ -7,7 +7,7 @@ a job is stored, by the same rules by which FastAPI reads a signature.
 import inspect
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, Final, NamedTuple, get_origin
+from typing import Any, Final, NamedTuple, NoReturn, get_origin
 
 from starlette.background import BackgroundTasks
 from starlette.requests import HTTPConnection
@@ -23,6 +23,26 @@ from postlude.tasks.signature import (
     read_signature,
     resolve,
 )
+
+
+class Injected:
+    """A default in place of a value: what the annotation's `Depends` gives stands there when the job runs."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "injected"
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{name!r} of what `Depends` fills in jobs only: a direct call must pass it")
+
+
+injected: Final[Any] = Injected()
+"""The default of a task's parameter whose annotation has a `Depends`, so that calls may leave it out.
+
+FastAPI looks at the annotation alone. Type checkers do not, and take a parameter without a default for
+one that must be passed: `session: Annotated[AsyncSession, Depends(get_session)] = injected`.
+"""
 
 _FROM_REQUEST: Final = "Path", "Query", "Header", "Cookie", "File", "Form", "Body"
 _PASS_IT: Final = "give the task a parameter of its own for it, and depend on something that does not need it"
@@ -43,9 +63,9 @@ class Refusal(NamedTuple):
 
 def refusal_of(function: Callable[..., Any]) -> Refusal | None:
     """Return what keeps a declared task's dependencies, or its own parameters, from being filled."""
-    if "fastapi.params" not in sys.modules:
-        return None
     parameters = read_parameters(function, read_signature(function))
+    if "fastapi.params" not in sys.modules:
+        return find_refusal(p for p in parameters if p.default is injected)
     for parameter in parameters:
         reason = _own_reason(parameter)
         if reason is not None:
@@ -59,6 +79,13 @@ def find_refusal(parameters: Iterable[Parameter]) -> Refusal | None:
     parameters = tuple(parameters)
     for parameter in parameters:
         if parameter.depends is None:
+            if parameter.default is not injected:
+                continue
+            if parameter.problem is None:
+                return Refusal(
+                    parameter.name, "has the default `injected`, and its annotation has no Depends"
+                )
+            late = late or Refusal(parameter.name, parameter.problem, unresolved=True)
             continue
         found = _misplaced(parameter, parameters) or _Walk().into(
             parameter.name, parameter.depends, parameter.annotation, parameter.problem

@@ -15,7 +15,7 @@ from pydantic_core import from_json, to_json
 from postlude.tasks.encoded import Limits
 from postlude.tasks.equality import check_same
 from postlude.tasks.signature import Parameter
-from postlude.tasks.survey import SCALARS, Refused, survey
+from postlude.tasks.survey import SCALARS, Refused, explained, survey
 
 _NOTHING: Final[frozenset[type]] = frozenset()
 _EXACT: Final[dict[Any, frozenset[type]]] = {
@@ -61,10 +61,13 @@ class Field:
         survey(value, limits, plain=self.free or exact)
         if exact or self.free:
             return _check_readable(write(value)), value
-        adapter = self.adapter()
-        text = self._dump(adapter, value)
-        back = self._load(adapter, text)
-        check_same(value, back)
+        try:
+            adapter = self.adapter()
+            text = self._dump(adapter, value)
+            back = self._load(adapter, text)
+            check_same(value, back)
+        except Refused as refused:
+            raise explained(value, refused) from None
         return text, back
 
     def decode(self, value: Any) -> Any:
@@ -101,16 +104,28 @@ class Field:
             raise
         except Exception:
             # Not the error's text: it quotes the value.
-            kind = f"is of type {type(value).__qualname__}, which"
-            if self.annotation in type(value).__mro__:
-                raise Refused(
-                    f"{kind} cannot be written as JSON; pass what it can be made from (an id, a path, an "
-                    f"address), and make it in the task"
-                ) from None
-            raise Refused(
-                f"{kind} does not fit its annotation {shown(self.annotation)}; pass a value of that type, or "
-                f"annotate the parameter with what is passed"
-            ) from None
+            raise Refused(self._unfit(adapter, value)) from None
+
+    def _unfit(self, adapter: TypeAdapter[Any], value: Any) -> str:
+        """Return why a value cannot be written under the annotation."""
+        kind, wanted = type(value), shown(self.annotation)
+        what = f"is of type {kind.__qualname__}, which"
+        try:
+            adapter.validate_python(value, strict=True)
+        except Exception:
+            if kind.__qualname__ == wanted:
+                return (
+                    f"is of the {wanted} of {kind.__module__}, which is not that of its annotation; a module "
+                    f"may have been reloaded, or imported under two names"
+                )
+            return (
+                f"{what} does not fit its annotation {wanted}; pass a value of that type, or annotate the "
+                f"parameter with what is passed"
+            )
+        return (
+            f"{what} cannot be written as JSON; pass what it can be made from (an id, a path, an address), "
+            f"and make it in the task"
+        )
 
     def _load(self, adapter: TypeAdapter[Any], text: bytes) -> Any:
         try:

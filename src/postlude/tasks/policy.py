@@ -1,7 +1,7 @@
 """A task's policy: what `@postlude.task(...)` declares and `.using(...)` changes for one call."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple, TypedDict
@@ -36,12 +36,12 @@ class CallOptions(TypedDict, total=False):
     delivery: Delivery
     on_failure: bool
     """Store it although the request that adds it fails."""
-    delay: Seconds
-    """It starts so much later at the earliest."""
-    at: datetime
-    """It starts then at the earliest."""
-    key: str
-    """No other job of the task with this key waits, is parked or runs."""
+    delay: Seconds | None
+    """It starts so much later at the earliest; None: at once."""
+    at: datetime | None
+    """It starts then at the earliest; None: at once."""
+    key: str | None
+    """No other job of the task with this key waits, is parked or runs; None: there may be others."""
     on_conflict: OnConflict
     """What a call does whose key is taken."""
 
@@ -117,12 +117,13 @@ class Policy:
         """
         values = {name: _checked(name, value, allowed) for name, value in options.items()}
         if of_call:
-            if "delay" in values and "at" in values:
+            delayed, dated = values.get("delay") is not None, values.get("at") is not None
+            if delayed and dated:
                 raise TaskDefinitionError("delay= and at= both say when it starts; give one of them")
             if "retry" in values:
                 values["retry"] = _storable(values["retry"], self.retry)
-            dropped = {"delay": None} if "at" in values else {"at": None} if "delay" in values else {}
-            values = {**dropped, **values, "set_by_call": self.set_by_call | values.keys()}
+            dropped = {"delay": None} if dated else {"at": None} if delayed else {}
+            values = {**values, **dropped, "set_by_call": self.set_by_call | values.keys()}
         return replace(self, **values)
 
     @property
@@ -246,6 +247,10 @@ def _of(kind: type, what: str) -> Any:
     return lambda value: None if value is None or isinstance(value, kind) else f"give {what}"
 
 
+def _optional(check: Callable[[Any], str | None]) -> Any:
+    return lambda value: None if value is None else check(value)
+
+
 def _one_of(*values: Any) -> Any:
     return lambda value: (
         None if value in values else f"give {' or '.join(repr(v) for v in values if v is not None)}"
@@ -270,8 +275,8 @@ _CHECKS: Final[dict[str, Any]] = {
     "limit": _of(Limit, "Limit(...)"),
     "rate": _of(Rate, "Rate(...)"),
     "run": _one_of("process", None),
-    "delay": _seconds,
-    "at": _aware,
+    "delay": _optional(_seconds),
+    "at": _optional(_aware),
     "on_conflict": _one_of("keep", "replace", "raise"),
 }
 

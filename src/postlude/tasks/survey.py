@@ -5,7 +5,6 @@ would be used up by it).
 """
 
 import dataclasses
-import io
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -13,10 +12,15 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from postlude.tasks.encoded import Limits
+from postlude.tasks.remedies import remedy_of
 
 FIXED: Final[frozenset[type]] = frozenset({int, float, bool, type(None)})
 SCALARS: Final[frozenset[type]] = FIXED | {str}
 _SEQUENCES: Final = frozenset({list, tuple, set, frozenset, deque})
+
+_LOOKS: Final = 10_000
+_DEPTH: Final = 20
+"""How many parts of a value are looked at, and how deep, for what makes it one that cannot be kept."""
 
 
 class Refused(Exception):
@@ -93,6 +97,26 @@ def _survey_parts(
     return total
 
 
+def explained(value: Any, refused: Refused) -> Refused:
+    """Return why a value is refused in words that help, if what it is or holds is known never to be kept.
+
+    Args:
+        value: what has been refused.
+        refused: why, as it was found.
+    """
+    waiting: deque[tuple[str, Any, int]] = deque([("", value, 0)])
+    looks = _LOOKS
+    while waiting and (looks := looks - 1):
+        path, part, depth = waiting.popleft()
+        told = remedy_of(part)
+        if told is not None:
+            return Refused(told, path)
+        if depth < _DEPTH:
+            parts = _parts(part) or ()
+            waiting += ((path + form.format(_short(key)), each, depth + 1) for form, key, each in parts)
+    return refused
+
+
 def _parts(value: Any) -> Iterable[tuple[str, Any, Any]] | None:
     """Return how each part is written in a path, its key and itself; None if the value has no parts."""
     kind = type(value)
@@ -105,7 +129,7 @@ def _parts(value: Any) -> Iterable[tuple[str, Any, Any]] | None:
     if dataclasses.is_dataclass(kind):
         return ((".{}", key, part) for key, part in dataclass_state(value).items())
     if isinstance(value, Iterator):
-        raise Refused(_used_up(value))
+        raise Refused(remedy_of(value) or "is an iterator")
     return None
 
 
@@ -129,20 +153,15 @@ def too_large(limits: Limits) -> Refused:
 
 def _no_plain_form(value: Any) -> str:
     kind = type(value)
-    if isinstance(value, Iterator):
-        return _used_up(value)
+    told = remedy_of(value)
+    if told is not None:
+        return told
     if any(base in SCALARS or base in (list, dict) for base in kind.__mro__[1:]):
         return f"is of type {kind.__name__} and would come back as its base; annotate the parameter with it"
     return (
         f"is of type {kind.__module__}.{kind.__qualname__}, which JSON cannot restore without an annotation; "
         f"annotate the parameter with a type that pydantic restores, or pass what it can be loaded by"
     )
-
-
-def _used_up(value: object) -> str:
-    if isinstance(value, io.IOBase):
-        return "is an open file, which another process does not have; pass its path or what it holds"
-    return f"is an iterator ({type(value).__name__}), which would be used up by looking at it; pass a list"
 
 
 def _short(key: Any) -> Any:

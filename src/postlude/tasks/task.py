@@ -94,7 +94,8 @@ class Task(Generic[P, R]):
     def using(self, **options: Unpack[CallOptions]) -> "Task[P, R]":
         """Return a copy with other options, for one call or for many.
 
-        What it sets is stored with the jobs; everything else is as the code says that runs them.
+        What it sets is stored with the jobs; everything else is as the code says that runs them. An option
+        that is left out stays as it is; None lifts `key`, `delay`, `at`, `timeout`, `expires`, `deadline`.
 
         Raises:
             TaskDefinitionError: an option is unknown, not what it should be, or contradicts another.
@@ -102,7 +103,8 @@ class Task(Generic[P, R]):
         given: dict[str, Any] = dict(options)
         key = given.pop("key", self.key)
         if "key" in options:
-            check_key(key)
+            if key is not None:
+                check_key(key)
         elif "on_conflict" in options and key is None:
             raise TaskDefinitionError("on_conflict= says what happens to a key that is taken: give key= too")
         variant = self._variant(given) if given else self
