@@ -217,6 +217,10 @@ class Postlude(Verbs):
 
     # -- the lifespan ---------------------------------------------------------------------------
 
+    def look_in(self) -> None:
+        """Let run what waits in the journal: a request has come, and no lifespan runs."""
+        self._parts.look_in()
+
     def begin(self) -> Lifespan:
         """Return a new lifespan of the application; it may have several at once."""
         return Lifespan(self._parts)

@@ -2,18 +2,28 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
 
 from pydantic_core import from_json
 
+from postlude.absence import NOBODY, Absence
 from postlude.config import Config
-from postlude.errors import InvalidResult, JobCancelled, JobFailed, JobNotFound, ResultDropped, UnknownTask
+from postlude.errors import (
+    InvalidResult,
+    JobCancelled,
+    JobFailed,
+    JobNotFound,
+    PostludeError,
+    ResultDropped,
+    UnknownTask,
+)
 from postlude.ids import id_text
 from postlude.job import Job
 from postlude.model.job import Cancel, JobRecord
 from postlude.model.snapshot import Snapshot, last_error
-from postlude.model.state import Reason, State
+from postlude.model.state import Reason, State, Stored
 from postlude.operations import Operations, raw_id
 from postlude.runner.changes import Hub
 from postlude.stores.protocol import Reading
@@ -35,6 +45,7 @@ class Handles:
         opened: opens the journal if nobody has.
         unstored: whether the request that runs here may not have stored the job with this id yet;
             raises `WaitsForItself` if it has not begun to.
+        absence: notices if nobody runs them.
     """
 
     def __init__(
@@ -46,6 +57,7 @@ class Handles:
         operations: Operations,
         opened: Callable[[], Awaitable[None]],
         unstored: Callable[[bytes], bool],
+        absence: Absence,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -54,6 +66,7 @@ class Handles:
         self._operations = operations
         self._opened = opened
         self._unstored = unstored
+        self._absence = absence
 
     async def find(self, id: str | UUID) -> Job[Any]:
         """Return the handle of a job that the journal has.
@@ -74,8 +87,19 @@ class Handles:
                 await self._stored(id)
                 record = await self._end(id)
         except TimeoutError:
-            raise TimeoutError(f"job {id_text(id)} has not ended within {timeout} s; it goes on") from None
+            why = await self._why_not(id)
+            raise TimeoutError(f"job {id_text(id)} has not ended within {timeout} s; {why}") from None
         return self._result_of(record)
+
+    async def _why_not(self, id: bytes) -> str:
+        """Say what becomes of a job that has not ended in time."""
+        with suppress(PostludeError):
+            record = await self._store.get(id)
+            if record is not None and record.stored is Stored.PARKED:
+                return "it is parked: this release does not know its task, or its arguments do not fit"
+            if not await self._absence.served():
+                return f"{NOBODY}: start the application's server"
+        return "it goes on"
 
     async def snapshot(self, id: bytes) -> Snapshot:
         """Return a job as it is now; see `Job.status`."""
@@ -121,11 +145,15 @@ class Handles:
 
     async def _end(self, id: bytes) -> JobRecord:
         with self._hub.watch(id) as watch:
+            looked = False
             while True:
                 record = await watch.news()
                 assert record is not None
                 if record.stored.final:
                     return record
+                if not looked:
+                    looked = True
+                    await self._absence.look()
 
     def _result_of(self, record: JobRecord) -> Any:
         if record.state is State.SUCCEEDED:

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, Final, ParamSpec, TypeVar, overload
 
+from postlude.absence import Absence
 from postlude.config import Config
 from postlude.errors import JournalUnavailable
 from postlude.job import Job
@@ -89,8 +90,11 @@ async def _queue(producer: Producer, works: Sequence[Work]) -> None:
 class Blocking:
     """The same from sync code, in threads without an event loop. Reached as `postlude.blocking`."""
 
-    def __init__(self, producer: Producer, store: Store, config: Config, opened: Callable[[], None]) -> None:
+    def __init__(
+        self, producer: Producer, store: Store, config: Config, opened: Callable[[], None], absence: Absence
+    ) -> None:
         self._producer = producer
+        self._absence = absence
         self._store = store
         self._config = config
         self._opened = opened
@@ -124,6 +128,7 @@ class Blocking:
             self._store_group(works)
             jobs += [work.job for work in works]
         self._producer.stir()
+        self._absence.look_blocking()
         return jobs
 
     def _store_group(self, works: Sequence[Work]) -> None:

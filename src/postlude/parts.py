@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from postlude.absence import Absence
 from postlude.clock import Clock
 from postlude.config import Config
 from postlude.declaring import Declaring
@@ -29,6 +30,7 @@ from postlude.runner.service import Service
 from postlude.runner.visit import Visits
 from postlude.runner.workshop import Equipment
 from postlude.served import Served, Serving
+from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import Store
 from postlude.tasks.registry import Registry
 
@@ -84,7 +86,10 @@ class Parts:
             service or (lambda: Service(*given, news, self.bounds)), self._attach, self._detach
         )
         self.operations = Operations(store, self.opened, self._told, self._stirred, registry, queues)
-        self.handles = Handles(store, registry, config, self.hub, self.operations, self.opened, unstored)
+        self.absence = Absence(store, config, clock, self._runs_jobs)
+        self.handles = Handles(
+            store, registry, config, self.hub, self.operations, self.opened, unstored, self.absence
+        )
         declaring = Declaring(store, registry, self.bounds)
         self.producer = Producer(
             store,
@@ -100,10 +105,22 @@ class Parts:
         bounded_queues = frozenset(name for name, engine in queues.items() if engine.bounded)
         self.producer.bounded_queues = equipment.bounded_queues = bounded_queues
         self.inspector = Inspector(store)
-        self.blocking = Blocking(self.producer, store, config, self.ensure_open)
+        self.blocking = Blocking(self.producer, store, config, self.ensure_open, self.absence)
         self._opening = threading.Lock()
         self._open = False
         self._users: set[object] = set()
+
+    def _runs_jobs(self) -> bool:
+        """Whether this process runs jobs, or is about to: its lifespan has begun."""
+        return bool(self._users or self.producer.runners)
+
+    def look_in(self) -> None:
+        """Let run what waits in the journal, where no lifespan runs: a request has come.
+
+        A journal in memory has nothing that another process has left, so it is not opened for this.
+        """
+        if self._open or not isinstance(self.store, MemoryStore):
+            self.visits.look_in(self.opened)
 
     async def opened(self) -> None:
         """Open the journal, if nobody has."""

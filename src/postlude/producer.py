@@ -41,6 +41,10 @@ class Visiting(Protocol):
         """Release what was claimed for a call that has been cancelled meanwhile."""
         ...
 
+    def look_in(self, opened: Callable[[], Awaitable[None]]) -> None:
+        """Let run what waits in the journal, beside the request that runs here."""
+        ...
+
     def close(self) -> None:
         """The journal is about to be closed."""
         ...

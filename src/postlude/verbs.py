@@ -48,6 +48,7 @@ class Verbs:
         else:
             await self._parts.opened()
             await producer.store([work])
+            await self._parts.absence.look()
         return work.job
 
     async def add_tasks(
@@ -65,7 +66,9 @@ class Verbs:
         if self._off is not None:
             return await self._off.run_all(calls)
         await self._parts.opened()
-        return await add_all(self._parts.producer, calls, atomic=atomic)
+        jobs = await add_all(self._parts.producer, calls, atomic=atomic)
+        await self._parts.absence.look()
+        return jobs
 
     async def job(self, id: str | UUID) -> Job[Any]:
         """Return the handle of a job by its id; what it returned is read as its task's function returns it.

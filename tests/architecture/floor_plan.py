@@ -21,6 +21,7 @@ LAYERS = (
         (
             "declaring",
             "gathering",
+            "absence",
             "in_memory",
             "producer",
             "outside",

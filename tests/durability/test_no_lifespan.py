@@ -24,7 +24,8 @@ def test_jobs_run_inside_their_requests(arena: Arena) -> None:
     assert server.log().count("no lifespan runs on this event loop") == 1
 
 
-def test_what_a_kill_left_is_picked_up_by_later_requests(arena: Arena) -> None:
+@pytest.mark.parametrize("adds", [True, False], ids=["that add jobs", "of any kind"])
+def test_what_a_kill_left_is_picked_up_by_later_requests(adds: bool, arena: Arena) -> None:
     server = arena.server(options=OFF).start()
     token = "nap-left"
     arena.witness.note("intent", token)
@@ -38,7 +39,10 @@ def test_what_a_kill_left_is_picked_up_by_later_requests(arena: Arena) -> None:
     server.start()
 
     def picked_up() -> bool:
-        arena.add(server, "noop")
+        if adds:
+            arena.add(server, "noop")
+        else:
+            server.get("/ping")
         return arena.row(token).final
 
     eventually(picked_up, "a later request runs it")

@@ -63,6 +63,8 @@ class Membership:
         """Its number in the journal; from `join` on."""
         self.marks: Marks
         """Where it notes what it starts; from `join` on."""
+        self.lost = False
+        """Whether the journal has buried it, and nobody was to be told."""
         self._watched: Watched | None = None
         self._lost: Callable[[], None] | None = None
         self._stop = threading.Event()
@@ -131,6 +133,8 @@ class Membership:
         log.warning("this process was taken for dead (it slept, or was stopped); it joins again")
         if self._watched is not None and self._lost is not None:
             call_on(self._watched.loop, self._lost)
+        else:
+            self.lost = True
 
     def _look_at_loop(self) -> None:
         watched = self._watched

@@ -4,8 +4,11 @@ Without a lifespan (`--lifespan off`, a serverless host, `TestClient(app)` witho
 loop may stop as soon as the request's ASGI call returns, so its jobs run inside that call.
 """
 
-from collections.abc import Sequence
-from contextlib import suppress
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from contextvars import Context
+from typing import Final
 
 from anyio import CancelScope
 
@@ -19,6 +22,7 @@ from postlude.runner.awaited import Awaited
 from postlude.runner.changes import Hub
 from postlude.runner.housekeeping import Housekeeping
 from postlude.runner.log_lines import log_keeper
+from postlude.runner.loops import call_on
 from postlude.runner.membership import Membership
 from postlude.runner.runner import Runner
 from postlude.runner.work import Work
@@ -28,6 +32,12 @@ from postlude.stores.reply import Reply
 from postlude.tasks.registry import Registry
 
 log = Log("postlude")
+
+AT_ONCE: Final = 0.01
+"""Seconds between looks at what waits, where there is to be no pause between them."""
+
+VISITS: Final = "visits"
+"""What its runners tell of themselves, in place of a release: that they run nothing by themselves."""
 
 
 class Visits:
@@ -63,23 +73,77 @@ class Visits:
         self._looked: int | None = None
         self._unreleased: list[Hold] = []
         self._awaited = Awaited(store)
+        self._looking: asyncio.Task[None] | None = None
+        self._look_again = 0
 
     async def runner(self) -> int:
         """Return the number under which visits claim, enlisting it at the first call."""
-        if self._membership is None:
-            be_heard()
-            log.warning(
-                "no lifespan runs on this event loop: jobs run inside the requests that added them "
-                "(start the server with lifespan, or use `with TestClient(app)`, for a runner of its own)"
-            )
-            membership = Membership(self._store, self._config, self._clock, "visits")
+        membership = self._membership
+        if membership is None or membership.lost:
+            if membership is None:
+                be_heard()
+                log.warning(
+                    "no lifespan runs on this event loop: jobs run inside the requests that added them "
+                    "(start the server with lifespan, or use `with TestClient(app)`, for a runner of its own)"
+                )
+            else:
+                membership.stop()
+            membership = Membership(self._store, self._config, self._clock, VISITS)
             await membership.join()
             membership.keep(None, None)
             self._membership = membership
-        return self._membership.runner
+        return membership.runner
 
     async def run(self, works: Sequence[Work]) -> None:
         """Run committed works, and some of what else is due, until the works have ended."""
+        async with self._visiting() as runner:
+            await self._release()
+            await self._look(runner)
+            claimed = [work for work in works if work.fence]
+            self._awaited.expect(works)
+            if claimed:
+                runner.take(claimed, [Added(work.seq, work.fence) for work in claimed], 0)
+                runner.start(claimed)
+            while await runner.claimer.once() and not all(work.written for work in works):
+                await runner.idle()
+            await runner.wait_for(works)
+            await runner.idle()
+
+    def look_in(self, opened: Callable[[], Awaitable[None]]) -> None:
+        """Let run what waits in the journal (left by a process that died, say) beside the request.
+
+        Not inside its call: a request that has added nothing must not wait for others' jobs.
+
+        Args:
+            opened: opens the journal if nobody has.
+        """
+        now = self._clock.boot()
+        looking = self._looking
+        busy = looking is not None and not looking.done() and not looking.get_loop().is_closed()
+        if busy or now < self._look_again:
+            return
+        self._look_again = now + round(self._config.reap_every * SECOND)
+        # Without the request's context: these jobs are not its.
+        self._looking = asyncio.get_running_loop().create_task(
+            self._look_in(opened), name="postlude-visit", context=Context()
+        )
+
+    async def _look_in(self, opened: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await opened()
+            async with self._visiting() as runner:
+                await self._release()
+                await self._look(runner)
+                while await runner.claimer.once():
+                    while not await _is_idle(runner, self._config.reap_every or AT_ONCE):
+                        await self._look(runner)
+                        await runner.claimer.once()
+        except PostludeError as error:
+            log.warning("what waits in the journal could not be looked at: %s", error)
+
+    @asynccontextmanager
+    async def _visiting(self) -> AsyncIterator[Runner]:
+        """Have a runner for a while, on this loop. An error of the journal ends it, with a warning."""
         await self.runner()
         assert self._membership is not None
         runner = Runner(
@@ -96,17 +160,7 @@ class Visits:
         logs = log_keeper(self._config)
         logs.start()
         try:
-            await self._release()
-            await self._look(runner)
-            claimed = [work for work in works if work.fence]
-            self._awaited.expect(works)
-            if claimed:
-                runner.take(claimed, [Added(work.seq, work.fence) for work in claimed], 0)
-                runner.start(claimed)
-            while await runner.claimer.once() and not all(work.written for work in works):
-                await runner.idle()
-            await runner.wait_for(works)
-            await runner.idle()
+            yield runner
         except PostludeError as error:
             log.warning("jobs stay in the journal and run later: %s", error)
         finally:
@@ -148,6 +202,17 @@ class Visits:
 
     def close(self) -> None:
         """Stop renewing; the claims end with the process, or with the lease."""
+        looking, self._looking = self._looking, None
+        if looking is not None and not looking.done():
+            call_on(looking.get_loop(), looking.cancel)
         if self._membership is not None:
             self._membership.stop()
             self._membership = None
+
+
+async def _is_idle(runner: Runner, within: float) -> bool:
+    try:
+        await asyncio.wait_for(runner.idle(), within)
+    except TimeoutError:
+        return False
+    return True

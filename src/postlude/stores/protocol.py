@@ -217,11 +217,16 @@ class Upkeep(Protocol):
 
 
 class Reading(Protocol):
-    """Looking at jobs. Never waits for a writer.
+    """Looking at jobs, and at who runs them. Never waits for a writer.
 
     A ready job is shown with the reason for which its queue keeps it waiting, though nothing of that is
     stored: `PAUSED`, or else `LIMIT` or `RATE`, if the queue's `Bounds` let nothing start now.
     """
+
+    @property
+    def location(self) -> str:
+        """Where it is, for people; without secrets."""
+        ...
 
     def get(self, id: bytes) -> Reply[JobRecord | None]:
         """Return a job with its arguments, attempts, result and log lines; an id that joined another's
@@ -234,6 +239,13 @@ class Reading(Protocol):
 
     def counts(self) -> Reply[list[Counts]]:
         """Return how many jobs each task has in each state, without counting rows."""
+        ...
+
+    def living(self) -> Reply[list[str]]:
+        """Return the `release` of each runner that lives, as far as can be seen from here.
+
+        One lives that has enlisted, has not retired and is not buried, and that `reap` would not bury now.
+        """
         ...
 
     def changed(self) -> bool:
@@ -259,11 +271,6 @@ class Guest(Protocol):
 
 class Store(Intake, Claims, Upkeep, Reading, Protocol):
     """Where jobs are kept."""
-
-    @property
-    def location(self) -> str:
-        """Where it is, for people; without secrets."""
-        ...
 
     def open(self) -> None:
         """Open it, creating or migrating what is there. Blocks.

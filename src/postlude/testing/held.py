@@ -1,7 +1,7 @@
 """Holding jobs: what an application adds in a test is stored, and runs when the test says so."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from postlude.clock import Clock
 from postlude.model.job import Added
@@ -40,6 +40,9 @@ class Held:
     def let_go(self, works: Sequence[Work], reply: Reply[list[Added]]) -> None:
         """What is queued is nobody's."""
 
+    def look_in(self, opened: Callable[[], Awaitable[None]]) -> None:
+        """What waits is held."""
+
     def close(self) -> None:
         """What was stored stays readable."""
 
@@ -71,4 +74,5 @@ def held_parts(before: Parts, clock: Clock, held: Held) -> Parts:
         service=lambda: held,
     )
     parts.ensure_open()
+    parts.absence.said = True  # the test runs them
     return parts

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from postlude.model.job import AttemptRecord, Claim, JobRecord, NewJob, Progress
+from postlude.model.job import AttemptRecord, Claim, JobFilter, JobRecord, NewJob, Progress
 from postlude.model.outcome import LogLine
 from postlude.model.state import Reason, Stored
 
@@ -98,6 +98,15 @@ class Row:
             limited,
             follows,
             followed,
+        )
+
+    def matches(self, wanted: JobFilter) -> bool:
+        """Say whether it is among the jobs that a page is asked for."""
+        return (
+            (wanted.before is None or self.seq < wanted.before)
+            and (not wanted.states or self.stored.public in wanted.states)
+            and (wanted.task is None or self.job.task == wanted.task)
+            and (wanted.queue is None or self.job.queue == wanted.queue)
         )
 
     def record(self, started: int | None, *, whole: bool) -> JobRecord:

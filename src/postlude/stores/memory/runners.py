@@ -1,9 +1,11 @@
 """The runners of a memory store, and what each has noted as started."""
 
+from collections.abc import Iterable
 from itertools import count
 
 from postlude.clock import SECOND
 from postlude.stores.memory.row import Row
+from postlude.stores.protocol import NewRunner
 
 
 class MemoryMarks:
@@ -44,11 +46,12 @@ class MemoryMarks:
 class MemoryRunner:
     """A runner that is enlisted."""
 
-    def __init__(self, number: int, lease: float, boot: int) -> None:
+    def __init__(self, number: int, new: NewRunner, boot: int) -> None:
         self.number = number
+        self.release = new.release
         self.marks = MemoryMarks()
         self.held: dict[int, Row] = {}
-        self._lease = round(lease * SECOND)
+        self._lease = round(new.lease * SECOND)
         self._ends = boot + self._lease
 
     def let_go(self, seq: int) -> None:
@@ -63,3 +66,8 @@ class MemoryRunner:
     def lapsed(self, boot: int) -> bool:
         """Say whether its lease has run out."""
         return boot >= self._ends
+
+
+def living(runners: Iterable[MemoryRunner], boot: int) -> list[str]:
+    """Return what those that live told of themselves when they enlisted."""
+    return [runner.release for runner in runners if not runner.lapsed(boot)]

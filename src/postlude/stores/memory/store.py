@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 from postlude.clock import Clock
@@ -29,7 +30,7 @@ from postlude.stores.memory.draw import Draw, Waits
 from postlude.stores.memory.intake import Intake
 from postlude.stores.memory.row import NOBODY, Row
 from postlude.stores.memory.rules import Rules
-from postlude.stores.memory.runners import MemoryRunner
+from postlude.stores.memory.runners import MemoryRunner, living
 from postlude.stores.memory.shelves import Shelves
 from postlude.stores.protocol import Counts, Enlisted, Guest, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
@@ -113,7 +114,7 @@ class MemoryStore:
     def enlist(self, runner: NewRunner) -> Reply[Enlisted]:
         with self._lock:
             self._last_runner += 1
-            new = MemoryRunner(self._last_runner, runner.lease, self._clock.boot())
+            new = MemoryRunner(self._last_runner, runner, self._clock.boot())
             self._runners[new.number] = new
             return Reply.of(Enlisted(new.number, new.marks))
 
@@ -244,21 +245,23 @@ class MemoryStore:
             for row in reversed(self._shelves.rows.values()):
                 if len(found) >= wanted.limit:
                     break
-                if _matches(row, wanted):
+                if row.matches(wanted):
                     found.append(waits.explain(self._record(row, whole=False)))
         return Reply.of(found)
 
     def counts(self) -> Reply[list[Counts]]:
         with self._lock:
-            totals: dict[tuple[str, State], int] = {}
+            totals = Counter[tuple[str, State]]()
             for task, by_state in self._shelves.counts.items():
                 for stored in Stored:
-                    key = task, stored.public
-                    totals[key] = totals.get(key, 0) + by_state[stored]
+                    totals[task, stored.public] += by_state[stored]
         return Reply.of([Counts(task, state, jobs) for (task, state), jobs in totals.items() if jobs])
 
+    def living(self) -> Reply[list[str]]:
+        with self._lock:
+            return Reply.of(living(self._runners.values(), self._clock.boot()))
+
     def changed(self) -> bool:
-        """Say whether any job has begun to wait since the last call."""
         stirred, self._shelves.stirred = self._shelves.stirred, False
         return stirred
 
@@ -286,14 +289,5 @@ class MemoryStore:
     def _bury(self, runner: MemoryRunner, how: str, *, draining: bool) -> endings.Buried:
         del self._runners[runner.number]
         draining = draining or runner.marks.is_draining
-        end = End(socket.gethostname(), os.getpid(), how)
-        return endings.bury(self._shelves, runner, self._clock.now(), end, draining=draining)
-
-
-def _matches(row: Row, wanted: JobFilter) -> bool:
-    return (
-        (wanted.before is None or row.seq < wanted.before)
-        and (not wanted.states or row.stored.public in wanted.states)
-        and (wanted.task is None or row.job.task == wanted.task)
-        and (wanted.queue is None or row.job.queue == wanted.queue)
-    )
+        end, now = End(socket.gethostname(), os.getpid(), how), self._clock.now()
+        return endings.bury(self._shelves, runner, now, end, draining=draining)

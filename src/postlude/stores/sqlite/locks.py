@@ -212,6 +212,18 @@ def look_at(path: Path) -> tuple[bool, LeftMarks]:
         os.close(fd)
 
 
+def is_dead(path: Path) -> bool:
+    """Say whether a runner has died: its file is there, and nobody holds the lock."""
+    try:
+        fd = os.open(path, _TO_READ)
+    except OSError:
+        return False
+    try:
+        return not _is_held(fd)
+    finally:
+        os.close(fd)
+
+
 def marks_of_the_living(path: Path) -> LeftMarks:
     """Read the marks of a runner that lives but has lost its lease."""
     return look_at(path)[1]

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import apsw
 
-from postlude.clock import Clock, SystemClock
+from postlude.clock import Clock, SystemClock, boot_id
 from postlude.errors import JournalUnavailable
 from postlude.model.job import AttemptRecord, Hold, JobFilter, JobRecord, Progress
 from postlude.model.outcome import LogLine
@@ -18,7 +18,7 @@ from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Counts, Pause
 from postlude.stores.sqlite.connection import open_reader
 from postlude.stores.sqlite.files import JournalFiles
-from postlude.stores.sqlite.locks import LeftMarks, look_at, marks_path
+from postlude.stores.sqlite.locks import LeftMarks, is_dead, look_at, marks_path
 from postlude.stores.sqlite.rules import Bucket
 from postlude.stores.sqlite.sql import SQL
 
@@ -92,6 +92,10 @@ class JournalReader:
     def paused(self) -> list[Pause]:
         """Return what is paused."""
         return self._answer(lambda: [Pause(*row) for row in self._rows("paused")])
+
+    def living(self) -> list[str]:
+        """Return the `release` of each runner that lives."""
+        return self._answer(self._living)
 
     def changed(self) -> bool:
         """Say whether any other connection has written since the last call. Never waits."""
@@ -194,6 +198,14 @@ class JournalReader:
             return Reason.LIMIT
         bucket = None if every is None else Bucket(("queue", queue), every, burst, tat, 0)
         return None if bucket is None or bucket.allowed(self._clock.now()) else Reason.RATE
+
+    def _living(self) -> list[str]:
+        boot, now = boot_id(), self._clock.boot()
+        return [
+            release
+            for token, of_boot, until, release in self._rows("living")
+            if of_boot == boot and now <= until and not is_dead(marks_path(self._runners, token))
+        ]
 
     def _counts(self) -> list[Counts]:
         found: dict[tuple[str, State], int] = {}

@@ -211,6 +211,10 @@ class SqliteStore:
         """Return how many jobs there are."""
         return self._look(lambda reader: reader.counts())
 
+    def living(self) -> Reply[list[str]]:
+        """Return the `release` of each runner that lives."""
+        return self._look(lambda reader: reader.living())
+
     def changed(self) -> bool:
         """Say whether anybody may have written."""
         return self._watch is not None and self._watch.changed()

@@ -3,7 +3,7 @@
 from postlude.model.job import JobFilter, NewJob
 from postlude.model.outcome import Failed, Parked
 from postlude.model.state import Reason, State
-from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
+from postlude.testing.conformance.bench import LEASE, PATIENCE, Cases, Driver
 
 
 def ids(driver: Driver, wanted: JobFilter) -> list[bytes]:
@@ -35,6 +35,27 @@ class ReadingCases(Cases):
 
     def test_an_empty_store_has_an_empty_page(self, driver: Driver) -> None:
         assert ids(driver, JobFilter()) == []
+
+    def test_who_lives(self, driver: Driver) -> None:
+        """From enlisting to retiring, dying or being buried; each with what it said of itself."""
+
+        def living() -> list[str]:
+            return sorted(driver.store.living().wait(PATIENCE))
+
+        assert living() == []
+        retires, dies, stays = (driver.enlist(release=name) for name in ("retires", "dies", "stays"))
+        assert living() == ["dies", "retires", "stays"]
+        driver.store.retire(retires.runner, draining=False).wait(PATIENCE)
+        assert living() == ["dies", "stays"]
+        driver.clock.advance(LEASE - 1)
+        driver.store.renew(stays.runner).wait(PATIENCE)
+        driver.bench.kill(driver.store, dies)
+        driver.clock.advance(2)
+        assert living() == ["stays"]
+        driver.reap()
+        assert living() == ["stays"]
+        driver.clock.advance(LEASE + 1)
+        assert living() == [], "its lease has run out"
 
     def test_newest_first(self, driver: Driver) -> None:
         jobs = [driver.new() for _ in range(4)]

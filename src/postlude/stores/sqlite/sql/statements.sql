@@ -188,6 +188,9 @@ SELECT token FROM runner WHERE id = ?
 -- name: runners
 SELECT json_group_array(json_array(id, token, host, pid, boot, renewed, lease)) FROM runner
 
+-- name: living
+SELECT token, boot, renewed + lease, release FROM runner
+
 -- name: forget_runner
 DELETE FROM runner WHERE id = ?
 
