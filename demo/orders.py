@@ -46,7 +46,7 @@ def import_orders(upload: Path) -> ImportReport:
     report = ImportReport()
     for done, row in enumerate(rows, start=1):
         _add(report, done, row)
-        if done % BATCH == 0:
+        if done % BATCH == 0 or done == len(rows):
             time.sleep(settings().pace)  # as if the file were large
             current_job().progress(done, len(rows), "orders")
             raise_if_cancelled()

@@ -8,7 +8,7 @@ from unittest.mock import ANY
 
 import pytest
 
-from postlude import NotDurable, UnknownTask
+from postlude import NotDurable, Postlude, UnknownTask
 from postlude.model.state import State
 from postlude.testing import PostludeJobs
 from tests.testing.shop import Order, count_all, deliver, postlude, send_receipt, write_ledger
@@ -25,6 +25,8 @@ MATCHES: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = [
     (send_receipt, (7, ANY), {"copies": ...}),
     (partial(send_receipt, 7), (), {"to": "ada"}),
     ("tests.testing.shop:send_receipt", (7, "ada"), {}),
+    ("send_receipt", (7, "ada"), {}),
+    ("send_receipt", (), {"order": 7, "to": ...}),
 ]
 
 OTHERS: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = [
@@ -169,3 +171,32 @@ def test_a_record_tells_what_matters(postlude_jobs: PostludeJobs) -> None:
     assert (job.args, job.kwargs, job.priority, job.key) == ((), {"parcel": "p"}, 0, None)
     assert (job.due, job.failures, job.error) == (None, 0, None)
     assert job.record.created == (postlude_jobs.now - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1e6
+
+
+def test_a_functions_name_alone_is_looked_for_among_all(postlude_jobs: PostludeJobs) -> None:
+    postlude.blocking.add_task(send_receipt, 7, "ada")
+    assert postlude_jobs.count("send_receipt") == 1
+    assert len(postlude_jobs.added("send_receipt")) == 1
+    postlude_jobs.assert_not_added("write_ledger")
+    with pytest.raises(UnknownTask, match="did you mean 'send_receipt'"):
+        postlude_jobs.assert_added("send_recept")
+    with pytest.raises(UnknownTask, match="'x' is not the name of a task"):
+        postlude_jobs.assert_not_added("x")
+
+
+def test_a_name_that_several_tasks_have(postlude_jobs: PostludeJobs) -> None:
+    again = Postlude(store="memory")
+
+    for name in ("shop.a:twin", "shop.b:twin"):
+        again.task(lambda: None, name=name)
+    with pytest.raises(
+        UnknownTask, match=r"several tasks are called twin; give one of shop\.a:twin, shop\.b:twin"
+    ):
+        postlude_jobs.of(again).assert_not_added("twin")
+
+
+def test_an_alias_is_no_second_task(postlude_jobs: PostludeJobs) -> None:
+    again = Postlude(store="memory")
+    task = again.task(lambda: None, name="shop.a:twin", aliases=["shop.old:twin"])
+    again.blocking.add_task(task)
+    assert postlude_jobs.of(again).count("twin") == 1

@@ -28,7 +28,7 @@ hold: dict[str, asyncio.Event] = {}
 @postlude.task
 async def import_orders(path: Path, session: AsyncSession = Depends(get_session)) -> ImportReport:
     job = current_job()
-    for done, row in enumerate(rows := read(path)):
+    for done, row in enumerate(rows := read(path), start=1):
         await session.write(row)
         await job.progress(done, len(rows), "orders")
         raise_if_cancelled()

@@ -6,6 +6,7 @@ from typing import Final
 
 from postlude.errors import JobNotFound, PostludeError
 from postlude.ids import id_bytes
+from postlude.tasks.names import called
 
 _BEGINNING: Final = re.compile("[0-9a-f]{4,31}")
 
@@ -29,7 +30,7 @@ def full_name(typed: str, tasks: Collection[str]) -> str:
     """
     if typed in tasks:
         return typed
-    meant = sorted(name for name in tasks if typed in _short(name))
+    meant = called(typed, tasks)
     if len(meant) > 1:
         raise Unclear(f"several tasks are called {typed}; give one of {listed(meant)}")
     return meant[0] if meant else typed
@@ -58,12 +59,6 @@ def whole_id(typed: str, beginning_with: Callable[[str], Sequence[bytes]]) -> by
     if len(found) > 1:
         raise Unclear(f"the ids of several jobs begin with {typed}; give more of it")
     return found[0]
-
-
-def _short(name: str) -> tuple[str, str]:
-    """Return what a task is called within its module, and the last part of that."""
-    within = name.partition(":")[2] or name
-    return within, within.rpartition(".")[2]
 
 
 def listed(names: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from postlude.ids import id_text
-from postlude.model.job import Progress
+from postlude.model.job import DEFAULT_QUEUE, Progress
 from postlude.model.outcome import LogLine
 
 
@@ -23,13 +23,15 @@ class Noted:
 
 
 _NOTED: Final = Noted()
+_NO_ID: Final = bytes(16)
+"""The nil UUID, which no job has."""
 
 
 class CurrentJob:
     """The job whose attempt runs here.
 
     Attributes:
-        task: the name of its task.
+        task: the name of its task; empty if it is `detached`.
         queue: the queue that it waited under.
         attempt: the number of this attempt, from 1.
     """
@@ -68,8 +70,13 @@ class CurrentJob:
 
     @property
     def id(self) -> str:
-        """Its id, as text."""
+        """Its id, as text; of a stand-in all zeros."""
         return id_text(self._id)
+
+    @property
+    def detached(self) -> bool:
+        """Whether no job runs here, and this stands in for one: in a direct call, or a task in memory."""
+        return self._id == _NO_ID
 
     @property
     def is_late(self) -> bool:
@@ -113,15 +120,11 @@ CURRENT: Final[ContextVar[CurrentJob | None]] = ContextVar("postlude_current_job
 
 
 def current_job() -> CurrentJob:
-    """Return the job whose attempt runs here.
+    """Return the job whose attempt runs here; outside of jobs a stand-in, for direct calls of tasks.
 
-    Raises:
-        LookupError: this code does not run in a job.
+    What is said to a stand-in (it is `detached`) is heard by nobody, and nobody asks it to stop.
     """
-    job = CURRENT.get()
-    if job is None:
-        raise LookupError("no job runs here: current_job() is for code that a task calls")
-    return job
+    return CURRENT.get() or CurrentJob(_NO_ID, "", DEFAULT_QUEUE, 1)
 
 
 def raise_if_cancelled() -> None:

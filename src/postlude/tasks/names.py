@@ -9,6 +9,7 @@ import importlib
 import inspect
 import os
 import sys
+from collections.abc import Iterable
 from types import FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
@@ -114,6 +115,21 @@ def describe(function: Any) -> str:
             what = f"{module}:{place}" if isinstance(module, str) else place
             return what if owner is function else f"an object of {what.removeprefix('builtins:')}"
     return f"an object of {type(function).__name__}"
+
+
+def called(short: str, names: Iterable[str]) -> list[str]:
+    """Return the whole names of the tasks that are called so in their modules, or by the last part of that.
+
+    Args:
+        short: what people write: `send_receipt`, or `Mailer.send`.
+        names: the whole names of tasks.
+    """
+    found = []
+    for name in names:
+        within = name.partition(":")[2] or name
+        if short in (within, within.rpartition(".")[2]):
+            found.append(name)
+    return sorted(found)
 
 
 def main_name() -> str:

@@ -73,7 +73,7 @@ class PostludeJobs:
         """Return the jobs that have been added, oldest first: of one task, or all.
 
         Args:
-            task: a task, a function, or the name of a task.
+            task: a task, a function, or the name of one (`module:function`, or `function` alone).
         """
         if task is not None:
             return self._matching(task, (), {})
@@ -87,8 +87,8 @@ class PostludeJobs:
         """Return the job of a call, the newest of several.
 
         Args:
-            task: a task, a function, or the name of a task. What a copy made by `using` has set must
-                be so as well.
+            task: a task, a function, or the name of one (`module:function`, or `function` alone). What
+                a copy made by `using` has set must be so as well.
             args: the call's arguments, by position or by name, as they are stored; those left out
                 have their defaults. `...`, `mock.ANY` and objects that are equal to what is meant
                 stand for more than one value. Without any arguments every call of the task is meant.

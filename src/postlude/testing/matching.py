@@ -2,15 +2,18 @@
 
 import inspect
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 from unittest.mock import ANY
 
 from pydantic_core import from_json
 
+from postlude.errors import UnknownTask
 from postlude.model.job import JobRecord
 from postlude.model.state import State
 from postlude.tasks.encoded import Limits
 from postlude.tasks.field import Field
+from postlude.tasks.names import called
 from postlude.tasks.registry import Registry
 from postlude.tasks.signature import read_parameters, read_signature, without_injected
 from postlude.tasks.survey import Refused
@@ -34,13 +37,13 @@ class WantedCall:
 
     Args:
         registry: where functions are tasks.
-        function: what is called; a text is the name of a task.
+        function: what is called; a text is the name of a task, or of its function alone.
         args: its arguments. Without any, every call is meant; `...` and `mock.ANY` match anything.
         kwargs: likewise.
 
     Raises:
         NotDurable: no job can be of this function.
-        UnknownTask: no task has this name.
+        UnknownTask: no task has this name, or several have.
         TypeError: the function cannot be called so.
     """
 
@@ -48,7 +51,7 @@ class WantedCall:
         self, registry: Registry, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         if isinstance(function, str):
-            self.task: Task[..., Any] = registry.resolve(function)
+            self.task: Task[..., Any] = _task_called(registry, function)
         else:
             self.task, args, kwargs = registry.call(function, args, kwargs)
         self.args, self.kwargs = args, kwargs
@@ -143,6 +146,22 @@ class WantedCall:
             yield "it is due at another time"
         if terms.opts is not None and record.opts != terms.opts:
             yield f"options are {record.opts or 'the default'}, not {terms.opts or 'the default'}"
+
+
+def _task_called(registry: Registry, name: str) -> Task[..., Any]:
+    try:
+        return registry.resolve(name)
+    except UnknownTask as unknown:
+        tasks = {registry.resolve(whole): whole for whole in called(name, registry.names)}
+        if len(tasks) > 1:
+            raise UnknownTask(
+                f"several tasks are called {name}; give one of {', '.join(sorted(tasks.values()))}"
+            ) from None
+        if not tasks:
+            near = get_close_matches(name, [each.rpartition(":")[2] for each in registry.names])
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise UnknownTask(f"{unknown}{hint}") from None
+        return next(iter(tasks))
 
 
 def _same(expected: Expected, stored: Any) -> bool:
