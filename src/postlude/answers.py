@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import NoMatchFound
 from starlette.types import Scope
 
-from postlude.errors import KeyTaken
+from postlude.errors import JournalUnavailable, KeyTaken, PostludeError
 from postlude.job import Job
 from postlude.log import Log
 
@@ -33,6 +33,18 @@ def conflict(error: KeyTaken) -> HTTPException:
     log.warning("a request was answered 409: %s", error)
     kind: type[HTTPException] = getattr(sys.modules.get("fastapi"), "HTTPException", HTTPException)
     return kind(409, "A job with this key waits or runs")
+
+
+def refused(error: PostludeError) -> Exception:
+    """Return what a request fails with whose jobs are not stored: a 503, a 409 for a taken key.
+
+    What is the program's fault stays what it is, and is a 500: trying again would not mend it.
+    """
+    if not isinstance(error, (KeyTaken, JournalUnavailable)):
+        return error
+    told = conflict(error) if isinstance(error, KeyTaken) else unavailable()
+    told.__cause__ = error
+    return told
 
 
 def point_to(job: Job[Any], scope: Scope, response: Response) -> None:

@@ -4,16 +4,17 @@ Without a Postlude they are what Starlette's are: they run after the response, i
 In a request that a Postlude watches, their calls are bound and encoded on the line that makes them.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextvars import ContextVar
-from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, overload
+from copy import deepcopy
+from typing import Any, Final, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict
 from starlette._utils import is_async_callable
 from starlette.background import BackgroundTask as StarletteBackgroundTask
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
-from postlude.desk import Prepared
+from postlude.desk import Desk, Prepared
 from postlude.errors import PostludeError
 from postlude.job import Job
 from postlude.log import Log
@@ -28,6 +29,8 @@ T = TypeVar("T")
 class Collector(Protocol):
     """The running request, as far as tasks made by hand need it."""
 
+    desk: Desk
+
     def prepare(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Prepared:
@@ -39,7 +42,23 @@ CURRENT: Final[ContextVar[Any]] = ContextVar("postlude_request", default=None)
 """The `postlude.receipt.Receipt` of the request that runs here; None outside, and in other applications."""
 
 
-class BackgroundTask(StarletteBackgroundTask):
+class Copied:
+    """A task whose copies are the same call: a response that lists them lists it."""
+
+    def __copy__(self) -> Self:
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__)
+        copy.__dict__["original"] = self.__dict__.get("original", self)
+        return copy
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        copy = memo[id(self)] = self.__copy__()
+        for name in ("args", "kwargs"):
+            copy.__dict__[name] = deepcopy(self.__dict__[name], memo)
+        return copy
+
+
+class BackgroundTask(Copied, StarletteBackgroundTask):
     """One call that is made after the response.
 
     Returned as ``Response(..., background=BackgroundTask(function, ...))`` it becomes a job where
@@ -77,11 +96,11 @@ class Collected(BackgroundTask):
         collector: Collector,
     ) -> None:
         self.func, self.args, self.kwargs = func, args, kwargs  # type: ignore[assignment]
-        self.prepared: Prepared = prepared
+        self.prepared: Prepared | None = prepared
         self.collector = collector
 
 
-class InMemory(StarletteBackgroundTask):
+class InMemory(Copied, StarletteBackgroundTask):
     """A call that has been found to have no durable form."""
 
 
@@ -178,31 +197,6 @@ _BY_HAND = (
     "postlude.fastapi.BackgroundTasks is a parameter type: FastAPI passes the request's own object. "
     "By hand, use postlude.BackgroundTasks."
 )
-
-_KNOWN = frozenset({"starlette.background", "fastapi.background", "postlude.background"})
-
-
-def parts(background: Any) -> Iterator[Any]:
-    """Return what a response's background consists of; itself if it is of an unknown kind."""
-    if isinstance(background, StarletteBackgroundTasks) and _is_known(background):
-        yield from background.tasks
-    else:
-        yield background
-
-
-def _is_known(background: Any) -> bool:
-    # Asked of the class, not of the function: OpenTelemetry puts one of its own in the place of Starlette's.
-    giving = next(each for each in type(background).__mro__ if "__call__" in each.__dict__)
-    return giving.__module__ in _KNOWN
-
-
-def is_call(task: Any) -> bool:
-    """Return whether running the task means no more than calling its function."""
-    return (
-        isinstance(task, StarletteBackgroundTask)
-        and not isinstance(task, StarletteBackgroundTasks)
-        and _is_known(task)
-    )
 
 
 async def run_all(tasks: Iterable[Callable[[], Awaitable[Any]]]) -> None:

@@ -4,6 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from postlude.job import Job
+from postlude.runner.turn import Turn
+
+__all__ = ["Desk", "Prepared", "Turn"]
 
 
 class Prepared(Protocol):

@@ -44,6 +44,13 @@ class JournalRefused(PostludeError):
     """The journal must not be used: another program's file, another version, an unsafe place."""
 
 
+class JobRefused(PostludeError):
+    """The journal works, and cannot store a job as it is: two have one id, for instance.
+
+    That is a fault of the program, which trying again does not mend; in a request, it is a 500.
+    """
+
+
 class ForkedJournal(JournalUnavailable):
     """The journal was opened before ``os.fork``; using it in the child would lose commits."""
 

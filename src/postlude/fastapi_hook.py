@@ -8,19 +8,23 @@ the same functions. All of it does nothing for scopes that `postlude.middleware`
 import functools
 import importlib
 from collections.abc import Awaitable, Callable
+from copy import deepcopy
 from typing import Annotated, Any, Final, get_args, get_origin
 
 import fastapi
 from anyio import CancelScope
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
+from starlette.requests import Request
 from starlette.types import ASGIApp, Scope
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from postlude.background import CURRENT, Accepted, BackgroundTasks, RequestTasks, accepted_job
+from postlude.calls import note
 from postlude.errors import UnsupportedFramework
 from postlude.fastapi_canary import Canary
 from postlude.fastapi_routes import cover
 from postlude.job import Job
+from postlude.listing import is_mock
 from postlude.off import PASSING, Passing
 from postlude.receipt import Receipt
 from postlude.watch import answer, track
@@ -33,15 +37,42 @@ __all__ = ["cover", "install"]
 
 SUPPORTED: Final = "0.115 to 0.165"
 
+_FASTAPI_ADD: Final = fastapi.BackgroundTasks.add_task
+_FASTAPI_CALL: Final = fastapi.BackgroundTasks.__call__
+_STARLETTE_ADD: Final = StarletteBackgroundTasks.add_task
+_STARLETTE_CALL: Final = StarletteBackgroundTasks.__call__
+"""What tests, and tools that watch, replace: theirs is called then, as it would be without Postlude."""
+
 _FUNCTION_STACK: Final = "fastapi_function_astack"
 """Where FastAPI, since 0.121, keeps the stack of a request's function-scoped dependencies."""
 
 
-class InjectedBackgroundTasks(fastapi.BackgroundTasks, RequestTasks):
-    """The background tasks of one marked request; outside of those, calling it gives FastAPI's own."""
+class Collecting(RequestTasks):
+    """What FastAPI's own methods lead to in a marked request: they are above it, and may be replaced."""
 
     _receipt: Receipt
     strict: bool
+    replaced = False
+    """Whether somebody has replaced a method of FastAPI's or Starlette's class."""
+
+    def is_called(self) -> bool:
+        """Whether running them is somebody else's business."""
+        return False
+
+    def add_task(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Add a call, unless Starlette's method has been replaced, for instance by a test's mock."""
+        if StarletteBackgroundTasks.add_task is not _STARLETTE_ADD:
+            return super(BackgroundTasks, self).add_task(func, *args, **kwargs)
+        return self._receipt.add(self, func, args, kwargs)
+
+    def accepted(self, job: Job[Any]) -> Accepted[Any]:
+        """Return the body of a 202; see `RequestTasks.accepted`."""
+        self._receipt.accepted = accepted_job(job)
+        return Accepted(id=job.id, task=job.task)
+
+
+class InjectedBackgroundTasks(fastapi.BackgroundTasks, Collecting):
+    """The background tasks of one marked request; outside of those, calling it gives FastAPI's own."""
 
     def __new__(cls) -> Any:
         receipt: Receipt | None = CURRENT.get()
@@ -50,13 +81,23 @@ class InjectedBackgroundTasks(fastapi.BackgroundTasks, RequestTasks):
             if passing is not None and _is_strict(passing):
                 return PassedBackgroundTasks(passing)
             return fastapi.BackgroundTasks()
-        if receipt.injected is None:
-            self = object.__new__(cls)
+        if receipt.injected is None or receipt.unseen:
+            if (
+                fastapi.BackgroundTasks.add_task is _FASTAPI_ADD
+                and fastapi.BackgroundTasks.__call__ is _FASTAPI_CALL
+                and StarletteBackgroundTasks.add_task is _STARLETTE_ADD
+                and StarletteBackgroundTasks.__call__ is _STARLETTE_CALL
+            ):
+                self: InjectedBackgroundTasks = object.__new__(cls)
+            else:
+                self = object.__new__(ReplacedBackgroundTasks)
             self._receipt = receipt
             self.tasks = []
             facts = receipt.facts
             strict = None if facts is None else facts.strict
             self.strict = _is_strict(receipt) if strict is None else strict
+            if receipt.injected is not None:
+                receipt.begin_call()
             receipt.injected = self
         return receipt.injected
 
@@ -67,14 +108,43 @@ class InjectedBackgroundTasks(fastapi.BackgroundTasks, RequestTasks):
         """Add a call; see `RequestTasks.add_task`. None if it is a plain function that runs in memory."""
         return self._receipt.add(self, func, args, kwargs)
 
-    def accepted(self, job: Job[Any]) -> Accepted[Any]:
-        """Return the body of a 202; see `RequestTasks.accepted`."""
-        self._receipt.accepted = accepted_job(job)
-        return Accepted(id=job.id, task=job.task)
+    async def __call__(self) -> None:
+        """Run the tasks here and now, as FastAPI's do, or those in memory of a response that was sent."""
+        await super().__call__()
+        if self._receipt.memory is not None:
+            await self._receipt.run_in_memory()
+
+    def __copy__(self) -> fastapi.BackgroundTasks:
+        # FastAPI's own: a copy by the usual way would be taken for another call's parameter.
+        copy = fastapi.BackgroundTasks()
+        copy.tasks = self.tasks
+        return copy
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> fastapi.BackgroundTasks:
+        copy = memo[id(self)] = fastapi.BackgroundTasks()
+        copy.tasks = deepcopy(self.tasks, memo)
+        return copy
+
+
+class ReplacedBackgroundTasks(InjectedBackgroundTasks):
+    """The same while a method of FastAPI's or Starlette's class is replaced: whoever did that is called."""
+
+    replaced = True
+
+    def add_task(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Add a call as FastAPI's method, or what stands in its place, does."""
+        return super(InjectedBackgroundTasks, self).add_task(func, *args, **kwargs)
 
     async def __call__(self) -> None:
-        """Run what runs in memory; whoever calls this has sent the response."""
-        await self._receipt.run_in_memory()
+        """Run the tasks as FastAPI's method, or what stands in its place, does."""
+        if StarletteBackgroundTasks.__call__ is not _STARLETTE_CALL:
+            await super(BackgroundTasks, self).__call__()
+        else:
+            await super(InjectedBackgroundTasks, self).__call__()
+
+    def is_called(self) -> bool:
+        """Whether running them is the business of a test's mock."""
+        return is_mock(fastapi.BackgroundTasks.__call__) or is_mock(StarletteBackgroundTasks.__call__)
 
 
 class PassedBackgroundTasks(fastapi.BackgroundTasks, RequestTasks):
@@ -164,6 +234,10 @@ def _answer_session(
     return handler
 
 
+def _answer_route(handler: Callable[..., Any]) -> Callable[[Request], Awaitable[Any]]:
+    return answer(handler, note(handler))
+
+
 def install() -> None:
     """Replace the three names, once per process, and prove on a private application that it works.
 
@@ -177,7 +251,7 @@ def install() -> None:
         canary = Canary()
         _replace(
             InjectedBackgroundTasks,
-            _wrap(routing.request_response, answer),
+            _wrap(routing.request_response, _answer_route),
             _wrap(routing.websocket_session, _answer_session),
         )
         cover(canary.app)

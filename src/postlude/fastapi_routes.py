@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.routing import Host, Mount, Router
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from postlude.answers import conflict, unavailable
 from postlude.background import CURRENT
-from postlude.errors import JournalUnavailable, KeyTaken, UnsupportedFramework
+from postlude.errors import UnsupportedFramework
+from postlude.first_byte import FirstByte
 from postlude.receipt import Receipt
 from postlude.watch import is_tracked, track
 
@@ -151,16 +151,8 @@ def _answer_frontend(handle: ASGIApp) -> ASGIApp:
             await handle(scope, receive, send)
             return
 
-        async def committing(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                try:
-                    await receipt.commit()
-                except JournalUnavailable as error:
-                    raise unavailable() from error
-                except KeyTaken as error:
-                    raise conflict(error) from error
-            await send(message)
-
-        await handle(scope, receive, committing)
+        await FirstByte(receipt.commit, send).carry(
+            handle, scope, receive, receipt.fail, receipt.run_in_memory
+        )
 
     return answering

@@ -7,7 +7,7 @@ from typing import Final
 
 from postlude.config import Config
 from postlude.declaring import Declaring
-from postlude.errors import JournalUnavailable
+from postlude.errors import JobRefused, JournalUnavailable
 from postlude.model.job import Added
 from postlude.runner.runner import Runner
 from postlude.runner.work import Work, plain_jobs
@@ -222,7 +222,7 @@ class Gathering:
 
 def _refused(error: Exception) -> bool:
     """Whether the journal can be written, and did not take what it was given."""
-    return (
+    return isinstance(error, JobRefused) or (
         isinstance(error, JournalUnavailable)
         and error.__cause__ is not None
         and not isinstance(error.__cause__, Broken)

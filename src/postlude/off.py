@@ -25,7 +25,7 @@ from postlude.model.job import Cancel
 from postlude.model.snapshot import Snapshot
 from postlude.model.state import State
 from postlude.outside import Blocking
-from postlude.receipt import Facts
+from postlude.scopes import Facts
 from postlude.tasks.call import Call
 from postlude.tasks.filling import Fill, called
 from postlude.tasks.names import describe

@@ -15,9 +15,10 @@ def unstored(id: bytes) -> bool:
     if receipt is None:
         return False
     for task in list(receipt.injected.tasks if receipt.injected is not None else ()):
-        if isinstance(task, Collected) and task.collector is receipt and task.prepared.job.raw_id == id:
+        prepared = task.prepared if isinstance(task, Collected) and task.collector is receipt else None
+        if prepared is not None and prepared.job.raw_id == id:
             raise WaitsForItself(
-                f"job {task.prepared.job.id} is stored when its request has succeeded, and starts after the "
+                f"job {prepared.job.id} is stored when its request has succeeded, and starts after the "
                 "response: here it would wait for itself. Return its id and ask in another request, or use "
                 "`await postlude.add_task(...)`, which stores at once."
             )

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.declaring import Declaring
-from postlude.errors import JournalUnavailable, KeyTaken
+from postlude.errors import JournalUnavailable, PostludeError
 from postlude.gathering import Gathering
 from postlude.ids import IdSource
 from postlude.in_memory import InMemory
@@ -202,12 +202,10 @@ class Producer:
                 # It is being committed: then it is accepted, and it runs.
                 reply.orphan(lambda: self._run_orphans(runner, works, reserved, reply))
             raise
-        except JournalUnavailable:
+        except PostludeError as error:
             runner.decline(reserved)
-            runner.doubt.arise()
-            raise
-        except KeyTaken:
-            runner.decline(reserved)
+            if isinstance(error, JournalUnavailable):
+                runner.doubt.arise()
             raise
         runner.take(works, added, reserved)
 
@@ -215,7 +213,7 @@ class Producer:
     def _run_orphans(runner: Runner, works: Sequence[Work], reserved: int, reply: Reply[list[Added]]) -> None:
         try:
             added = reply.result()
-        except (JournalUnavailable, KeyTaken):
+        except PostludeError:
             runner.decline(reserved)
         else:
             runner.start(runner.take(works, added, reserved))

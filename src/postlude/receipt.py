@@ -2,53 +2,41 @@
 
 A `Receipt` is made for each request on a watched route. It collects the request's calls, takes
 the place of the response that the handler returned (so the framework calls it exactly when
-everything that can fail has succeeded), and ends with the request.
+everything that can fail before has succeeded), and ends with the request.
 """
 
 import copy
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
 
 from anyio import CancelScope
-from starlette.background import BackgroundTask as StarletteBackgroundTask
 from starlette.types import Receive, Scope, Send
 
-from postlude.answers import conflict, point_to, unavailable
-from postlude.background import BackgroundTask, Collected, InMemory, is_call, parts, run_all
-from postlude.desk import Desk, Prepared
-from postlude.errors import JournalUnavailable, KeyTaken, NotDurable, RequestOver
+from postlude.answers import point_to, refused
+from postlude.background import Collected, run_all
+from postlude.calls import Call, chosen_of
+from postlude.desk import Desk, Prepared, Turn
+from postlude.errors import NotDurable, PostludeError
+from postlude.first_byte import FirstByte, begins_at_once
 from postlude.job import Job
+from postlude.listing import Injected, is_wrapped_call, keep_in_memory, parts_of, salvaged, take, too_late
 from postlude.log import Log
-from postlude.scopes import client_waits, may_be_held
-from postlude.tasks.names import describe
+from postlude.scopes import Facts, client_waits, may_be_held
 
 _NO_SCOPE: Final[Scope] = {}
 
+Function = Callable[..., Any]
+
 log = Log("postlude")
-
-
-class Injected(Protocol):
-    """The object that a request's parameters hold."""
-
-    tasks: list[StarletteBackgroundTask]
-    strict: bool
-
-
-class Facts:
-    """What is found out once per route."""
-
-    __slots__ = ("strict",)
-
-    def __init__(self) -> None:
-        self.strict: bool | None = None
 
 
 class Receipt:
     """One request's jobs, from the first call added to the start after the response."""
 
     __slots__ = (
-        "accepted", "answered", "committed", "desk", "facts", "held",
-        "injected", "memory", "over", "response", "scope", "started",
+        "accepted", "answered", "calls", "committed", "desk", "dropped", "facts", "held",
+        "injected", "memory", "over", "response", "scope", "started", "unseen",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, scope: Scope, facts: Facts | None) -> None:
@@ -56,45 +44,56 @@ class Receipt:
         self.scope = scope
         self.facts = facts
         self.injected: Injected | None = None
+        self.dropped: list[Injected] | None = None
+        """Of calls of the endpoint whose response is not the one that is sent."""
+        self.calls: list[Call] | None = None
+        self.unseen = False
+        """Whether the route may call its endpoint again, and nothing tells when."""
         self.response: Any = None
         self.accepted: Job[Any] | None = None
         self.committed: list[Prepared] | None = None
-        self.memory: list[Callable[[], Awaitable[Any]]] | None = None
+        self.memory: list[Turn] | None = None
         self.started = 0
         self.answered = False
         self.held = False
         self.over = False
 
-    def prepare(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Prepared:
-        """Prepare a call for this request; see `Desk.prepare`.
-
-        Raises:
-            RequestOver: the request has ended.
-        """
+    def prepare(self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Prepared:
+        """Prepare a call for this request; see `Desk.prepare`. `RequestOver`: it has ended."""
         if self.over:
-            raise RequestOver(
-                f"add_task({describe(function)}) came after its request had ended, so nothing would run it. "
-                "Use `await postlude.add_task(...)` outside of requests."
-            )
+            raise too_late(function)
         return self.desk.prepare(function, args, kwargs)
 
     def add(
-        self, tasks: Injected, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, tasks: Injected, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Job[Any] | None:
         """Take a call into the request's tasks; None if it is a plain function that will run in memory."""
         try:
             prepared = (self if self.over else self.desk).prepare(function, args, kwargs)
         except NotDurable as why:
+            if is_wrapped_call(function, args, kwargs):
+                return self.add(tasks, *parts_of(function))
             if tasks.strict or self.desk.declares(function):
                 raise
-            self.desk.in_memory(function, str(why))
-            tasks.tasks.append(InMemory(function, *args, **kwargs))
+            keep_in_memory(self.desk, tasks.tasks, function, args, kwargs, why)
             return None
         tasks.tasks.append(Collected(function, args, kwargs, prepared, self))
         # FastAPI's own parameter gives nothing back, and is everywhere: no handle is made for it.
         return prepared.job if tasks.strict else None
+
+    def begin_call(self) -> None:
+        """The endpoint is about to be called, perhaps again: its parameters hold tasks of their own."""
+        if self.injected is not None:
+            self.dropped = [*(self.dropped or ()), self.injected]
+            self.injected = None
+
+    async def choose(self, response: Any) -> None:
+        """The route is about to send this: keep the tasks that belong to it."""
+        every = [each for each in (*(self.dropped or ()), self.injected) if each is not None]
+        chosen = chosen_of(response, self.calls, every)
+        self.injected, self.dropped = chosen.injected, chosen.failed
+        if self.dropped:
+            await self._store_what_failed(None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Commit and send the response; or leave both to `track`, where nothing is open any more.
@@ -120,24 +119,28 @@ class Receipt:
             await self.send(own, scope, receive, send)
 
     async def send(self, own: Any, scope: Scope, receive: Receive, send: Send) -> None:
-        """Commit, then send the response.
+        """Send the response; its jobs are committed right before it begins.
 
         Raises:
             HTTPException: 503, the journal did not take the jobs, or 409, the key of one is taken;
                 nothing has been sent. TypeError: a declared task among them cannot be kept; likewise.
         """
         response = self.response
-        prepared = self._take(own)
-        if prepared:
+        if not begins_at_once(scope, response):
+            if self.accepted is not None:
+                point_to(self.accepted, self.scope, response)
+            first = FirstByte(partial(self.commit, own), send)
+            await first.carry(response, scope, receive, lambda: self.fail(own), self.run_in_memory)
+            return
+        jobs = self._take(own)
+        if jobs:
             try:
-                await self.desk.commit(prepared)
-            except JournalUnavailable as error:
+                await self.desk.commit(jobs)
+            except PostludeError as error:
                 self.memory = None
-                raise unavailable() from error
-            except KeyTaken as error:
-                self.memory = None
-                raise conflict(error) from error
-            self.committed = prepared if self.committed is None else [*self.committed, *prepared]
+                told = refused(error)
+                raise told from told.__cause__
+            self._note(jobs)
         self.answered = True
         if self.accepted is not None:
             point_to(self.accepted, self.scope, response)
@@ -149,31 +152,41 @@ class Receipt:
         if self.memory is not None:
             await self.run_in_memory()
 
-    async def commit(self) -> None:
+    async def commit(self, own: Any = None) -> None:
         """Store what has been added so far, all or none; the request has succeeded.
+
+        Args:
+            own: the background of its response.
 
         Raises:
             JournalUnavailable: nothing was stored.
         """
-        prepared = self._take(None)
-        if prepared:
+        jobs = self._take(own)
+        if jobs:
             try:
-                await self.desk.commit(prepared)
-            except (JournalUnavailable, KeyTaken):
+                await self.desk.commit(jobs)
+            except PostludeError:
                 self.memory = None
                 raise
-            self._note(prepared)
+            self._note(jobs)
         self.answered = True
 
-    async def fail(self) -> None:
-        """The request has failed: store only what was to be stored although it fails."""
-        kept = [prepared for prepared in self._take(None, failed=True) if prepared.on_failure]
+    async def fail(self, own: Any = None) -> None:
+        """The request has failed: store only what was to be stored although it fails.
+
+        The others stay where they are: whoever answers for the request may hand them on.
+        """
         self.memory = None
+        await self._store_what_failed(own)
+
+    async def _store_what_failed(self, own: Any) -> None:
+        failed = [*(self.dropped or ()), None if self.answered else self.injected]
+        kept = salvaged(self.desk, [each for each in failed if each is not None], own)
         if not kept:
             return
         try:
             await self.desk.commit(kept)
-        except (JournalUnavailable, KeyTaken):
+        except PostludeError:
             names = ", ".join(prepared.job.task for prepared in kept)
             log.exception("The journal did not take the jobs of a failed request: %s", names)
         else:
@@ -199,27 +212,24 @@ class Receipt:
         Raises:
             JournalUnavailable: what came late could not be stored.
         """
-        self.over = True
-        self._start()
         error: Exception | None = None
-        # Again and again, because a thread may have been inside `add_task` meanwhile.
-        while self.injected is not None and self.injected.tasks:
-            with CancelScope(shield=True):
-                try:
-                    await (self.commit() if self.answered else self.fail())
-                except (JournalUnavailable, KeyTaken) as unconfirmed:
-                    error = unconfirmed
-                except TypeError as unkept:  # a declared task: none of them is stored, as with a taken key
-                    error = unkept
-                    await self.fail()
-        self._start()
-        if cancelled and self.memory:
-            log.error("A cancelled request dropped %d tasks that have no durable form", len(self.memory))
-            self.memory = None
         try:
-            if self.memory is not None:
-                await self.run_in_memory()
+            self._start()
+            # Until nothing comes any more: tasks in memory add others, and a thread may be inside `add_task`.
+            while not self.over or self._is_late():
+                self.over = not self._is_late() and self.memory is None
+                error = await self._store_late() or error
+                self._start()
+                if cancelled and self.memory:
+                    log.error("A cancelled request dropped %d tasks without durable form", len(self.memory))
+                    self.memory = None
+                elif self.memory is not None:
+                    try:
+                        await self.run_in_memory()
+                    except Exception as raised:
+                        error = error or raised
         finally:
+            self.over = True
             if self.committed and (client_waits(self.scope) or not self.desk.serves()):
                 # Also when cancelled, now or meanwhile: without a runner, nobody else would run them.
                 with CancelScope(shield=True):
@@ -227,6 +237,22 @@ class Receipt:
             self._let_go()
         if error is not None and not cancelled:
             raise error
+
+    def _is_late(self) -> bool:
+        return self.answered and self.injected is not None and bool(self.injected.tasks)
+
+    async def _store_late(self) -> Exception | None:
+        with CancelScope(shield=True):
+            try:
+                await (self.commit() if self.answered else self.fail())
+            except (PostludeError, TypeError) as error:
+                if isinstance(
+                    error, TypeError
+                ):  # a declared task that cannot be kept: none is, as with a key
+                    self.answered = False
+                    await self.fail()
+                return error
+        return None
 
     def _start(self) -> None:
         """Let start what is stored and was not let start before."""
@@ -241,60 +267,31 @@ class Receipt:
 
         Left to the garbage collector, that cost more time than everything else that is done here.
         """
-        self.injected = self.response = self.committed = None
+        self.injected = self.dropped = self.calls = self.response = self.committed = None
         self.scope = _NO_SCOPE
 
     async def run_in_memory(self) -> None:
         """Run what has no durable form; see `run_all`."""
-        tasks, self.memory = self.memory, None
-        await run_all(tasks or ())
+        turns, self.memory = self.memory, None
+        await run_all([turn.task for turn in turns or ()])
 
-    def _note(self, prepared: list[Prepared]) -> None:
-        self.committed = prepared if self.committed is None else [*self.committed, *prepared]
+    def _note(self, jobs: list[Prepared]) -> None:
+        self.committed = jobs if self.committed is None else [*self.committed, *jobs]
 
-    def _take(self, own: Any, *, failed: bool = False) -> list[Prepared]:
+    def _take(self, own: Any) -> list[Prepared]:
         """Take what has been added; all of it stays if a declared task among it cannot be kept."""
         injected = self.injected
-        tasks = () if injected is None else injected.tasks
-        if len(tasks) == 1 and own is None:  # nearly always
+        tasks: list[Any] = [] if injected is None else injected.tasks
+        if injected is not None and injected.replaced and injected.is_called():
+            self.injected, tasks = None, [injected]
+        elif len(tasks) == 1 and own is None:  # nearly always
             task = tasks[0]
             if task.__class__ is Collected and task.collector is self:
-                del tasks[0]
-                return [task.prepared]
-        prepared: list[Prepared] = []
-        if tasks:
-            count = len(tasks)
-            for task in tasks[:count]:
-                if task.__class__ is Collected and task.collector is self:
-                    prepared.append(task.prepared)
-                else:
-                    self._admit(task, prepared, failed)
-        if own is not None:
-            for task in parts(own):
-                self._admit(task, prepared, failed)
-        if tasks:
-            del tasks[:count]
-        return prepared
-
-    def _admit(self, task: Any, prepared: list[Prepared], failed: bool) -> None:
-        if isinstance(task, BackgroundTask) and task.collector is self and task.prepared is not None:
-            prepared.append(task.prepared)
-            return
-        if isinstance(task, InMemory) or not is_call(task):
-            self._keep(task)
-            return
-        try:
-            prepared.append(self.desk.prepare(task.func, task.args, task.kwargs))
-        except TypeError as why:
-            if self.desk.declares(task.func):
-                if not failed:
-                    raise
-                log.error("A failed request dropped a task that cannot be kept: %s", why)
-                return
-            if isinstance(why, NotDurable):
-                self.desk.in_memory(task.func, str(why))
-            # Else it fails where it always did: when it is called, after the response.
-            self._keep(task)
-
-    def _keep(self, task: Callable[[], Awaitable[Any]]) -> None:
-        self.memory = [*(self.memory or ()), task]
+                prepared, task.prepared = task.prepared, None
+                if prepared is not None:
+                    del tasks[0]
+                    return [prepared]
+        taken = take(self.desk, tasks, own)
+        if taken.turns:
+            self.memory = [*(self.memory or ()), *taken.turns]
+        return taken.jobs

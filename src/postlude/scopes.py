@@ -23,3 +23,12 @@ def client_waits(scope: Scope) -> bool:
         return extensions is not None and "http.response.debug" in extensions
     client = scope.get("client")
     return client is not None and client[0] == "testclient"
+
+
+class Facts:
+    """What is found out once per route."""
+
+    __slots__ = ("strict",)
+
+    def __init__(self) -> None:
+        self.strict: bool | None = None

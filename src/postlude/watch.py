@@ -11,28 +11,41 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from postlude.answers import point_to
 from postlude.background import CURRENT
+from postlude.calls import Around
 from postlude.desk import Desk
 from postlude.off import OFF_KEY, PASSING, Passing
-from postlude.receipt import Facts, Receipt
+from postlude.receipt import Receipt
+from postlude.scopes import Facts
 
 SCOPE_KEY: Final = "postlude"
 """Where the middleware puts the `Desk` of the application in an ASGI scope."""
 
 
-def answer(function: Callable[..., Any]) -> Callable[[Request], Awaitable[Any]]:
-    """Return a handler that gives a receipt in place of the response of `function`."""
+def answer(
+    function: Callable[..., Any], around: Around = Around.NOTHING
+) -> Callable[[Request], Awaitable[Any]]:
+    """Return a handler that gives a receipt in place of the response of `function`.
+
+    Args:
+        around: what `function` does with the endpoint's calls.
+    """
+    direct, unseen = around is Around.NOTHING, around is Around.UNSEEN
     call = function if is_async_callable(function) else functools.partial(run_in_threadpool, function)
 
     async def handler(request: Request) -> Any:
         receipt: Receipt | None = CURRENT.get()
         if receipt is None:
             return _pointing(await call(request))
+        if not direct:
+            receipt.calls, receipt.unseen = None if unseen else [], unseen
         try:
             response = await call(request)
         except Exception:
-            if receipt.injected is not None:
+            if receipt.injected is not None or receipt.dropped is not None:
                 await receipt.fail()
             raise
+        if not direct:
+            await receipt.choose(response)
         if receipt.injected is None and getattr(response, "background", None) is None:
             return response
         receipt.response = response

@@ -36,6 +36,9 @@ LAYERS = (
         "request",
         (
             "background",
+            "calls",
+            "listing",
+            "first_byte",
             "answers",
             "scopes",
             "off",

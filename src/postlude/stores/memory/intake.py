@@ -5,7 +5,7 @@ Nothing here is thread-safe; the store holds its lock.
 
 from collections.abc import Iterable, Sequence
 
-from postlude.errors import JournalRefused, KeyTaken, PostludeError
+from postlude.errors import JobRefused, KeyTaken, PostludeError
 from postlude.model.job import Added, Conflict, NewJob
 from postlude.model.opts import lifted
 from postlude.model.state import Reason, Stored
@@ -33,7 +33,7 @@ class Intake:
         keys: set[tuple[str, str]] = set()
         for job in jobs:
             if job.id in ids or job.id in shelves.by_id:
-                return JournalRefused("a job with this id is stored already; give every job a new id")
+                return JobRefused("a job with this id is stored already; give every job a new id")
             ids.add(job.id)
             if job.key is None:
                 continue

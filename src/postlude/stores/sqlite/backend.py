@@ -7,6 +7,7 @@ from typing import Any, Final
 import apsw
 
 from postlude.clock import Clock
+from postlude.errors import JobRefused
 from postlude.log import Log
 from postlude.stores.backend import Broken, Busy, Verb
 from postlude.stores.sqlite import control, intake, upkeep
@@ -32,6 +33,16 @@ _BROKEN: Final = (
     apsw.ProtocolError,
     apsw.NoMemError,
 )
+
+_MALFORMED: Final = (
+    apsw.ConstraintError,
+    apsw.MismatchError,
+    apsw.TooBigError,
+    OverflowError,
+    TypeError,
+    UnicodeError,
+)
+"""What is said of the values that were given, and not of the journal."""
 
 
 class SqliteBackend:
@@ -115,6 +126,8 @@ class SqliteBackend:
             return self._verbs[verb](self._tx, arguments)
         except _BROKEN as error:
             raise self._throw_away(error) from error
+        except _MALFORMED as error:
+            raise JobRefused(f"the journal cannot store this as it is: {error}") from error
 
     def commit(self) -> None:
         """Make it durable."""
