@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from postlude.clock import SECOND, ManualClock
-from postlude.errors import JournalRefused
 from postlude.model.job import Conflict
 from postlude.model.outcome import Snoozed
 from postlude.model.policy import Bounds
@@ -40,13 +39,6 @@ def test_a_job_that_waits_for_the_rate_of_its_queue_says_so(driver: Driver) -> N
     assert driver.record(jobs[1]).reason is Reason.RATE
     driver.clock.advance(10)
     assert driver.record(jobs[1]).reason is None
-
-
-def test_a_known_id_is_refused_by_name(driver: Driver) -> None:
-    job = driver.new()
-    driver.add(job)
-    with pytest.raises(JournalRefused, match="new id"):
-        driver.add(job)
 
 
 def test_answers_are_there_at_once(driver: Driver) -> None:

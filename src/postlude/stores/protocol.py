@@ -59,6 +59,9 @@ class Intake(Protocol):
         stops being either, the first blocked one of its lane, by priority and then in order, is
         ready. This holds for every verb that makes jobs ready.
 
+        What cannot be stored as it is, for instance an id that a job has already, is `JobRefused`:
+        never `JournalUnavailable`, on which clients try again.
+
         An answer that does not come within `budget` seconds is `JournalUnavailable`; then the
         jobs are not stored, or are cancelled before anybody could start them.
         """

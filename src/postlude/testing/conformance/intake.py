@@ -2,6 +2,7 @@
 
 import pytest
 
+from postlude.errors import JobRefused
 from postlude.model.job import AttemptRecord, Cancel
 from postlude.model.outcome import Parked
 from postlude.model.state import Reason, State, Stored
@@ -36,14 +37,14 @@ class IntakeCases(Cases):
     def test_jobs_are_stored_all_or_none(self, driver: Driver) -> None:
         known, other = driver.new(), driver.new()
         driver.add(known)
-        with pytest.raises(Exception):  # noqa: B017 - which error is the store's own business
+        with pytest.raises(JobRefused):
             driver.add(other, known)
         assert driver.store.get(other.id).wait(PATIENCE) is None
         assert [claim.id for claim in driver.claim(driver.enlist())] == [known.id]
 
     def test_the_store_works_on_after_a_refused_add(self, driver: Driver) -> None:
         job, later = driver.new(), driver.new()
-        with pytest.raises(Exception):  # noqa: B017
+        with pytest.raises(JobRefused):
             driver.add(job, job)
         driver.add(later)
         assert driver.state(later) is State.QUEUED
