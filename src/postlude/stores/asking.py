@@ -1,0 +1,76 @@
+"""The role of a store that takes jobs in; see `postlude.stores.protocol` for what holds of all of them."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from postlude.model.job import Added, Cancel, NewJob
+from postlude.stores.reply import Reply
+from postlude.stores.values import Pause
+
+
+class Intake(Protocol):
+    """Asking for work."""
+
+    def add(
+        self, jobs: Sequence[NewJob], *, claim_for: int | None = None, budget: float | None = None
+    ) -> Reply[list[Added]]:
+        """Store jobs, all or none, in this order.
+
+        With `claim_for` (a runner's number) they are born claimed by it if, for each of their
+        queues, nothing ready waits, no task or queue at all is paused, and no job of them has a due
+        time, is `rated`, has a `lane` or is delivered at most once; otherwise all of them are
+        queued (`Added.fence` is 0). Queued jobs that `follow` are blocked until the first attempt
+        of the job before them has ended, or their `due`.
+
+        A key that a job of the same task has, which is queued, parked or running, is met as the
+        new job's `conflict` says. `KEEP`: nothing is stored but that the new id resolves to that
+        job, and `Added` is its place, `joined`. `REPLACE` is the same, and if that job is queued it
+        takes over payload, creation, priority, due time, opts, context and lane of the new one (as if
+        it were added now, but with its own id, place and deaths), and its attempts are forgotten.
+        `RAISE`: `KeyTaken`, and nothing of this call is stored. Two jobs of one call meet each other
+        in the same way.
+
+        A job with a lane that would be ready is blocked instead (reason `LIMIT`) while as many
+        jobs of its task and lane as its task's `Bounds` say are ready or running. So a lane's
+        limit holds because no more of it are ever ready or running; wherever a job of a lane
+        stops being either, the first blocked one of its lane, by priority and then in order, is
+        ready. This holds for every verb that makes jobs ready.
+
+        What cannot be stored as it is, for instance an id that a job has already, is `JobRefused`:
+        never `JournalUnavailable`, on which clients try again.
+
+        An answer that does not come within `budget` seconds is `JournalUnavailable`; then the
+        jobs are not stored, or are cancelled before anybody could start them.
+        """
+        ...
+
+    def cancel(self, ids: Sequence[bytes]) -> Reply[list[Cancel]]:
+        """Cancel jobs that are queued or parked; ask for it (`cancel_asked`) if they run.
+
+        A job that was asked to stop and whose runner gives it back, dies or wants to try it again
+        is cancelled instead (in `release`, `retire`, `reap`, and `finish` with a `Failed` that has
+        a `retry_at`, or with `Snoozed`).
+        """
+        ...
+
+    def retry(self, ids: Sequence[bytes]) -> Reply[list[bool]]:
+        """Make jobs ready that have failed or were cancelled; False for each that has not.
+
+        They keep their failures and attempts; their deaths are forgiven, and what bounded them in
+        time is lifted (`postlude.model.opts.lifted`). Of those that are of one lane, as many as fit.
+
+        The answer is `KeyTaken`, and nothing is changed, if another job has one of their keys.
+        """
+        ...
+
+    def pause(self, what: Pause) -> Reply[bool]:
+        """Let no job of a queue, or of a task, be claimed until `resume`; False if it is so already.
+
+        Jobs of a paused queue stay ready. Ready jobs of a paused task are blocked (reason `PAUSED`)
+        when a claim meets them.
+        """
+        ...
+
+    def resume(self, what: Pause) -> Reply[bool]:
+        """Undo `pause`; False if it was not paused."""
+        ...
