@@ -18,7 +18,7 @@ from postlude.stores.backend import Verb
 from postlude.stores.protocol import Reaped
 from postlude.stores.sqlite.backend import SqliteBackend
 from postlude.stores.sqlite.claims import Claims
-from postlude.stores.sqlite.locks import LeftMarks
+from postlude.stores.sqlite.marks import LeftMarks
 from postlude.stores.sqlite.runners import Runners, _sum
 from postlude.stores.sqlite.transaction import Transaction
 

@@ -1,5 +1,6 @@
 """Real processes that are killed with started jobs; another process of the journal judges."""
 
+import shutil
 import socket
 import struct
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from postlude.clock import SECOND, SystemClock
 from postlude.ids import IdSource
 from postlude.model.death import MAX_DEATHS
 from postlude.model.job import JobFilter, JobRecord, NewJob
+from postlude.model.outcome import SUCCEEDED, Finish
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import NewRunner, Reaped
 from postlude.stores.sqlite import SqliteStore
@@ -176,15 +178,44 @@ def test_at_most_once_shares_no_blame(store: SqliteStore) -> None:
     assert record(store, often).deaths == 1
 
 
-def test_without_its_marks_a_death_charges_nobody(store: SqliteStore) -> None:
+def test_without_its_marks_a_death_is_seen_by_its_lease_and_charges_nobody(
+    store: SqliteStore, clock: Ahead
+) -> None:
     (id,) = add(store)
     with dying("run", store.location) as (process, _):
         process.kill()
         process.wait(PATIENCE)
     for token in marks(store):
         Path(f"{store.location}.runners", token).unlink()
+    assert store.reap().wait(PATIENCE) == Reaped(0, 0, 0)
+    clock.ahead = 3601 * SECOND
     assert store.reap().wait(PATIENCE) == Reaped(1, 1, 0)
     assert record(store, id).deaths == 0
+
+
+def test_a_living_process_is_not_buried_without_its_marks(store: SqliteStore) -> None:
+    (once,), (id,) = add(store, once=True), add(store)
+    with dying("run", store.location):
+        shutil.rmtree(f"{store.location}.runners")
+        assert store.reap().wait(PATIENCE) == Reaped(0, 0, 0)
+        assert {record(store, job).stored for job in (once, id)} == {Stored.RUNNING}
+
+
+def test_everybody_may_join_where_the_marks_were_removed(store: SqliteStore) -> None:
+    first = store.enlist(NewRunner("r1", 15.0)).wait(PATIENCE)
+    (id,) = add(store, once=True)
+    (claim,) = store.claim(first.runner, 10, suspect=False).wait(PATIENCE).claims
+    first.marks.started(claim.seq, 30)
+    shutil.rmtree(f"{store.location}.runners")
+    second = store.enlist(NewRunner("r1", 15.0)).wait(PATIENCE)
+    assert second.runner != first.runner
+    assert store.reap().wait(PATIENCE) == Reaped(0, 0, 0)
+    assert len(marks(store)) == 2
+    assert record(store, id).started == 30
+    assert store.finish([Finish(claim.seq, claim.fence, claim.task, 30, 40, SUCCEEDED)]).wait(PATIENCE) == [
+        True
+    ]
+    assert record(store, id).state is State.SUCCEEDED
 
 
 def test_marks_are_kept_until_the_burial_is_written(

@@ -13,8 +13,10 @@ import pytest
 from postlude.errors import JournalRefused, JournalUnavailable
 from postlude.stores.sqlite import SqliteStore, files
 from postlude.stores.sqlite.files import JournalFiles, check_file_system, file_system_of
+from postlude.stores.sqlite.owners import check_owner
 
 NOBODY = 65534
+STRANGER = 1_234_567
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077], ids="umask {:03o}".format)
@@ -217,6 +219,100 @@ def test_a_journal_that_may_not_be_written(open_folder: Path) -> None:
     assert said.startswith(
         f"{JournalUnavailable.__name__}: the journal {path} is not writable by this user; "
     )
+
+
+@pytest.fixture
+def sticky(tmp_path: Path) -> Path:
+    """A folder in which anybody may make files, as in /tmp."""
+    tmp_path.chmod(0o1777)
+    return tmp_path.resolve()
+
+
+@pytest.fixture
+def give_away(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Make files another user's, as far as this process sees: only root can do it really."""
+    given = set[Path]()
+    lstat = Path.lstat
+
+    def seen(path: Path) -> os.stat_result:
+        found = lstat(path)
+        return os.stat_result((*found[:4], STRANGER, *found[5:])) if path in given else found
+
+    monkeypatch.setattr(Path, "lstat", seen)
+    return given.add
+
+
+@pytest.mark.parametrize("end", ["", "-wal", "-shm", ".runners"])
+def test_what_another_user_has_made_is_refused(
+    sticky: Path, give_away: Callable[[Path], None], end: str
+) -> None:
+    path = sticky / "journal.db"
+    JournalFiles(path).prepare()
+    planted = sticky / f"journal.db{end}"
+    if not planted.exists():
+        planted.touch()
+    give_away(planted)
+    words = rf"journal\.db{end} belongs to user {STRANGER}, .*; remove it, or make it .*\(chown\), or put"
+    with pytest.raises(JournalRefused, match=words):
+        JournalFiles(path).prepare()
+
+
+@pytest.mark.parametrize("end", ["-wal", "-shm"])
+def test_what_sqlite_would_follow_is_refused(tmp_path: Path, end: str) -> None:
+    link(tmp_path / f"journal.db{end}")
+    with pytest.raises(JournalRefused, match=rf"journal\.db{end} is not a plain file; move it away"):
+        JournalFiles(tmp_path / "journal.db").prepare()
+
+
+def test_whose_files_are_trusted(tmp_path: Path) -> None:
+    def state(user: int) -> os.stat_result:
+        return os.stat_result((0, 0, 0, 0, user, 0, 0, 0, 0, 0))
+
+    me, other = os.geteuid(), STRANGER + 1
+    for owner, folders in ((me, other), (0, other), (STRANGER, STRANGER)):
+        check_owner(tmp_path, state(owner), state(folders))
+    with pytest.raises(JournalRefused):
+        check_owner(tmp_path, state(STRANGER), state(other))
+
+
+@pytest.mark.parametrize("plant", ["link", "folder", "link behind a link"])
+def test_no_way_leads_through_what_another_user_has_made(
+    sticky: Path, give_away: Callable[[Path], None], plant: str
+) -> None:
+    elsewhere = sticky / "elsewhere"
+    elsewhere.mkdir()
+    way = planted = sticky / "app"
+    if plant == "link":
+        way.symlink_to("elsewhere")
+    elif plant == "folder":
+        way.mkdir()
+    else:
+        planted = sticky / "planted"
+        planted.symlink_to(elsewhere)
+        (elsewhere / "inner").symlink_to(planted)
+        way = elsewhere / "inner"
+    give_away(planted)
+    with pytest.raises(JournalRefused, match=f"{planted.name} belongs to user {STRANGER}"):
+        JournalFiles(way / "journal.db").prepare()
+    assert list(elsewhere.glob("journal*")) == []
+
+
+def test_a_folder_that_only_its_owner_could_make_may_be_another_users(
+    sticky: Path, give_away: Callable[[Path], None]
+) -> None:
+    """As /home/ada is for root: nobody else could have put it there."""
+    home = sticky / "home"
+    (home / "ada").mkdir(parents=True)
+    give_away(home / "ada")
+    JournalFiles(home / "ada" / "journal.db").prepare()
+
+
+def test_links_that_this_user_has_made_are_followed(sticky: Path) -> None:
+    (sticky / "real").mkdir()
+    (sticky / "one").symlink_to("../" + sticky.name + "/real")
+    (sticky / "two").symlink_to(sticky / "one")
+    JournalFiles(sticky / "two" / "journal.db").prepare()
+    assert (sticky / "real" / "journal.db").exists()
 
 
 # -- file systems ---------------------------------------------------------------------------

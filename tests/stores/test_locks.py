@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import stat
 import threading
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from postlude.stores.sqlite.locks import (
+from postlude.stores.sqlite.locks import WriterLock
+from postlude.stores.sqlite.marks import (
     NOWHERE,
     LeftMarks,
     MarksFile,
-    WriterLock,
     left_by,
     look_at,
     marks_of_the_living,
@@ -130,12 +131,94 @@ def test_letting_go_looks_like_a_death(tmp_path: Path) -> None:
     assert left(marks.path).started == {3: 30}
 
 
-def test_a_file_that_is_gone_is_a_death_that_charges_nobody(tmp_path: Path) -> None:
-    marks = left(tmp_path / "gone")
-    assert (marks.started, marks.draining) == ({}, True)
+def test_a_file_that_is_gone_is_no_death_and_charges_nobody(tmp_path: Path) -> None:
+    with left_by(tmp_path / "gone") as marks:
+        assert marks is None
     assert not lives(tmp_path / "gone")
     gone = marks_of_the_living(tmp_path / "gone")
     assert (gone.started, gone.draining) == ({}, True)
+
+
+def test_a_copy_of_marks_is_no_death(tmp_path: Path) -> None:
+    """Nobody locks it, whether the runner lives or not."""
+    marks = MarksFile(tmp_path)
+    copy = shutil.copy(marks.path, tmp_path / "copy")
+    marks.path.unlink()
+    Path(copy).rename(marks.path)
+    with left_by(marks.path) as found:
+        assert found is None
+    marks.remove()
+
+
+@pytest.mark.parametrize("remove", ["file", "folder", "copied"])
+def test_marks_that_were_removed_are_made_anew(tmp_path: Path, remove: str) -> None:
+    folder = tmp_path / "marks"
+    folder.mkdir()
+    marks = MarksFile(folder)
+    assert not marks.ensure()
+    first, second = marks.started(3, 30), marks.started(4, 40)
+    marks.ended(first)
+    if remove == "folder":
+        shutil.rmtree(folder)
+    elif remove == "file":
+        marks.path.unlink()
+    else:
+        shutil.copy(marks.path, folder / "copy")
+        (folder / "copy").replace(marks.path)
+    assert marks.ensure()
+    assert not marks.ensure()
+    assert lives(marks.path)
+    marks.ended(second)
+    marks.started(5, 50)
+    found = marks_of_the_living(marks.path)
+    assert (found.started, found.starts(-3), found.starts(-4)) == ({5: 50}, [30], [40])
+    assert [path.name for path in folder.iterdir()] == [marks.token]
+    assert stat.S_IMODE(marks.path.stat().st_mode) == 0o600
+    marks.let_go()
+    assert left(marks.path).started == {5: 50}
+
+
+def test_what_is_noted_while_marks_are_made_anew_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks = MarksFile(tmp_path)
+    place = marks.started(3, 30)
+    marks.path.unlink()
+    rename = Path.rename
+
+    def renamed(path: Path, target: Path) -> Path:
+        marks.ended(place)  # into the old file: another thread
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", renamed)
+    marks.ensure()
+    assert marks_of_the_living(marks.path).started == {}
+    marks.remove()
+
+
+def test_marks_that_were_given_up_are_not_made_anew(tmp_path: Path) -> None:
+    marks = MarksFile(tmp_path)
+    marks.remove()
+    assert not marks.ensure()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_whose_file_was_removed_is_taken_where_newcomers_take_it(tmp_path: Path) -> None:
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    first = WriterLock(folder / "writer")
+    shutil.rmtree(folder)
+    first._look_at = 0.0
+    first.acquire()
+    newcomer, got_it = WriterLock(folder / "writer"), threading.Event()
+    waiting = threading.Thread(target=take, args=(newcomer, got_it), daemon=True)
+    waiting.start()
+    assert not got_it.wait(0.1)
+    first.release()
+    assert got_it.wait(5)
+    waiting.join(5)
+    for lock in (first, newcomer):
+        lock.close()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Final
 
 from postlude.errors import JournalRefused, JournalUnavailable
 from postlude.log import Log
+from postlude.stores.sqlite.owners import check_owner, check_way
 
 log = Log("postlude.journal")
 
@@ -46,6 +47,7 @@ class JournalFiles:
     """
 
     def __init__(self, path: Path) -> None:
+        self._given = path
         # Its folder may be reached by symbolic links (macOS's /tmp is one); the file itself may not.
         self.database = path.parent.resolve() / path.name
         self.runners = self.database.with_name(f"{self.database.name}.runners")
@@ -61,6 +63,7 @@ class JournalFiles:
         folder = self.database.parent
         if not folder.is_dir():
             raise JournalRefused(f"the journal's folder {folder} does not exist; create it, or change store=")
+        check_way(self._given.parent)
         self._check_folder(folder)
         check_file_system(folder)
         try:
@@ -85,15 +88,31 @@ class JournalFiles:
         found = _lstat(self.database) or self._create()
         if not stat.S_ISREG(found.st_mode):
             raise JournalRefused(f"{self.database} is not a plain file; name the file itself in store=")
+        folder = self.database.parent.stat()
+        check_owner(self.database, found, folder)
+        self._check_neighbours(folder)
         if not os.access(self.database, os.R_OK | os.W_OK):
             raise JournalUnavailable(f"the journal {self.database} is not writable by this user; {_REMEDY}")
         self.runners.mkdir(mode=0o700, exist_ok=True)
         beside = self.runners.lstat()
+        check_owner(self.runners, beside, folder)
         if stat.S_ISLNK(beside.st_mode):
             raise JournalRefused(f"{self.runners} is a link; move it away: the journal keeps its locks there")
         if beside.st_mode & 0o077:
             log.warning("the folder %s was open to others; it is now mode 0700", self.runners)
             self.runners.chmod(0o700)
+
+    def _check_neighbours(self, folder: os.stat_result) -> None:
+        """Check SQLite's own files, which it would take as they are."""
+        for end in ("-wal", "-shm"):
+            path = self.database.with_name(self.database.name + end)
+            if (found := _lstat(path)) is None:
+                continue
+            if not stat.S_ISREG(found.st_mode):
+                raise JournalRefused(
+                    f"{path} is not a plain file; move it away: the journal is written to it"
+                )
+            check_owner(path, found, folder)
 
     def _create(self) -> os.stat_result:
         """Make the database, unless another process has just done so."""

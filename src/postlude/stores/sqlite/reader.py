@@ -18,7 +18,7 @@ from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Counts, Pause
 from postlude.stores.sqlite.connection import open_reader
 from postlude.stores.sqlite.files import JournalFiles
-from postlude.stores.sqlite.locks import LeftMarks, is_dead, look_at, marks_path
+from postlude.stores.sqlite.marks import LeftMarks, is_dead, look_at, marks_path
 from postlude.stores.sqlite.rules import Bucket
 from postlude.stores.sqlite.sql import SQL
 

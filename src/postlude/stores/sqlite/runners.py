@@ -6,16 +6,21 @@ import socket
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from postlude.clock import SECOND, Clock, boot_id
+from postlude.log import Log
 from postlude.model.death import DIED, LOST, STOPPED, End, Started, judge
 from postlude.model.state import Reason, Stored
 from postlude.stores.protocol import Enlisted, NewRunner, Reaped
 from postlude.stores.sqlite.claims import release_rows
 from postlude.stores.sqlite.lanes import free_follower, refill
-from postlude.stores.sqlite.locks import LeftMarks, MarksFile, left_by, marks_of_the_living, marks_path
+from postlude.stores.sqlite.marks import LeftMarks, MarksFile, left_by, marks_of_the_living, marks_path
 from postlude.stores.sqlite.transaction import Transaction
+
+log = Log("postlude.journal")
+
+_ADVICE: Final = "stop the application before its journal's files are moved, replaced or removed"
 
 
 class Buried(NamedTuple):
@@ -53,6 +58,7 @@ class Runners:
         return [self._enlist(tx, call) for call in calls]
 
     def _enlist(self, tx: Transaction, new: NewRunner) -> Enlisted:
+        self._folder.mkdir(mode=0o700, exist_ok=True)
         marks = MarksFile(self._folder)
         try:
             boot = self._clock.boot()
@@ -68,6 +74,7 @@ class Runners:
 
     def renew(self, tx: Transaction, calls: Sequence[int]) -> list[bool]:
         """Start leases afresh."""
+        self._ensure_marks()
         answers = []
         for runner in calls:
             tx.run("renew", runner, self._clock.boot())
@@ -89,6 +96,7 @@ class Runners:
 
     def reap(self, tx: Transaction, calls: Sequence[None]) -> list[Reaped]:
         """Bury every runner that has died or whose lease has run out, and those without a row."""
+        self._ensure_marks()
         found = Reaped(0, 0, 0)
         for runner, token, host, pid, boot, renewed, lease in tx.rows("runners"):
             expired = boot != self._boot or self._clock.boot() > renewed + lease
@@ -112,6 +120,15 @@ class Runners:
         for runner in tx.rows("orphaned_runners"):
             found = _sum(found, self._bury(tx, runner, LeftMarks(b""), End("", 0, LOST)))
         return [found] * len(calls)
+
+    def _ensure_marks(self) -> None:
+        """Have the files of this process's runners where others look for them."""
+        for marks in self._mine.values():
+            try:
+                if marks.ensure():
+                    log.error("%s was removed in use; it is made anew; %s", marks.path, _ADVICE)
+            except OSError as error:
+                log.error("%s was removed in use, and cannot be made anew: %s", marks.path, error)
 
     def _leave(self, tx: Transaction, marks: MarksFile) -> None:
         """Remove a file of marks, once the burial that it was read for is written."""
