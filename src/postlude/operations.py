@@ -1,6 +1,6 @@
 """What operators do with jobs and queues: cancel, retry, pause, resume."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from difflib import get_close_matches
 from typing import Any
 from uuid import UUID
@@ -21,6 +21,7 @@ class Operations:
         opened: opens the journal if nobody has.
         told: called with a job's id after it was asked to stop, so that its runner here hears at once.
         stirred: called after jobs have changed, or may have become ready.
+        paused: called after these were paused (True) or resumed, so that the runners here hear at once.
         registry: the tasks of this release.
         queues: those that the application has described.
     """
@@ -31,6 +32,7 @@ class Operations:
         opened: Callable[[], Awaitable[None]],
         told: Callable[[bytes], None],
         stirred: Callable[[], None],
+        paused: Callable[[Sequence[Pause], bool], Awaitable[None]],
         registry: Registry,
         queues: Collection[str],
     ) -> None:
@@ -38,6 +40,7 @@ class Operations:
         self._opened = opened
         self._told = told
         self._stirred = stirred
+        self._paused = paused
         self._registry = registry
         self._queues = queues
 
@@ -83,7 +86,8 @@ class Operations:
     async def pause(self, queue: str | None = None, *, task: Task[..., Any] | str | None = None) -> bool:
         """Let no job of a queue, or of a task, start until `resume`; False if it is paused already.
 
-        What runs goes on. It holds for all processes, and over restarts.
+        What runs goes on. In this process nothing starts any more when this returns, in another one within
+        a moment (`Config.poll_every`). It holds for all processes, and over restarts.
 
         Raises:
             PostludeError: neither or both are given.
@@ -97,7 +101,9 @@ class Operations:
         left = [each for each in self._names_of(what) if each not in paused]
         if left and not await self._is_known(what):
             raise NothingToPause(await self._advice(what))
-        return any([await self._store.pause(each) for each in left])
+        changed = any([await self._store.pause(each) for each in left])
+        await self._paused(self._names_of(what), True)
+        return changed
 
     def _names_of(self, what: Pause) -> list[Pause]:
         """A task is paused under each of its names: jobs may be stored under all of them."""
@@ -141,7 +147,9 @@ class Operations:
         """
         await self._opened()
         what = _pause(queue, task)
-        resumed = any([await self._store.resume(each) for each in self._names_of(what)])
+        names = self._names_of(what)
+        resumed = any([await self._store.resume(each) for each in names])
+        await self._paused(names, False)
         self._stirred()
         return resumed
 

@@ -6,7 +6,7 @@ An application has one of these from its start to its end. A test gives it anoth
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from postlude.absence import Absence
@@ -31,7 +31,7 @@ from postlude.runner.visit import Visits
 from postlude.runner.workshop import Equipment
 from postlude.served import Served, Serving
 from postlude.stores.memory import MemoryStore
-from postlude.stores.protocol import Store
+from postlude.stores.protocol import Pause, Store
 from postlude.tasks.registry import Registry
 
 
@@ -85,7 +85,9 @@ class Parts:
         self._served = Served(
             service or (lambda: Service(*given, news, self.bounds)), self._attach, self._detach
         )
-        self.operations = Operations(store, self.opened, self._told, self._stirred, registry, queues)
+        self.operations = Operations(
+            store, self.opened, self._told, self._stirred, self._paused, registry, queues
+        )
         self.absence = Absence(store, config, clock, self._runs_jobs)
         self.handles = Handles(
             store, registry, config, self.hub, self.operations, self.opened, unstored, self.absence
@@ -146,6 +148,19 @@ class Parts:
         self.hub.note(id)
         for runner in self.producer.runners:
             call_on(runner.loop, runner.cancel, id)
+
+    async def _paused(self, what: Sequence[Pause], paused: bool) -> None:
+        """Somebody has paused this, or resumed it: the runners here hear of it before that has been said."""
+        here = asyncio.get_running_loop()
+        for runner in [*self.producer.runners, *self.visits.runners]:
+            told = runner.pauses.told(what, paused=paused)
+            if runner.loop is here:
+                await told
+            elif not runner.loop.is_closed():
+                future = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(told, runner.loop))
+                await asyncio.wait([future], timeout=self.config.budget)  # it may hang
+            else:
+                told.close()
 
     def _stirred(self) -> None:
         """Somebody has cancelled, retried or resumed: let runners and those who watch look."""

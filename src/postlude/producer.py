@@ -29,6 +29,11 @@ from postlude.tasks.task import Task
 class Visiting(Protocol):
     """Who runs jobs where no runner serves the event loop; see `postlude.runner.visit.Visits`."""
 
+    @property
+    def runners(self) -> Sequence[Runner]:
+        """Those that run jobs now."""
+        ...
+
     async def runner(self) -> int | None:
         """Return the number under which committed jobs may be claimed at once; None: they are queued."""
         ...

@@ -9,7 +9,7 @@ import pytest
 
 from postlude.clock import SECOND, ManualClock
 from postlude.errors import JournalUnavailable
-from postlude.model.job import Claim, Claimed, Room
+from postlude.model.job import Claim, Claimed, Few, Room
 from postlude.runner.changes import Hub
 from postlude.runner.claimer import Claimer
 from postlude.runner.membership import Membership
@@ -33,7 +33,10 @@ class Journal:
         self.asked: list[tuple[int, int, bool, Room]] = []
         self.replies: list[Reply[Claimed]] = []
 
-    def claim(self, runner: int, limit: int, *, suspect: bool, room: Room, behind: int) -> Reply[Claimed]:
+    def claim(
+        self, runner: int, limit: int, *, suspect: bool, room: Room, behind: int, few: Sequence[Few]
+    ) -> Reply[Claimed]:
+        self.few = few
         self.asked.append((runner, limit, suspect, room))
         self.replies.append(Reply.here())
         return self.replies[-1]
@@ -59,7 +62,11 @@ class Taker:
         self.load = 0
         self.room = Room(2, 1, 0)
         self.wants_suspect = True
+        self.groups: Sequence[Few] = ()
         self.taken: list[Claim] = []
+
+    def few(self) -> Sequence[Few]:
+        return self.groups
 
     def accept(self, claims: Sequence[Claim]) -> None:
         self.taken += claims
@@ -279,3 +286,28 @@ def nothing_is_lost(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """An error in a callback reaches nobody but the loop's log."""
     yield
     assert not [record for record in caplog.records if record.name == "asyncio"]
+
+
+async def test_what_was_passed_over_is_asked_for_when_it_may_be_taken(scene: Scene) -> None:
+    full, other = {"app:full"}, {"app:other"}
+    scene.taker.groups = [Few(full, 0), Few(other, 3)]
+    scene.claimer.pump()
+    assert scene.journal.few == scene.taker.groups
+    await scene.journal.answer(Claimed([], passed=(0,)))
+    scene.claimer.pump()
+    assert scene.times == 1, "of the one that could be taken none was passed over"
+    scene.taker.groups = [Few(full, 1), Few(other, 0)]
+    scene.claimer.pump()
+    assert scene.times == 2
+    await scene.journal.answer(Claimed([]))
+    scene.claimer.pump()
+    assert scene.times == 2, "there were no more of it"
+
+
+async def test_what_was_passed_over_is_asked_for_when_all_may_be_taken(scene: Scene) -> None:
+    scene.taker.groups = [Few({"app:full"}, 0)]
+    scene.claimer.pump()
+    await scene.journal.answer(Claimed([], passed=(0,)))
+    scene.taker.groups = []
+    scene.claimer.pump()
+    assert scene.times == 2

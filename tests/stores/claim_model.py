@@ -28,7 +28,7 @@ class ClaimCheck:
 
     def take_over(self, answer: Claimed) -> None:
         if self._runner not in self._model.leases:
-            assert answer == ([], False, None)
+            assert answer == Claimed([])
             return
         ready = self._model.ready()
         claimed = [self._claim(answer, number) for number in range(len(answer.claims))]

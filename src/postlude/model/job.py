@@ -4,6 +4,7 @@ All times are integers in microseconds, UTC. Named tuples, because tens of thous
 made a second and they are bound to SQL statements as they are.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -102,6 +103,8 @@ class Claimed(NamedTuple):
     """More can be claimed now, or, if `room` was what stopped it, as soon as there is room."""
     again: int | None = None
     """When a rate lets more of a queue start (microseconds, UTC)."""
+    passed: tuple[int, ...] = ()
+    """The places of the groups of tasks (`few`) of which jobs may have been passed over."""
 
 
 class Room(NamedTuple):
@@ -110,6 +113,13 @@ class Room(NamedTuple):
     loop: int
     threads: int
     processes: int
+
+
+class Few(NamedTuple):
+    """Tasks of which a runner takes only so many: more could not start there soon."""
+
+    tasks: Collection[str]
+    most: int
 
 
 class Cancel(StrEnum):

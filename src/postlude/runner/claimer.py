@@ -1,13 +1,13 @@
 """Claiming ahead: keeps a runner supplied, and asks the journal only when it may have work."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, Protocol
 
 from postlude.clock import SECOND, Clock
 from postlude.errors import PostludeError
 from postlude.log import Log
-from postlude.model.job import Claim, Claimed, Room
+from postlude.model.job import Claim, Claimed, Few, Room
 from postlude.runner.changes import Hub
 from postlude.runner.membership import Membership
 from postlude.runner.pace import Pace
@@ -38,6 +38,10 @@ class Taker(Protocol):
     @property
     def room(self) -> Room:
         """How many jobs that have a limit or a rate it could start at once."""
+        ...
+
+    def few(self) -> Sequence[Few]:
+        """Of which tasks only so many are to be claimed."""
         ...
 
     @property
@@ -79,6 +83,8 @@ class Claimer:
         self._again_at = 0
         self._held_back = False
         """The last claim ended at a limited job that there was no room to start."""
+        self._passed: list[Collection[str]] = []
+        """The groups of tasks of which the last claim may have passed over jobs."""
 
     def notify(self) -> None:
         """The journal may have work."""
@@ -101,6 +107,8 @@ class Claimer:
 
     def pump(self) -> None:
         """Claim, if there may be work and little is held."""
+        if self._passed and self._may_take_them():
+            self._more = True
         if not self._more or self.busy or self.stopped:
             return
         load = self._taker.load
@@ -121,21 +129,28 @@ class Claimer:
 
     def _claim(self, limit: int) -> Reply[Claimed]:
         self.busy, self._more = True, False
-        room = self._taker.room
+        self._passed = []
+        room, few, suspect = self._taker.room, self._taker.few(), self._taker.wants_suspect
         reply = self._store.claim(
-            self._membership.runner, limit, suspect=self._taker.wants_suspect, room=room, behind=BEHIND
+            self._membership.runner, limit, suspect=suspect, room=room, behind=BEHIND, few=few
         )
-        reply.then(lambda reply: self._claimed(reply, sum(room)))
+        reply.then(lambda reply: self._claimed(reply, sum(room), few))
         return reply
 
-    def _claimed(self, reply: Reply[Claimed], room: int) -> None:
+    def _may_take_them(self) -> bool:
+        """Whether some of those that were passed over could be taken now."""
+        most = {id(group.tasks): group.most for group in self._taker.few()}
+        return any(most.get(id(tasks), 1) for tasks in self._passed)
+
+    def _claimed(self, reply: Reply[Claimed], room: int, few: Sequence[Few]) -> None:
         self.busy = False
         try:
-            claims, more, again = reply.result()
+            claims, more, again, passed = reply.result()
         except PostludeError as error:
             log.warning("no jobs could be claimed: %s", error)
             self._more = self.failed = True
             return
+        self._passed = [few[place].tasks for place in passed]
         if more:
             self._more = True
         self._held_back = more and len(claims) >= room

@@ -1,10 +1,9 @@
 """After a write that failed, the journal may hold claims that this process knows nothing of."""
 
-from collections.abc import Callable, Container
-
 from postlude.log import Log
 from postlude.runner.claimer import Claimer
 from postlude.runner.ends import Ends
+from postlude.runner.held import Held
 from postlude.runner.membership import Membership
 from postlude.stores.protocol import Store
 
@@ -19,8 +18,7 @@ class Doubt:
         membership: whose claims.
         claimer: makes them.
         ends: ends them.
-        held: those that are known, by `seq`.
-        reserved: how many jobs are being added for the runner.
+        held: the jobs that are known.
     """
 
     def __init__(
@@ -29,15 +27,13 @@ class Doubt:
         membership: Membership,
         claimer: Claimer,
         ends: Ends,
-        held: Callable[[], Container[int]],
-        reserved: Callable[[], int],
+        held: Held,
     ) -> None:
         self._store = store
         self._membership = membership
         self._claimer = claimer
         self._ends = ends
         self._held = held
-        self._reserved = reserved
         self._arisen = False
 
     def arise(self) -> None:
@@ -57,8 +53,7 @@ class Doubt:
         holds = await self._store.holds(self._membership.runner)
         if not self._quiet():
             return False
-        held = self._held()
-        unknown = [hold for hold in holds if hold.seq not in held and not self._ends.knows(hold.seq)]
+        unknown = [hold for hold in holds if hold.seq not in self._held and not self._ends.knows(hold.seq)]
         if unknown:
             log.warning("%d claims, made while the journal failed, are released", len(unknown))
             await self._store.release(self._membership.runner, unknown)
@@ -67,4 +62,4 @@ class Doubt:
 
     def _quiet(self) -> bool:
         """Whether no claim is being made and no end written."""
-        return not self._claimer.busy and not self._reserved() and not self._ends.under_way
+        return not self._claimer.busy and not self._held.reserved and not self._ends.under_way

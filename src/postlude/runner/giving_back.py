@@ -1,8 +1,10 @@
 """Giving claims back whose jobs have not started, so that others can run them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from postlude.clock import Clock
+from postlude.errors import PostludeError
+from postlude.log import Log
 from postlude.runner.chains import Chains
 from postlude.runner.doubt import Doubt
 from postlude.runner.membership import Membership
@@ -10,6 +12,8 @@ from postlude.runner.unstarted import Unstarted
 from postlude.runner.work import Work
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
+
+log = Log("postlude.runner")
 
 
 class GivingBack:
@@ -22,6 +26,7 @@ class GivingBack:
         chains: what follows what goes back in order.
         clock: the time.
         doubt: told of what may stay claimed in the journal.
+        given: called on the loop after some have been given back.
     """
 
     def __init__(
@@ -32,6 +37,7 @@ class GivingBack:
         chains: Chains,
         clock: Clock,
         doubt: Doubt,
+        given: Callable[[], object],
     ) -> None:
         self._store = store
         self._membership = membership
@@ -39,6 +45,7 @@ class GivingBack:
         self._chains = chains
         self._clock = clock
         self._doubt = doubt
+        self._given = given
 
     def all(self, within: float) -> int:
         """Release all that could have started, in so many seconds; returns how many jobs that were.
@@ -49,9 +56,31 @@ class GivingBack:
         if not works:
             return 0
         self._doubt.arise()  # until the audit, should this fail
-        return self.release(works).wait(within)
+        return self._release(works).wait(within)
 
-    def release(self, works: Sequence[Work]) -> Reply[int]:
-        """Give up the claims of works that have been taken back."""
+    def some(self, which: Callable[[Work], bool]) -> Reply[int]:
+        """Release those that could have started and of which this is true, with what follows them."""
+        return self._let_go(self._unstarted.take_some(which))
+
+    def these(self, works: Sequence[Work]) -> Reply[int]:
+        """Release works that have been taken from where they waited, with what follows them."""
+        return self._let_go(self._unstarted.forget(works))
+
+    def _let_go(self, works: Sequence[Work]) -> Reply[int]:
+        if not works:
+            return Reply.of(0)
+        reply = self._release(works)
+        reply.then(self._heard)
+        return reply
+
+    def _heard(self, reply: Reply[int]) -> None:
+        try:
+            reply.result()
+        except PostludeError as error:
+            log.warning("claims could not be given back; they are once more: %s", error)
+            self._doubt.arise()
+        self._given()
+
+    def _release(self, works: Sequence[Work]) -> Reply[int]:
         holds = self._chains.holds(works, self._clock.now())
         return self._store.release(self._membership.runner, holds)

@@ -100,6 +100,7 @@ class Housekeeping:
         told = self._news.count()
         changed, self._heard = told != self._heard, told
         if changed:
+            await self._hear_of_pauses()
             self._runner.notify()
             self._runner.stop_asked(await self._store.asked(self._runner.number))
             if self._hub is not None:
@@ -109,6 +110,13 @@ class Housekeeping:
             self._next_due = promoted.next_due
             if promoted.jobs:
                 self._runner.notify()
+
+    async def _hear_of_pauses(self) -> None:
+        pauses = self._runner.pauses
+        changes = pauses.changes
+        paused = await self._store.paused()
+        if changes == pauses.changes:
+            pauses.know(paused)
 
     async def _reap(self) -> None:
         now = self._clock.boot()

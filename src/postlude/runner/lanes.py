@@ -23,6 +23,7 @@ class Lane(Protocol):
     """One way of executing work."""
 
     waiting: deque[Work]
+    ended_so_far: int
 
     @property
     def free(self) -> int:

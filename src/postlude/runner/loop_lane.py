@@ -36,6 +36,7 @@ class LoopLane:
     ) -> None:
         self.waiting: deque[Work] = deque()
         self.tasks: dict[Work, asyncio.Task[None]] = {}
+        self.ended_so_far = 0
         self._slots = slots
         self.beside = Beside(threads)
         self._begin = begin
@@ -104,6 +105,7 @@ class LoopLane:
             result = error  # whatever it is, it must not reach the loop
         try:
             if self.tasks.pop(work, None) is not None:  # not abandoned
+                self.ended_so_far += 1
                 self._ended(work, result)
         finally:
             del result  # an error knows this frame: a cycle, with all that the attempt had in its hands

@@ -24,8 +24,10 @@ from postlude.runner.log_lines import lines_of
 from postlude.runner.membership import Membership
 from postlude.runner.overtime import Overtime
 from postlude.runner.pace import Pace
+from postlude.runner.pauses import Pauses
 from postlude.runner.reports import Reports
 from postlude.runner.starting import Starting
+from postlude.runner.surplus import Surplus
 from postlude.runner.unstarted import Unstarted
 from postlude.runner.work import NOWHERE, Stopping, Work, holds_of, place
 from postlude.runner.workshop import Equipment, Workshop
@@ -90,10 +92,13 @@ class Runner:
         self.claimer = Claimer(store, membership, self, clock, hub)
         self.claimer.stopped = not claims
         self.notify = self.claimer.notify  # the journal may have work
-        self.doubt = Doubt(
-            store, membership, self.claimer, self._ends, lambda: self._held, lambda: self._held.reserved
+        self.doubt = Doubt(store, membership, self.claimer, self._ends, self._held)
+        self._giving_back = GivingBack(
+            store, membership, self._unstarted, self._chains, clock, self.doubt, self._rest
         )
-        self._giving_back = GivingBack(store, membership, self._unstarted, self._chains, clock, self.doubt)
+        self.pauses = Pauses(self._giving_back, self.workshop, lambda: self.claimer.busy)
+        self._surplus = Surplus(self._giving_back, self.workshop)
+        self.few = self._surplus.few
         self._rejoining: asyncio.Task[None] | None = None
         self.draining = self._abandoned = False
 
@@ -166,6 +171,8 @@ class Runner:
             self._store.release(self._membership.runner, holds_of(claims))
             return
         expected, known = self._held.expected, self.awaited.known
+        if self.workshop.keeps_back is not None:
+            self.pauses.trust(claims)
         works = [Work.of_claim(claim, expected(claim.id) or known(claim.id)) for claim in claims]
         for before, work, claim in zip([None, *works], works, claims, strict=False):
             self._held[work.seq] = work
@@ -175,14 +182,14 @@ class Runner:
                 self._held.suspect = work
             if self._hub is not None and self._hub.watched:
                 self._hub.note(work.id)
-        for work in self._held.ready(
-            self._chains.heads(works)
-        ):  # at once: the places that are left say what is claimed next
+        # At once: the places that are left say what is claimed next.
+        for work in self._held.ready(self._chains.heads(works)):
             self.workshop.submit(work)
 
     async def audit(self) -> None:
-        """End what somebody else cancelled; after the journal failed, release claims unknown here."""
+        """End what somebody else cancelled; release what cannot start, and claims unknown here."""
         self.workshop.sweep()
+        self._surplus.look()
         if await self.doubt.settle():
             self.notify()
 
@@ -270,8 +277,7 @@ class Runner:
         pending: list[asyncio.Future[Any]] = [*tasks, *self._ends.under_way]
         if pending:
             await asyncio.wait(pending, timeout=STOP_WITHIN)
-        works += [work for work in running if not work.once]
-        return self._chains.holds(works, self._clock.now())
+        return self._chains.holds(works + [work for work in running if not work.once], self._clock.now())
 
     def _forget_all(self) -> tuple[list[Work], list[Work]]:
         """Forget what has not started, and what runs, whose cancellation is not an outcome; returns both."""

@@ -41,6 +41,7 @@ class ThreadLane:
         self.waiting: deque[Work] = deque()
         self.hung: set[Work] = set()
         """Work whose time is over and whose thread still runs it."""
+        self.ended_so_far = 0
         self._most = threads
         self._begin = begin
         self._ended = ended
@@ -190,6 +191,7 @@ class ThreadLane:
         try:
             while results:
                 work, result = results.popleft()
+                self.ended_so_far += 1
                 self._ended(work, result)
         finally:
             if results:  # what one of them raises must not keep the others from their ends

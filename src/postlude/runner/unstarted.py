@@ -1,8 +1,10 @@
 """What a runner holds and has not started: taken back, to be ended or given to others."""
 
+from collections.abc import Callable, Sequence
+
 from postlude.runner.chains import Chains
 from postlude.runner.held import Held
-from postlude.runner.lanes import take_back, take_one_back
+from postlude.runner.lanes import Waiting, take_back, take_one_back
 from postlude.runner.starting import Starting
 from postlude.runner.work import Work
 from postlude.runner.workshop import Workshop
@@ -44,6 +46,25 @@ class Unstarted:
         works += take_back(self._starting) + self._workshop.take_back()
         works += self._chains.take_back(() if answering else self._held.unanswered())
         return self._forget(works)
+
+    def take_some(self, which: Callable[[Work], bool]) -> list[Work]:
+        """Take and forget those of which this is true, and which could start; with what follows them."""
+        works: list[Work] = []
+        places: list[Waiting] = [self._starting, *self._workshop.lanes]
+        for place in places:
+            works += [work for work in list(place.waiting) if which(work) and take_one_back(place, work)]
+        return self.forget(works)
+
+    def forget(self, works: Sequence[Work]) -> list[Work]:
+        """Forget works that have been taken, and take and forget what follows them; returns them all."""
+        taken: list[Work] = []
+        for head in works:
+            taken.append(head)
+            after = head.follower
+            while after is not None and self._chains.take_one_back(after):
+                taken.append(after)
+                after = after.follower
+        return self._forget(taken)
 
     def _forget(self, works: list[Work]) -> list[Work]:
         for work in works:

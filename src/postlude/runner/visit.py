@@ -75,6 +75,12 @@ class Visits:
         self._awaited = Awaited(store)
         self._looking: asyncio.Task[None] | None = None
         self._look_again = 0
+        self._running: set[Runner] = set()
+
+    @property
+    def runners(self) -> list[Runner]:
+        """Those of the visits that run now."""
+        return list(self._running)
 
     async def runner(self) -> int:
         """Return the number under which visits claim, enlisting it at the first call."""
@@ -159,12 +165,14 @@ class Visits:
         )
         logs = log_keeper(self._config)
         logs.start()
+        self._running.add(runner)
         try:
             yield runner
         except PostludeError as error:
             log.warning("jobs stay in the journal and run later: %s", error)
         finally:
             logs.stop()
+            self._running.discard(runner)
             with CancelScope(shield=True):
                 self._unreleased += await runner.close()
                 with suppress(PostludeError):

@@ -1,6 +1,7 @@
 """Where attempts run: the loop, the threads and the processes of one runner, and how each attempt begins."""
 
 import asyncio
+from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Final
 
@@ -84,8 +85,11 @@ class Workshop:
         self._chains = chains
         self._report = reports.report
         self._ended = ended
-        self._async = LoopLane(
-            config.loop_slots, self._begin, ended, threads=config.threads, injection=equipment.injection
+        injection = equipment.injection
+        self._async = LoopLane(config.loop_slots, self._begin, ended, injection=injection)
+        # Sync functions that have dependencies: those wait here for which there is no thread.
+        self._injected = LoopLane(
+            config.threads, self._begin, ended, threads=config.threads, injection=injection
         )
         self._threads = ThreadLane(config.threads, self._begin, ended)
         self._processes = ProcessLane(
@@ -98,7 +102,10 @@ class Workshop:
                 config.max_error, config.max_log_lines if config.keep_logs else 0, config.max_log_chars
             ),
         )
-        self.interruptions = Interruptions(self._loop, self._lane_of, ended)
+        self.lanes: tuple[Lane, ...] = (self._async, self._injected, self._threads, self._processes)
+        self.keeps_back: Callable[[Work], bool] | None = None
+        """Says of a work whether it must not start any more, and takes it then; None: all may start."""
+        self.interruptions = Interruptions(self._loop, self.lane_of, ended)
 
     @property
     def room(self) -> Room:
@@ -109,22 +116,24 @@ class Workshop:
         if self._bounded is None or self._known != self._registry.bounded_so_far:
             self._known = self._registry.bounded_so_far
             self._bounded = self._registry.bounded(self._bounded_queues)
-        lanes: tuple[Lane, ...] = (self._async, self._threads, self._processes)
-        meant = {self._lane_for(task) for task in self._bounded} or lanes
-        return Room(*(lane.free if lane in meant else 0 for lane in lanes))
+        meant = {self._lane_for(task) for task in self._bounded} or self.lanes
+        loop, injected, threads, processes = (lane.free if lane in meant else 0 for lane in self.lanes)
+        return Room(loop + injected, threads, processes)
 
     @property
     def hung(self) -> int:
         """How many threads run work whose time is over."""
-        return len(self._threads.hung) + len(self._async.beside.hung)
+        return len(self._threads.hung) + len(self._injected.beside.hung)
 
     @property
     def tasks(self) -> list[asyncio.Task[None]]:
         """The tasks on the loop that run works."""
-        return list(self._async.tasks.values())
+        return [*self._async.tasks.values(), *self._injected.tasks.values()]
 
     def submit(self, work: Work) -> None:
         """Start it where it belongs, now or when there is room; what cannot be run ends."""
+        if self.keeps_back is not None and self.keeps_back(work):
+            return
         task = work.task
         if task is None or work.args is None:
             try:
@@ -142,16 +151,17 @@ class Workshop:
 
     def take_back(self) -> list[Work]:
         """Take everything that has not started. From any thread."""
-        return take_back(self._async) + take_back(self._threads) + take_back(self._processes)
+        return [work for lane in self.lanes for work in take_back(lane)]
 
     def take_one_back(self, work: Work) -> bool:
         """Take this one, if it has not started."""
-        lane = self._lane_of(work)
+        lane = self.lane_of(work)
         return lane is not None and take_one_back(lane, work)
 
     def sweep(self) -> None:
         """Notice tasks that somebody else has cancelled."""
         self._async.sweep()
+        self._injected.sweep()
 
     def stop(self) -> list[asyncio.Task[None]]:
         """Cancel what runs on the loop, and end idle threads and all processes; returns what to wait for."""
@@ -166,15 +176,19 @@ class Workshop:
     def on_loop(self) -> str:
         """Name the job that the loop is running, for the log."""
         task = asyncio.current_task(self._loop)
-        works = [work for work, running in list(self._async.tasks.items()) if running is task]
+        tasks = [*self._async.tasks.items(), *self._injected.tasks.items()]
+        works = [work for work, running in tasks if running is task]
         return f"job {works[0]}" if works else "no job of ours"
 
-    def _lane_of(self, work: Work) -> Lane | None:
+    def lane_of(self, work: Work) -> Lane | None:
+        """Return where a work runs; None: that is not known yet."""
         return None if work.task is None else self._lane_for(work.task)
 
     def _lane_for(self, task: Task[..., Any]) -> Lane:
-        if task.is_async or task.injected:
+        if task.is_async:
             return self._async
+        if task.injected:
+            return self._injected
         return self._processes if task.policy.run == "process" else self._threads
 
     def _begin(self, work: Work) -> Context | None:

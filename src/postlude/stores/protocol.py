@@ -11,12 +11,13 @@ from typing import Protocol
 from postlude.config import Keep
 from postlude.model.job import (
     Claimed,
+    Few,
     Hold,
     JobFilter,
     JobRecord,
     ProgressNote,
     Room,
-)
+)  # fmt: skip
 from postlude.model.outcome import Finish
 from postlude.model.policy import Bounds
 from postlude.stores.asking import Intake
@@ -37,13 +38,17 @@ class Claims(Protocol):
         ...
 
     def claim(
-        self, runner: int, limit: int, *, suspect: bool, room: Room | None = None, behind: int = 0
-    ) -> Reply[Claimed]:
+        self, runner: int, limit: int, *, suspect: bool, room: Room | None = None, behind: int = 0,
+        few: Sequence[Few] = (),
+    ) -> Reply[Claimed]:  # fmt: skip
         """Claim up to `limit` ready jobs, by priority and then in order, from every queue in turn.
 
         With `behind`, up to so many blocked jobs come along that follow those, each right behind the one
         before it (`Claim.follows`); their order is the runner's affair then. None does that has a lane, or
         whose task or queue is paused or bounded.
+
+        Of the tasks that `few` names no more are claimed than it says of each group; the others stay ready,
+        and those behind them are claimed. How far a claim looks beyond such jobs is bounded.
 
         Suspects are passed over, but with `suspect` the first of them comes along. A runner
         that is not enlisted (any more) gets nothing.

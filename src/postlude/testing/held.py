@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from postlude.clock import Clock
 from postlude.model.job import Added
 from postlude.parts import Parts
+from postlude.runner.runner import Runner
 from postlude.runner.work import Work
 from postlude.stores.memory import MemoryStore
 from postlude.stores.reply import Reply
@@ -30,6 +31,11 @@ class Held:
         return loops[-1] if loops else None
 
     # In a request
+
+    @property
+    def runners(self) -> Sequence[Runner]:
+        """Nothing is run."""
+        return ()
 
     async def runner(self) -> None:
         """Let what is committed be queued."""

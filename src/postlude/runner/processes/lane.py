@@ -64,6 +64,7 @@ class ProcessLane:
         self._keepers: dict[Work, Keeper] = {}
         self._again: deque[Work] = deque()
         self._once_lost: set[Work] = set()
+        self.ended_so_far = 0
         self._number = 0
         self._pumping = False
         self._stopped = False
@@ -241,6 +242,7 @@ class ProcessLane:
     def _end(self, work: Work, result: Outcome | BaseException) -> None:
         self._once_lost.discard(work)
         if not self._stopped:
+            self.ended_so_far += 1
             self._ended(work, result)
 
 

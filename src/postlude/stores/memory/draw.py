@@ -3,17 +3,21 @@
 Nothing here is thread-safe; the store holds its lock.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from math import inf
+from typing import Final
 
 from postlude.clock import Clock
-from postlude.model.job import Claim, Claimed, JobRecord, Room
+from postlude.model.job import Claim, Claimed, Few, JobRecord, Room
 from postlude.model.state import Reason, Stored
 from postlude.stores.memory.row import Row
 from postlude.stores.memory.rules import QueueBounds, Rules, follow_clock
 from postlude.stores.memory.runners import MemoryRunner
 from postlude.stores.memory.shelves import Shelves
+
+MOST_PASSED: Final = 4000
+"""Jobs that one claim passes over, because of their tasks only few are taken."""
 
 
 class Waits:
@@ -68,10 +72,12 @@ class Draw:
         clock: read only if there are rules.
         room: how many limited jobs it could start at once; None: any number.
         behind: so many followers come along at most.
+        few: the tasks of which only so many are taken.
     """
 
     __slots__ = (
-        "_behind", "_claims", "_drawn", "_free", "_holder", "_limited", "_no_room", "_now", "_room", "_rules",
+        "_behind", "_claims", "_drawn", "_few", "_free", "_holder", "_left", "_limited", "_no_room", "_now",
+        "_passed", "_room", "_rules",
         "_runners", "_running", "_shelves",
     )  # fmt: skip
 
@@ -84,6 +90,7 @@ class Draw:
         clock: Clock,
         room: Room | None,
         behind: int = 0,
+        few: Sequence[Few] = (),
     ) -> None:
         self._shelves = shelves
         self._rules = rules
@@ -93,6 +100,9 @@ class Draw:
         self._now = 0 if self._free else clock.now()
         self._room = inf if room is None else sum(room)
         self._behind = behind
+        self._few = {task: place for place, group in enumerate(few) for task in group.tasks}
+        self._left = [group.most for group in few]
+        self._passed: list[Row] = []
         self._claims: list[Claim] = []
         self._drawn = 0
         """Claims without those that came along."""
@@ -109,13 +119,30 @@ class Draw:
         if suspect:
             self._take_suspect()
         while self._drawn < limit and (row := shelves.next_ready()) is not None:
-            if self._free and row.job.lane is None:
+            if self._few and self._passes(row):
+                if len(self._passed) >= MOST_PASSED:
+                    break
+            elif self._free and row.job.lane is None:
                 self._take(row, limited=False)
             elif not self._offer(row):
                 shelves.set_aside(row)
         shelves.put_back()
+        for row in self._passed:
+            shelves.line_up(row)
         again = self._again() if self._rules.queues else None
-        return Claimed(claims, self._drawn >= limit or bool(self._no_room), again)
+        passed = tuple({self._few[row.job.task] for row in self._passed})
+        return Claimed(claims, self._drawn >= limit or bool(self._no_room), again, passed)
+
+    def _passes(self, row: Row) -> bool:
+        """Leave a job where it is, if enough of its tasks have been taken."""
+        group = self._few.get(row.job.task)
+        if group is None:
+            return False
+        self._left[group] -= 1
+        if self._left[group] >= 0:
+            return False
+        self._passed.append(row)
+        return True
 
     def _take_suspect(self) -> None:
         left: list[Row] = []

@@ -5,10 +5,11 @@ Nothing here is thread-safe; the store holds its lock.
 
 import os
 import socket
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from postlude.model.death import End, Started, Verdict, judge
-from postlude.model.job import AttemptRecord, Cancel
+from postlude.model.job import AttemptRecord, Cancel, Hold
 from postlude.model.outcome import Cancelled, Failed, Finish, Parked, Snoozed, Succeeded
 from postlude.model.state import Reason, Stored
 from postlude.stores.memory.row import NOBODY, Row
@@ -127,8 +128,14 @@ def give_back(shelves: Shelves, row: Row, now: int) -> None:
         _end_cancelled(shelves, row, now)
 
 
-def block_behind(shelves: Shelves, before: Row, row: Row, due: int | None) -> None:
-    """Let a job that was given back wait again for the one before it, if that waits too."""
+def block_behind(shelves: Shelves, holds: Sequence[Hold], released: Mapping[int, Row]) -> None:
+    """Let followers that were given back wait again for the ones before them, if those wait too."""
+    for seq, _, due in sorted(hold for hold in holds if hold.due is not None):
+        if seq in released and seq - 1 in released:
+            _block_behind(shelves, released[seq - 1], released[seq], due)
+
+
+def _block_behind(shelves: Shelves, before: Row, row: Row, due: int | None) -> None:
     if (
         row.stored is Stored.READY
         and row.job.lane is None

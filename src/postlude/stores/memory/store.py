@@ -15,13 +15,14 @@ from postlude.model.job import (
     Added,
     Cancel,
     Claimed,
+    Few,
     Hold,
     JobFilter,
     JobRecord,
     NewJob,
     ProgressNote,
     Room,
-)
+)  # fmt: skip
 from postlude.model.outcome import Finish
 from postlude.model.policy import Bounds
 from postlude.model.state import Reason, State, Stored
@@ -119,13 +120,16 @@ class MemoryStore:
             return Reply.of(Enlisted(new.number, new.marks))
 
     def claim(
-        self, runner: int, limit: int, *, suspect: bool, room: Room | None = None, behind: int = 0
-    ) -> Reply[Claimed]:
+        self, runner: int, limit: int, *, suspect: bool, room: Room | None = None, behind: int = 0,
+        few: Sequence[Few] = (),
+    ) -> Reply[Claimed]:  # fmt: skip
         with self._lock:
             holder = self._runners.get(runner)
             if holder is None or limit < 1:
                 return Reply.of(Claimed([]))
-            draw = Draw(self._shelves, self._rules, self._runners.values(), holder, self._clock, room, behind)
+            draw = Draw(
+                self._shelves, self._rules, self._runners.values(), holder, self._clock, room, behind, few
+            )
             return Reply.of(draw.run(limit, suspect=suspect))
 
     def declare(self, bounds: Sequence[Bounds]) -> Reply[None]:
@@ -170,9 +174,7 @@ class MemoryStore:
                     self._let_go(row)
                     endings.give_back(self._shelves, row, now)
                     released[seq] = row
-            for seq, _, due in sorted(hold for hold in holds if hold.due is not None):
-                if seq in released and seq - 1 in released:
-                    endings.block_behind(self._shelves, released[seq - 1], released[seq], due)
+            endings.block_behind(self._shelves, holds, released)
             return Reply.of(len(released))
 
     def finish(self, finishes: Sequence[Finish]) -> Reply[list[bool]]:

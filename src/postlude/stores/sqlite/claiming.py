@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic_core import to_json
 
-from postlude.model.job import Claim, Claimed, Room
+from postlude.model.job import Claim, Claimed, Few, Room
 from postlude.model.state import Reason, Stored
 from postlude.stores.sqlite.lanes import Entering, block, refill
 from postlude.stores.sqlite.rules import UNLIMITED, Bucket
@@ -31,6 +31,7 @@ class ClaimCall(NamedTuple):
     suspect: bool
     room: Room | None
     behind: int = 0
+    few: Sequence[Few] = ()
 
 
 class Ready(NamedTuple):
@@ -79,6 +80,15 @@ class Search:
         self._unruled = self._rules.none
         self._room = UNLIMITED if call.room is None else sum(call.room)
         self._left = MOST_LOOKED_AT
+        self._few: dict[int, int] = {}
+        """By task's number, the group of tasks of which only few are taken."""
+        self._few_left = [group.most for group in call.few]
+        for place, group in enumerate(call.few):
+            self._few.update((tx.names[name], place) for name in group.tasks if name in tx.names)
+        none = [task for task, place in self._few.items() if self._few_left[place] <= 0]
+        self._passed = {place for place, left in enumerate(self._few_left) if left <= 0}
+        self._ready = ("ready_but", to_json(none).decode()) if none else ("ready",)
+        """The statement that finds ready jobs, and which tasks' it leaves out."""
         self._paused: list[Entering] = []
         self._late: list[tuple[Ready, Bucket]] = []
         self.found: list[Sequence[Any]] = []
@@ -100,7 +110,8 @@ class Search:
         claims = self._claim()
         self._block()
         more = more or self.more
-        return Claimed(claims, more, min(self._next_starts(queues), default=None))
+        again = min(self._next_starts(queues), default=None)
+        return Claimed(claims, more, again, tuple(self._passed))
 
     def _next_starts(self, queues: list[str]) -> Iterator[int]:
         """Give the moments at which rates let more start of queues in which something waits."""
@@ -135,9 +146,9 @@ class Search:
         most = min(share, self._allowed(queue)) if self._rules.bounded(queue) else share
         if most <= 0:
             return None
-        rows = self._rows("ready", queue, suspect, most, offset)
+        rows = self._rows(*self._ready, queue, suspect, most, offset)
         self._left -= len(rows)
-        if self._unruled and all(row[_LANE] is None for row in rows):
+        if self._unruled and not self._few and all(row[_LANE] is None for row in rows):
             self.found += rows  # nearly always
         else:
             for row in rows:
@@ -173,7 +184,10 @@ class Search:
 
     def _admit(self, row: Ready) -> bool:
         """Take a job, or set it aside; False if there is no room to start it."""
-        rules = self._rules
+        rules, group = self._rules, self._few.get(row.task)
+        if group is not None and self._few_left[group] <= 0:
+            self._passed.add(group)
+            return True
         if row.task in rules.paused_tasks:
             self._paused.append(_entering(row))
             return True
@@ -188,6 +202,8 @@ class Search:
             if bounded and row.queue in rules.queue_rates:
                 rules.queue_rates[row.queue].take(self._tx.now)
             self.limited.add(row.seq)
+        if group is not None:
+            self._few_left[group] -= 1
         self.found.append(row)
         return True
 

@@ -16,6 +16,7 @@ from postlude.model.job import (
     Added,
     Cancel,
     Claimed,
+    Few,
     Hold,
     JobFilter,
     JobRecord,
@@ -146,10 +147,11 @@ class SqliteStore:
         return self._ask(Verb.ENLIST, runner)
 
     def claim(
-        self, runner: int, limit: int, *, suspect: bool, room: Room | None = None, behind: int = 0
-    ) -> Reply[Claimed]:
+        self, runner: int, limit: int, *, suspect: bool, room: Room | None = None, behind: int = 0,
+        few: Sequence[Few] = (),
+    ) -> Reply[Claimed]:  # fmt: skip
         """Claim ready jobs."""
-        return self._ask(Verb.CLAIM, ClaimCall(runner, limit, suspect, room, behind), rows=limit)
+        return self._ask(Verb.CLAIM, ClaimCall(runner, limit, suspect, room, behind, few), rows=limit)
 
     def holds(self, runner: int) -> Reply[list[Hold]]:
         """Return a runner's claims."""

@@ -26,6 +26,7 @@ from postlude.testing.conformance.company import CompanyCases
 from postlude.testing.conformance.crowds import CrowdCases
 from postlude.testing.conformance.deaths import DeathCases
 from postlude.testing.conformance.endings import EndingCases
+from postlude.testing.conformance.few import FewCases
 from postlude.testing.conformance.intake import IntakeCases
 from postlude.testing.conformance.keeping import KeepingCases
 from postlude.testing.conformance.keys import KeyCases
@@ -51,6 +52,7 @@ class StoreConformance(
     OrderCases,
     CompanyCases,
     ClaimCases,
+    FewCases,
     LaneCases,
     LeavingCases,
     LimitCases,

@@ -1,6 +1,6 @@
 """What the suite is given, and how it talks to a store: in a thread, waiting for each answer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import pytest
@@ -14,6 +14,7 @@ from postlude.model.job import (
     Claim,
     Claimed,
     Conflict,
+    Few,
     Hold,
     JobRecord,
     NewJob,
@@ -124,9 +125,10 @@ class Driver:
         suspect: bool = False,
         room: Room | None = None,
         behind: int = 0,
+        few: Sequence[Few] = (),
     ) -> Claimed:
         """Claim, and return the whole answer."""
-        claim = self.store.claim(runner.runner, limit, suspect=suspect, room=room, behind=behind)
+        claim = self.store.claim(runner.runner, limit, suspect=suspect, room=room, behind=behind, few=few)
         return claim.wait(PATIENCE)
 
     def claim_one(self, runner: Enlisted, *, suspect: bool = False) -> Claim:

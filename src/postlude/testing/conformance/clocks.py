@@ -1,6 +1,7 @@
 """Rates, while people or time servers set the wall clock."""
 
 from postlude.clock import SECOND
+from postlude.model.job import Claimed
 from postlude.model.policy import Bounds
 from postlude.model.state import Reason, Stored
 from postlude.testing.conformance.bench import Cases, Driver
@@ -70,7 +71,7 @@ class ClockCases(Cases):
         jobs, runner = more(driver, 6, "q"), driver.enlist()
         assert len(driver.claim(runner)) == 2
         driver.clock.set(-3_600)
-        assert driver.claimed(runner) == ([], False, driver.after(10))
+        assert driver.claimed(runner) == Claimed([], False, driver.after(10))
         assert driver.lie(jobs[-1]) == [(Stored.READY, Reason.RATE)]
         assert starts(driver, runner, 30) == [(10, 1), (20, 1)]
         driver.clock.set(86_400)

@@ -89,7 +89,7 @@ class CrowdCases(Cases):
         async def work() -> State:
             job = driver.new()
             await driver.store.add([job])
-            claims, _, _ = await driver.store.claim(runner.runner, 10, suspect=False)
+            claims, *_ = await driver.store.claim(runner.runner, 10, suspect=False)
             assert await driver.store.finish([driver.finish_of(claim) for claim in claims]) == [True]
             record = await driver.store.get(job.id)
             assert record is not None

@@ -3,7 +3,7 @@
 import pytest
 
 from postlude.clock import SECOND
-from postlude.model.job import Conflict, JobFilter
+from postlude.model.job import Claimed, Conflict, JobFilter
 from postlude.model.policy import Bounds
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Pause
@@ -40,7 +40,7 @@ class PausingCases(Cases):
         runner, job = driver.enlist(), driver.new(queue="q")
         driver.add(job)
         driver.pause("queue", "q")
-        assert driver.claimed(runner) == ([], False, None)
+        assert driver.claimed(runner) == Claimed([], False, None)
         assert driver.lie(job) == [HELD]
         driver.resume("queue", "q")
         assert driver.lie(job) == [READY]

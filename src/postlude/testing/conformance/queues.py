@@ -1,7 +1,7 @@
 """Queues whose jobs run so many at once, and claims that take no more than there is room for."""
 
 from postlude.clock import SECOND
-from postlude.model.job import NewJob, Room
+from postlude.model.job import Claimed, NewJob, Room
 from postlude.model.policy import Bounds
 from postlude.model.state import Reason, Stored
 from postlude.testing.conformance.bench import Cases, Driver
@@ -23,7 +23,7 @@ class QueueCases(Cases):
         claims = driver.claim(runner)
         assert [claim.id for claim in claims] == [job.id for job in jobs[:2]]
         assert driver.lie(*jobs[2:]) == [(Stored.READY, Reason.LIMIT)] * 2
-        assert driver.claimed(other) == ([], False, None)
+        assert driver.claimed(other) == Claimed([], False, None)
         driver.finish(claims[0])
         assert driver.lie(*jobs[2:]) == [READY] * 2
         assert driver.claim_one(other).id == jobs[2].id
@@ -87,7 +87,7 @@ class RoomCases(Cases):
         claimed = driver.claimed(runner, room=TWO)
         assert ([claim.id for claim in claimed.claims], claimed.more) == ([job.id for job in jobs[:2]], True)
         assert driver.lie(*jobs[2:]) == [READY] * 2
-        assert driver.claimed(runner, room=FULL) == ([], True, None)
+        assert driver.claimed(runner, room=FULL) == Claimed([], True, None)
         claimed = driver.claimed(runner, room=TWO)
         assert ([claim.id for claim in claimed.claims], claimed.more) == ([job.id for job in jobs[2:]], False)
 

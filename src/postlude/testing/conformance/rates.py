@@ -1,7 +1,7 @@
 """Rates: how many jobs of a task, or of a queue, start in a time."""
 
 from postlude.clock import SECOND
-from postlude.model.job import NewJob
+from postlude.model.job import Claimed, NewJob
 from postlude.model.outcome import SUCCEEDED
 from postlude.model.policy import Bounds
 from postlude.model.state import Reason, State, Stored
@@ -208,14 +208,14 @@ class QueueRateCases(Cases):
         runner, now = driver.enlist(), driver.clock.now()
         driver.claim(runner)
         driver.clock.advance(4)
-        assert driver.claimed(runner) == ([], False, now + 10 * SECOND)
+        assert driver.claimed(runner) == Claimed([], False, now + 10 * SECOND)
 
     def test_with_nothing_left_there_is_nothing_to_wait_for(self, driver: Driver) -> None:
         self.declare(driver)
         more(driver, 1, "q")
         runner = driver.enlist()
         assert driver.claimed(runner).again is None
-        assert driver.claimed(runner) == ([], False, None)
+        assert driver.claimed(runner) == Claimed([], False, None)
 
     def test_other_queues_are_not_held_up(self, driver: Driver) -> None:
         self.declare(driver)

@@ -223,6 +223,19 @@ FROM (
     SELECT * FROM job WHERE state = 0 AND queue = ?1 AND suspect = ?2 ORDER BY priority, seq LIMIT ?3 OFFSET ?4
 ) AS j JOIN payload AS p ON p.seq = j.seq
 
+-- name: ready_but
+SELECT json_group_array(
+    json_array(
+        j.seq, hex(j.id), j.fence + 1, j.task, j.queue, j.failures, j.suspect, j.once, j.created, j.followed,
+        j.lane, j.opts, j.context, iif(?6, hex(p.args), CAST(p.args AS TEXT))
+    )
+    ORDER BY j.priority, j.seq
+)
+FROM (
+    SELECT * FROM (SELECT * FROM job WHERE state = 0 AND queue = ?2 AND suspect = ?3 ORDER BY priority, seq LIMIT 4000)
+    WHERE task NOT IN (SELECT value FROM json_each(?1)) ORDER BY priority, seq LIMIT ?4 OFFSET ?5
+) AS j JOIN payload AS p ON p.seq = j.seq
+
 -- name: followers
 WITH RECURSIVE run (seq, followed) AS (
     SELECT seq, followed FROM job WHERE seq = ?1 + 1 AND state = 2 AND reason IS NULL
