@@ -28,7 +28,7 @@ from postlude.stores.choose import choose_store
 from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import Store
 from postlude.tasks.context import Carried
-from postlude.tasks.policy import TaskOptions
+from postlude.tasks.options import TaskOptions
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
 from postlude.verbs import Verbs

@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
+from postlude.spelling import spelled
+
 _MAY_BE_ZERO: Final = frozenset(
     {
         *("success_seconds", "successes", "failure_seconds", "failures"),
@@ -30,6 +32,7 @@ def _check(config: Any) -> None:
             raise ValueError(f"{type(config).__name__}({field.name}={value!r}): give {wanted}")
 
 
+@spelled
 @dataclass(frozen=True, slots=True)
 class Keep:
     """How long finished jobs stay readable, whichever bound comes first."""
@@ -43,6 +46,7 @@ class Keep:
         _check(self)
 
 
+@spelled
 @dataclass(frozen=True, slots=True)
 class Config:
     """Everything about a Postlude that is a number or a switch. Times are in seconds."""

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from postlude.model.policy import Bounds, Limit, Rate, bounds_of
+from postlude.spelling import spelled
 
 
+@spelled
 @dataclass(frozen=True, slots=True)
 class Local:
     """Runs a queue in this process, and in every other process that shares the journal.

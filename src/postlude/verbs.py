@@ -1,7 +1,7 @@
 """What is asked of a Postlude outside of requests: adding jobs, and what operators do with them."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 from uuid import UUID
 
 from postlude.job import Job
@@ -9,6 +9,7 @@ from postlude.model.job import Cancel
 from postlude.off import Off
 from postlude.outside import add_all
 from postlude.parts import Counters, Parts
+from postlude.spelling import no_such, parameters_of, refuse_unknown
 from postlude.stores.protocol import Pause
 from postlude.tasks.call import Call
 from postlude.tasks.task import Task
@@ -22,6 +23,16 @@ class Verbs:
 
     _parts: Parts
     _off: Off | None
+
+    if not TYPE_CHECKING:  # checkers know what there is
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            """Say what was meant by a keyword that is not there."""
+            refuse_unknown(cls.__name__, kwargs, parameters_of(cls.__init__))
+            return super().__new__(cls)
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_such(self, name, "postlude")
 
     @overload
     async def add_task(

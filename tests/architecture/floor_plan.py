@@ -10,7 +10,7 @@ REQUEST = (*DESKS, "request")
 LAYERS = (
     Layer(
         "truth",
-        ("errors", "raised", "wait", "log", "clock", "ids", "config", "job", "announce", "model"),
+        ("errors", "spelling", "raised", "wait", "log", "clock", "ids", "config", "job", "announce", "model"),
         below=(),
     ),
     Layer("tasks", ("tasks",), below=TRUTH),

@@ -12,7 +12,7 @@ from typing import Annotated, Any, assert_type
 
 from fastapi import Depends
 
-from postlude import injected
+from postlude import Config, Postlude, Retry, injected
 from postlude.tasks import Registry, Task
 
 registry = Registry()
@@ -98,6 +98,20 @@ def attributes() -> None:
     other: Task[[int], int] = audit  # type: ignore[assignment]
     assert task
     assert other
+
+
+def of_other_queues(postlude: Postlude) -> None:
+    send.delay(7, "ada")  # type: ignore[attr-defined]
+    send.apply_async((7, "ada"), countdown=60)  # type: ignore[attr-defined]
+    audit.s("x")  # type: ignore[attr-defined]
+    postlude.enqueue(send, 7, "ada")  # type: ignore[attr-defined]
+    Retry(max_retries=3)  # type: ignore[call-arg]
+    Config(grase=5)  # type: ignore[call-arg]
+    Postlude(stoer="memory")  # type: ignore[call-arg]
+    registry.task(max_retries=3)  # type: ignore[call-overload]
+    registry.task(retry=3)  # type: ignore[call-overload]
+    assert_type(Retry(attempts=3), Retry)
+    assert_type(Config(grace=5), Config)
 
 
 def declarations() -> None:

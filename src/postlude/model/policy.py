@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 from postlude.clock import SECOND
 from postlude.errors import TaskDefinitionError
+from postlude.spelling import spelled
 
 
+@spelled
 @dataclass(frozen=True, slots=True)
 class Limit:
     """How many jobs of a task, or of a queue, run at once, over all processes of one journal.
@@ -33,6 +35,7 @@ class Limit:
             )
 
 
+@spelled
 @dataclass(frozen=True, slots=True)
 class Rate:
     """How many jobs of a task, or of a queue, start in a time, over all processes of one journal.

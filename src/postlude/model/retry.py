@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 from postlude.clock import SECOND
 from postlude.errors import TaskDefinitionError
+from postlude.spelling import spelled
 from postlude.wait import LONGEST
 
 
+@spelled
 @dataclass(frozen=True, slots=True)
 class Exponential:
     """Waits that double.
@@ -33,6 +35,7 @@ class Exponential:
         return _drawn(min(self.most, self.first * 2.0 ** min(failures - 1, 64)), self.jitter, rng)
 
 
+@spelled
 @dataclass(frozen=True, slots=True)
 class Linear:
     """Waits that grow by the same step each time.
@@ -57,6 +60,7 @@ class Linear:
         return _drawn(min(self.most, self.first + self.step * (failures - 1)), self.jitter, rng)
 
 
+@spelled
 @dataclass(frozen=True, slots=True)
 class Fixed:
     """The same wait each time.
@@ -85,6 +89,7 @@ def _never() -> tuple[type[BaseException], ...]:
     return ()
 
 
+@spelled
 @dataclass(frozen=True, slots=True)
 class Retry:
     """How often a job is attempted when it raises, and how long it waits in between.

@@ -16,7 +16,7 @@ from postlude.errors import InvalidArguments, NotDurable
 from postlude.tasks.dependencies import Refusal, find_refusal
 from postlude.tasks.encoded import Encoded, Limits
 from postlude.tasks.field import Field, write
-from postlude.tasks.policy import CallOptions
+from postlude.tasks.options import meant_by
 from postlude.tasks.signature import read_parameters, read_signature, without_injected
 from postlude.tasks.survey import Refused
 from postlude.tasks.unset import Note, restore_unset, unset_fields
@@ -187,7 +187,7 @@ class Codec:
             if self.injected and len(args) > len(self._unnamed) + len(self._positional):
                 raise self._is_injected(", ".join(sorted(self.injected))) from None
             why = [f"; {n!r} {problem}" for n, problem in self._problems.items() if repr(n) in str(error)]
-            raise TypeError(f"{self.name}: {error}{''.join(why)}{_hint(kwargs, self._named)}") from None
+            raise TypeError(f"{self.name}: {error}{''.join(why)}{meant_by(kwargs, self._named)}") from None
         unnamed = [(self.fields[name], name, bound[name]) for name in self._unnamed if name in bound]
         if self._rest is not None:
             rest = bound.get(self._rest, ())
@@ -285,8 +285,3 @@ def _parse(payload: bytes) -> dict[str, Any]:
     except Exception as error:
         raise InvalidArguments(f"{_NO_PAYLOAD} ({type(error).__name__})") from None
     raise InvalidArguments(_NO_PAYLOAD)
-
-
-def _hint(kwargs: dict[str, Any], named: frozenset[str]) -> str:
-    options = sorted(kwargs.keys() & CallOptions.__annotations__.keys() - named)
-    return f"; an option of the job is set by using: task.using({options[0]}=...)" if options else ""

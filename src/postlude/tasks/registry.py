@@ -14,8 +14,9 @@ from postlude.tasks.encoded import Limits
 from postlude.tasks.filling import Fill
 from postlude.tasks.lane import refuse_unknown
 from postlude.tasks.names import describe, find, load, name_of, refuse_generator, refuse_nameless
+from postlude.tasks.options import Delivery, TaskOptions
 from postlude.tasks.packages import Packages
-from postlude.tasks.policy import Delivery, Policy, TaskOptions
+from postlude.tasks.policy import Policy
 from postlude.tasks.process import why_not_in_process
 from postlude.tasks.signature import read_signature
 from postlude.tasks.task import Task

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final, Generic, ParamSpec, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, Unpack
 
 from postlude.errors import InvalidArguments, NotDurable, TaskDefinitionError
+from postlude.spelling import no_such
 from postlude.tasks.call import Call
 from postlude.tasks.codec import Codec
 from postlude.tasks.context import Carried
@@ -13,7 +14,8 @@ from postlude.tasks.encoded import Encoded, Limits
 from postlude.tasks.filling import Fill, in_background
 from postlude.tasks.lane import lane_of
 from postlude.tasks.likeness import function_like, gives_awaitable
-from postlude.tasks.policy import USUAL, CallOptions, Policy, Terms, check_key
+from postlude.tasks.options import CallOptions, check_key
+from postlude.tasks.policy import USUAL, Policy, Terms
 from postlude.tasks.release import fingerprint
 from postlude.tasks.results import Results
 from postlude.tasks.signature import injected_parameters, refuse_unfilled
@@ -73,13 +75,12 @@ class Task(Generic[P, R]):
         carried: Carried | None = None,
         fill: Fill | None = None,
     ) -> None:
-        is_async, injected = gives_awaitable(function), _injected(function)
+        is_async, injected, carried = gives_awaitable(function), _injected(function), carried or Carried()
         self.__dict__.update(function_like(function, is_async or bool(fill and injected)))
         self.__dict__.update(
             name=name, function=function, plain=plain, is_async=is_async, base=None, key=None
         )
-        self.__dict__.update(_limits=limits, _codec=None, _fill=fill, injected=injected)
-        self.__dict__["carried"] = carried or Carried()
+        self.__dict__.update(_limits=limits, _codec=None, _fill=fill, injected=injected, carried=carried)
         self._take_policy(policy)
 
     def _take_policy(self, policy: Policy) -> None:
@@ -103,8 +104,7 @@ class Task(Generic[P, R]):
         given: dict[str, Any] = dict(options)
         key = given.pop("key", self.key)
         if "key" in options:
-            if key is not None:
-                check_key(key)
+            check_key(key)
         elif "on_conflict" in options and key is None:
             raise TaskDefinitionError("on_conflict= says what happens to a key that is taken: give key= too")
         variant = self._variant(given) if given else self
@@ -195,6 +195,11 @@ class Task(Generic[P, R]):
                 f'{self.name}: parameter {min(injected)!r} is filled by Depends, and run="process" has no '
                 f"application to fill it from; get the object inside the function, or leave out run="
             )
+
+    if not TYPE_CHECKING:  # checkers know what there is
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_such(self, name, str(self.__dict__.get("name", "task")))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a task is frozen: {name!r} cannot be set")
