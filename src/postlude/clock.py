@@ -13,6 +13,9 @@ from typing import Final, Protocol
 SECOND: Final = 1_000_000
 """One second in the unit of every time that is stored: microseconds."""
 
+LATEST: Final = 253_402_300_799_999_999
+"""The last moment that a date can tell, at the end of the year 9999: later ones are as good as never."""
+
 _BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 

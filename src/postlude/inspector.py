@@ -18,6 +18,7 @@ from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Counts, Reading
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 class Arguments(BaseModel):
@@ -200,7 +201,11 @@ class Inspector:
 
 
 def _time(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
+    """Return a moment; one that no date can be, as the nearest that can."""
+    try:
+        return _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        return _LAST if microseconds > 0 else _FIRST
 
 
 def _arguments(payload: bytes) -> Arguments | None:

@@ -10,7 +10,20 @@ REQUEST = (*DESKS, "request")
 LAYERS = (
     Layer(
         "truth",
-        ("errors", "spelling", "raised", "wait", "log", "clock", "ids", "config", "job", "announce", "model"),
+        (
+            "errors",
+            "spelling",
+            "raised",
+            "wait",
+            "log",
+            "clock",
+            "ids",
+            "quoting",
+            "config",
+            "job",
+            "announce",
+            "model",
+        ),
         below=(),
     ),
     Layer("tasks", ("tasks",), below=TRUTH),

@@ -1,9 +1,12 @@
 """How far jobs say that they are, on its way to the journal."""
 
 import asyncio
+import math
 import threading
 from collections.abc import Sequence
-from typing import cast
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -196,3 +199,51 @@ def test_what_a_job_says_can_be_written() -> None:
     assert current.last_progress.message == "?" + "x" * 199
     assert said == [current]
     assert current.progress(2) is not None
+
+
+class Number:
+    """A number of somebody's own, as numpy's are."""
+
+    def __float__(self) -> float:
+        return 3.0
+
+
+@pytest.mark.parametrize("number", [3, 3.0, Decimal(3), Fraction(3), Number()])
+async def test_any_number_is_kept_as_one(scene: Scene, number: Any) -> None:
+    _, current = scene.work(1)
+    current.progress(number, number)
+    assert current.last_progress is not None
+    assert [type(part) for part in current.last_progress[:2]] == [float, float]
+    assert current.last_progress[:2] == (3.0, 3.0)
+
+
+async def test_true_and_less_than_nothing_are_numbers(scene: Scene) -> None:
+    _, current = scene.work(1)
+    current.progress(True, -2)
+    assert current.last_progress is not None
+    assert current.last_progress[:2] == (1.0, -2.0)
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (math.nan, "nan"),
+        (math.inf, "inf"),
+        (-math.inf, "-inf"),
+        (10**400, "1000"),
+        pytest.param(10**5000, "<int>|10", id="more digits than Python writes"),
+        ("3", "'3'"),
+        (b"3", "b'3'"),
+        ("x" * 1_000_000, "'xxx"),
+        (1j, "1j"),
+        (Decimal("NaN"), r"Decimal\('NaN'\)"),
+        ([3], r"\[3\]"),
+    ],
+)
+async def test_what_is_no_number_is_refused(scene: Scene, number: Any, told: str) -> None:
+    _, current = scene.work(1)
+    for given in ((number,), (1, number)):
+        with pytest.raises(ValueError, match=f"was given {told}.*: give finite numbers") as raised:
+            current.progress(*given)
+        assert len(str(raised.value)) < 400
+    assert current.last_progress is None

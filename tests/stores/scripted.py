@@ -95,6 +95,9 @@ class ScriptedBackend:
     def rollback(self) -> None:
         self._pending = []
 
+    def repair(self, error: Exception) -> bool:
+        return False
+
     def disown(self, results: Sequence[Any]) -> None:
         self.disowned += results
         self.disowned_under_lock = self.locked

@@ -74,6 +74,21 @@ def test_a_request_that_fails_leaves_its_neighbours_alone(writer: Writer, backen
     assert backend.stored == ["first", "a", "b"]
 
 
+def test_what_has_been_repaired_is_tried_again(writer: Writer, backend: ScriptedBackend) -> None:
+    errors = list[Exception]()
+
+    def repair(error: Exception) -> bool:
+        errors.append(error)
+        backend.poison = None
+        return True
+
+    backend.poison = "bad"
+    backend.repair = repair  # type: ignore[method-assign]
+    answers = asked_together(writer, backend, (Verb.ADD, "a"), (Verb.ADD, "bad"), (Verb.ADD, "b"))
+    assert answers == [("done", "a"), ("done", "bad"), ("done", "b")]
+    assert [str(error) for error in errors] == ["bad cannot be applied"]
+
+
 def test_an_error_of_our_own_is_told_as_it_is(writer: Writer, backend: ScriptedBackend) -> None:
     refusal = JournalUnavailable("in the backend's own words")
 

@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from fastapi import Depends
 
-from postlude.clock import SECOND
+from postlude.clock import LATEST, SECOND
 from postlude.errors import TaskDefinitionError
 from postlude.model.job import Conflict
 from postlude.model.opts import Opts, read_opts
@@ -25,6 +25,15 @@ NOW = 1_767_225_600 * SECOND
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NOON_STORED = round(NOON.timestamp()) * SECOND
 ONE_CALL = "retry= of one call is stored with its job, and "
+
+
+class Nowhere(tzinfo):
+    """A timezone that has no offset."""
+
+    def utcoffset(self, at: datetime | None) -> None:
+        return None
+
+    tzname = dst = utcoffset
 
 
 class Colour(Enum):
@@ -393,6 +402,20 @@ class TestStored:
 
     def test_no_delay_is_one(self, task: Task[..., str]) -> None:
         assert terms(task.using(delay=0)).due == NOW
+
+    @pytest.mark.parametrize("hours", [-12, -1, 0, 1])
+    def test_a_moment_after_the_last_date_is_the_last(self, task: Task[..., str], hours: int) -> None:
+        """`datetime.max` west of Greenwich, meant as "never"."""
+        at = datetime.max.replace(tzinfo=timezone(timedelta(hours=hours)))
+        due = terms(task.using(at=at)).due
+        assert due is not None
+        assert LATEST - 3_600 * SECOND <= due <= LATEST
+        opts = read_opts(terms(task.using(expires=at, deadline=at)).opts)
+        assert (opts.expires, opts.deadline) == (due, due)
+
+    def test_a_timezone_that_says_nothing_is_none(self, task: Task[..., str]) -> None:
+        with pytest.raises(TaskDefinitionError, match="give a datetime with a timezone"):
+            task.using(at=NOON.replace(tzinfo=Nowhere()))
 
     def test_a_moment_is_where_it_is_on_earth(self, task: Task[..., str]) -> None:
         tokyo = NOON.astimezone(ZoneInfo("Asia/Tokyo"))

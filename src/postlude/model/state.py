@@ -106,5 +106,7 @@ class Reason(StrEnum):
     """Failed: its last attempt took longer than it may."""
     DEADLINE = "deadline"
     """The time for all of its attempts was over."""
+    DAMAGED = "damaged"
+    """Parked: its row of the journal cannot be read, and no release un-parks it."""
     RESULT_DROPPED = "result_dropped"
     """Succeeded, but what it returned was too large to keep, or has no durable form."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 from postlude.ids import id_text
 from postlude.model.job import DEFAULT_QUEUE, Progress
 from postlude.model.outcome import LogLine
+from postlude.quoting import quoted
 
 
 class Noted:
@@ -94,10 +95,9 @@ class CurrentJob:
             message: what is being done, in a few words.
 
         Raises:
-            ValueError: one of the numbers is infinite or not a number.
+            ValueError: one of the numbers is infinite or no number.
         """
-        if not math.isfinite(done) or (total is not None and not math.isfinite(total)):
-            raise ValueError(f"progress({done!r}, {total!r}): give finite numbers")
+        done, total = _number(done), None if total is None else _number(total)
         short = None
         if message is not None:  # as UTF-8 can write it
             short = str(message)[:200].encode("utf-8", "replace").decode("utf-8")
@@ -114,6 +114,17 @@ class CurrentJob:
         """
         if self.cancelled:
             raise asyncio.CancelledError("the job was asked to stop")
+
+
+def _number(given: Any) -> float:
+    """Return a number as the journal keeps it, whoever made it: numpy, say, or `decimal`."""
+    try:
+        number = math.nan if isinstance(given, str | bytes | bytearray) else float(given)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"progress() was given {quoted(given)}: give finite numbers")
+    return number
 
 
 CURRENT: Final[ContextVar[CurrentJob | None]] = ContextVar("postlude_current_job", default=None)

@@ -62,6 +62,13 @@ class Backend(Protocol):
         """Undo the transaction, if there is one. Never raises."""
         ...
 
+    def repair(self, error: Exception) -> bool:
+        """Set aside what cannot be read, in a transaction of its own, if a transaction may have failed by it.
+
+        Returns whether anything was: then it is worth another try. Never raises.
+        """
+        ...
+
     def disown(self, results: Sequence[Any]) -> None:
         """Cancel, in a transaction of its own, what adds stored whose callers were told that they failed."""
         ...

@@ -223,10 +223,10 @@ class Writer:
             self._fail(requests, error)
         except Exception as error:
             backend.rollback()
-            if len(requests) == 1:
-                self._fail(requests, error)
-            else:
+            if len(requests) > 1 or backend.repair(error):
                 self._replay(requests)
+            else:
+                self._fail(requests, error)
 
     def _settle(self, batches: list[Batch]) -> list[Request]:
         """Be sure of their outcome; returns the requests whose callers have stopped waiting before."""

@@ -110,7 +110,7 @@ def _some_seconds(value: Any) -> str | None:
 def _aware(value: Any) -> str | None:
     if not isinstance(value, datetime):
         return "give a datetime"
-    if value.tzinfo is None:
+    if value.utcoffset() is None:
         return "give a datetime with a timezone (datetime.now(UTC), say)"
     return None
 

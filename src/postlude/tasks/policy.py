@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
 
-from postlude.clock import SECOND
+from postlude.clock import LATEST, SECOND
 from postlude.errors import TaskDefinitionError
 from postlude.model.job import DEFAULT_QUEUE, Conflict
 from postlude.model.opts import UNBOUNDED, Opts, from_now
@@ -117,7 +117,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _moment(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(microseconds=1)
+    # `datetime.max` west of Greenwich is later than any date in UTC, which is what everybody is shown.
+    return min((at - _EPOCH) // timedelta(microseconds=1), LATEST)
 
 
 def _until(bound: float | datetime | None, now: int) -> int | None:

@@ -1,13 +1,14 @@
 """The SQLite side of the writer: its connection, and the verbs that it applies."""
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import apsw
 
 from postlude.clock import Clock
-from postlude.errors import JobRefused
+from postlude.errors import JobRefused, PostludeError
 from postlude.log import Log
 from postlude.stores.backend import Broken, Busy, Verb
 from postlude.stores.sqlite import control, intake, upkeep
@@ -15,6 +16,7 @@ from postlude.stores.sqlite.claims import Claims
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.premises import Premises
 from postlude.stores.sqlite.reader import JournalReader
+from postlude.stores.sqlite.repair import repair
 from postlude.stores.sqlite.rules import Rules
 from postlude.stores.sqlite.runners import Runners
 from postlude.stores.sqlite.transaction import Transaction
@@ -44,6 +46,11 @@ _MALFORMED: Final = (
 )
 """What is said of the values that were given, and not of the journal."""
 
+_NOT_OF_ROWS: Final = (
+    PostludeError, Busy, Broken, apsw.FullError, apsw.BusyError, apsw.LockedError, UnicodeEncodeError,
+)  # fmt: skip
+"""What is not said because of what stands in the journal."""
+
 
 class SqliteBackend:
     """Applies verbs to the journal's file. Used by one thread at a time.
@@ -65,6 +72,7 @@ class SqliteBackend:
         """What `data_version` was when they were read: nobody else has written while it stays so."""
         self._folds = True
         """Whether folding the WAL last succeeded: one line in the log is enough."""
+        self._repair_at = 0.0
         self.runners = Runners(files.runners, clock)
         claims = Claims(self.runners.host, os.getpid())
         pruner = upkeep.Pruner()
@@ -136,6 +144,9 @@ class SqliteBackend:
         assert db is not None
         try:
             self._tx.finish()
+        except _BROKEN as error:
+            raise self._throw_away(error) from error
+        try:
             db.execute("COMMIT")
         except apsw.FullError:
             raise
@@ -158,6 +169,31 @@ class SqliteBackend:
                 db.execute("ROLLBACK")
             except apsw.Error as error:
                 self._throw_away(error)
+
+    def repair(self, error: Exception) -> bool:
+        """Set aside what cannot be read; not again and again, where nothing of that was found."""
+        start = time.monotonic()
+        if isinstance(error, JobRefused) and isinstance(error.__cause__, Exception):
+            error = error.__cause__  # or what was to be stored is as it must be, and a row that it met is not
+        if isinstance(error, _NOT_OF_ROWS) or start < self._repair_at:
+            return False
+        told: list[str] = []
+        try:
+            self.begin()
+            assert self._tx is not None
+            told = repair(self._tx)
+            self.commit()
+        except Exception as failure:
+            self.rollback()
+            log.warning("the journal %s could not be looked through: %s", self._files.database, failure)
+            told.clear()
+        self._names.clear()
+        for line in told:
+            log.error("the journal %s: %s", self._files.database, line)
+        if not told:
+            now = time.monotonic()
+            self._repair_at = now + max(1.0, 20 * (now - start))
+        return bool(told)
 
     def disown(self, results: Sequence[Any]) -> None:
         """Cancel what adds stored for callers who gave up."""

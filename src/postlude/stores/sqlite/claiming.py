@@ -10,7 +10,7 @@ from postlude.model.job import Claim, Claimed, Few, Room
 from postlude.model.state import Reason, Stored
 from postlude.stores.sqlite.lanes import Entering, block, refill
 from postlude.stores.sqlite.rules import UNLIMITED, Bucket
-from postlude.stores.sqlite.transaction import Transaction
+from postlude.stores.sqlite.transaction import DamagedRow, Transaction
 
 MOST_LOOKED_AT: Final = 4000
 """Jobs that one claim looks at, where bounds and pauses let it claim only some of them."""
@@ -96,6 +96,8 @@ class Search:
         self.limited: set[int] = set()
         self.following: set[int] = set()
         """Those found that came along with the one before them."""
+        self._unseen: list[str] = []
+        """Queues in which something is ready, and nothing was seen."""
         self.more = False
 
     def run(self) -> Claimed:
@@ -110,6 +112,8 @@ class Search:
         claims = self._claim()
         self._block()
         more = more or self.more
+        if not claims and not more and self._unseen and self._call.suspect and not self._few:
+            raise DamagedRow(f"jobs are ready that nobody can claim, in {', '.join(self._unseen)}")
         again = min(self._next_starts(queues), default=None)
         return Claimed(claims, more, again, tuple(self._passed))
 
@@ -148,6 +152,8 @@ class Search:
             return None
         rows = self._rows(*self._ready, queue, suspect, most, offset)
         self._left -= len(rows)
+        if not rows and not offset and not suspect:
+            self._unseen.append(queue)
         if self._unruled and not self._few and all(row[_LANE] is None for row in rows):
             self.found += rows  # nearly always
         else:

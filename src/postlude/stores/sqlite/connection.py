@@ -1,5 +1,6 @@
 """Connections to the journal: opening, checking and migrating it."""
 
+import re
 import secrets
 import socket
 from pathlib import Path
@@ -111,6 +112,10 @@ def _damaged(path: Path, how: str) -> str:
     )
 
 
+_OF_ONE_ROW: Final = re.compile("(NULL|TEXT|NUMERIC|non-[A-Z]+) value in |CHECK constraint failed in ")
+"""Reports of damage that costs a job only itself: it is set aside when somebody stumbles over it."""
+
+
 def check_version(db: apsw.Connection, path: Path, key: str) -> None:
     """Refuse a journal whose `key` (`min_reader`, `min_writer`) is beyond this release."""
     least = _number(db, path, key)
@@ -148,6 +153,6 @@ def check_integrity(db: apsw.Connection, path: Path) -> None:
     """Check a small journal that was not closed cleanly before anything is built on it."""
     if path.stat().st_size > SMALL or not db.execute("SELECT count(*) FROM runner").get:
         return
-    report = db.execute("PRAGMA quick_check(1)").get
-    if report != "ok":
-        raise JournalRefused(_damaged(path, report))
+    for (report,) in db.execute("PRAGMA quick_check(1000)"):
+        if report != "ok" and not _OF_ONE_ROW.match(report):
+            raise JournalRefused(_damaged(path, report))

@@ -130,6 +130,17 @@ def rebalance(tx: Transaction, task: int) -> None:
             refill(tx, [lane])
 
 
+def unstick(tx: Transaction) -> None:
+    """Let jobs go on that wait in a lane with room: the row of one that had it may be damaged.
+
+    A look at one lane of each task: with many that are stuck, each time one goes on.
+    """
+    for task in tx.rules.limits:
+        lane = tx.value("waiting_lane", task)
+        if lane is not None and room_in(tx, (task, lane)) > 0:
+            rebalance(tx, task)
+
+
 def _count(tx: Transaction, jobs: Sequence[Entering], after: Stored) -> None:
     for (task, state), number in Counter((job.task, job.state) for job in jobs).items():
         if state != after:

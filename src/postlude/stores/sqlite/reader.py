@@ -1,6 +1,5 @@
 """Reading the journal without writing: for the store, and for the command line."""
 
-import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,13 +11,14 @@ import apsw
 
 from postlude.clock import Clock, SystemClock, boot_id
 from postlude.errors import JournalUnavailable
-from postlude.model.job import AttemptRecord, Hold, JobFilter, JobRecord, Progress
-from postlude.model.outcome import LogLine
+from postlude.model.job import Hold, JobFilter, JobRecord
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Counts, Pause
+from postlude.stores.sqlite.cells import Cells, as_bytes, from_bytes
 from postlude.stores.sqlite.connection import open_reader
 from postlude.stores.sqlite.files import JournalFiles
-from postlude.stores.sqlite.marks import LeftMarks, is_dead, look_at, marks_path
+from postlude.stores.sqlite.marks import is_dead, marks_path
+from postlude.stores.sqlite.records import Starts, record
 from postlude.stores.sqlite.rules import Bucket
 from postlude.stores.sqlite.sql import SQL
 
@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 class JournalReader:
     """A read-only look at a journal that exists. One thread at a time.
+
+    A row of which something cannot be read is shown as far as it can, and says so in its `note`.
 
     Args:
         path: the database.
@@ -67,7 +69,7 @@ class JournalReader:
     def beginning_with(self, digits: str) -> list[bytes]:
         """Return the ids of jobs that begin with these hexadecimal digits; two of them at most."""
         first, last = (bytes.fromhex(digits.ljust(32, end)) for end in "0f")
-        return self._answer(lambda: [bytes(id) for (id,) in self._rows("ids_between", first, last)])
+        return self._answer(lambda: [id for (id,) in self._rows("ids_between", first, last)])
 
     def page(self, wanted: JobFilter) -> list[JobRecord]:
         """Return jobs, newest first, with arguments but without attempts."""
@@ -91,7 +93,13 @@ class JournalReader:
 
     def paused(self) -> list[Pause]:
         """Return what is paused."""
-        return self._answer(lambda: [Pause(*row) for row in self._rows("paused")])
+        cells = Cells()
+        return self._answer(
+            lambda: [
+                Pause(cells.text("kind", kind), cells.text("name", name))
+                for kind, name in self._rows("paused")
+            ]
+        )
 
     def living(self) -> list[str]:
         """Return the `release` of each runner that lives."""
@@ -127,38 +135,45 @@ class JournalReader:
                 raise JournalUnavailable(f"cannot read the journal: {error}") from error
 
     def _parked(self) -> list[tuple[str, str]]:
-        found: Any = self._db.execute(SQL["parked"]).fetchall()
-        return list(found)
+        cells = Cells()
+        return [
+            (cells.text("task", name), cells.text("release", release))
+            for name, release in self._rows("parked")
+        ]
 
-    def _rows(self, name: str, *bindings: Any) -> Any:
-        return self._db.execute(SQL[name], bindings).fetchall()
+    def _rows(self, name: str, *bindings: Any) -> list[tuple[Any, ...]]:
+        return self._fetch(SQL[name], bindings)
+
+    def _fetch(self, sql: str, bindings: Sequence[Any]) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(sql, bindings).fetchall()
+        except UnicodeDecodeError:
+            from apsw.ext import query_info  # takes 30 ms, and hardly any process needs it
+
+            columns = len(query_info(self._db, sql).description)
+            return [from_bytes(row) for row in self._db.execute(as_bytes(sql, columns), bindings)]
 
     def _get(self, id: bytes) -> JobRecord | None:
         where = "WHERE job.id = ?1 OR job.seq = (SELECT job FROM alias WHERE id = ?1)"
-        row = self._db.execute(f"{SQL['record']} {where}", (id,)).fetchone()
-        if row is None:
-            return None
-        attempts: Any = self._db.execute(SQL["attempts"], (row[1],)).fetchall()
-        (record,) = self._explained([_record(row, _Runners(self._runners), attempts)])
-        return replace(record, result=self._result(record.seq), logs=self._logs(record.seq))
-
-    def _result(self, seq: int) -> bytes | None:
-        found: Any = self._db.execute(SQL["result"], (seq,)).get
-        return None if found is None else bytes(found)
-
-    def _logs(self, seq: int) -> tuple[tuple[int, LogLine], ...]:
-        return tuple(
-            (attempt, LogLine(*line))
-            for attempt, lines in self._rows("logs", seq)
-            for line in json.loads(lines)
-        )
+        for row in self._fetch(f"{SQL['record']} {where}", (id,)):
+            seq = row[1]
+            attempts, logs = self._rows("attempts", seq), self._rows("logs", seq)
+            result = next((value for (value,) in self._rows("result", seq)), None)
+            return self._explained([record(row, Starts(self._runners), attempts, logs, result)])[0]
+        return None
 
     def _page(self, wanted: JobFilter) -> list[JobRecord]:
         conditions: list[str] = []
         bindings: list[Any] = []
         if wanted.states:
-            states = [str(int(stored)) for stored in Stored if stored.public in wanted.states]
-            conditions.append(f"job.state IN ({', '.join(states)})")
+            hidden = [str(int(stored)) for stored in Stored if stored.public not in wanted.states]
+            shown = [str(int(stored)) for stored in Stored if stored.public in wanted.states]
+            conditions.append(
+                # With what is parked belongs what is in a state that this release does not know.
+                f"job.state NOT IN ({', '.join(hidden)})"
+                if State.PARKED in wanted.states
+                else f"job.state IN ({', '.join(shown)})"
+            )
         for column, value in (
             ("task_name.name = ?", wanted.task),
             ("job.queue = ?", wanted.queue),
@@ -168,11 +183,11 @@ class JournalReader:
                 conditions.append(column)
                 bindings.append(value)
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        rows = self._db.execute(
+        rows = self._fetch(
             f"{SQL['record']} {where} ORDER BY job.seq DESC LIMIT ?", (*bindings, wanted.limit)
         )
-        runners = _Runners(self._runners)
-        return self._explained([_record(row, runners) for row in rows])
+        starts = Starts(self._runners)
+        return self._explained([record(row, starts) for row in rows])
 
     def _explained(self, records: list[JobRecord]) -> list[JobRecord]:
         """Return jobs with the reason for which their queues keep those that are ready waiting."""
@@ -190,80 +205,30 @@ class JournalReader:
 
     def _bound_of(self, queue: str) -> Reason | None:
         """Return which of its bounds lets nothing of a queue start now."""
-        bounds = self._db.execute(SQL["queue_bounds"], (queue,)).fetchone()
-        if bounds is None:
-            return None
-        concurrent, every, burst, tat = bounds
-        if concurrent is not None and self._db.execute(SQL["running_in_queue"], (queue,)).get >= concurrent:
-            return Reason.LIMIT
-        bucket = None if every is None else Bucket(("queue", queue), every, burst, tat, 0)
-        return None if bucket is None or bucket.allowed(self._clock.now()) else Reason.RATE
+        for concurrent, every, burst, tat in self._rows("queue_bounds", queue):
+            if type(concurrent) is int and self._rows("running_in_queue", queue)[0][0] >= concurrent:
+                return Reason.LIMIT
+            if all(type(number) is int and number > 0 for number in (every, burst)) and type(tat) is int:
+                bucket = Bucket(("queue", queue), every, burst, tat, 0)
+                return None if bucket.allowed(self._clock.now()) else Reason.RATE
+        return None
 
     def _living(self) -> list[str]:
-        boot, now = boot_id(), self._clock.boot()
+        boot, now, cells = boot_id(), self._clock.boot(), Cells()
         return [
-            release
+            cells.text("release", release)
             for token, of_boot, until, release in self._rows("living")
-            if of_boot == boot and now <= until and not is_dead(marks_path(self._runners, token))
+            if of_boot == boot
+            and type(until) is int
+            and now <= until
+            and not is_dead(marks_path(self._runners, token))
         ]
 
     def _counts(self) -> list[Counts]:
         found: dict[tuple[str, State], int] = {}
-        for task, stored, jobs in self._db.execute(SQL["counts"]):
-            key = (task, Stored(stored).public)
-            found[key] = found.get(key, 0) + jobs
-        return [Counts(task, state, jobs) for (task, state), jobs in sorted(found.items())]
-
-
-class _Runners:
-    """What the runners' files of start marks tell of running jobs; the journal hears it at their end.
-
-    Args:
-        folder: where they are.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._known: dict[object, tuple[bool, LeftMarks]] = {}
-
-    def lives(self, token: object) -> bool:
-        """Say whether the runner of a file is alive."""
-        return self._look(token)[0]
-
-    def start_of(self, seq: int, token: object, before: int | None) -> int | None:
-        """Return when a job started that the runner of a file runs; None: it has not yet.
-
-        Args:
-            seq: the job.
-            token: names the file.
-            before: when the attempt had started whose end the journal knows.
-        """
-        marks = self._look(token)[1]
-        if running := marks.starts(seq):
-            return running[0]
-        last = max((start for start in marks.starts(-seq) if start is not None), default=None)
-        return None if last == before else last  # if it is another one, its end is about to be written
-
-    def _look(self, token: object) -> tuple[bool, LeftMarks]:
-        if token not in self._known:
-            self._known[token] = look_at(marks_path(self._folder, token))
-        return self._known[token]
-
-
-def _record(row: tuple[Any, ...], runners: _Runners, attempts: Sequence[tuple[Any, ...]] = ()) -> JobRecord:
-    (id, seq, task, queue, state, reason, priority, due, fence) = row[:9]
-    (failures, deaths, created, started, finished, owner, payload, error) = row[9:17]
-    key, opts, context, cancel_asked, token, *progress = row[17:]
-    stored = Stored(state)
-    if stored is Stored.RUNNING:
-        started = runners.start_of(seq, token, started)
-        reason = reason if runners.lives(token) else Reason.INTERRUPTED
-    return JobRecord(
-        id=id, seq=seq, task=task, queue=queue, stored=stored,
-        reason=None if reason is None else Reason(reason), priority=priority, due=due, fence=fence,
-        failures=failures, deaths=deaths, created=created, started=started, finished=finished,
-        owner=owner, payload=bytes(payload or b""), error=error,
-        attempts=tuple(AttemptRecord(*attempt) for attempt in attempts),
-        key=key, opts=opts, context=context, cancel_asked=cancel_asked,
-        progress=None if progress[3] is None else Progress(*progress[:4]), note=progress[4] or None,
-    )  # fmt: skip
+        cells = Cells()
+        for name, number, state, jobs in self._rows("counts"):
+            task = f"(unknown task {number})" if name is None else cells.text("task", name)
+            key = (task, cells.stored(state).public)
+            found[key] = found.get(key, 0) + cells.whole("n", jobs)
+        return [Counts(task, state, jobs) for (task, state), jobs in sorted(found.items()) if jobs > 0]

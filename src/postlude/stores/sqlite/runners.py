@@ -14,7 +14,7 @@ from postlude.model.death import DIED, LOST, STOPPED, End, Started, judge
 from postlude.model.state import Reason, Stored
 from postlude.stores.protocol import Enlisted, NewRunner, Reaped
 from postlude.stores.sqlite.claims import release_rows
-from postlude.stores.sqlite.lanes import free_follower, refill
+from postlude.stores.sqlite.lanes import free_follower, refill, unstick
 from postlude.stores.sqlite.marks import LeftMarks, MarksFile, left_by, marks_of_the_living, marks_path
 from postlude.stores.sqlite.transaction import Transaction
 
@@ -119,6 +119,7 @@ class Runners:
                     tx.afterwards.append(partial(path.unlink, missing_ok=True))
         for runner in tx.rows("orphaned_runners"):
             found = _sum(found, self._bury(tx, runner, LeftMarks(b""), End("", 0, LOST)))
+        unstick(tx)
         return [found] * len(calls)
 
     def _ensure_marks(self) -> None:

@@ -40,6 +40,10 @@ def _chunks(name: str) -> tuple[int, ...]:
     return tuple(size for size in CHUNKS if len(head + tail) + size * (len(values) + 1) <= LONGEST)
 
 
+class DamagedRow(Exception):
+    """A row of the journal cannot be what it is; nothing else tells of it."""
+
+
 class Transaction:
     """One group of writes.
 

@@ -11,7 +11,7 @@ from postlude.model.job import ProgressNote
 from postlude.model.state import Stored
 from postlude.stores.protocol import Promoted
 from postlude.stores.sqlite.lanes import Entering, enter, follow_clock
-from postlude.stores.sqlite.transaction import Transaction
+from postlude.stores.sqlite.transaction import DamagedRow, Transaction
 
 BATCH: Final = 500
 """Jobs that one call moves or deletes at most."""
@@ -26,6 +26,8 @@ def promote(tx: Transaction, calls: Sequence[None]) -> list[Promoted]:
     jobs = 0
     for statement in ("due", "due_blocked"):
         jobs += enter(tx, [Entering(*row) for row in tx.rows(statement, tx.now, BATCH)])
+    if tx.value("never_due"):
+        raise DamagedRow("a job that waits for its time has none")
     return [Promoted(jobs, tx.value("next_due"))] * len(calls)
 
 

@@ -11,11 +11,12 @@ def _text(name: str) -> str:
 
 def _statements(text: str) -> dict[str, str]:
     parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
-    return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
+    found = {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
+    return {name: re.sub(r"\$(\w+)", lambda part: found[part[1]], body) for name, body in found.items()}
 
 
 MIGRATIONS: Final = (_text("0001.sql"), _text("0002.sql"))
 """The schema's steps, in order. The version of a journal is how many of them it has seen."""
 
 SQL: Final = _statements(_text("statements.sql"))
-"""Every statement by its name."""
+"""Every statement by its name. `$name` in one stands for another, which is a part of several."""

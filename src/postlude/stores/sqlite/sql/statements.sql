@@ -40,7 +40,7 @@ SELECT name, id FROM task_name
 
 -- name: add_stats
 INSERT INTO stat (task, state, n) VALUES (?, ?, ?)
-ON CONFLICT DO UPDATE SET n = n + excluded.n
+ON CONFLICT DO UPDATE SET n = coalesce(n, 0) + excluded.n
 
 -- name: add_aliases
 INSERT INTO alias (id, job) VALUES (?, ?)
@@ -115,6 +115,9 @@ UPDATE job SET lane = '' WHERE task = ?1 AND lane IS NULL AND seq IN (
     UNION ALL SELECT seq FROM job INDEXED BY job_running WHERE state = 3
     UNION ALL SELECT seq FROM job INDEXED BY job_parked WHERE state = 4 AND task = ?1
 )
+
+-- name: waiting_lane
+SELECT lane FROM job WHERE state = 2 AND task = ?1 AND reason = 'limit' AND lane IS NOT NULL LIMIT 1
 
 -- name: lanes
 SELECT json_group_array(lane) FROM (
@@ -200,41 +203,53 @@ WITH RECURSIVE holder (id) AS (
     UNION ALL
     SELECT (SELECT min(runner) FROM job WHERE state = 3 AND runner > holder.id) FROM holder WHERE holder.id IS NOT NULL
 )
-SELECT json_group_array(id) FROM holder WHERE id IS NOT NULL AND id NOT IN (SELECT id FROM runner)
+SELECT json_group_array(id) FROM (
+    SELECT id FROM holder WHERE id IS NOT NULL AND id NOT IN (SELECT id FROM runner)
+    UNION ALL SELECT NULL WHERE EXISTS (SELECT 1 FROM job WHERE state = 3 AND runner IS NULL)
+)
 
 -- name: ready_queues
 WITH RECURSIVE waiting (queue) AS (
-    SELECT min(queue) FROM job WHERE state = 0
+    SELECT min(queue) FROM job WHERE state = 0 AND queue >= ''
     UNION ALL
     SELECT (SELECT min(queue) FROM job WHERE state = 0 AND queue > waiting.queue) FROM waiting WHERE waiting.queue IS NOT NULL
 )
 SELECT CASE WHEN EXISTS (SELECT 1 FROM runner WHERE id = ?1)
     THEN (SELECT json_group_array(queue) FROM waiting WHERE queue IS NOT NULL) END
 
+-- name: readable
+-- Else some cell of it cannot be what it says: it is given without arguments, and nobody may claim it.
+-- Only a whole number is itself | 0, and only a number is less than one.
+typeof(j.id) = 'blob' AND j.created | 0 = j.created AND j.failures | 0 = j.failures
+    AND j.fence | 0 = j.fence AND j.fence < 1000000000000000 AND j.once < 2
+    AND (j.opts IS NULL OR json_error_position(j.opts) = 0)
+    AND (j.context IS NULL OR json_error_position(j.context) = 0)
+
 -- name: ready
 SELECT json_group_array(
     json_array(
         j.seq, hex(j.id), j.fence + 1, j.task, j.queue, j.failures, j.suspect, j.once, j.created, j.followed,
-        j.lane, j.opts, j.context, iif(?5, hex(p.args), CAST(p.args AS TEXT))
+        j.lane, j.opts, j.context,
+        CASE WHEN $readable THEN iif(?5, hex(p.args), CAST(p.args AS TEXT)) END
     )
     ORDER BY j.priority, j.seq
 )
 FROM (
     SELECT * FROM job WHERE state = 0 AND queue = ?1 AND suspect = ?2 ORDER BY priority, seq LIMIT ?3 OFFSET ?4
-) AS j JOIN payload AS p ON p.seq = j.seq
+) AS j LEFT JOIN payload AS p ON p.seq = j.seq
 
 -- name: ready_but
 SELECT json_group_array(
     json_array(
         j.seq, hex(j.id), j.fence + 1, j.task, j.queue, j.failures, j.suspect, j.once, j.created, j.followed,
-        j.lane, j.opts, j.context, iif(?6, hex(p.args), CAST(p.args AS TEXT))
+        j.lane, j.opts, j.context, CASE WHEN $readable THEN iif(?6, hex(p.args), CAST(p.args AS TEXT)) END
     )
     ORDER BY j.priority, j.seq
 )
 FROM (
     SELECT * FROM (SELECT * FROM job WHERE state = 0 AND queue = ?2 AND suspect = ?3 ORDER BY priority, seq LIMIT 4000)
     WHERE task NOT IN (SELECT value FROM json_each(?1)) ORDER BY priority, seq LIMIT ?4 OFFSET ?5
-) AS j JOIN payload AS p ON p.seq = j.seq
+) AS j LEFT JOIN payload AS p ON p.seq = j.seq
 
 -- name: followers
 WITH RECURSIVE run (seq, followed) AS (
@@ -247,11 +262,11 @@ WITH RECURSIVE run (seq, followed) AS (
 SELECT json_group_array(
     json_array(
         j.seq, hex(j.id), j.fence + 1, j.task, j.queue, j.failures, j.suspect, j.once, j.created, j.followed,
-        j.lane, j.opts, j.context, iif(?3, hex(p.args), CAST(p.args AS TEXT))
+        j.lane, j.opts, j.context, CASE WHEN $readable THEN iif(?3, hex(p.args), CAST(p.args AS TEXT)) END
     )
     ORDER BY j.seq
 )
-FROM run CROSS JOIN job AS j ON j.seq = run.seq JOIN payload AS p ON p.seq = j.seq
+FROM run CROSS JOIN job AS j ON j.seq = run.seq LEFT JOIN payload AS p ON p.seq = j.seq
 
 -- name: claim
 UPDATE job SET state = 3, fence = fence + 1, runner = ?1, due = NULL WHERE seq IN (SELECT value FROM json_each(?2))
@@ -273,7 +288,7 @@ WHERE seq = ?1
 INSERT OR REPLACE INTO note (seq, text) VALUES (?, ?)
 
 -- name: add_attempt
-INSERT INTO attempt (job, n, started, finished, error, traceback, host, pid) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT OR REPLACE INTO attempt (job, n, started, finished, error, traceback, host, pid) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: follower
 SELECT seq, task, lane, state FROM job WHERE seq = ? AND state = 2 AND reason IS NULL
@@ -309,7 +324,7 @@ UPDATE job SET followed = 1 WHERE seq = ?
 
 -- name: held_by
 SELECT json_group_array(json_array(seq, task, suspect, deaths, once, followed, lane)) FROM job
-WHERE state = 3 AND runner = ?1
+WHERE state = 3 AND runner IS ?1
 
 -- name: charge
 UPDATE job SET suspect = ?2, deaths = ?3 WHERE seq = ?1
@@ -338,9 +353,15 @@ SELECT min(due) FROM (
     SELECT min(due) AS due FROM job WHERE state = 1 UNION ALL SELECT min(due) FROM job WHERE state = 2 AND due IS NOT NULL
 )
 
+-- name: never_due
+SELECT EXISTS (SELECT 1 FROM job WHERE state = 1 AND due IS NULL)
+    OR EXISTS (SELECT 1 FROM job WHERE state = 1 AND due > 253402300799999999)
+    OR EXISTS (SELECT 1 FROM job WHERE state = 2 AND due IS NOT NULL AND due > 253402300799999999)
+
 -- name: parked
-SELECT task_name.name, p.release FROM (SELECT DISTINCT task, release FROM job WHERE state = 4) AS p
-JOIN task_name ON task_name.id = p.task
+SELECT task_name.name, p.release FROM (
+    SELECT DISTINCT task, release FROM job WHERE state = 4 AND release IS NOT NULL
+) AS p JOIN task_name ON task_name.id = p.task
 
 -- name: parked_jobs
 SELECT json_group_array(json_array(seq, task, lane, state)) FROM (
@@ -400,14 +421,27 @@ DELETE FROM note WHERE seq IN (SELECT value FROM json_each(?1))
 -- name: prune_logs
 DELETE FROM log WHERE job IN (SELECT value FROM json_each(?1))
 
+-- name: rename_task
+UPDATE task_name SET name = ?2 WHERE id = ?1
+
+-- name: clear_stats
+DELETE FROM stat
+
+-- name: count_again
+INSERT INTO stat (task, state, n) SELECT task, state, count(*) FROM job
+WHERE typeof(task) = 'integer' AND typeof(state) = 'integer' GROUP BY task, state
+
+-- name: add_payload_if_missing
+INSERT INTO payload (seq, codec, args) VALUES (?, 0, x'') ON CONFLICT DO NOTHING
+
 -- name: record
-SELECT job.id, job.seq, task_name.name, job.queue, job.state,
+SELECT job.id, job.seq, task_name.name, job.task, job.queue, job.state,
     CASE WHEN job.state = 0 AND job.suspect THEN 'interrupted' ELSE job.reason END, job.priority, job.due, job.fence,
     job.failures, job.deaths, job.created, job.started, job.finished, job.owner, payload.args,
     CASE WHEN job.failures THEN (SELECT error FROM attempt WHERE attempt.job = job.seq ORDER BY n DESC LIMIT 1) END,
     job.key, job.opts, job.context, job.cancel_asked, runner.token,
     progress.done, progress.total, progress.message, progress.at, note.text
-FROM job JOIN task_name ON task_name.id = job.task LEFT JOIN payload ON payload.seq = job.seq
+FROM job LEFT JOIN task_name ON task_name.id = job.task LEFT JOIN payload ON payload.seq = job.seq
     LEFT JOIN progress ON progress.seq = job.seq LEFT JOIN runner ON job.state = 3 AND runner.id = job.runner
     LEFT JOIN note ON job.state = 4 AND note.seq = job.seq
 
@@ -425,7 +459,7 @@ SELECT attempt, lines FROM log WHERE job = ? ORDER BY rowid
 SELECT n, started, finished, error, traceback, host, pid FROM attempt WHERE job = ? ORDER BY n
 
 -- name: counts
-SELECT task_name.name, stat.state, stat.n FROM stat JOIN task_name ON task_name.id = stat.task WHERE stat.n > 0
+SELECT task_name.name, stat.task, stat.state, stat.n FROM stat LEFT JOIN task_name ON task_name.id = stat.task
 
 -- name: data_version
 PRAGMA data_version

@@ -1,0 +1,137 @@
+"""Rows of the journal as records for people, whatever stands in them."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from postlude.model.job import AttemptRecord, JobRecord, Progress
+from postlude.model.outcome import LogLine
+from postlude.model.state import Reason, Stored
+from postlude.stores.sqlite.cells import Cells
+from postlude.stores.sqlite.marks import LeftMarks, look_at, marks_path
+
+Row = Sequence[Any]
+
+
+class Starts:
+    """What the runners' files of start marks tell of running jobs; the journal hears it at their end.
+
+    Args:
+        folder: where they are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[object, tuple[bool, LeftMarks]] = {}
+
+    def lives(self, token: object) -> bool:
+        """Say whether the runner of a file is alive."""
+        return self._look(token)[0]
+
+    def start_of(self, seq: int, token: object, before: int | None) -> int | None:
+        """Return when a job started that the runner of a file runs; None: it has not yet.
+
+        Args:
+            seq: the job.
+            token: names the file.
+            before: when the attempt had started whose end the journal knows.
+        """
+        marks = self._look(token)[1]
+        if running := marks.starts(seq):
+            return running[0]
+        last = max((start for start in marks.starts(-seq) if start is not None), default=None)
+        return None if last == before else last  # if it is another one, its end is about to be written
+
+    def _look(self, token: object) -> tuple[bool, LeftMarks]:
+        if token not in self._known:
+            self._known[token] = look_at(marks_path(self._folder, token))
+        return self._known[token]
+
+
+def record(
+    row: Row, starts: Starts, attempts: Sequence[Row] = (), logs: Sequence[Row] = (), result: object = None
+) -> JobRecord:
+    """Read a row of the statement `record`, and what belongs to it of other tables."""
+    (id, seq, task, number, queue, state, reason, priority, due, fence) = row[:10]
+    (failures, deaths, created, started, finished, owner, payload, error) = row[10:18]
+    key, opts, context, cancel_asked, token, *progress, note = row[18:]
+    cells = Cells()
+    stored = cells.stored(state)
+    why = cells.reason(reason)
+    began = cells.maybe_whole("started", started)
+    if stored is Stored.RUNNING:
+        began = starts.start_of(seq, token, began)
+        why = why if starts.lives(token) else Reason.INTERRUPTED
+    found = JobRecord(
+        id=cells.id(id),
+        seq=seq,
+        task=f"(unknown task {number})" if task is None else cells.text("task", task),
+        queue=cells.text("queue", queue),
+        stored=stored,
+        reason=why,
+        priority=cells.whole("priority", priority),
+        due=cells.maybe_whole("due", due),
+        fence=cells.whole("fence", fence),
+        failures=cells.whole("failures", failures),
+        deaths=cells.whole("deaths", deaths),
+        created=cells.whole("created", created),
+        started=began,
+        finished=cells.maybe_whole("finished", finished),
+        owner=cells.maybe_text("owner", owner),
+        payload=b"" if payload is None else cells.raw("args", payload),
+        error=cells.maybe_text("error", error),
+        attempts=tuple(_attempt(attempt, cells) for attempt in attempts),
+        key=cells.maybe_text("key", key),
+        opts=cells.maybe_text("opts", opts),
+        context=cells.maybe_text("context", context),
+        cancel_asked=cells.maybe_whole("cancel_asked", cancel_asked),
+        progress=_progress(progress, cells),
+        result=None if result is None else cells.raw("result", result),
+        logs=tuple(line for row in logs for line in _lines(row, cells)),
+    )
+    why_so = cells.maybe_text("note", note) or cells.note
+    return found if why_so is None else replace(found, note=why_so)
+
+
+def _attempt(row: Row, cells: Cells) -> AttemptRecord:
+    number, started, finished, error, traceback, host, pid = row
+    return AttemptRecord(
+        number=cells.whole("attempt", number),
+        started=cells.whole("started", started),
+        finished=cells.whole("finished", finished),
+        error=cells.text("error", error),
+        traceback=cells.text("traceback", traceback),
+        host=cells.text("host", host),
+        pid=cells.whole("pid", pid),
+    )
+
+
+def _progress(row: Row, cells: Cells) -> Progress | None:
+    done, total, message, at = row
+    if at is None:
+        return None
+    numbers = [done] if total is None else [done, total]
+    if type(at) is not int or not all(_is_finite(number) for number in numbers):
+        cells.odd.append("its progress is no number")
+        return None
+    return Progress(done, total, cells.maybe_text("message", message), at)
+
+
+def _is_finite(number: object) -> bool:
+    return type(number) in (int, float) and math.isfinite(number)  # type: ignore[arg-type]
+
+
+def _lines(row: Row, cells: Cells) -> list[tuple[int, LogLine]]:
+    attempt, lines = row
+    try:
+        found = [LogLine(*line) for line in json.loads(lines)]
+    except (ValueError, TypeError, RecursionError):
+        cells.odd.append("log lines are no JSON")
+        return []
+    whole = [line for line in found if tuple(map(type, line)) == (int, int, str, str)]
+    if len(whole) < len(found):
+        cells.odd.append("log lines are of another form")
+    return [(cells.whole("attempt", attempt), line) for line in whole]

@@ -1,0 +1,108 @@
+"""Setting aside what cannot be read, so that one damaged row costs only itself.
+
+Nobody looks for damage: the statements of the usual way trip over it. Then the journal is looked
+through once, in a transaction of its own, and what was asked for is tried again.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from postlude.ids import IdSource, id_text
+from postlude.model.state import FINAL, Reason, Stored
+from postlude.stores.sqlite.cells import written
+from postlude.stores.sqlite.damage import (
+    BOUNDS,
+    JOBS,
+    PAUSES,
+    RUNNERS,
+    TASK_NAMES,
+    Damaged,
+    Table,
+    look_for,
+    remove,
+)
+from postlude.stores.sqlite.lanes import free_follower, ready_blocked, rebalance
+from postlude.stores.sqlite.transaction import Transaction
+
+_WAITING: Final = frozenset({Stored.READY, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED})
+_LEFT_OUT: Final = ("opts", "context")
+"""What a job that is set aside does without from then on, if that cannot be read."""
+
+
+def repair(tx: Transaction) -> list[str]:
+    """Set aside, or do without, what is damaged; returns what that was, for the log."""
+    told = [_rename(tx, row) for row in look_for(tx.db, TASK_NAMES)]
+    told += [_forget_runner(tx, row) for row in look_for(tx.db, RUNNERS)]
+    bounds = look_for(tx.db, BOUNDS)
+    told += [_removed(BOUNDS, row) for row in bounds]
+    told += [_removed(PAUSES, row) for row in look_for(tx.db, PAUSES)]
+    jobs = look_for(tx.db, JOBS)
+    told += [_repair_job(tx, row) for row in jobs]
+    if told:
+        remove(tx.db, BOUNDS)
+        remove(tx.db, PAUSES)
+        tx.run("clear_stats")
+        tx.run("count_again")  # what a damaged cell said may have been counted, or not
+        _let_go(tx, jobs, bounds)
+    return told
+
+
+def _rename(tx: Transaction, row: Damaged) -> str:
+    tx.run("rename_task", row.key, f"{str(row.cells['name'])[:200]} (damaged, number {row.key})")
+    tx.names.clear()
+    return f"a task's {row}; its jobs will be parked"
+
+
+def _forget_runner(tx: Transaction, row: Damaged) -> str:
+    tx.run("forget_runner", row.key)
+    return f"of a process's row, {row}; it is removed, and what that process held is given to others"
+
+
+def _removed(table: Table, row: Damaged) -> str:
+    of = f"{written(row.whole['kind'])} {written(row.whole['name'])}"
+    return f"of the {table.name} of {of}, {row}; removed, until somebody says it again"
+
+
+def _repair_job(tx: Transaction, row: Damaged) -> str:
+    """Make all cells of a job what they can be; one that waits is parked, and no release un-parks it."""
+    state, seq = row.whole["state"], row.key
+    columns = {column.name: column for column in JOBS.columns}
+    cells: dict[str, Any] = {name: columns[name].instead(value) for name, value in row.cells.items()}
+    if "id" in cells:
+        cells["id"] = IdSource().new(tx.now)
+    if "task" in cells:
+        cells["task"] = tx.task_id(f"(unknown task {written(row.cells['task'])})")
+    if "finished" in cells and state in FINAL:
+        cells["finished"] = tx.now  # else it would be kept for ever
+    known = id_text(cells.get("id", row.whole["id"]))
+    what = str(row) or "its arguments are missing"
+    if "state" in cells or state in _WAITING:
+        cells |= {name: None for name in _LEFT_OUT if name in cells}
+        cells |= {
+            "state": int(Stored.PARKED),
+            "reason": Reason.DAMAGED,
+            "release": None,
+            "due": None,
+            "runner": 0,
+        }
+        note = f"its row of the journal is damaged: {what}. To run it all the same, cancel and retry it"
+        tx.run("set_note", seq, note)
+        tx.run("add_payload_if_missing", seq)
+    tx.db.execute(
+        f"UPDATE job SET {', '.join(f'{name} = ?' for name in cells)} WHERE seq = ?", (*cells.values(), seq)
+    )
+    return f"the row of job {known} is damaged ({what}){'; it is parked' if 'state' in cells else ''}"
+
+
+def _let_go(tx: Transaction, jobs: Sequence[Damaged], bounds: Sequence[Damaged]) -> None:
+    """Ready what waited for those that were set aside, or because of bounds that are not known any more."""
+    for job in jobs:
+        if job.whole["state"] in _WAITING:
+            free_follower(tx, job.key)
+    for task in tx.rules.limits:
+        rebalance(tx, task)
+    for bound in bounds:
+        if bound.whole["kind"] == "task" and "name" not in bound.cells:
+            task = tx.task_id(bound.whole["name"])
+            for reason in (Reason.LIMIT, Reason.RATE):
+                ready_blocked(tx, task, reason)
