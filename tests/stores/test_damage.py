@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from postlude.clock import SECOND, ManualClock
 from postlude.config import Keep
+from postlude.errors import PostludeError
 from postlude.inspector import JobStatus
 from postlude.model.job import Cancel, JobFilter, JobRecord, NewJob
 from postlude.model.policy import Bounds
@@ -242,7 +243,7 @@ def test_where_nothing_is_damaged_nothing_is_looked_through_again_and_again(
     job = driver.new()
     driver.add(job)
     for _ in range(3):
-        with pytest.raises(Exception, match="did not take the write"):
+        with pytest.raises(PostludeError, match="cannot store this as it is"):
             driver.add(job)
     driver.store.close()
     assert len(looks) == 1
