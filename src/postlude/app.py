@@ -17,6 +17,7 @@ from postlude.depends import ApplicationInjection
 from postlude.desk import Desk
 from postlude.engines import Local, checked_queues
 from postlude.errors import PostludeError
+from postlude.exception_handlers import watch_handlers
 from postlude.inspector import Inspector
 from postlude.install import hook, hook_if_possible, install, install_off, say_what_is_not_durable
 from postlude.lifespan import Lifespan
@@ -212,6 +213,7 @@ class Postlude(Verbs):
         """Make sure that every route gives receipts."""
         assert self._app is not None
         hook(self._app)
+        watch_handlers(self._app, lambda: self.desk)
         self._registry.check()
         say_what_is_not_durable(self._app)
 

@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from postlude.errors import UnsupportedFramework
+from postlude.exception_handlers import watch_handlers
 from postlude.log import Log
 from postlude.middleware import Host, OffMiddleware, PostludeMiddleware, join
 from postlude.off import Off
@@ -68,6 +69,7 @@ def install(
     """
     hook(app)
     join(app, PostludeMiddleware, host=host, keep_state=keep_state)
+    watch_handlers(app, lambda: host.desk)
 
 
 def install_off(

@@ -57,6 +57,7 @@ LAYERS = (
             "off",
             "receipt",
             "pending",
+            "exception_handlers",
             "watch",
             "middleware",
             "fastapi_canary",
