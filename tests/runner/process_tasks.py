@@ -5,6 +5,7 @@ import ctypes
 import logging
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -85,6 +86,19 @@ def meet(mine: str, other: str) -> int:
     while not os.path.exists(other):
         time.sleep(0.002)
     return os.getpid()
+
+
+@registry.task
+def starting(mark: str, how: str) -> None:
+    """Start a program that outlives it, and end in some way."""
+    program = subprocess.Popen(["sleep", "600"])
+    Path(mark).with_suffix(".tmp").write_text(str(program.pid))
+    Path(mark).with_suffix(".tmp").rename(mark)
+    while how in ("hangs", "stops"):
+        if how == "stops":
+            raise_if_cancelled()
+        time.sleep(0.002)
+    dying.function(how)
 
 
 @registry.task

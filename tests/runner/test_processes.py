@@ -355,6 +355,58 @@ async def test_stopping_ends_busy_processes_and_tells_nothing(bench: Bench, tmp_
     assert len(bench.ended) == 1
 
 
+async def started(bench: Bench, mark: Path, how: str) -> tuple[Work, int]:
+    """Run a job that starts a program; returns that one's number, once it runs."""
+    work = bench.submit(process_tasks.starting, str(mark), how)
+    await until(mark.exists)
+    return work, int(mark.read_text())
+
+
+def runs(pid: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody has heard of does not."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return state.stdout.strip()[:1] not in ("", "Z")
+
+
+@pytest.mark.parametrize("end", ["killed", "interrupted", "stopped by itself", "abandoned", "lane stopped"])
+async def test_what_a_job_has_started_ends_with_it(bench: Bench, tmp_path: Path, end: str) -> None:
+    lane = bench.open()
+    how = "stops" if end == "stopped by itself" else "hangs"
+    work, program = await started(bench, tmp_path / "mark", how)
+    assert runs(program)
+    match end:
+        case "killed":
+            lane.kill(work)
+        case "abandoned":
+            lane.abandon(work)
+        case "lane stopped":
+            lane.stop()
+        case _:
+            lane.interrupt(work)
+    await until(lambda: not runs(program))
+    if how == "stops":
+        assert isinstance(await bench.result(work), asyncio.CancelledError)
+
+
+@pytest.mark.parametrize("how", ["segfault", "exit", "killed"])
+async def test_also_where_its_process_has_died(pool: Bench, tmp_path: Path, how: str) -> None:
+    work, program = await started(pool, tmp_path / "mark", how)
+    assert isinstance(await pool.result(work), ProcessDied)
+    await until(lambda: not runs(program))
+
+
+async def test_what_a_job_leaves_behind_on_purpose_stays(bench: Bench, tmp_path: Path) -> None:
+    """It has ended well; also when its process is replaced."""
+    bench.open(recycle_jobs=1)
+    work, program = await started(bench, tmp_path / "mark", "returns")
+    try:
+        assert await bench.result(work) is SUCCEEDED
+        assert await bench.run(process_tasks.square, 2) == Succeeded(b"4")
+        assert runs(program)
+    finally:
+        os.kill(program, signal.SIGKILL)
+
+
 PROGRAM = """
 import asyncio, os, sys, time
 from contextvars import Context

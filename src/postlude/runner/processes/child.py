@@ -17,7 +17,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from postlude.model.job import Progress
 from postlude.runner.current import CurrentJob
@@ -83,6 +83,8 @@ class Child:
         current.cancelled = self._stop == order.number
         answer, result = attempt(order, payload, current, max_error)
         self._current = None
+        if current.cancelled:
+            _end_what_jobs_started()
         reporter.flush()
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):
@@ -106,7 +108,7 @@ class Child:
                     case "leave":
                         self._orders.put(None)
                         return  # it has its own time to end
-        os._exit(0)
+        _end_all(0)
 
     def report(self, step: Step) -> None:
         """Tell the parent how far the job is."""
@@ -119,7 +121,7 @@ class Child:
                 if raw is not None:
                     self._connection.send_bytes(raw)
         except OSError:  # the parent is gone, or the task has closed the socket: nobody would hear the answer
-            os._exit(1)
+            _end_all(1)
 
 
 class _Reporter:
@@ -164,6 +166,28 @@ def _prepare(boot: Boot) -> None:
 
 
 def _leave_it_to_the_parent(number: int, frame: FrameType | None) -> Any: ...
+
+
+def _end_what_jobs_started() -> None:
+    """End the programs that a job which was asked to stop has left in this process's group.
+
+    By SIGTERM, which means nothing to this process itself. Those of jobs before it end, too: nobody
+    knows whose they are.
+    """
+    if _leads():
+        os.killpg(0, signal.SIGTERM)
+
+
+def _leads() -> bool:
+    """Whether the group is this process's own: of it and what its jobs have started."""
+    return os.getpgrp() == os.getpid()
+
+
+def _end_all(code: int) -> NoReturn:
+    """End this process at once, and what its jobs have started."""
+    if _leads():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(code)
 
 
 def _end_with(parent: int) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable
@@ -21,6 +22,9 @@ READY_WITHIN: Final = 60.0
 
 LEAVE_WITHIN: Final = 5.0
 """Seconds that a process has for its own end."""
+
+LOOK_EVERY: Final = 0.005
+"""Seconds between two looks whether a process has ended."""
 
 DEAD_WITHIN: Final = 1.0
 """Seconds in which a process whose socket has closed must have ended."""
@@ -81,6 +85,8 @@ class Keeper:
         self._leaving = False
         self._taken = False
         self._waking = threading.Lock()
+        self._ending = threading.Lock()
+        self._reaped = False
         self._ear, self._bell = Pipe(duplex=False)
         threading.Thread(target=self._serve, name="postlude-process", daemon=True).start()
 
@@ -101,9 +107,7 @@ class Keeper:
     def kill(self) -> None:
         """End it now."""
         self.doomed = True
-        process = self._process
-        if process is not None:
-            process.kill()
+        self._end_group()
 
     def _post(self, *messages: bytes | None) -> None:
         with self._waking:
@@ -144,6 +148,7 @@ class Keeper:
                 [sys.executable, *_flags(), "-c", _PROGRAM, str(theirs.fileno()), str(os.getpid()), path],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
+                start_new_session=True,  # whatever its jobs start ends with it
             )
         except BaseException:
             ours.close()
@@ -151,7 +156,7 @@ class Keeper:
         finally:
             theirs.close()
         if self.doomed:
-            self._process.kill()
+            self._end_group()
         return ours
 
     def _talk(self, connection: Connection) -> str | None:
@@ -194,15 +199,37 @@ class Keeper:
                 self._tell(Ended(answer, result))
 
     def _reap(self) -> int:
-        """Return the process's exit code; ends it if it does not by itself."""
+        """Return the process's exit code; ends it, if it does not by itself, and what its job has started."""
         process = self._process
         if process is None:
             return 0
-        try:
-            return process.wait(LEAVE_WITHIN if self._leaving else DEAD_WITHIN)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
+        within = LEAVE_WITHIN if self._leaving else DEAD_WITHIN
+        if not self._ended_within(process.pid, within) or not self._leaving:
+            self._end_group()
+        with self._ending:
+            self._reaped = True
+        return process.wait()
+
+    @staticmethod
+    def _ended_within(pid: int, seconds: float) -> bool:
+        """Wait for a process's end without reaping it: until then its number is nobody else's."""
+        until = time.monotonic() + seconds
+        while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(LOOK_EVERY)
+        return True
+
+    def _end_group(self) -> None:
+        """End the process and all of its session that has not left it. From any thread."""
+        with self._ending:
+            process = self._process
+            if process is None or self._reaped:
+                return
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except OSError:  # some systems refuse it for one that has ended
+                process.kill()
 
     def _tell(self, event: Event) -> None:
         try:
