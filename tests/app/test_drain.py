@@ -1,6 +1,9 @@
 """What an orderly end writes and what it gives back."""
 
 import asyncio
+import os
+import socket
+import threading
 from collections.abc import Sequence
 
 import pytest
@@ -48,6 +51,41 @@ async def test_what_ended_just_before_the_grace_period_did_is_not_run_again(
     assert (await postlude.inspector.get(held.id)).state is State.QUEUED
     await postlude.close()
     assert f"released, as the grace period was over: 1: slow ({held.id})" in caplog.text
+
+
+@pytest.mark.parametrize("location", ["memory", pytest.param("sqlite", marks=pytest.mark.disk)])
+@pytest.mark.parametrize("in_thread", [False, True])
+async def test_an_attempt_that_is_given_up_leaves_a_trace(
+    location: str, in_thread: bool, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits leaves none."""
+    monkeypatch.delenv("POSTLUDE_STORE", raising=False)
+    store = "memory" if location == "memory" else f"sqlite:///{tmp_path}/jobs.db"
+    postlude = Postlude(store=store, config=Config(grace=0.0, loop_slots=1, threads=1))
+    began, may_end = threading.Event(), threading.Event()
+
+    async def slow() -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    def slow_in_thread() -> None:
+        began.set()
+        may_end.wait(10)
+
+    task = postlude.task(name="slow")(slow_in_thread if in_thread else slow)
+    await postlude.open()
+    await postlude.start()
+    jobs = [await postlude.add_task(task) for _ in range(2)]
+    while not began.is_set():
+        await asyncio.sleep(0.001)
+    await postlude.drain()
+    running, waiting = [await postlude.inspector.get(job.id) for job in jobs]
+    await postlude.close()
+    may_end.set()
+    assert [line.attempt for line in running.logs] == [1]
+    assert f"its process ({os.getpid()} on {socket.gethostname()}) released it" in running.logs[0].message
+    assert (running.state, running.attempts) == (State.QUEUED, ())
+    assert waiting.logs == ()
 
 
 @pytest.mark.parametrize(("jobs", "named"), [(1, "1 job: slow ("), (7, "7 jobs: slow (")])

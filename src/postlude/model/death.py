@@ -21,6 +21,8 @@ DIED: Final = "died"
 LOST: Final = "did not renew its lease"
 STOPPED: Final = "stopped"
 """How runners end. What one that lost its lease has started may still come to its end."""
+RELEASED: Final = "released it unfinished"
+"""How a runner that ends in order gives up an attempt that it can wait for no longer."""
 
 
 class Started(NamedTuple):
@@ -65,7 +67,7 @@ def judge(started: Iterable[Started], *, draining: bool) -> list[Verdict]:
 
 
 class End(NamedTuple):
-    """How a runner has ended."""
+    """How a runner has ended, or let go of a job that it was running."""
 
     host: str
     pid: int
@@ -76,12 +78,14 @@ class End(NamedTuple):
 
         Args:
             started: when that attempt started (microseconds, UTC), if that is known.
-            now: when its runner's end was noticed.
+            now: when its runner's end was noticed, or this one's.
         """
         since = ""
         if started is not None:
             start = datetime.fromtimestamp(started / SECOND, UTC).isoformat(" ", "milliseconds")[:-6]
             since = f", started {start}Z,"
+            if self.how == RELEASED:
+                since = f"{since} {(now - started) / SECOND:.1f} s ago,"
         what = "was interrupted" if self.how == DIED else "was given up"
         message = f"this attempt{since} {what}: its process ({self.pid} on {self.host}) {self.how}"
         return LogLine(now, logging.WARNING, "postlude.runner", message)

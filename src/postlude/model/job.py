@@ -158,6 +158,8 @@ class Hold(NamedTuple):
     fence: int
     due: int | None = None
     """Of a follower that is given back with the job before it: it waits for that one again, until then."""
+    started: int | None = None
+    """When the attempt had started that is given up (microseconds, UTC); None: it had not."""
 
 
 @dataclass(frozen=True, slots=True)

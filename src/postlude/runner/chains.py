@@ -64,12 +64,19 @@ class Chains:
         taken = (self.waiting.pop(seq, None) for seq in list(self.waiting) if seq not in but)
         return [work for work in taken if work is not None]
 
-    def holds(self, works: Iterable[Work], now: int) -> list[Hold]:
-        """Return the claims of works that are given back: those that follow others go on doing so."""
+    def holds(self, works: Iterable[Work], now: int, begun: Iterable[Work] = ()) -> list[Hold]:
+        """Return the claims of works that are given back: those that follow others go on doing so.
+
+        Args:
+            works: what is given back.
+            now: the time.
+            begun: those whose attempts are given up.
+        """
+        started = {work.seq: work.started for work in begun if work.current is not None}
         given = {work.seq: work for work in works}
         due: dict[int, int] = {}
         for seq in sorted(given):  # whom others follow comes before them
             follower = given[seq].follower
             if follower is not None and follower.seq in given:
                 due[follower.seq] = due.get(seq, now) + round(self._patience * SECOND)
-        return [Hold(seq, work.fence, due.get(seq)) for seq, work in given.items()]
+        return [Hold(seq, work.fence, due.get(seq), started.get(seq)) for seq, work in given.items()]

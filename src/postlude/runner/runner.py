@@ -277,7 +277,8 @@ class Runner:
         pending: list[asyncio.Future[Any]] = [*tasks, *self._ends.under_way]
         if pending:
             await asyncio.wait(pending, timeout=STOP_WITHIN)
-        return self._chains.holds(works + [work for work in running if not work.once], self._clock.now())
+        given = works + [work for work in running if not work.once]
+        return self._chains.holds(given, self._clock.now(), begun=running)
 
     def _forget_all(self) -> tuple[list[Work], list[Work]]:
         """Forget what has not started, and what runs, whose cancellation is not an outcome; returns both."""

@@ -96,7 +96,9 @@ class Claims(Protocol):
         ...
 
     def release(self, runner: int, holds: Sequence[Hold]) -> Reply[int]:
-        """Give back claims whose jobs have not started. They keep their fence and are ready.
+        """Give back claims, of jobs that have not started or that are not waited for. They keep their fence.
+
+        They are ready. That an attempt had `started` and is given up is noted with its job.
 
         One with a `due` follows the job before it, if that is given back by the same call and is ready, or
         follows in its turn: then it is blocked as it was when it was added, until that `due` at most.

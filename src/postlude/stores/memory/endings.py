@@ -8,7 +8,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from postlude.model.death import End, Started, Verdict, judge
+from postlude.model.death import RELEASED, End, Started, Verdict, judge
 from postlude.model.job import AttemptRecord, Cancel, Hold
 from postlude.model.outcome import Cancelled, Failed, Finish, Parked, Snoozed, Succeeded
 from postlude.model.state import Reason, Stored
@@ -128,9 +128,15 @@ def give_back(shelves: Shelves, row: Row, now: int) -> None:
         _end_cancelled(shelves, row, now)
 
 
+def note_release(row: Row, started: int, now: int) -> None:
+    """Note with a job that its runner has let go of it while it ran."""
+    end = End(socket.gethostname(), os.getpid(), RELEASED)
+    row.logs += ((row.failures + 1, end.note(started, now)),)
+
+
 def block_behind(shelves: Shelves, holds: Sequence[Hold], released: Mapping[int, Row]) -> None:
     """Let followers that were given back wait again for the ones before them, if those wait too."""
-    for seq, _, due in sorted(hold for hold in holds if hold.due is not None):
+    for seq, _, due, _ in sorted(hold for hold in holds if hold.due is not None):
         if seq in released and seq - 1 in released:
             _block_behind(shelves, released[seq - 1], released[seq], due)
 

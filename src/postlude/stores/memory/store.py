@@ -168,10 +168,12 @@ class MemoryStore:
         with self._lock:
             holder, now = self._runners.get(runner), self._clock.now()
             released: dict[int, Row] = {}
-            for seq, fence, _ in holds if holder is not None else ():
+            for seq, fence, _, started in holds if holder is not None else ():
                 row = holder.held.get(seq) if holder is not None else None
                 if row is not None and row.fence == fence:
                     self._let_go(row)
+                    if started is not None:
+                        endings.note_release(row, started, now)
                     endings.give_back(self._shelves, row, now)
                     released[seq] = row
             endings.block_behind(self._shelves, holds, released)

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from pydantic_core import from_json
 
+from postlude.model.death import RELEASED, End
 from postlude.model.job import Claimed, Hold
 from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Finish, Outcome, Parked, Snoozed, Succeeded
 from postlude.model.state import Reason, Stored
@@ -66,6 +67,10 @@ class Claims:
         holds = {hold.seq: hold for hold in call.holds}
         held = tx.rows("held", call.runner, json.dumps(list(holds)))
         mine = [(seq, task) for seq, fence, task in held if holds[seq].fence == fence]
+        for hold in (holds[seq] for seq, _ in mine):
+            if hold.started is not None:
+                end = End(self._host, self._pid, RELEASED)
+                tx.run("add_log", hold.seq, 1, json.dumps([end.note(hold.started, tx.now)]))
         released, cancelled = release_rows(tx, mine)
         behind = [hold for hold in call.holds if hold.due is not None]
         if behind:

@@ -84,7 +84,7 @@ def block_behind(tx: Transaction, holds: Sequence[Hold], tasks: Mapping[int, int
         for which jobs they wait.
     """
     followed = []
-    for seq, _, due in sorted(holds):
+    for seq, _, due, _ in sorted(holds):
         if seq in tasks and seq - 1 in tasks:
             tx.run("block_behind", seq, due)
             if tx.db.changes():

@@ -1,5 +1,11 @@
 """The right to run a job: who gets which, for how long, and how it is given back."""
 
+import logging
+import os
+import socket
+from datetime import UTC, datetime
+
+from postlude.clock import SECOND
 from postlude.model.job import Hold
 from postlude.model.state import State
 from postlude.testing.conformance.bench import LEASE, PATIENCE, Cases, Driver
@@ -88,6 +94,32 @@ class ClaimCases(Cases):
         assert driver.store.release(mine.runner, [stale, unknown]).wait(PATIENCE) == 0
         assert driver.store.release(other.runner, [Hold(claim.seq, claim.fence)]).wait(PATIENCE) == 0
         assert driver.state(job) is State.RUNNING
+
+    def test_what_had_started_and_is_given_up_is_told_of(self, driver: Driver) -> None:
+        runner, other = driver.enlist(), driver.enlist()
+        jobs = driver.new(), driver.new(), driver.new()
+        driver.add(*jobs)
+        begun, waiting, lost = driver.claim(runner)
+        started = driver.clock.now()
+        start = datetime.fromtimestamp(started / SECOND, UTC)
+        driver.clock.advance(2.5)
+        holds = [
+            Hold(begun.seq, begun.fence, started=started),
+            Hold(waiting.seq, waiting.fence),
+            Hold(lost.seq, lost.fence - 1, started=started),
+        ]
+        assert driver.store.release(runner.runner, holds).wait(PATIENCE) == 2
+        assert driver.store.release(other.runner, holds[:1]).wait(PATIENCE) == 0
+        (told, quiet, kept) = (driver.record(job).logs for job in jobs)
+        assert (quiet, kept) == ((), ())
+        ((number, line),) = told
+        assert (number, line.at, line.level) == (1, driver.clock.now(), logging.WARNING)
+        assert line.message == (
+            f"this attempt, started {start:%Y-%m-%d %H:%M:%S}.000Z, 2.5 s ago, was given up: "
+            f"its process ({os.getpid()} on {socket.gethostname()}) released it unfinished"
+        )
+        driver.finish(driver.claim(other)[0])
+        assert driver.record(jobs[0]).logs == told, "it can be read also when all has gone well in the end"
 
     def test_a_runner_can_ask_what_it_holds(self, driver: Driver) -> None:
         runner, other = driver.enlist(), driver.enlist()
