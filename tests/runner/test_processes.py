@@ -23,7 +23,7 @@ from postlude.runner.lanes import take_back
 from postlude.runner.processes.failures import ChildFailed, ProcessDied
 from postlude.runner.processes.lane import ProcessLane
 from postlude.runner.processes.messages import Caps
-from postlude.runner.work import Work
+from postlude.runner.work import Stopping, Work
 from postlude.tasks.process import why_not_in_process
 from postlude.tasks.task import Task
 from tests.runner import process_app, process_tasks
@@ -232,6 +232,16 @@ async def test_work_that_is_interrupted_may_stop_by_itself(pool: Bench, tmp_path
     assert isinstance(await pool.result(unwilling), ProcessDied)
 
 
+async def test_what_returns_after_its_time_does_not_count(pool: Bench, tmp_path: Path) -> None:
+    mark, go = tmp_path / "mark", tmp_path / "go"
+    late = pool.submit(process_tasks.wait_for, str(go), str(mark))
+    await until(mark.exists)
+    late.stopping = Stopping.TIMEOUT
+    pool.lane.interrupt(late)
+    go.touch()
+    assert isinstance(await pool.result(late), TimeoutError)
+
+
 async def test_what_is_abandoned_gives_its_place_away_and_says_no_more(pool: Bench, tmp_path: Path) -> None:
     lane = pool.lane
     mark = tmp_path / "mark"
@@ -413,7 +423,7 @@ from contextvars import Context
 from pathlib import Path
 
 import postlude.runner.processes.lane as lanes
-from postlude.runner.work import Work
+from postlude.runner.work import Stopping, Work
 from postlude.tasks.registry import Registry
 
 registry = Registry()

@@ -9,7 +9,7 @@ from typing import Any, Final
 from postlude.clock import Clock
 from postlude.config import Config
 from postlude.model.job import Added, Claim, Hold, Room
-from postlude.model.outcome import Cancelled, Finish, LogLine, Outcome, Succeeded
+from postlude.model.outcome import Cancelled, Finish, LogLine, Outcome
 from postlude.runner.awaited import Awaited
 from postlude.runner.chains import Chains
 from postlude.runner.changes import Hub
@@ -22,14 +22,13 @@ from postlude.runner.held import Held
 from postlude.runner.judging import Judge
 from postlude.runner.log_lines import lines_of
 from postlude.runner.membership import Membership
-from postlude.runner.overtime import Overtime
 from postlude.runner.pace import Pace
 from postlude.runner.pauses import Pauses
 from postlude.runner.reports import Reports
 from postlude.runner.starting import Starting
 from postlude.runner.surplus import Surplus
 from postlude.runner.unstarted import Unstarted
-from postlude.runner.work import NOWHERE, Stopping, Work, holds_of, place
+from postlude.runner.work import NOWHERE, Work, holds_of, place
 from postlude.runner.workshop import Equipment, Workshop
 from postlude.stores.protocol import Store
 from postlude.tasks.registry import Registry
@@ -198,8 +197,6 @@ class Runner:
         work.over = True
         if work.seconds is not None:
             self.workshop.interruptions.ended(work)
-            if work.stopping is Stopping.TIMEOUT and type(result) is Succeeded:
-                result = Overtime("it returned after its time was over")
         if self._held.pop(work.seq, None) is None:
             return
         self._membership.marks.ended(work.place)

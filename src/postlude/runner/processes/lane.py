@@ -10,11 +10,12 @@ from postlude.errors import NotDurable
 from postlude.log import Log
 from postlude.model.outcome import Outcome
 from postlude.runner.lanes import Begin, Ended
+from postlude.runner.overtime import Overtime
 from postlude.runner.processes.failures import ProcessDied
 from postlude.runner.processes.keeper import Ended as JobEnded
 from postlude.runner.processes.keeper import Event, Gone, Keeper, Ready
 from postlude.runner.processes.messages import Answer, Boot, Caps, Order, Step
-from postlude.runner.work import Work
+from postlude.runner.work import Stopping, Work
 from postlude.tasks.process import place_of
 
 log = Log("postlude.runner")
@@ -212,7 +213,10 @@ class ProcessLane:
             return  # abandoned
         if work.current is not None and answer.lines:
             work.current.lines = [*(work.current.lines or ()), *answer.lines]
-        self._end(work, answer.outcome(result))
+        if work.stopping is Stopping.TIMEOUT and answer.kind == "returned":
+            self._end(work, Overtime("it returned after its time was over"))
+        else:
+            self._end(work, answer.outcome(result))
 
     def _gone(self, keeper: Keeper, how: str, taken: bool) -> None:
         work = self._free(keeper)
