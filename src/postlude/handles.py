@@ -26,6 +26,7 @@ from postlude.model.snapshot import Snapshot, last_error
 from postlude.model.state import Reason, State, Stored
 from postlude.operations import Operations, raw_id
 from postlude.runner.changes import Hub
+from postlude.runner.current import waiting_for
 from postlude.stores.protocol import Reading
 from postlude.tasks.registry import Registry
 
@@ -85,7 +86,8 @@ class Handles:
         try:
             async with asyncio.timeout(timeout):
                 await self._stored(id)
-                record = await self._end(id)
+                with waiting_for(id):
+                    record = await self._end(id)
         except TimeoutError:
             why = await self._why_not(id)
             raise TimeoutError(f"job {id_text(id)} has not ended within {timeout} s; {why}") from None
@@ -114,7 +116,8 @@ class Handles:
         await self._stored(id)
         with self._hub.watch(id) as watch:
             while True:
-                record = await watch.news()
+                with waiting_for(id):
+                    record = await watch.news()
                 assert record is not None
                 snapshot = Snapshot.of(record)
                 yield snapshot

@@ -3,7 +3,8 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -39,6 +40,7 @@ class CurrentJob:
 
     __slots__ = (
         "_id", "_report", "attempt", "cancelled", "last_progress", "late", "lines", "queue", "task", "until",
+        "waits",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +64,8 @@ class CurrentJob:
         self.lines: list[LogLine] | None = None
         """What it has logged, as far as that is kept; None: nothing yet."""
         self.last_progress: Progress | None = None
+        self.waits: tuple[bytes, ...] = ()
+        """The jobs whose ends it waits for now."""
         self._report = report
 
     @property
@@ -136,6 +140,22 @@ def current_job() -> CurrentJob:
     What is said to a stand-in (it is `detached`) is heard by nobody, and nobody asks it to stop.
     """
     return CURRENT.get() or CurrentJob(_NO_ID, "", DEFAULT_QUEUE, 1)
+
+
+@contextmanager
+def waiting_for(id: bytes) -> Iterator[None]:
+    """Note that the job that runs here, if one does, waits for another."""
+    current = CURRENT.get()
+    if current is None:
+        yield
+        return
+    current.waits += (id,)
+    try:
+        yield
+    finally:
+        left = list(current.waits)
+        left.remove(id)
+        current.waits = tuple(left)
 
 
 def raise_if_cancelled() -> None:

@@ -11,6 +11,7 @@ from postlude.log import Log
 from postlude.runner.changes import Hub
 from postlude.runner.news import News
 from postlude.runner.runner import Runner
+from postlude.runner.standstill import Standstill
 from postlude.stores.protocol import Reaped, Store
 from postlude.tasks.registry import Registry
 
@@ -42,6 +43,7 @@ class Housekeeping:
     ) -> None:
         self._hub = hub
         self._runner = runner
+        self._standstill = Standstill(runner.workshop, store, lambda: runner.ahead <= 0)
         self._store = store
         self._news = news or News(store)
         self._heard = -1
@@ -72,6 +74,7 @@ class Housekeeping:
         while True:
             await self._duty(self._look)
             await self._duty(self._runner.audit)
+            await self._duty(self._standstill.look)
             await self._duty(self._reap)
             await self._duty(self._prune)
             await asyncio.sleep(self._pause())

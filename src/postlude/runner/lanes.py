@@ -5,7 +5,7 @@ thread, until it starts: `deque.popleft` decides who has it.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextvars import Context
 from typing import Protocol
 
@@ -24,6 +24,11 @@ class Lane(Protocol):
 
     waiting: deque[Work]
     ended_so_far: int
+
+    @property
+    def running(self) -> Collection[Work]:
+        """What runs in its places. From any thread."""
+        ...
 
     @property
     def free(self) -> int:

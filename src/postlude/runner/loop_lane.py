@@ -45,6 +45,11 @@ class LoopLane:
         self._loop = asyncio.get_running_loop()
 
     @property
+    def running(self) -> list[Work]:
+        """What runs in its places."""
+        return list(self.tasks)
+
+    @property
     def free(self) -> int:
         """How many more could start at once."""
         return max(0, self._slots - len(self.tasks) - len(self.waiting))

@@ -56,6 +56,11 @@ class ThreadLane:
         self._told = False
 
     @property
+    def running(self) -> list[Work]:
+        """What runs in its places."""
+        return list(self._running)
+
+    @property
     def free(self) -> int:
         """How many more could start at once."""
         return max(0, self._most - len(self._running) - len(self.waiting))

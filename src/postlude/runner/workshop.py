@@ -103,6 +103,9 @@ class Workshop:
             ),
         )
         self.lanes: tuple[Lane, ...] = (self._async, self._injected, self._threads, self._processes)
+        names = ("loop_slots", "threads", "threads", "processes")
+        self.settings: dict[Lane, str] = dict(zip(self.lanes, names, strict=True))
+        """The setting that says how many places each has."""
         self.keeps_back: Callable[[Work], bool] | None = None
         """Says of a work whether it must not start any more, and takes it then; None: all may start."""
         self.interruptions = Interruptions(self._loop, self.lane_of, ended)

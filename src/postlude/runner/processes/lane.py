@@ -71,6 +71,11 @@ class ProcessLane:
         self._stopped = False
 
     @property
+    def running(self) -> list[Work]:
+        """What runs in its places."""
+        return list(self._busy.values())
+
+    @property
     def free(self) -> int:
         """How many more could start now."""
         return max(0, self._slots - len(self._busy) - len(self.waiting) - len(self._again))

@@ -1,0 +1,87 @@
+"""Jobs that wait for jobs: where they take all places, what they wait for cannot start."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from postlude.log import Log
+from postlude.model.state import Stored
+from postlude.runner.lanes import Lane
+from postlude.runner.work import Work
+from postlude.runner.workshop import Workshop
+from postlude.stores.protocol import Store
+
+log = Log("postlude.runner")
+
+AFTER: Final = 5.0
+"""Seconds for which the same jobs take all places of a lane, and wait, until that is told."""
+
+LOOKED_AT: Final = 50
+"""Jobs that are waited for and looked at."""
+
+_QUEUED: Final = (Stored.READY, Stored.BLOCKED)
+
+
+class Standstill:
+    """Notices it, and warns once.
+
+    Args:
+        workshop: the lanes.
+        store: what is waited for is looked up there.
+        full: whether the runner holds as many jobs as it may.
+    """
+
+    def __init__(self, workshop: Workshop, store: Store, full: Callable[[], bool]) -> None:
+        self._workshop = workshop
+        self._full = full
+        self._store = store
+        self._loop = asyncio.get_running_loop()
+        self._since: dict[Lane, tuple[frozenset[Work], float]] = {}
+        self._told: set[Lane] = set()
+
+    async def look(self) -> None:
+        """Look at each lane; from time to time, on the loop."""
+        now, full = self._loop.time(), self._full()
+        for lane, setting in self._workshop.settings.items():
+            works = _all_wait(lane, full=full)
+            before, since = self._since.get(lane, (None, now))
+            if works != before:
+                self._told.discard(lane)
+                since = now
+            self._since[lane] = works, since
+            if works and now - since >= AFTER and lane not in self._told:
+                awaited = await self._queued(works)
+                if awaited:
+                    self._told.add(lane)
+                    self._warn(works, awaited, "ahead" if lane.free else setting)
+
+    async def _queued(self, works: Iterable[Work]) -> set[str]:
+        """Return the tasks of the jobs that these wait for, and that have not started."""
+        ids = dict.fromkeys(id for work in works if work.current is not None for id in work.current.waits)
+        records = [await self._store.get(id) for id in list(ids)[:LOOKED_AT]]
+        return {
+            record.task
+            for record in records
+            if record is not None
+            and (
+                (record.stored in _QUEUED and record.reason is None)
+                or (record.stored is Stored.RUNNING and record.started is None)
+            )
+        }
+
+    def _warn(self, works: Iterable[Work], awaited: set[str], setting: str) -> None:
+        waiting = sorted(work.name for work in works)
+        log.warning(
+            "all places that this process has (Config(%s=%d)) are taken by jobs that wait for the results of "
+            "others (%s for %s), which cannot start: they wait for ever. Let fewer of them run at once "
+            "(limit=Limit(concurrent=%d) on those that wait), raise %s, or do not wait inside of a job: let "
+            "the one that ends last go on",
+            setting, len(waiting), ", ".join(sorted(set(waiting))), ", ".join(sorted(awaited)),
+            max(1, len(waiting) // 2), setting,
+        )  # fmt: skip
+
+
+def _all_wait(lane: Lane, *, full: bool) -> frozenset[Work]:
+    """Return the works that a lane runs, if they take all of its places and all wait for jobs."""
+    works = frozenset() if lane.free and not full else frozenset(lane.running)
+    return works if all(work.current is not None and work.current.waits for work in works) else frozenset()
