@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel
 
+from demo import mail
 from demo.jobs import postlude
 from postlude.inspector import AttemptStatus, JobStatus
 from postlude.model.state import State
@@ -23,6 +24,27 @@ class Line(BaseModel):
     """Seconds until its next attempt, if it waits for one."""
     error: str | None
     """Of its last attempt."""
+
+
+class Newsletters(BaseModel):
+    """What has become of the slow mails, and what those that are left wait for."""
+
+    waiting: int
+    """Jobs that have not ended."""
+    next_in: float | None
+    """Seconds until the first next attempt, if all of them wait for one."""
+
+
+async def newsletters() -> Newsletters:
+    """Return what the slow mails wait for."""
+    task = mail.send_newsletter.name
+    states = {entry.state: entry.jobs for entry in await postlude.inspector.counts() if entry.task == task}
+    waiting = states.get(State.QUEUED, 0)
+    if not waiting or states.get(State.RUNNING):
+        return Newsletters(waiting=waiting + states.get(State.RUNNING, 0), next_in=None)
+    jobs = await postlude.inspector.page(state=State.QUEUED, task=task, limit=waiting)
+    times = [left for job in jobs if (left := _seconds_left(job)) is not None]
+    return Newsletters(waiting=waiting, next_in=min(times, default=None))
 
 
 async def counts() -> dict[str, int]:
@@ -50,12 +72,18 @@ async def attempts(id: str) -> list[AttemptStatus]:
 async def _line(job: JobStatus) -> Line:
     if job.attempt > 1 or job.state is State.FAILED:
         job = await postlude.inspector.get(job.id)  # pages have no errors
-    waits = job.due - datetime.now(UTC) if job.retrying and job.due else None
     return Line(
         id=job.id,
         task=job.task.rpartition(":")[2],
         state=job.state,
         attempt=job.attempt,
-        next_in=None if waits is None else max(0.0, waits.total_seconds()),
+        next_in=_seconds_left(job),
         error=job.error or (job.attempts[-1].error if job.attempts else None),
     )
+
+
+def _seconds_left(job: JobStatus) -> float | None:
+    """Return the seconds until a job's next attempt, if it waits for one."""
+    if not job.retrying or job.due is None:
+        return None
+    return max(0.0, (job.due - datetime.now(UTC)).total_seconds())

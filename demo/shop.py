@@ -120,12 +120,14 @@ def mails() -> dict[str, object]:
 
 @app.get("/overview")
 async def overview() -> dict[str, object]:
-    """Which process answers, how long the mail server refuses, and what the journal holds."""
+    """Which process answers, how long the mail server refuses, and what the journal holds; where it is."""
     return {
         "pid": os.getpid(),
         "refuses_for": settings().outage.left(),
         "counts": await board.counts(),
         "jobs": await board.newest(),
+        "newsletters": await board.newsletters(),
+        "journal": str(settings().directory / "postlude.db"),
     }
 
 

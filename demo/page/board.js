@@ -6,6 +6,7 @@ const POLL = 500;
 const PATIENCE = 900; // ms without an answer: the server is gone
 let lastProcess = null;
 let restarts = 0;
+let waiting = 0; // newsletters that have not been sent, when that was last known
 
 export const serverProcess = () => lastProcess;
 
@@ -19,10 +20,14 @@ export async function watch() {
     showOutage(overview.refuses_for);
     showCounts(overview.counts);
     showJobs(overview.jobs);
+    showCut("jobs-cut", overview.jobs.length, Object.values(overview.counts).reduce((all, jobs) => all + jobs, 0));
+    showCommand(overview);
     showMails(mails);
+    showNewsletters(mails.newsletters, overview);
   } catch {
     note("server", "The server is gone. Waiting for its restart …");
     at("server").className = "dead";
+    if (waiting) note("newsletter-note", `${waiting} mails wait in the journal; nothing moves until the server is back.`);
   }
   setTimeout(watch, POLL);
 }
@@ -38,6 +43,30 @@ function showServer(pid) {
 function showOutage(seconds) {
   note("outage-note", seconds ? `It refuses for ${Math.ceil(seconds)} s more.` : "It takes mails.");
   at("outage-note").className = seconds ? "note dead" : "note";
+}
+
+function showCut(id, shown, all) {
+  note(id, shown < all ? `The newest ${shown} of ${all}.` : "");
+}
+
+function showCommand({ jobs, journal }) {
+  const id = jobs.length ? beginning(jobs[0].id) : "ID";
+  note("command", `.venv/bin/postlude show ${id} --store "${journal}"`);
+}
+
+// Enough of an id for the command line: its time and the number of the job in that millisecond.
+const beginning = (id) => id.slice(0, 18);
+
+function showNewsletters(arrived, { newsletters, refuses_for }) {
+  waiting = newsletters.waiting;
+  at("newsletter-progress").value = arrived;
+  if (!arrived && !waiting) return;
+  const why = refuses_for
+    ? `The mail server refuses (step 2) for ${Math.ceil(refuses_for)} s more`
+    : newsletters.next_in > 1
+      ? `Nothing moves: each has failed and waits for its next attempt, the first in ${Math.ceil(newsletters.next_in)} s`
+      : "One is sent at a time";
+  note("newsletter-note", `${arrived} of 50 newsletters have arrived.` + (waiting ? ` ${why}; ${waiting} jobs wait or run.` : ""));
 }
 
 function showCounts(counts) {
@@ -66,8 +95,10 @@ function newRow({ id }) {
 
 function showJob(row, { id, task, state, attempt, next_in, error }) {
   const next = next_in === null ? "" : next_in ? `next attempt in ${Math.ceil(next_in)} s` : "next attempt now";
-  [id.slice(-12), task, state, `${attempt}`, next].forEach((text, cell) => write(row.cells[cell], text));
+  [beginning(id), task, state, `${attempt}`, next].forEach((text, cell) => write(row.cells[cell], text));
+  row.cells[0].title = id;
   row.cells[2].className = state;
+  row.className = state;
   row.querySelector("details").hidden = !error;
   write(row.querySelector("summary"), error ?? "");
   const before = row.dataset.attempt;
@@ -85,8 +116,9 @@ async function showAttempts(row) {
   }));
 }
 
-function showMails({ count, newsletters, latest }) {
+function showMails({ count, latest }) {
   note("mail-count", `${count}`);
+  showCut("mails-cut", latest.length, count);
   at("mails").replaceChildren(...latest.map(({ to, subject, arrived }) => {
     const row = document.createElement("tr");
     for (const text of [new Date(arrived * 1000).toLocaleTimeString("en-GB"), to, subject]) {
@@ -94,6 +126,4 @@ function showMails({ count, newsletters, latest }) {
     }
     return row;
   }));
-  at("newsletter-progress").value = newsletters;
-  if (newsletters) note("newsletter-note", `${newsletters} of 50 newsletters have arrived.`);
 }

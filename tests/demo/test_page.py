@@ -2,10 +2,14 @@
 
 import itertools
 import re
+import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -77,6 +81,8 @@ def test_every_mail_outlives_an_outage_of_its_server(page: Page, demo: Demo) -> 
 
     expect(page.locator("#outage-note")).to_have_text("It takes mails.")
     expect(page.locator("#counts")).to_have_text("20 succeeded")
+    plain = page.locator("main p").first.evaluate(COLOUR)
+    assert rows.last.locator("summary").evaluate(COLOUR) == plain, "what ended well is not red"
     mails = arrived(demo.directory / "mailbox")
     assert sorted(mail.to for mail in mails) == sorted(f"guest{n}@example.org" for n in range(1, 21))
     assert mails[0].arrived >= (demo.directory / "outage").stat().st_mtime
@@ -129,3 +135,71 @@ def test_every_button_shows_what_it_does(page: Page) -> None:
     )
     expect(page.locator("#counts")).not_to_contain_text("queued")
     expect(page.locator("#counts")).not_to_contain_text("failed")
+
+
+def test_what_is_left_out_or_stands_still_is_told(page: Page, demo: Demo) -> None:
+    page.get_by_role("button", name="The mail server refuses").click()
+    page.get_by_role("button", name=f"Queue {SLOW_MAILS} slow mails").click()
+    expect(page.locator("#newsletter-note")).to_contain_text("The mail server refuses (step 2) for")
+    expect(page.locator("#jobs-cut")).to_have_text(f"The newest 25 of {SLOW_MAILS}.")
+    page.get_by_role("button", name="Kill the server").click()
+    expect(page.locator("#newsletter-note")).to_contain_text("nothing moves until the server is back")
+    # The one that was being sent when the server died may have arrived twice.
+    expect(page.locator("#mails-cut")).to_have_text(re.compile(r"The newest 25 of 5[01]\."))
+
+
+def test_the_command_that_is_shown_finds_the_job(page: Page, demo: Demo) -> None:
+    page.get_by_role("button", name="Sign up 20 people").click()
+    expect(page.locator("#jobs tr")).to_have_count(20)
+    for shown in page.locator("#jobs td.id").all_inner_texts():
+        _, command, _, *options = shlex.split(page.locator("#command").inner_text())
+        done = subprocess.run(
+            [sys.executable, "-c", CLI, command, shown, *options], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "send_welcome" in done.stdout
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_can_be_read(page: Page, scheme: Literal["light", "dark"]) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.get_by_role("button", name="Sign up", exact=True).click()
+    expect(page.locator("#jobs tr")).to_have_count(1)
+    states = ("queued", "running", "succeeded", "failed", "cancelled", "parked", "dead")
+    page.evaluate(EVERY_COLOUR, states)
+    found = page.evaluate(CONTRASTS)
+    assert len(found) > 40
+    assert [text for text in found if text["contrast"] < 4.5] == []
+
+
+CLI = "from postlude.cli import main; main()"
+
+COLOUR = "element => getComputedStyle(element).color"
+
+EVERY_COLOUR = """
+states => states.forEach(state => document.querySelector("#jobs").insertAdjacentHTML("beforeend",
+  `<tr class="${state}"><td class="${state}">${state}</td>
+    <td><details open><summary>why</summary></details></td></tr>`))
+"""
+
+CONTRASTS = """
+() => {
+  const numbers = colour => colour.match(/[\\d.]+/g).map(Number);
+  const light = colour => {
+    const [r, g, b] = numbers(colour).slice(0, 3).map(c => c / 255)
+      .map(c => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = element => {
+    const colour = getComputedStyle(element).backgroundColor;
+    return (numbers(colour)[3] ?? 1) && colour !== "transparent" ? colour : behind(element.parentElement);
+  };
+  return [...document.querySelectorAll("body *")]
+    .filter(e => !e.disabled && [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()))
+    .filter(e => e.checkVisibility())
+    .map(e => {
+      const [dark, bright] = [light(getComputedStyle(e).color), light(behind(e))].sort((a, b) => a - b);
+      return { text: e.textContent.trim().slice(0, 40), contrast: (bright + 0.05) / (dark + 0.05) };
+    });
+}
+"""
