@@ -9,7 +9,7 @@ from typing import Any, Final
 from postlude.clock import Clock
 from postlude.config import Config
 from postlude.model.job import Added, Claim, Hold, Room
-from postlude.model.outcome import Cancelled, Finish, LogLine, Outcome
+from postlude.model.outcome import Cancelled, Finish, Outcome
 from postlude.runner.awaited import Awaited
 from postlude.runner.chains import Chains
 from postlude.runner.changes import Hub
@@ -205,13 +205,12 @@ class Runner:
             self.claimer.notify()
         now = self._clock.now()
         outcome = self._judge.judge(work, result, now) if isinstance(result, BaseException) else result
-        logs: tuple[LogLine, ...] = ()
         current = work.current
-        if current is not None:
-            if current.lines is not None:
-                logs = lines_of(current)
-            if current.last_progress is not None:
-                self._reports.last(work)
+        logs = () if current is None or current.lines is None else lines_of(current)
+        if current is not None and current.last_progress is not None:
+            self._reports.last(work)
+        if self.workshop.copies.pending:
+            self.workshop.copies.ended(work)
         end = (work.seq, work.fence, work.name, work.started, now, outcome, logs)
         self._ends.add(work, tuple.__new__(Finish, end))  # half of what calling the class takes
         if work.follower is not None:

@@ -11,6 +11,7 @@ from postlude.log import Log
 from postlude.model.job import Room
 from postlude.model.outcome import Cancelled, Outcome
 from postlude.runner.chains import Chains
+from postlude.runner.copies import Copies
 from postlude.runner.current import CurrentJob
 from postlude.runner.execution import Unrunnable, bound_in_time, ready, surroundings
 from postlude.runner.injection import Injection
@@ -40,12 +41,14 @@ class Equipment:
         carried: the context variables that travel with jobs.
         injection: resolves the dependencies of tasks, once there is a framework that can.
         bounded_queues: the queues that have a limit or a rate.
+        copies: notices which tasks change their arguments.
     """
 
     def __init__(self, carried: Carried | None = None) -> None:
         self.carried = carried or Carried()
         self.injection: Injection | None = None
         self.bounded_queues: frozenset[str] = frozenset()
+        self.copies = Copies()
 
 
 class Workshop:
@@ -82,6 +85,7 @@ class Workshop:
         self._known = 0
         self._parked: set[str] = set()
         self._carried = equipment.carried
+        self.copies = equipment.copies
         self._chains = chains
         self._report = reports.report
         self._ended = ended
@@ -141,6 +145,7 @@ class Workshop:
         if task is None or work.args is None:
             try:
                 task = ready(work, self._registry, self._parked)
+                self.copies.begin(work, task)
             except Unrunnable as unrunnable:
                 work.started = self._clock.now()
                 # Not now: it may be the end of another that lets it start, and so on along a chain.
