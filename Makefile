@@ -38,9 +38,10 @@ lint: $(VENV)/.ready ## ruff: rules and format
 	$(BIN)/python -m ruff format --check .
 
 .PHONY: format
-format: $(VENV)/.ready ## let ruff mend what it can
+format: $(VENV)/.ready ## let ruff mend what it can, and write docs/reference.md
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
+	$(BIN)/python scripts/reference.py
 
 .PHONY: types
 types: $(VENV)/.ready ## mypy, strict

@@ -15,31 +15,32 @@ OnConflict = Literal["keep", "replace", "raise"]
 
 
 class CallOptions(TypedDict, total=False):
-    """What one call can set, by `task.using(...)`."""
+    """What one call can set, by `task.using(...)`. None lifts what can be None."""
 
     queue: str
-    """The queue that it waits under."""
+    """The name that it waits under."""
     retry: Retry
-    """Only attempts and the waits in between, as they are stored with the job."""
+    """How often it is attempted, and the waits in between; `on` and `unless` stay those of the task."""
     timeout: Seconds | None
-    """How long an attempt may take."""
+    """How long an attempt may take. Seconds, or a timedelta."""
     expires: Seconds | datetime | None
-    """It must not start later than this (from now on)."""
+    """It must not start later than this. Seconds from now, a timedelta, or a moment."""
     deadline: Seconds | datetime | None
-    """All of its attempts must end within this (from now on)."""
+    """All of its attempts must end within this. Seconds from now, a timedelta, or a moment."""
     priority: int
     """Lower runs first; 0 by default."""
     delivery: Delivery
+    """`"at_least_once"`, or `"at_most_once"`: it must not run again when its process dies."""
     on_failure: bool
     """Store it although the request that adds it fails."""
     delay: Seconds | None
-    """It starts so much later at the earliest; None: at once."""
+    """It starts so much later at the earliest. Seconds, or a timedelta."""
     at: datetime | None
-    """It starts then at the earliest; None: at once."""
+    """It starts then at the earliest; with a timezone."""
     key: str | None
-    """No other job of the task with this key waits, is parked or runs; None: there may be others."""
+    """No other job of the task with this key waits, is parked or runs."""
     on_conflict: OnConflict
-    """What a call does whose key is taken."""
+    """What a call does whose key is taken: `"keep"` (by default), `"replace"` or `"raise"`."""
 
 
 class TaskOptions(TypedDict, total=False):
@@ -50,17 +51,25 @@ class TaskOptions(TypedDict, total=False):
     aliases: Sequence[str]
     """Names that it had: jobs that wait under them are its own."""
     queue: str
+    """The name that its jobs wait under; `"default"` by default."""
     retry: Retry
+    """How often a job is attempted, and the waits in between; five attempts by default."""
     timeout: Seconds | None
+    """How long an attempt may take. Seconds, or a timedelta; for ever by default."""
     expires: Seconds | None
-    """A job must not start later than this after it was added."""
+    """A job must not start later than this after it was added. Seconds, or a timedelta."""
     deadline: Seconds | None
-    """All attempts of a job must end within this after it was added."""
+    """All attempts of a job must end within this after it was added. Seconds, or a timedelta."""
     priority: int
+    """Lower runs first; 0 by default."""
     delivery: Delivery
+    """`"at_least_once"`, or `"at_most_once"`: a job must not run again when its process dies."""
     on_failure: bool
+    """Store a job although the request that adds it fails."""
     limit: Limit | None
+    """How many of its jobs run at once."""
     rate: Rate | None
+    """How many of its jobs start in a time."""
     run: Literal["process"] | None
     """`"process"`: in a process of its own pool, for work that keeps a processor busy."""
 
