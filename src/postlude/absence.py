@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Final
 
-from postlude.announce import be_heard
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.errors import PostludeError
@@ -77,7 +76,6 @@ class Absence:
         if _anybody(living) or self.said:
             return
         self.said = True
-        be_heard()
         log.warning(
             "%s (%s), this one neither: they wait until one does. Start the application's server, with its "
             "lifespan; without one (`--lifespan off`), jobs run only while requests come",

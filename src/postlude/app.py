@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, TypeVar, Unpac
 
 from starlette.applications import Starlette
 
-from postlude.announce import announce
+from postlude.announce import announce, be_heard
 from postlude.census import Census
 from postlude.clock import Clock, SystemClock
 from postlude.config import Config
@@ -212,6 +212,7 @@ class Postlude(Verbs):
     def verify(self) -> None:
         """Make sure that every route gives receipts."""
         assert self._app is not None
+        be_heard()
         hook(self._app)
         watch_handlers(self._app, lambda: self.desk)
         self._registry.check()

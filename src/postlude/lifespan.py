@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 
-from postlude.announce import announce, be_heard, count_of
+from postlude.announce import announce, count_of
 from postlude.errors import PostludeError
 from postlude.model.state import State
 from postlude.parts import Parts
@@ -37,7 +37,6 @@ class Lifespan:
                 'a process of run="process" tasks must not start the application that it imports: put what '
                 'starts it under `if __name__ == "__main__":`'
             )
-        be_heard()
         await self._parts.enter(self)
         self._entered = True
         try:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from postlude.absence import Absence
+from postlude.announce import be_heard
 from postlude.clock import Clock
 from postlude.config import Config
 from postlude.declaring import Declaring
@@ -136,6 +137,7 @@ class Parts:
 
     def _open_it(self) -> None:
         if not self._open:
+            be_heard()
             self.store.open()
             self._open = True
 

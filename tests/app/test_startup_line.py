@@ -54,6 +54,25 @@ async def serve():
 postlude.parts.serve = serve
 """
 
+SCRIPT = """
+from fastapi import BackgroundTasks, FastAPI
+from fastapi.testclient import TestClient
+from postlude import Postlude
+
+app = FastAPI()
+postlude = Postlude(app)
+
+def job(): pass
+
+@app.get("/")
+def add(tasks: BackgroundTasks):
+    tasks.add_task(lambda: None)
+    tasks.add_task(job)
+
+postlude.blocking.add_task(job)
+TestClient(app).get("/")
+"""
+
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
 
 
@@ -114,6 +133,16 @@ class TestUvicorn:
         (line,) = [line for line in output.splitlines() if "take care" in line]
         assert re.fullmatch(wanted, line), output
         assert ("another's" in output.splitlines()) is not bool(before or later), "logging's own last resort"
+
+    def test_so_have_those_of_a_script_and_of_a_server_without_lifespan(self, folder: Path) -> None:
+        folder.joinpath("script.py").write_text(SCRIPT)
+        done = subprocess.run(
+            [sys.executable, "script.py"], cwd=folder, capture_output=True, text=True, timeout=60, check=True
+        )
+        lines = done.stderr.splitlines()
+        assert [re.sub(f"^WARNING:  {TIME} postlude: ", "", line)[:20] for line in lines] == [
+            "no living process ru", f"{folder / 'script.py'}:"[:20], "no lifespan runs on ",
+        ], done.stderr  # fmt: skip
 
     def test_a_level_of_its_own_is_kept(self, folder: Path) -> None:
         output = start(folder, before="import logging; logging.getLogger('postlude').setLevel('WARNING')")

@@ -12,7 +12,6 @@ from typing import Final
 
 from anyio import CancelScope
 
-from postlude.announce import be_heard
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.errors import PostludeError
@@ -87,7 +86,6 @@ class Visits:
         membership = self._membership
         if membership is None or membership.lost:
             if membership is None:
-                be_heard()
                 log.warning(
                     "no lifespan runs on this event loop: jobs run inside the requests that added them "
                     "(start the server with lifespan, or use `with TestClient(app)`, for a runner of its own)"
