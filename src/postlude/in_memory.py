@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from postlude.announce import announce, count_of
 from postlude.log import Log
-from postlude.tasks.names import describe
+from postlude.tasks.names import BOUND, describe
 
 log = Log("postlude")
 
@@ -16,6 +16,9 @@ MOST_KINDS: Final = 1000
 
 NAMED: Final = 10
 """Kinds that the summary names."""
+
+
+REMEDY: Final = ". Instead of a method of an object, add a function that makes the object again"
 
 
 class MemoryTask(NamedTuple):
@@ -72,11 +75,12 @@ class InMemory:
             return
         self._told = len(kinds)
         named = ", ".join(f"{kind.task} ({kind.where})" for kind in kinds[:NAMED])
+        bound = REMEDY if any(BOUND in kind.why for kind in kinds) else ""
         more = f" and {len(kinds) - NAMED} more" if len(kinds) > NAMED else ""
         announce(
             f"{count_of(self.calls, 'task', 'tasks')} of "
             f"{count_of(len(kinds), 'kind', 'kinds')} ran in memory only, and would not have survived a "
-            f"crash: {named}{more}; postlude.counters.memory_tasks says why"
+            f"crash: {named}{more}; postlude.counters.memory_tasks says why{bound}"
         )
 
 

@@ -102,6 +102,7 @@ def test_the_end_sums_up(app: FastAPI, log: list[str], caplog: pytest.LogCapture
     line = added.__code__.co_firstlineno + 4
     assert told[0].startswith("2 tasks of 1 kind ran in memory only")
     assert f"tests.app.test_in_memory:Bus.publish ({HERE}:{line})" in told[0]
+    assert told[0].endswith("Instead of a method of an object, add a function that makes the object again")
 
 
 def test_no_more_kinds_are_told_apart_than_can_be_kept(

@@ -16,6 +16,9 @@ from typing import Any, Final
 from postlude.errors import NotDurable, UnknownTask
 from postlude.tasks.packages import Packages
 
+BOUND: Final = "is bound to an object"
+"""Says of a method why it has no durable form."""
+
 _MAIN: Final = ("__main__", "__mp_main__")
 _LONGEST: Final = 500
 """Characters. Longer names are refused before anything looks at them."""
@@ -57,7 +60,7 @@ def refuse_nameless(function: Any) -> None:
         )
     if kind is MethodType and not isinstance(function.__self__, type):
         raise NotDurable(
-            f"{describe(function)} is bound to an object, which cannot be stored; use a function at module "
+            f"{describe(function)} {BOUND}, which cannot be stored; use a function at module "
             f"level that makes the object again, from its arguments or by Depends in a declared task"
         )
     if kind is not FunctionType and kind is not MethodType:
