@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import BackgroundTasks, FastAPI
+from fastapi.testclient import TestClient
 
 from postlude import Fixed, Job, Postlude, Retry
 from postlude.errors import JobCancelled, JobFailed
@@ -83,6 +84,38 @@ async def test_nothing_of_an_attempt_is_left(way: Callable[..., Any], how: str) 
     async with serving(postlude):
         await ended(await postlude.add_task(task, how, freed.Cargo("of the call")), how)
         await nothing_is_left()
+
+
+@pytest.mark.parametrize("how", ["returned", "failed"])
+async def test_nor_of_one_that_others_have_followed(how: str) -> None:
+    """Plain functions of one request run in order."""
+    app = FastAPI()
+    Postlude(app, store="memory")
+
+    @app.post("/")
+    def add(tasks: BackgroundTasks) -> None:
+        for _ in range(3):
+            tasks.add_task(freed.on_loop, how, freed.Cargo("of the call"))
+
+    with TestClient(app) as client:
+        assert client.post("/").status_code == 200
+        await nothing_is_left()
+
+
+@pytest.mark.parametrize("how", ["returned", "failed", "discarded"])
+@pytest.mark.parametrize("way", [freed.on_loop, freed.in_thread, freed.filled, freed.filled_in_thread])
+async def test_nor_where_no_runner_serves(way: Callable[..., Any], how: str) -> None:
+    """Jobs run inside the request then."""
+    app = FastAPI()
+    postlude = Postlude(app, store="memory")
+    task = postlude.task(name="way", retry=Retry(attempts=1))(way)
+
+    @app.post("/")
+    def add(tasks: BackgroundTasks) -> None:
+        tasks.add_task(task, how, freed.Cargo("of the call"))
+
+    assert TestClient(app).post("/").status_code == 200
+    await nothing_is_left()
 
 
 @pytest.mark.disk

@@ -2,12 +2,14 @@
 
 import asyncio
 import ctypes
+import gc
 import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 from postlude.errors import Discard, RetryLater, Snooze
@@ -86,6 +88,24 @@ def meet(mine: str, other: str) -> int:
     while not os.path.exists(other):
         time.sleep(0.002)
     return os.getpid()
+
+
+CARGO: list[weakref.ref["Cargo"]] = []
+
+
+class Cargo:
+    """Something that a function has in its hands."""
+
+
+@registry.task
+def holding(how: str) -> int:
+    """Return how much of what attempts had in their hands is still there."""
+    gc.disable()
+    if how == "look":
+        return sum(each() is not None for each in CARGO)
+    cargo = Cargo()
+    CARGO.append(weakref.ref(cargo))
+    raise {"raise": ValueError, "discard": Discard}[how](how)
 
 
 @registry.task

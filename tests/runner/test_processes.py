@@ -232,6 +232,12 @@ async def test_work_that_is_interrupted_may_stop_by_itself(pool: Bench, tmp_path
     assert isinstance(await pool.result(unwilling), ProcessDied)
 
 
+async def test_nothing_of_an_attempt_is_left_in_a_process_that_is_kept(pool: Bench) -> None:
+    await pool.run(process_tasks.holding, "raise")
+    await pool.run(process_tasks.holding, "discard")
+    assert await pool.run(process_tasks.holding, "look") == Succeeded(b"0")
+
+
 async def test_what_returns_after_its_time_does_not_count(pool: Bench, tmp_path: Path) -> None:
     mark, go = tmp_path / "mark", tmp_path / "go"
     late = pool.submit(process_tasks.wait_for, str(go), str(mark))

@@ -25,6 +25,8 @@ class Chains:
         self._submit = submit
         # Whoever pops a work has it: the loop to start it, or the heartbeat to give it back.
         self.waiting: dict[int, Work] = {}
+        self._timers: dict[int, asyncio.TimerHandle] = {}
+        """Cancelled when they are not needed: each knows a work, and with it its arguments."""
 
     def hold(self, work: Work) -> None:
         """Keep back what follows a work."""
@@ -47,10 +49,13 @@ class Chains:
 
     def _wait(self, work: Work) -> None:
         if not work.over:
-            self._loop.call_later(self._patience, self.next, work)
+            self._timers[work.seq] = self._loop.call_later(self._patience, self.next, work)
 
     def next(self, work: Work) -> None:
         """Start what follows a work that has ended, or that takes too long."""
+        timer = self._timers.pop(work.seq, None)
+        if timer is not None:
+            timer.cancel()
         follower, work.follower = work.follower, None
         if follower is not None and self.waiting.pop(follower.seq, None) is not None:
             self._submit(follower)
