@@ -1,10 +1,8 @@
 """`Postlude`: puts configuration, journal, registry, runner and framework together."""
 
-import contextlib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from starlette.applications import Starlette
@@ -21,6 +19,7 @@ from postlude.exception_handlers import watch_handlers
 from postlude.inspector import Inspector
 from postlude.install import hook, hook_if_possible, install, install_off, say_what_is_not_durable
 from postlude.lifespan import Lifespan
+from postlude.maker import name_of, root_of
 from postlude.off import Off, OffBlocking, passing_state
 from postlude.outside import Blocking
 from postlude.parts import Parts
@@ -95,7 +94,7 @@ class Postlude(Verbs):
         clock = clock or SystemClock()
         self._registry = Registry(
             packages=packages,
-            root=_root_of(sys._getframe(1).f_globals),
+            root=root_of(sys._getframe(1).f_globals),
             strict=strict,
             max_payload=self.config.max_payload,
             max_depth=self.config.max_depth,
@@ -103,7 +102,7 @@ class Postlude(Verbs):
             delivery=delivery,
             carried=(carried := Carried(context)),
         )
-        chosen = choose_store(store, clock)
+        chosen = choose_store(store, clock, name_of(sys._getframe(1).f_globals, app))
         self._app: Starlette | None = None
         self._injection = ApplicationInjection(passing_state)
         self._registry.fill = self._injection.fill
@@ -276,16 +275,3 @@ EVERY_POSTLUDE: Final[Census[Postlude]] = Census()
 
 def _announce_off() -> None:
     announce("off: nothing is stored, background tasks run in memory as the framework's own do")
-
-
-def _root_of(module: dict[str, Any]) -> Path | None:
-    """Return the directory that holds the top package of the module that made a Postlude."""
-    file = module.get("__file__")
-    if not isinstance(file, str):
-        return None
-    path = Path(file).resolve()
-    package = module.get("__package__") or ""
-    levels = len(package.split(".")) if package else 0
-    with contextlib.suppress(IndexError):
-        return path.parents[levels]
-    return path.parent

@@ -75,7 +75,7 @@ LAYERS = (
     Layer("web", ("web",), below=REQUEST),
     Layer(
         "app",
-        ("census", "engines", "served", "parts", "lifespan", "verbs", "app"),
+        ("census", "engines", "maker", "served", "parts", "lifespan", "verbs", "app"),
         below=(*REQUEST, "web", "injection"),
     ),
     Layer(

@@ -14,12 +14,13 @@ VARIABLE: Final = "POSTLUDE_STORE"
 """Overrides the text that the application gives."""
 
 
-def choose_store(store: str | Store | None, clock: Clock) -> Store | None:
+def choose_store(store: str | Store | None, clock: Clock, application: str = "") -> Store | None:
     """Return the store that is meant; None for `"off"`. Opens nothing.
 
     Args:
         store: a text, overridden by the variable `POSTLUDE_STORE`; or a store, used as it is.
         clock: the time, for the store.
+        application: whose journal it is, for the store.
 
     Raises:
         JournalRefused: the text names no store; the message says what is allowed.
@@ -37,4 +38,4 @@ def choose_store(store: str | Store | None, clock: Clock) -> Store | None:
         return None
     if location.path is None:
         return MemoryStore(clock)
-    return SqliteStore(location.path, clock=clock)
+    return SqliteStore(location.path, clock=clock, application=application)

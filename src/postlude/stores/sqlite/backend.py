@@ -59,12 +59,15 @@ class SqliteBackend:
         files: where it is.
         clock: the time.
         readers: the store's other connections.
+        application: whose journal it is; empty: unknown.
     """
 
-    def __init__(self, files: JournalFiles, clock: Clock, readers: Sequence[JournalReader] = ()) -> None:
+    def __init__(
+        self, files: JournalFiles, clock: Clock, readers: Sequence[JournalReader] = (), application: str = ""
+    ) -> None:
         self._files = files
         self._clock = clock
-        self.premises = Premises(files, readers)
+        self.premises = Premises(files, readers, application)
         self._names: dict[str, int] = {}
         self._tx: Transaction | None = None
         self._rules: Rules | None = None
@@ -217,8 +220,9 @@ class SqliteBackend:
         try:
             length, _ = db.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_NOOP)
             if length >= FOLD_FROM:
-                db.wal_checkpoint("main")
+                frames, done = db.wal_checkpoint("main")
                 self._folds = True
+                self.premises.folded(frames, frames - done)
         except apsw.Error as error:
             # Everything is safe in the WAL, and would be written from there once more.
             if self._folds:

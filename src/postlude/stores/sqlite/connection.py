@@ -27,6 +27,9 @@ _ELSEWHERE: Final = "name another place for the journal (store=, or --store)"
 BUSY_MS: Final = 250
 """How long one attempt waits for a program that has locked the database without our lock."""
 
+WAL_LIMIT: Final = 16 * 1024 * 1024
+"""Bytes to which the WAL's file is cut once what has let it grow beyond that is over."""
+
 _FIXED: Final = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
 """First versions, of each line, without the bug that corrupts a WAL with several connections."""
 
@@ -55,6 +58,7 @@ def open_writer(path: Path) -> apsw.Connection:
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA fullfsync = ON")
         db.execute("PRAGMA temp_store = MEMORY")
+        db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT}")
         db.wal_autocheckpoint(0)  # it would keep those waiting whose commit it follows: see Backend.tidy
     except BaseException:
         db.close()

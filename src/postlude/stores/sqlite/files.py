@@ -9,6 +9,7 @@ from typing import Final
 
 from postlude.errors import JournalRefused, JournalUnavailable
 from postlude.log import Log
+from postlude.stores.sqlite.note import Note
 from postlude.stores.sqlite.owners import check_owner, check_way
 
 log = Log("postlude.journal")
@@ -85,12 +86,14 @@ class JournalFiles:
                 self.database.with_name(self.database.name + suffix).chmod(0o600)
 
     def _make(self) -> None:
-        found = _lstat(self.database) or self._create()
+        found = _lstat(self.database) or self._begin()
         if not stat.S_ISREG(found.st_mode):
             raise JournalRefused(f"{self.database} is not a plain file; name the file itself in store=")
         folder = self.database.parent.stat()
         check_owner(self.database, found, folder)
         self._check_neighbours(folder)
+        if not found.st_size:
+            self._check_emptied()
         if not os.access(self.database, os.R_OK | os.W_OK):
             raise JournalUnavailable(f"the journal {self.database} is not writable by this user; {_REMEDY}")
         self.runners.mkdir(mode=0o700, exist_ok=True)
@@ -113,6 +116,28 @@ class JournalFiles:
                     f"{path} is not a plain file; move it away: the journal is written to it"
                 )
             check_owner(path, found, folder)
+
+    def _check_emptied(self) -> None:
+        """Refuse an empty file where a journal was: SQLite would throw away the WAL that belongs to it."""
+        wal = self.database.with_name(f"{self.database.name}-wal")
+        held = _lstat(wal)
+        if Note.read(self.runners) is None and (held is None or not held.st_size):
+            return
+        raise JournalRefused(
+            f"the journal {self.database} has been emptied: it has no bytes, and there was a journal; put a "
+            f"backup in its place; or, to start afresh, remove it, {wal.name} and {self.runners.name}"
+        )
+
+    def _begin(self) -> os.stat_result:
+        """Make a new journal, at a place where another may have been."""
+        if Note.forget(self.runners):
+            log.warning(
+                "there was a journal at %s, and it is gone: a new one is made, without its jobs",
+                self.database,
+            )
+        for end in ("-wal", "-shm"):  # another process that begins must not take them for this one's
+            self.database.with_name(self.database.name + end).unlink(missing_ok=True)
+        return self._create()
 
     def _create(self) -> os.stat_result:
         """Make the database, unless another process has just done so."""

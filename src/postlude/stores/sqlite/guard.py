@@ -26,7 +26,8 @@ _SALTS_IN_WAL: Final = slice(16, 24)
 
 _INDEX: Final = struct.Struct("=14xHII8x8s")
 """Of the -shm file: the size of a page, frames in the WAL, pages of the database, the WAL's salts."""
-_FOLDED: Final = struct.Struct("=I")
+_FOLDED: Final = struct.Struct("=6I")
+"""How many frames are in the database, and the readers' marks."""
 _FOLDED_AT: Final = 96
 _INDEX_SIZE: Final = 136
 
@@ -81,6 +82,8 @@ class Index(NamedTuple):
     pages: int
     salts: bytes
     folded: int
+    marks: tuple[int, ...] = ()
+    """Up to where in the WAL those read who hold the locks of these places."""
 
     @property
     def settled(self) -> bool:
@@ -256,9 +259,8 @@ class Guard:
         if len(raw) < _INDEX_SIZE:
             return Index(0, 0, 0, b"", 0)
         page, frames, pages, salts = _INDEX.unpack_from(raw)
-        return Index(
-            page if page > 1 else 65_536, frames, pages, salts, *_FOLDED.unpack_from(raw, _FOLDED_AT)
-        )
+        folded, *marks = _FOLDED.unpack_from(raw, _FOLDED_AT)
+        return Index(page if page > 1 else 65_536, frames, pages, salts, folded, tuple(marks))
 
     def _is_database(self) -> bool:
         return os.pread(self._held.fd, len(_HEADER), 0) == _HEADER

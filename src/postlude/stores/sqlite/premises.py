@@ -14,9 +14,11 @@ from postlude.log import Log
 from postlude.stores.backend import Broken, Busy
 from postlude.stores.sqlite.connection import check_integrity, migrate, open_writer
 from postlude.stores.sqlite.files import JournalFiles
+from postlude.stores.sqlite.growth import Growth
 from postlude.stores.sqlite.guard import Found, Guard, Identity
 from postlude.stores.sqlite.locks import WriterLock
 from postlude.stores.sqlite.mending import ADVICE, Mending
+from postlude.stores.sqlite.provenance import arrive
 from postlude.stores.sqlite.reader import JournalReader
 
 log = Log("postlude.journal")
@@ -32,10 +34,14 @@ class Premises:
     Args:
         files: where they are.
         readers: the process's other connections, which must let go when the files are changed.
+        application: whose journal it is; empty: unknown.
     """
 
-    def __init__(self, files: JournalFiles, readers: Sequence[JournalReader] = ()) -> None:
+    def __init__(
+        self, files: JournalFiles, readers: Sequence[JournalReader] = (), application: str = ""
+    ) -> None:
         self._files = files
+        self._application = application
         self._readers = readers
         self.db: apsw.Connection | None = None
         self.lock: WriterLock | None = None
@@ -43,6 +49,7 @@ class Premises:
         self._expected: Identity | None = None
         """The database that was open last: nothing else is opened in its place."""
         self._mending = Mending(files.database)
+        self._growth = Growth()
         self._pause = FIRST_PAUSE
         self.retry_at = 0.0
 
@@ -59,6 +66,7 @@ class Premises:
         try:
             self.db = self._connect()
             check_integrity(self.db, self._files.database)
+            arrive(self.db, self._files, self._application)
         except BaseException:
             self.close()
             raise
@@ -97,6 +105,15 @@ class Premises:
                 raise Broken(f"the journal's files are not in their places: {error}") from error
         assert self.db is not None
         return self.db
+
+    def folded(self, frames: int, kept: int) -> None:
+        """Note how many frames of the WAL there were when it was folded, and how many readers have kept."""
+        if self._guard is None:
+            return
+        if kept:
+            self._growth.note(frames, self._guard)
+        else:
+            self._growth.over(self._guard)
 
     def throw_away(self, error: Exception) -> Broken:
         """Close the connection: after an error of the disk it can no longer be trusted."""

@@ -50,11 +50,13 @@ class SqliteStore:
     Args:
         path: the database file; made if it is missing.
         clock: the time; the machine's by default.
+        application: whose journal it is; a warning tells when another one opens it.
     """
 
-    def __init__(self, path: Path | str, *, clock: Clock | None = None) -> None:
+    def __init__(self, path: Path | str, *, clock: Clock | None = None, application: str = "") -> None:
         self._files = JournalFiles(Path(path))
         self._clock = clock or SystemClock()
+        self._application = application
         self._writer: Writer | None = None
         self._reader: ReaderThread | None = None
         self._watch: JournalReader | None = None
@@ -70,7 +72,7 @@ class SqliteStore:
             return
         check_library()
         readers: list[JournalReader] = []
-        backend = SqliteBackend(self._files, self._clock, readers)
+        backend = SqliteBackend(self._files, self._clock, readers, self._application)
         try:
             backend.open()
         except apsw.CorruptError as error:

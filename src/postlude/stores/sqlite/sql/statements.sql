@@ -469,3 +469,12 @@ SELECT value FROM meta WHERE key = ?
 
 -- name: set_meta
 INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value
+
+-- name: all_meta
+SELECT key, value FROM meta
+
+-- name: tokens
+SELECT token FROM runner
+
+-- name: forget_runners
+DELETE FROM runner

@@ -1,0 +1,92 @@
+"""Where a journal comes from: is the file that is opened the one that was here, and whose is it?
+
+`meta` says which file it was when it was opened last (`inode`), how often it has been opened
+(`opened`), and by which applications; the note beside it, what was last open at this place. A copy,
+or a backup that was put back, is noticed by what does not fit.
+"""
+
+import json
+import os
+import secrets
+from contextlib import suppress
+from typing import Any
+
+import apsw
+
+from postlude.log import Log
+from postlude.stores.sqlite.files import JournalFiles
+from postlude.stores.sqlite.marks import look_at, marks_path
+from postlude.stores.sqlite.note import Note
+from postlude.stores.sqlite.sql import SQL
+
+log = Log("postlude.journal")
+
+
+def arrive(db: apsw.Connection, files: JournalFiles, application: str) -> None:
+    """Compare what is opened with what was here; say what does not fit, and note what is here now.
+
+    Args:
+        db: the writer's connection. Under the lock between writers.
+        files: where it is.
+        application: who opens it; empty: unknown.
+    """
+    note, inode = Note.read(files.runners), files.database.stat().st_ino
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        meta = {str(key): value for key, value in db.execute(SQL["all_meta"]).fetchall()}
+        changes = _compared(db, files, meta, note, inode)
+        known = _names(meta.get("applications"))
+        if application and application not in known:
+            changes["applications"] = json.dumps([*known, application])
+        changes |= {"inode": inode, "opened": (opened := _number(meta.get("opened")) + 1)}
+        for change in changes.items():
+            db.execute(SQL["set_meta"], change)
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    if application and known and application not in known:
+        log.warning(
+            "the journal %s was used by another application (%s) so far, and is opened by %s: each runs the "
+            "jobs whose tasks it knows by name; give each its own with store=, unless that is meant",
+            files.database, ", ".join(known), application,
+        )  # fmt: skip
+    with suppress(OSError):  # it only helps the next one
+        Note(str(changes.get("epoch", meta.get("epoch"))), opened).write(files.runners)
+
+
+def _compared(
+    db: apsw.Connection, files: JournalFiles, meta: dict[str, Any], note: Note | None, inode: int
+) -> dict[str, Any]:
+    """Say what does not fit; returns what is to be changed in `meta`."""
+    opened = _number(meta.get("opened"))
+    moved = meta.get("inode", inode) != inode
+    older = note is not None and (note.epoch != meta.get("epoch") or note.opened > opened)
+    if not (moved or older) or _is_used(db, files):
+        return {}
+    log.warning(
+        "the journal %s is a copy, or a backup that was put back (made on %s, opened %d times before): jobs "
+        "that had not ended in it run, also those that have ended since or that the original still runs; the "
+        "processes that it knew of are not this journal's",
+        files.database, meta.get("host", "an unknown host"), opened,
+    )  # fmt: skip
+    db.execute(SQL["forget_runners"])
+    return {"epoch": secrets.token_hex(8), "host": os.uname().nodename}
+
+
+def _is_used(db: apsw.Connection, files: JournalFiles) -> bool:
+    """Whether a process that stands in the journal lives here: then it is no copy, whatever else differs."""
+    tokens = [token for (token,) in db.execute(SQL["tokens"])]
+    return any(look_at(marks_path(files.runners, token))[0] for token in tokens)
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _names(value: Any) -> list[str]:
+    try:
+        found = json.loads(value)
+    except (TypeError, ValueError):
+        return []
+    return [str(name) for name in found] if isinstance(found, list) else []

@@ -1,0 +1,191 @@
+"""A journal that is a copy, a backup, emptied, gone, or another application's is noticed."""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from postlude.errors import JournalRefused
+from postlude.ids import IdSource
+from postlude.model.job import NewJob
+from postlude.model.state import Reason, State
+from postlude.stores.protocol import NewRunner, Reaped
+from postlude.stores.sqlite import SqliteStore
+
+pytestmark = pytest.mark.disk
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    (tmp_path / "place").mkdir()
+    return tmp_path.resolve() / "place" / "journal.db"
+
+
+def opened(path: Path, application: str = "") -> SqliteStore:
+    store = SqliteStore(path, application=application)
+    store.open()
+    return store
+
+
+def used(path: Path, application: str = "") -> None:
+    """Open a journal and close it in good order."""
+    opened(path, application).close()
+
+
+def add(store: SqliteStore, *, once: bool = False) -> bytes:
+    job = NewJob(IdSource().new(1), "app:task", "default", b"{}", 1, once=once)
+    store.add([job]).wait(5)
+    return job.id
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> Iterator[str]:
+    yield from (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+    caplog.clear()
+
+
+def copied(path: Path, target: Path) -> None:
+    """Copy what lies at a place, as somebody does who does not stop the application."""
+    target.parent.mkdir(exist_ok=True)
+    for end in ("", "-wal"):
+        if path.with_name(path.name + end).exists():
+            shutil.copy(path.with_name(path.name + end), target.with_name(target.name + end))
+
+
+def test_a_journal_that_is_opened_again_is_the_same(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first = opened(path)
+    used(path)
+    first.close()
+    used(path)
+    moved = path.parent.rename(path.parent.with_name("moved")) / path.name
+    used(moved)
+    assert list(warnings(caplog)) == []
+
+
+def test_a_copy_of_a_live_journal_is_noticed_once(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    original, copy = opened(path), path.parent.with_name("copy") / "journal.db"
+    add(original)
+    copied(path, copy)
+    used(copy)
+    (said,) = warnings(caplog)
+    assert said.startswith(f"the journal {copy} is a copy, or a backup that was put back (made on ")
+    used(copy)
+    assert list(warnings(caplog)) == []
+    original.close()
+    used(path)
+    assert list(warnings(caplog)) == [], "the original is none"
+
+
+def test_the_processes_of_the_original_are_none_of_the_copy(path: Path) -> None:
+    original, place = opened(path), path.parent.with_name("copy") / "journal.db"
+    once, job = add(original, once=True), add(original)
+    runner = original.enlist(NewRunner("r", 15.0)).wait(5).runner
+    assert len(original.claim(runner, 10, suspect=False).wait(5).claims) == 2
+    copied(path, place)
+    copy = opened(place)
+    assert copy.reap().wait(5) == Reaped(1, 1, 1)
+    found = {id: copy.get(id).wait(5) for id in (once, job)}
+    assert [(record.state, record.reason, record.deaths) for record in found.values() if record] == [
+        (State.FAILED, Reason.MAY_HAVE_RUN, 0), (State.QUEUED, None, 0),
+    ]  # fmt: skip
+    assert original.reap().wait(5) == Reaped(0, 0, 0)
+    for store in (copy, original):
+        store.close()
+
+
+@pytest.mark.parametrize("how", ["in another file", "into the same file"])
+def test_an_old_backup_that_was_put_back_is_noticed(
+    path: Path, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    used(path)
+    backup = path.with_name("backup.db")
+    shutil.copy(path, backup)
+    used(path)
+    if how == "in another file":
+        backup.replace(path)
+    else:
+        shutil.copyfile(backup, path)
+    used(path)
+    assert len(list(warnings(caplog))) == 1
+
+
+def test_a_journal_in_use_is_no_copy_whatever_its_number(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Some file systems number files anew."""
+    used(path)
+    copied(path, path.with_name("copy.db"))
+    path.with_name("copy.db").replace(path)
+    living = opened(path)
+    list(warnings(caplog))
+    living.enlist(NewRunner("r", 15.0)).wait(5)
+    note = path.with_name("journal.db.runners") / "journal"
+    note.write_text('["another", 99]')
+    used(path)
+    assert list(warnings(caplog)) == []
+    living.close()
+
+
+@pytest.mark.parametrize("note", ["", "nonsense", "[]", '["a", "b"]', "7", "\xff"])
+def test_a_note_that_cannot_be_read_says_nothing(
+    path: Path, caplog: pytest.LogCaptureFixture, note: str
+) -> None:
+    used(path)
+    (path.with_name("journal.db.runners") / "journal").write_text(note, "latin-1")
+    used(path)
+    assert list(warnings(caplog)) == []
+
+
+# -- emptied, and gone ------------------------------------------------------------------------
+
+
+def test_an_emptied_journal_is_refused(path: Path) -> None:
+    used(path)
+    os.truncate(path, 0)
+    with pytest.raises(JournalRefused, match=r"has been emptied: .*put a backup in its place; or, to start"):
+        opened(path)
+    shutil.rmtree(path.with_name("journal.db.runners"))
+    used(path)
+
+
+def test_an_empty_file_whose_wal_holds_something_is_refused_and_kept(path: Path) -> None:
+    path.touch()
+    wal = path.with_name("journal.db-wal")
+    wal.write_bytes(b"what the last jobs stand in")
+    with pytest.raises(JournalRefused, match="has been emptied"):
+        opened(path)
+    assert wal.read_bytes() == b"what the last jobs stand in"
+
+
+def test_a_journal_that_is_gone_is_said_once(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    used(path)
+    path.unlink()
+    used(path)
+    (said,) = warnings(caplog)
+    assert said.startswith(f"there was a journal at {path}, and it is gone")
+    used(path)
+    assert list(warnings(caplog)) == []
+
+
+# -- another application's --------------------------------------------------------------------
+
+
+def test_another_application_is_said_once(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for application in ("shop", "shop", "", "blog", "blog", "shop"):
+        used(path, application)
+    (said,) = warnings(caplog)
+    assert said.startswith(
+        f"the journal {path} was used by another application (shop) so far, and is opened by blog"
+    )
+
+
+def test_damaged_names_of_applications_stop_nobody(path: Path) -> None:
+    store = opened(path, "shop")
+    store.close()
+    for value in ("nonsense", 7, None, b"\xff", "{}"):
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("UPDATE meta SET value = ? WHERE key IN ('applications', 'opened')", (value,))
+        used(path, "shop")
