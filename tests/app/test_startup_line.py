@@ -93,7 +93,7 @@ def start(folder: Path, *options: str, before: str = "", after: str = "", **envi
 
 
 def lines(output: str) -> list[str]:
-    return [line for line in output.splitlines() if "journal: " in line]
+    return [line for line in output.splitlines() if "journal: /" in line]
 
 
 @pytest.mark.slow

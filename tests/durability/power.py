@@ -8,12 +8,13 @@ from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Final
+from unittest import mock
 
 from postlude.clock import ManualClock
 from postlude.model.outcome import SUCCEEDED, Finish
 from postlude.model.state import FINAL
 from postlude.stores.protocol import NewRunner
-from postlude.stores.sqlite import SqliteStore
+from postlude.stores.sqlite import SqliteStore, premises, runners
 from tests.durability.journal import read_rows
 from tests.durability.ledger import Ledger, Losses, read
 from tests.durability.outage import Disk
@@ -110,7 +111,11 @@ class PowerLosses:
         losses = Losses()
         try:
             with closing(SqliteStore(journal, clock=self._clock)) as store:
-                store.open()
+                with (
+                    mock.patch.object(premises, "arrive"),  # it is the same file, not a copy
+                    mock.patch.object(runners, "boot_id", return_value="the next"),
+                ):
+                    store.open()
                 losses.damage += read_rows(journal).damage
                 found = read(journal)
                 ledger.compare(found, first, last, losses)

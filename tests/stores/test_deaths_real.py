@@ -61,7 +61,7 @@ def record(store: SqliteStore, id: bytes) -> JobRecord:
 
 
 def marks(store: SqliteStore) -> set[str]:
-    return {path.name for path in Path(f"{store.location}.runners").iterdir()} - {"writer"}
+    return {path.name for path in Path(f"{store.location}.runners").iterdir()} - {"writer", "journal"}
 
 
 def die_with(store: SqliteStore, *ids: bytes, draining: bool = False) -> Reaped:

@@ -44,6 +44,7 @@ def test_nobody_else_may_read_anything(tmp_path: Path) -> None:
         "journal.db-shm": 0o600,
         "journal.db.runners": 0o700,
         "writer": 0o600,
+        "journal": 0o600,
     }
 
 
@@ -259,6 +260,7 @@ def test_what_another_user_has_made_is_refused(
 
 @pytest.mark.parametrize("end", ["-wal", "-shm"])
 def test_what_sqlite_would_follow_is_refused(tmp_path: Path, end: str) -> None:
+    JournalFiles(tmp_path / "journal.db").prepare()
     link(tmp_path / f"journal.db{end}")
     with pytest.raises(JournalRefused, match=rf"journal\.db{end} is not a plain file; move it away"):
         JournalFiles(tmp_path / "journal.db").prepare()

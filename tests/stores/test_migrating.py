@@ -110,7 +110,7 @@ def test_a_later_step_is_taken_once(path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(connection, "VERSION", VERSION + 1)
     make(path)
     make(path)
-    assert meta(path) == {**before, "version": VERSION + 1}
+    assert meta(path) == {**before, "version": VERSION + 1, "opened": 3}
 
 
 # -- damage -----------------------------------------------------------------------------------

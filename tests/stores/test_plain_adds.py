@@ -9,7 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from postlude.clock import ManualClock
@@ -63,6 +63,7 @@ def stored(calls: Sequence[tuple[list[tuple[str, str]], int | None]]) -> tuple[l
     return answers, jobs, tally
 
 
+@settings(deadline=None)
 @given(calls=st.lists(one_call, max_size=6))
 @example(calls=[([], 1), ([("m:f", "q")], 1)])
 @example(calls=[([("m:f", "r")], None), ([("m:f", "q")], 1), ([("m:f", "r")], 1)])

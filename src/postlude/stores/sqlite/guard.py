@@ -179,6 +179,7 @@ class Guard:
         self._held_index: _Held | None = None
         self._wal_fd = -1
         self._size = self._wal_size = 0
+        self._had_header = True
 
     def settle(self) -> None:
         """Note which files the connection has opened, right after it has; and hold them.
@@ -196,6 +197,7 @@ class Guard:
         wal = os.fstat(self._wal_fd)
         self.wal, self._wal_size = Identity(wal.st_dev, wal.st_ino), wal.st_size
         self._size = os.stat(self.path).st_size
+        self._had_header = self._is_database()  # after a power loss it may stand in the WAL alone
 
     def ready(self) -> bool:
         """Say whether a group may be written: the files are those at their paths, and whole."""
@@ -263,7 +265,7 @@ class Guard:
         return Index(page if page > 1 else 65_536, frames, pages, salts, folded, tuple(marks))
 
     def _is_database(self) -> bool:
-        return os.pread(self._held.fd, len(_HEADER), 0) == _HEADER
+        return os.pread(self._held.fd, len(_HEADER), 0) == _HEADER or not self._had_header
 
     def _is_wal(self) -> bool:
         return os.pread(self._wal_fd, len(_WAL_MAGIC[0]), 0) in _WAL_MAGIC

@@ -30,7 +30,9 @@ class Note(NamedTuple):
     def write(self, folder: Path) -> None:
         """Note it for the next process."""
         draft = folder / f"{NAME}.{os.getpid()}"
-        draft.write_text(json.dumps(self), "utf-8")
+        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with open(fd, "w", encoding="utf-8") as file:
+            json.dump(self, file)
         draft.replace(folder / NAME)
 
     @staticmethod

@@ -65,10 +65,10 @@ def _compared(
     if not (moved or older) or _is_used(db, files):
         return {}
     log.warning(
-        "the journal %s is a copy, or a backup that was put back (made on %s, opened %d times before): jobs "
+        "the journal %s is a copy, or a backup that was put back (made on %s): jobs "
         "that had not ended in it run, also those that have ended since or that the original still runs; the "
         "processes that it knew of are not this journal's",
-        files.database, meta.get("host", "an unknown host"), opened,
+        files.database, meta.get("host", "an unknown host"),
     )  # fmt: skip
     db.execute(SQL["forget_runners"])
     return {"epoch": secrets.token_hex(8), "host": os.uname().nodename}
