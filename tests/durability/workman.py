@@ -67,7 +67,7 @@ class Workman:
 
     async def resolve(self, ids: list[str]) -> list[str]:
         """Return the ids of the jobs that these ids stand for."""
-        return [(await self._postlude.job(id)).id for id in ids]
+        return [(await self._postlude.inspector.get(id)).id for id in ids]
 
     async def status(self, id: str) -> dict[str, Any]:
         """Return how a job is, as people see it."""
