@@ -23,6 +23,7 @@ from postlude.maker import name_of, root_of
 from postlude.off import Off, OffBlocking, passing_state
 from postlude.outside import Blocking
 from postlude.parts import Parts
+from postlude.quoting import quoted
 from postlude.runner.workshop import Equipment
 from postlude.stores.choose import choose_store
 from postlude.stores.memory import MemoryStore
@@ -82,14 +83,14 @@ class Postlude(Verbs):
         queues: Mapping[str, Local] | None = None,
     ) -> None:
         if delivery not in ("at_least_once", "at_most_once"):
-            raise ValueError(f'delivery= must be "at_least_once" or "at_most_once", not {delivery!r}')
+            raise ValueError(f'delivery= must be "at_least_once" or "at_most_once", not {quoted(delivery)}')
         if app is not None and not isinstance(app, Starlette):
             raise TypeError(
-                f"Postlude({app!r}): give the application first, FastAPI() or Starlette(), or none; "
+                f"Postlude({quoted(app)}): give the application first, FastAPI() or Starlette(), or none; "
                 f"the journal is store="
             )
         if config is not None and not isinstance(config, Config):
-            raise TypeError(f"config={config!r}: give a postlude.Config(...)")
+            raise TypeError(f"config={quoted(config)}: give a postlude.Config(...)")
         self.config = config or Config()
         clock = clock or SystemClock()
         self._registry = Registry(

@@ -19,6 +19,7 @@ from postlude.errors import PostludeError
 from postlude.job import Job
 from postlude.log import Log
 from postlude.model.state import State
+from postlude.quoting import quoted
 
 log = Log("postlude")
 
@@ -188,7 +189,7 @@ def accepted_job(job: Any) -> Job[Any]:
     """
     if not isinstance(job, Job):
         raise TypeError(
-            f"tasks.accepted({job!r}): give the Job that add_task of postlude.fastapi has returned"
+            f"tasks.accepted({quoted(job)}): give the Job that add_task of postlude.fastapi has returned"
         )
     return job
 

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
+from postlude.quoting import quoted
 from postlude.spelling import spelled
 
 _MAY_BE_ZERO: Final = frozenset(
@@ -29,7 +30,7 @@ def _check(config: Any) -> None:
             fits = isinstance(value, kinds) and not isinstance(value, bool)
             fits = fits and (value > 0 or (value == 0 and field.name in _MAY_BE_ZERO))
         if not fits:
-            raise ValueError(f"{type(config).__name__}({field.name}={value!r}): give {wanted}")
+            raise ValueError(f"{type(config).__name__}({field.name}={quoted(value)}): give {wanted}")
 
 
 @spelled
@@ -128,10 +129,10 @@ class Config:
         _check(self)
         if self.renew_every >= self.lease:
             raise ValueError(
-                f"Config(lease={self.lease!r}, renew_every={self.renew_every!r}): a lease must be renewed "
-                f"before it ends; give a longer lease"
+                f"Config(lease={quoted(self.lease)}, renew_every={quoted(self.renew_every)}): "
+                f"a lease must be renewed before it ends; give a longer lease"
             )
         if self.on_stall not in ("log", "exit"):
-            raise ValueError(f'Config(on_stall={self.on_stall!r}): give "log" or "exit"')
+            raise ValueError(f'Config(on_stall={quoted(self.on_stall)}): give "log" or "exit"')
         if not isinstance(self.keep, Keep):
-            raise ValueError(f"Config(keep={self.keep!r}): give a Keep(...)")
+            raise ValueError(f"Config(keep={quoted(self.keep)}): give a Keep(...)")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from postlude.model.policy import Bounds, Limit, Rate, bounds_of
+from postlude.quoting import quoted
 from postlude.spelling import spelled
 
 
@@ -25,12 +26,12 @@ class Local:
 
     def __post_init__(self) -> None:
         if self.limit is not None and not isinstance(self.limit, Limit):
-            raise ValueError(f"Local(limit={self.limit!r}): give Limit(...)")
+            raise ValueError(f"Local(limit={quoted(self.limit)}): give Limit(...)")
         if self.rate is not None and not isinstance(self.rate, Rate):
-            raise ValueError(f"Local(rate={self.rate!r}): give Rate(...)")
+            raise ValueError(f"Local(rate={quoted(self.rate)}): give Rate(...)")
         if self.limit is not None and self.limit.per is not None:
             raise ValueError(
-                f"Local(limit=Limit(per={self.limit.per!r})): a queue's jobs are of many tasks; "
+                f"Local(limit=Limit(per={quoted(self.limit.per)})): a queue's jobs are of many tasks; "
                 "give that limit to the task"
             )
 
@@ -47,11 +48,13 @@ def checked_queues(queues: Mapping[str, Local] | None) -> dict[str, Local]:
         ValueError: it does not give each queue's engine by its name.
     """
     if queues is not None and not isinstance(queues, Mapping):
-        raise ValueError(f"queues={queues!r}: give each queue's engine by its name, {{'mail': Local(...)}}")
+        raise ValueError(
+            f"queues={quoted(queues)}: give each queue's engine by its name, {{'mail': Local(...)}}"
+        )
     found = dict(queues or {})
     for name, engine in found.items():
         if not isinstance(engine, Local):
-            raise ValueError(f"queues={{{name!r}: {engine!r}}}: give an engine, Local(...)")
+            raise ValueError(f"queues={{{quoted(name)}: {quoted(engine)}}}: give an engine, Local(...)")
     return found
 
 

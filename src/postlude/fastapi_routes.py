@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from postlude.background import CURRENT
 from postlude.errors import UnsupportedFramework
 from postlude.first_byte import FirstByte
+from postlude.quoting import quoted
 from postlude.receipt import Receipt
 from postlude.watch import is_tracked, track
 
@@ -42,9 +43,10 @@ def cover(app: Any) -> None:
         if not _covered(getattr(holder, attribute)) and not _repair(holder, attribute):
             path = getattr(holder, "path", "") or getattr(route, "path", "?")
             raise UnsupportedFramework(
-                f"The route {path!r} ({type(route).__module__}.{type(route).__qualname__}) was made before "
-                "Postlude was installed and wraps its application in a way that Postlude cannot see through, "
-                "so its background tasks would not be stored. Create Postlude() before this route is made."
+                f"The route {quoted(path)} ({type(route).__module__}.{type(route).__qualname__}) was made "
+                "before Postlude was installed and wraps its application in a way that Postlude cannot see "
+                "through, so its background tasks would not be stored. Create Postlude() before this route "
+                "is made."
             )
 
 

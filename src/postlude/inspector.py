@@ -15,6 +15,7 @@ from postlude.model.job import AttemptRecord, JobFilter, JobRecord
 from postlude.model.outcome import LogLine
 from postlude.model.snapshot import attempt_number, cancel_asked, last_error
 from postlude.model.state import Reason, State, Stored
+from postlude.quoting import cut, quoted
 from postlude.stores.protocol import Counts, Reading
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -158,10 +159,10 @@ class Inspector:
         try:
             raw = id.bytes if isinstance(id, UUID) else id_bytes(id)
         except ValueError:
-            raise JobNotFound(f"{id!r} is not the id of a job") from None
+            raise JobNotFound(f"{quoted(id)} is not the id of a job") from None
         record = await self._store.get(raw)
         if record is None:
-            raise JobNotFound(f"no job has the id {id}; it may have been pruned")
+            raise JobNotFound(f"no job has the id {cut(str(id))}; it may have been pruned")
         return JobStatus.of(record)
 
     async def page(

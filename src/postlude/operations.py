@@ -8,6 +8,7 @@ from uuid import UUID
 from postlude.errors import JobNotFound, NothingToPause, PostludeError
 from postlude.ids import id_bytes
 from postlude.model.job import DEFAULT_QUEUE, Cancel, JobFilter
+from postlude.quoting import cut, quoted
 from postlude.stores.protocol import Pause, Store
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
@@ -61,7 +62,7 @@ class Operations:
             record = await self._store.get(raw)  # its own id: the runner knows none that joined it
             self._told(raw if record is None else record.id)
         elif answer is Cancel.TOO_LATE and await self._store.get(raw) is None:
-            raise JobNotFound(f"no job has the id {job}; it may have been pruned")
+            raise JobNotFound(f"no job has the id {cut(str(job))}; it may have been pruned")
         self._stirred()
         return answer
 
@@ -79,7 +80,7 @@ class Operations:
         await self._opened()
         (done,) = await self._store.retry([raw])
         if not done and await self._store.get(raw) is None:
-            raise JobNotFound(f"no job has the id {job}; it may have been pruned")
+            raise JobNotFound(f"no job has the id {cut(str(job))}; it may have been pruned")
         self._stirred()
         return done
 
@@ -129,12 +130,12 @@ class Operations:
     async def _advice(self, what: Pause) -> str:
         if what.kind == "queue":
             return (
-                f"no task of this release and no job has the queue {what.name!r}"
+                f"no task of this release and no job has the queue {quoted(what.name)}"
                 f"{_near(what.name, self._queues_of_release())}; if jobs are to come with using(queue=...), "
-                f"say so by Postlude(queues={{{what.name!r}: Local()}})"
+                f"say so by Postlude(queues={{{quoted(what.name)}: Local()}})"
             )
         return (
-            f"no task of this release and no job has the name {what.name!r}"
+            f"no task of this release and no job has the name {quoted(what.name)}"
             f"{_near(what.name, await self._names())}; give the task itself, pause(task=send_receipt)"
         )
 
@@ -172,7 +173,7 @@ def raw_id(job: str | UUID) -> bytes:
     try:
         return job.bytes if isinstance(job, UUID) else id_bytes(job)
     except (ValueError, TypeError, AttributeError):  # it may be no text at all
-        raise JobNotFound(f"{job!r} is not the id of a job") from None
+        raise JobNotFound(f"{quoted(job)} is not the id of a job") from None
 
 
 def _near(name: str, known: Collection[str]) -> str:
@@ -187,8 +188,8 @@ def _pause(queue: str | None, task: Task[..., Any] | str | None) -> Pause:
         raise PostludeError('say what is meant: a queue ("mail"), or task=send_receipt')
     if queue is not None:
         if not isinstance(queue, str):
-            raise PostludeError(f"queue={queue!r}: give the name of a queue; a task is meant by task=")
+            raise PostludeError(f"queue={quoted(queue)}: give the name of a queue; a task is meant by task=")
         return Pause("queue", queue)
     if not isinstance(task, Task | str):
-        raise PostludeError(f"task={task!r}: give a declared task, or the name of one")
+        raise PostludeError(f"task={quoted(task)}: give a declared task, or the name of one")
     return Pause("task", task.name if isinstance(task, Task) else task)

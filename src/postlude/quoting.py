@@ -25,6 +25,6 @@ def quoted(given: object) -> str:
     return text if len(text) <= 2 * MOST else f"{text[:MOST]}...{text[-MOST:]}"
 
 
-def cut(text: str) -> str:
-    """Return a text, cut if it is long."""
-    return text if len(text) <= MOST else f"{text[:MOST]}..."
+def cut(text: str, most: int = MOST) -> str:
+    """Return a text, cut if it is longer than so many characters."""
+    return text if len(text) <= most else f"{text[:most]}..."

@@ -7,6 +7,8 @@ from difflib import get_close_matches
 from functools import wraps
 from typing import Any, Final, TypeVar
 
+from postlude.quoting import cut, quoted
+
 T = TypeVar("T")
 
 _LATER: Final = "background_tasks.add_task({task}.using(delay=60), ...)"
@@ -89,7 +91,7 @@ _PLACES: Final = dict.fromkeys(
 
 def near(name: str, known: Iterable[str]) -> str | None:
     """Return the name that a misspelt one is close to; None where none is."""
-    return next(iter(get_close_matches(name, list(known), 1)), None)
+    return next(iter(get_close_matches(cut(name), list(known), 1)), None)
 
 
 def option_here(name: str, value: Any) -> str | None:
@@ -108,7 +110,7 @@ def no_such(owner: object, name: str, called: str) -> AttributeError:
     """
     short = called.rpartition(":")[2].rpartition(".")[2]
     here = _VERBS.get(name)
-    what = f"{short} has no {name!r}"
+    what = f"{short} has no {quoted(name)}"
     if here is not None:
         what += "; write " + here.format(task="send_receipt" if ":" not in called else short)
     return AttributeError(what, name=name, obj=owner)
@@ -123,7 +125,7 @@ def refuse_unknown(kind: str, given: Mapping[str, Any], known: Iterable[str]) ->
     known = list(known)
     for name, value in given.items():
         if name not in known:
-            raise TypeError(f"{kind}({name}={_shown(value)}): {_instead(kind, name, value, known)}")
+            raise TypeError(f"{kind}({cut(name)}={_shown(value)}): {_instead(kind, name, value, known)}")
 
 
 def _instead(kind: str, name: str, value: Any, known: list[str]) -> str:
@@ -134,7 +136,7 @@ def _instead(kind: str, name: str, value: Any, known: list[str]) -> str:
         return f"write {_filled(written, value)}"
     meant = near(name, known)
     hint = f"did you mean {meant}=?" if meant else f"there are {', '.join(known)}"
-    return f"there is no {name}=; {hint}"
+    return f"there is no {cut(name)}=; {hint}"
 
 
 def spelled(kind: type[T]) -> type[T]:
@@ -161,9 +163,10 @@ def parameters_of(function: Callable[..., Any]) -> list[str]:
 
 
 def _filled(written: str, value: Any) -> str:
-    more = value + 1 if isinstance(value, int) and not isinstance(value, bool) else 4
+    more = value + 1 if type(value) is int and 0 <= value < 1_000 else 4
     return written.format(_shown(value), more=more)
 
 
 def _shown(value: Any) -> str:
-    return repr(value) if isinstance(value, (int, float, str, bool)) and len(repr(value)) < 60 else "..."
+    text = quoted(value)
+    return text if isinstance(value, (int, float, str, bool)) and len(text) < 60 else "..."

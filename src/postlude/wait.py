@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple
 
-from postlude.clock import SECOND
+from postlude.clock import LATEST, SECOND
+from postlude.quoting import quoted
 
 LONGEST: Final = 366 * 86_400.0
 """Seconds that no wait exceeds; one that was asked for is cut to this."""
@@ -15,9 +16,8 @@ When = float | str | timedelta | datetime | None
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_LAST: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
-"""The end of the year 9999; another timezone's may come after it."""
-_TOLD: Final = 80
+_LONGEST_DATE: Final = 100
+"""Characters that a date has at most; reading a megabyte as one takes minutes."""
 
 
 class Wait(NamedTuple):
@@ -66,7 +66,7 @@ def _read(given: Any) -> Wait | None:
         return _in_seconds(math.inf if given > 0 else -1.0)
     except (TypeError, ValueError):
         pass
-    if not isinstance(given, str):
+    if not isinstance(given, str) or len(given) > _LONGEST_DATE:
         return None
     try:
         date = parsedate_to_datetime(given)
@@ -81,9 +81,9 @@ def _in_seconds(seconds: float) -> Wait | None:
 
 
 def _until(moment: datetime) -> Wait | None:
-    if moment.tzinfo is None:
+    if moment.utcoffset() is None:
         return None
-    return Wait(until=min((moment - _EPOCH) // _MICROSECOND, _LAST))
+    return Wait(until=min((moment - _EPOCH) // _MICROSECOND, LATEST))
 
 
 def _refusal(given: Any) -> str:
@@ -91,5 +91,4 @@ def _refusal(given: Any) -> str:
         return "again later"
     if isinstance(given, datetime):
         return f"again later: {given.isoformat(' ')} has no timezone, so it says no time"
-    shown = given if type(given) in (int, float) else f"{given!r}"[:_TOLD]
-    return f"again later: {shown} is neither seconds, 0 or more, nor a date"
+    return f"again later: {quoted(given)} is neither seconds, 0 or more, nor a date"

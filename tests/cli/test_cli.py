@@ -1,7 +1,9 @@
 """The `postlude` command, on real journals."""
 
 import json
+import os
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -423,6 +425,75 @@ def test_a_foreign_file_is_refused_and_left_alone(folder: Path) -> None:
     before = foreign.read_bytes()
     assert "notes.db" in refused("jobs", "--store", "notes.db")
     assert foreign.read_bytes() == before
+
+
+def odd_places(folder: Path) -> Iterator[str]:
+    """Give what is no journal, each in a way of its own."""
+    store = SqliteStore(folder / "good.db")
+    store.open()
+    store.close()
+    good = (folder / "good.db").read_bytes()
+    for name, content in {
+        "empty": b"",
+        "text": b"hello " * 1000,
+        "start": good[:50],
+        "half": good[: len(good) // 2],
+        "noise": good[:100] + b"\xa5" * 5000 + good[5100:],
+    }.items():
+        (folder / f"{name}.db").write_bytes(content)
+        yield f"{name}.db"
+    os.mkfifo(folder / "pipe.db")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket.db")
+    (folder / "loop.db").symlink_to("loop.db")
+    (folder / "nowhere.db").symlink_to("missing.db")
+    yield from (
+        "pipe.db",
+        "socket.db",
+        "loop.db",
+        "nowhere.db",
+        "/dev/null",
+        "x" * 100_000,
+        "é" * 300,
+        "a\nb",
+    )
+    yield from ("sqlite:", "sqlite:///" + "x" * 100_000, "redis://x", "\udcff")
+
+
+def test_what_is_no_journal_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for place in odd_places(tmp_path):
+        for command in (["jobs"], ["jobs", "--json"], ["show", "0199"]):
+            assert len(refused(*command, "--store", place)) < 2_000
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE meta SET value = 99 WHERE key = 'min_reader'",
+        "UPDATE meta SET value = 'x' WHERE key = 'version'",
+        "UPDATE meta SET value = -1 WHERE key = 'version'",
+        "DELETE FROM meta",
+        "DROP TABLE meta",
+        "DROP TABLE job",
+        "DROP TABLE stat",
+    ],
+)
+def test_a_journal_of_another_form_is_refused_in_one_line(driver: Driver, folder: Path, change: str) -> None:
+    driver.store.close()
+    with sqlite3.connect(folder / "postlude.db") as db:
+        db.execute(change)
+    db.close()
+    for command in (["jobs"], ["show", "0199"]):
+        refused(*command)
+
+
+@pytest.mark.parametrize("typed", ["", "x" * 100_000, "é", "\udcff", "*", "%"])
+def test_any_name_may_be_typed(driver: Driver, typed: str) -> None:
+    driver.add(driver.new())
+    for option in ("--task", "--queue"):
+        result = run("jobs", option, typed)
+        assert (result.exit_code, "No jobs." in result.stdout, len(result.stdout) < 1_000) == (0, True, True)
 
 
 @pytest.mark.parametrize("store", ["memory", "off", "postgresql://ada:hunter2@localhost/shop", "sqlite://x"])

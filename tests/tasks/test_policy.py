@@ -17,6 +17,7 @@ from postlude.model.job import Conflict
 from postlude.model.opts import Opts, read_opts
 from postlude.model.policy import Bounds, Limit, Rate
 from postlude.model.retry import Exponential, Fixed, Linear, Retry
+from postlude.quoting import quoted
 from postlude.tasks.policy import Policy, Terms
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import MOST_VARIANTS, Task
@@ -143,14 +144,14 @@ class TestMistakes:
     def test_in_a_declaration(self, registry: Registry, name: str, value: Any, remedy: str) -> None:
         with pytest.raises(TaskDefinitionError) as raised:
             registry.task(**{name: value})
-        assert str(raised.value).startswith(f"{name}={value!r}: {remedy}")
+        assert str(raised.value).startswith(f"{name}={quoted(value)}: {remedy}")
 
     @pytest.mark.parametrize(("name", "value", "remedy"), WRONG_IN_BOTH + WRONG_OF_CALL)
     def test_in_a_call(self, task: Task[..., str], name: str, value: Any, remedy: str) -> None:
         given: dict[str, Any] = {"key": "k", name: value}
         with pytest.raises(TaskDefinitionError) as raised:
             task.using(**given)
-        assert str(raised.value).startswith(f"{name}={value!r}: {remedy}")
+        assert str(raised.value).startswith(f"{name}={quoted(value)}: {remedy}")
 
     def test_the_line_that_made_it_is_the_last_one_outside(self, task: Task[..., str]) -> None:
         with pytest.raises(TaskDefinitionError) as raised:

@@ -15,6 +15,7 @@ from postlude.errors import JobNotFound, PostludeError
 from postlude.inspector import JobStatus
 from postlude.model.job import JobFilter
 from postlude.model.state import State
+from postlude.quoting import cut
 from postlude.stores.location import DEFAULT_LOCATION
 
 app = typer.Typer(
@@ -84,7 +85,7 @@ def jobs(
     else:
         print_jobs(console(), found, totals, more=len(records) > limit)
         if task is not None and task not in tasks and tasks:
-            typer.echo(escaped(f"No task called {task} has any; these have: {listed(tasks)}"))
+            typer.echo(escaped(f"No task called {cut(task)} has any; these have: {listed(tasks)}"))
 
 
 @app.command()
@@ -97,7 +98,7 @@ def show(
     with _errors_in_one_line(), reading(store) as journal:
         record = journal.get(whole_id(id, journal.beginning_with))
         if record is None:
-            raise JobNotFound(f"no job has the id {id}; it may have been pruned")
+            raise JobNotFound(f"no job has the id {cut(id)}; it may have been pruned")
     job = JobStatus.of(record)
     if as_json:
         print_json(job.model_dump(mode="json"))

@@ -3,12 +3,17 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from postlude.errors import JournalRefused, JournalUnavailable
+from postlude.quoting import cut
 from postlude.stores.location import StoreKind, StoreLocation, parse_location
 from postlude.stores.sqlite.reader import JournalReader
 
 _WORDS = frozenset(StoreKind)
+
+_LONGEST_PATH: Final = 1000
+"""Characters of a path that are repeated."""
 
 
 def find(text: str) -> Path:
@@ -24,12 +29,16 @@ def find(text: str) -> Path:
     location = _read(text)
     if location.path is None:
         raise JournalRefused(f"a store that is `{location}` keeps no journal to look at; give --store a path")
-    if location.path.is_dir():
-        raise JournalUnavailable(f"{location.path} is a directory; give the path of the journal in it")
-    if not location.path.is_file():
-        raise JournalUnavailable(
-            f"no journal at {location.path}; give its path with --store or in POSTLUDE_STORE"
-        )
+    shown = cut(str(location.path), _LONGEST_PATH)
+    try:
+        if location.path.is_dir():
+            raise JournalUnavailable(f"{shown} is a directory; give the path of the journal in it")
+        if not location.path.is_file():
+            raise JournalUnavailable(
+                f"no journal at {shown}; give its path with --store or in POSTLUDE_STORE"
+            )
+    except OSError as error:
+        raise JournalUnavailable(f"cannot look at {shown}: {error.strerror}") from error
     return location.path
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from postlude.errors import JobNotFound, PostludeError
 from postlude.ids import id_bytes
+from postlude.quoting import cut, quoted
 from postlude.tasks.names import called
 
 _BEGINNING: Final = re.compile("[0-9a-f]{4,31}")
@@ -32,7 +33,7 @@ def full_name(typed: str, tasks: Collection[str]) -> str:
         return typed
     meant = called(typed, tasks)
     if len(meant) > 1:
-        raise Unclear(f"several tasks are called {typed}; give one of {listed(meant)}")
+        raise Unclear(f"several tasks are called {cut(typed)}; give one of {listed(meant)}")
     return meant[0] if meant else typed
 
 
@@ -52,16 +53,16 @@ def whole_id(typed: str, beginning_with: Callable[[str], Sequence[bytes]]) -> by
     except ValueError:
         digits = typed.replace("-", "").lower()
     if not _BEGINNING.fullmatch(digits):
-        raise JobNotFound(f"{typed!r} is not the id of a job; `postlude jobs` lists them")
+        raise JobNotFound(f"{quoted(typed)} is not the id of a job; `postlude jobs` lists them")
     found = beginning_with(digits)
     if not found:
-        raise JobNotFound(f"no job's id begins with {typed}; it may have been pruned")
+        raise JobNotFound(f"no job's id begins with {cut(typed)}; it may have been pruned")
     if len(found) > 1:
-        raise Unclear(f"the ids of several jobs begin with {typed}; give more of it")
+        raise Unclear(f"the ids of several jobs begin with {cut(typed)}; give more of it")
     return found[0]
 
 
 def listed(names: Sequence[str]) -> str:
     """Write names side by side; not all, if they are very many."""
     more = f", and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
-    return ", ".join(names[:_TOLD]) + more
+    return ", ".join(map(cut, names[:_TOLD])) + more

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from postlude.clock import SECOND
 from postlude.errors import TaskDefinitionError
+from postlude.quoting import quoted
 from postlude.spelling import spelled
 
 
@@ -27,11 +28,11 @@ class Limit:
     def __post_init__(self) -> None:
         if isinstance(self.concurrent, bool) or not isinstance(self.concurrent, int) or self.concurrent < 1:
             raise TaskDefinitionError(
-                f"Limit(concurrent={self.concurrent!r}): give a whole number, 1 or more"
+                f"Limit(concurrent={quoted(self.concurrent)}): give a whole number, 1 or more"
             )
         if self.per is not None and not isinstance(self.per, str):
             raise TaskDefinitionError(
-                f"Limit(per={self.per!r}): give the name of one of the task's arguments"
+                f"Limit(per={quoted(self.per)}): give the name of one of the task's arguments"
             )
 
 
@@ -55,9 +56,9 @@ class Rate:
 
     def __post_init__(self) -> None:
         if isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 1:
-            raise TaskDefinitionError(f"Rate(count={self.count!r}): give a whole number, 1 or more")
+            raise TaskDefinitionError(f"Rate(count={quoted(self.count)}): give a whole number, 1 or more")
         if not isinstance(self.per, int | float) or not 0 < self.per < 1e10:
-            raise TaskDefinitionError(f"Rate(per={self.per!r}): give seconds, more than 0")
+            raise TaskDefinitionError(f"Rate(per={quoted(self.per)}): give seconds, more than 0")
 
     @property
     def every(self) -> int:

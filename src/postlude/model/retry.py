@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from postlude.clock import SECOND
 from postlude.errors import TaskDefinitionError
+from postlude.quoting import quoted
 from postlude.spelling import spelled
 from postlude.wait import LONGEST
 
@@ -111,17 +112,19 @@ class Retry:
 
     def __post_init__(self) -> None:
         if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or self.attempts < 1:
-            raise TaskDefinitionError(f"Retry(attempts={self.attempts!r}): give a whole number, 1 or more")
+            raise TaskDefinitionError(
+                f"Retry(attempts={quoted(self.attempts)}): give a whole number, 1 or more"
+            )
         if not isinstance(self.backoff, Exponential | Linear | Fixed) and not callable(self.backoff):
             raise TaskDefinitionError(
-                f"Retry(backoff={self.backoff!r}): give Exponential(), Linear(), Fixed() or a function"
+                f"Retry(backoff={quoted(self.backoff)}): give Exponential(), Linear(), Fixed() or a function"
             )
         for name in ("on", "unless"):
             kinds = getattr(self, name)
             kinds = kinds if isinstance(kinds, tuple) else (kinds,)
             if not all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds):
                 raise TaskDefinitionError(
-                    f"Retry({name}={getattr(self, name)!r}): give exception classes, in a tuple"
+                    f"Retry({name}={quoted(getattr(self, name))}): give exception classes, in a tuple"
                 )
             object.__setattr__(self, name, kinds)
 
@@ -163,7 +166,9 @@ def _drawn(bound: float, jitter: bool, rng: random.Random) -> float:
 def _check_seconds(kind: str, **values: float) -> None:
     for name, value in values.items():
         if not isinstance(value, int | float) or not 0 <= value <= LONGEST:
-            raise TaskDefinitionError(f"{kind}({name}={value!r}): give seconds between 0 and {LONGEST:.0f}")
+            raise TaskDefinitionError(
+                f"{kind}({name}={quoted(value)}): give seconds between 0 and {LONGEST:.0f}"
+            )
 
 
 ONCE = Retry(attempts=1)

@@ -5,6 +5,7 @@ from typing import Final
 
 from postlude.clock import Clock
 from postlude.errors import JournalRefused
+from postlude.quoting import quoted
 from postlude.stores.location import DEFAULT_LOCATION, StoreKind, parse_location
 from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import Store
@@ -26,7 +27,9 @@ def choose_store(store: str | Store | None, clock: Clock, application: str = "")
         JournalRefused: the text names no store; the message says what is allowed.
     """
     if isinstance(store, os.PathLike):
-        raise JournalRefused(f"store={store!r}: a path is written as a text, 'sqlite:///{os.fspath(store)}'")
+        raise JournalRefused(
+            f"store={quoted(store)}: a path is written as a text, 'sqlite:///{os.fspath(store)}'"
+        )
     if store is not None and not isinstance(store, str):
         return store
     chosen = os.environ.get(VARIABLE)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from postlude.errors import JournalRefused
+from postlude.quoting import quoted
 
 DEFAULT_LOCATION: Final = "sqlite:///postlude.db"
 """The journal that an application gets without saying anything."""
@@ -82,4 +83,4 @@ def _sqlite_path(text: str, rest: str) -> Path:
 
 
 def _refused(text: str, why: str) -> JournalRefused:
-    return JournalRefused(f"store={masked(text)!r}: {why}. Allowed: {_ALLOWED}")
+    return JournalRefused(f"store={quoted(masked(text))}: {why}. Allowed: {_ALLOWED}")

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 from pydantic_core import from_json, to_json
 
 from postlude.errors import InvalidArguments, NotDurable
+from postlude.quoting import cut, quoted
 from postlude.tasks.dependencies import Refusal, find_refusal
 from postlude.tasks.encoded import Encoded, Limits
 from postlude.tasks.field import Field, write
@@ -27,6 +28,10 @@ _NOTHING: Final = b'{"a":[],"k":{}}'
 _LONGEST_INT: Final = 4300
 """Digits that the JSON parser takes; only a longer payload can hold a longer int."""
 _NO_PAYLOAD: Final = "the stored arguments are not a payload of this version"
+
+
+_LONGEST_TOLD: Final = 400
+"""Characters of what Python says of arguments that fit no parameters: it repeats their names."""
 
 
 class Codec:
@@ -187,7 +192,8 @@ class Codec:
             if self.injected and len(args) > len(self._unnamed) + len(self._positional):
                 raise self._is_injected(", ".join(sorted(self.injected))) from None
             why = [f"; {n!r} {problem}" for n, problem in self._problems.items() if repr(n) in str(error)]
-            raise TypeError(f"{self.name}: {error}{''.join(why)}{meant_by(kwargs, self._named)}") from None
+            told = cut(str(error), _LONGEST_TOLD)
+            raise TypeError(f"{self.name}: {told}{''.join(why)}{meant_by(kwargs, self._named)}") from None
         unnamed = [(self.fields[name], name, bound[name]) for name in self._unnamed if name in bound]
         if self._rest is not None:
             rest = bound.get(self._rest, ())
@@ -210,7 +216,7 @@ class Codec:
         try:
             self._signature.bind(*args, **kwargs)
         except TypeError as error:
-            raise InvalidArguments(f"{self.name}: {error}") from None
+            raise InvalidArguments(f"{self.name}: {cut(str(error), _LONGEST_TOLD)}") from None
         return tuple(args), kwargs
 
     def _decode_unnamed(self, values: list[Any]) -> list[Any]:
@@ -228,7 +234,7 @@ class Codec:
         for name, value in values.items():
             field = name if name in self._named else self._extra
             if field is None or name in self.injected:
-                raise InvalidArguments(f"{self.name}: it has no parameter {name[:80]!r} any more")
+                raise InvalidArguments(f"{self.name}: it has no parameter {quoted(name)} any more")
             kwargs[name] = self._decode_one(field, name, value)
         return kwargs
 

@@ -12,6 +12,7 @@ from pydantic_core import from_json, to_json
 
 from postlude.errors import NotDurable
 from postlude.log import Log
+from postlude.quoting import quoted
 from postlude.tasks.survey import SCALARS
 
 log = Log("postlude")
@@ -43,8 +44,8 @@ class Carried:
         for variable in self._variables:
             if variable.name in self._named:
                 raise ValueError(
-                    f"context=: two variables have the name {variable.name!r}, by which jobs are stored; "
-                    f"list each once, or give one of them another name"
+                    f"context=: two variables have the name {quoted(variable.name)}, by which jobs are "
+                    f"stored; list each once, or give one of them another name"
                 )
             self._named[variable.name] = variable
 
@@ -96,12 +97,14 @@ class Carried:
 
 def _listed(variables: Iterable[ContextVar[Any]]) -> tuple[ContextVar[Any], ...]:
     if isinstance(variables, str) or not isinstance(variables, Iterable):
-        raise ValueError(f"context={variables!r}: give a list of context variables, context=[request_id]")
+        raise ValueError(
+            f"context={quoted(variables)}: give a list of context variables, context=[request_id]"
+        )
     listed = tuple(variables)
     for each in listed:
         if not isinstance(each, ContextVar):
             raise ValueError(
-                f"context=: {each!r} is no context variable; list the variables themselves "
+                f"context=: {quoted(each)} is no context variable; list the variables themselves "
                 f'(request_id = ContextVar("request_id"); context=[request_id])'
             )
     return listed
@@ -114,13 +117,13 @@ def _check(name: str, value: Any, depth: int, budget: int) -> int:
         return budget - 1
     if kind is not list and kind is not dict:
         raise NotDurable(
-            f"the context variable {name!r} holds a value of type {kind.__module__}.{kind.__qualname__}, "
-            f"which would not come back from JSON as it is; set it to a plain value that it can be loaded "
-            f"by (an id, a text), or leave it out of context="
+            f"the context variable {quoted(name)} holds a value of type "
+            f"{kind.__module__}.{kind.__qualname__}, which would not come back from JSON as it is; set it "
+            f"to a plain value that it can be loaded by (an id, a text), or leave it out of context="
         )
     if depth <= 0:
         raise NotDurable(
-            f"the context variable {name!r} is nested more than {DEEPEST} levels deep; set it to an id "
+            f"the context variable {quoted(name)} is nested more than {DEEPEST} levels deep; set it to an id "
             f"that its value can be loaded by, or leave it out of context="
         )
     if len(value) > budget:
@@ -129,8 +132,9 @@ def _check(name: str, value: Any, depth: int, budget: int) -> int:
         if kind is dict:
             if type(part) is not str:
                 raise NotDurable(
-                    f"the context variable {name!r} holds a dict with a key of type {type(part).__name__}, "
-                    f"which JSON would make a str; use str keys, or leave it out of context="
+                    f"the context variable {quoted(name)} holds a dict with a key of type "
+                    f"{type(part).__name__}, which JSON would make a str; use str keys, or leave it out of "
+                    f"context="
                 )
             part = value[part]
         budget = _check(name, part, depth - 1, budget)
@@ -159,7 +163,7 @@ def _text(found: dict[str, Any]) -> str:
 
 def _too_large(name: str) -> NotDurable:
     return NotDurable(
-        f"the values that context= lists take more than {MOST} bytes, most of it {name!r}; "
+        f"the values that context= lists take more than {MOST} bytes, most of it {quoted(name)}; "
         f"set it to an id that its value can be loaded by, or pass it as an argument"
     )
 

@@ -6,6 +6,7 @@ from types import MethodType
 from typing import Any
 
 from postlude.errors import NotDurable, TaskDefinitionError
+from postlude.quoting import quoted
 from postlude.tasks.names import describe, name_of
 from postlude.tasks.task import Task
 
@@ -50,7 +51,7 @@ class Names:
 
     def __init__(self, name: str | None, aliases: Sequence[str]) -> None:
         if isinstance(aliases, str) or not isinstance(aliases, Iterable):
-            raise TaskDefinitionError(f"aliases={aliases!r}: give a list of names")
+            raise TaskDefinitionError(f"aliases={quoted(aliases)}: give a list of names")
         self.name = name
         self.aliases = tuple(aliases)
         for text in (name, *self.aliases):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from postlude.errors import TaskDefinitionError
+from postlude.quoting import quoted
 from postlude.tasks.encoded import Encoded
 from postlude.tasks.signature import injected_parameters, read_signature
 
@@ -42,12 +43,12 @@ def refuse_unknown(task: str, parameter: str | None, function: Callable[..., Any
         return
     if any(each.name == parameter for each in injected_parameters(function)):
         raise TaskDefinitionError(
-            f"{task}: Limit(per={parameter!r}) names what Depends fills when a job runs; "
+            f"{task}: Limit(per={quoted(parameter)}) names what Depends fills when a job runs; "
             "limits count jobs by what their calls pass"
         )
     found = read_signature(function).parameters.get(parameter)
     if found is None or found.kind not in (found.POSITIONAL_OR_KEYWORD, found.KEYWORD_ONLY):
         names = ", ".join(inspect.signature(function).parameters) or "none"
         raise TaskDefinitionError(
-            f"{task}: Limit(per={parameter!r}) names no argument of the task; it has {names}"
+            f"{task}: Limit(per={quoted(parameter)}) names no argument of the task; it has {names}"
         )

@@ -14,6 +14,7 @@ from types import FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 from postlude.errors import NotDurable, UnknownTask
+from postlude.quoting import quoted
 from postlude.tasks.packages import Packages
 
 BOUND: Final = "is bound to an object"
@@ -81,12 +82,12 @@ def load(name: str, packages: Packages) -> tuple[ModuleType, str]:
     """
     module_name, _, place = name[: _LONGEST + 1].partition(":")
     if len(name) > _LONGEST or not _is_dotted(module_name) or not _is_dotted(place):
-        raise UnknownTask(f"{name[:80]!r} is not the name of a task")
+        raise UnknownTask(f"{quoted(name)} is not the name of a task")
     if any(part.startswith("__") and part.endswith("__") for part in place.split(".")):
-        raise UnknownTask(f"{name!r} is not the name of a task")
+        raise UnknownTask(f"{quoted(name)} is not the name of a task")
     if not packages.own(module_name):
         raise UnknownTask(
-            f"{name!r} is not in the application's own packages; register it ({_REGISTER}), "
+            f"{quoted(name)} is not in the application's own packages; register it ({_REGISTER}), "
             f"or name its package in packages=[...]"
         )
     return _module(module_name, name), place
@@ -165,11 +166,11 @@ def _module(module_name: str, name: str) -> ModuleType:
             # Importing it by name would run the program a second time, with a second application.
             module = sys.modules["__main__"]
         elif module_name.rpartition(".")[2] == "__main__":
-            raise UnknownTask(f"{name!r} is in a main module that is not running here")
+            raise UnknownTask(f"{quoted(name)} is in a main module that is not running here")
         else:
             module = _import(module_name, name)
     if not isinstance(module, ModuleType):
-        raise UnknownTask(f"{name!r} is not in a module")
+        raise UnknownTask(f"{quoted(name)} is not in a module")
     return module
 
 
@@ -184,7 +185,9 @@ def _import(module_name: str, name: str) -> ModuleType:
     try:
         return importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
-        raise UnknownTask(f"{name!r}: importing its module raised {type(error).__name__}: {error}") from error
+        raise UnknownTask(
+            f"{quoted(name)}: importing its module raised {type(error).__name__}: {error}"
+        ) from error
 
 
 def _is_dotted(text: str) -> bool:

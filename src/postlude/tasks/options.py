@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, TypedDict
 from postlude.errors import TaskDefinitionError
 from postlude.model.policy import Limit, Rate
 from postlude.model.retry import Retry
+from postlude.quoting import cut, quoted
 from postlude.spelling import near, option_here
 
 Seconds = float | timedelta
@@ -94,10 +95,10 @@ def checked(name: str, value: Any, allowed: type) -> Any:
             hint = f"; it belongs to {where}"
         elif here is not None:
             hint = f"; write {here}"
-        raise TaskDefinitionError(f"{name}= is no option here{hint}")
+        raise TaskDefinitionError(f"{cut(name)}= is no option here{hint}")
     problem = _CHECKS[name](value)
     if problem is not None:
-        raise TaskDefinitionError(f"{name}={value!r}: {problem}")
+        raise TaskDefinitionError(f"{name}={quoted(value)}: {problem}")
     return value.total_seconds() if isinstance(value, timedelta) else value
 
 
@@ -143,11 +144,13 @@ def check_key(key: Any) -> None:
     if key is None:
         return
     if not isinstance(key, str) or not 0 < len(key) <= 500:
-        raise TaskDefinitionError(f"key={key!r}: give a text of 1 to 500 characters")
+        raise TaskDefinitionError(f"key={quoted(key)}: give a text of 1 to 500 characters")
     try:
         key.encode()
     except UnicodeEncodeError:
-        raise TaskDefinitionError(f"key={key!r}: holds a lone surrogate, which UTF-8 cannot write") from None
+        raise TaskDefinitionError(
+            f"key={quoted(key)}: holds a lone surrogate, which UTF-8 cannot write"
+        ) from None
 
 
 def _of(kind: type, first: str) -> Any:
@@ -157,8 +160,8 @@ def _of(kind: type, first: str) -> Any:
         if isinstance(value, kind):
             return None
         name = kind.__name__
-        whole = isinstance(value, int) and not isinstance(value, bool) and value > 0
-        return f"give {name}(...)" + (f": write {name.lower()}={name}({first}={value})" if whole else "")
+        line = f": write {name.lower()}={name}({first}={quoted(value)})"
+        return f"give {name}(...)" + (line if type(value) is int and value > 0 else "")
 
     return check
 

@@ -8,6 +8,7 @@ from typing import Any, Final, ParamSpec, TypeVar, Unpack, overload
 from postlude.errors import NotDurable, TaskDefinitionError, UnknownTask
 from postlude.model.policy import Bounds, bounds_of
 from postlude.model.retry import ONCE
+from postlude.quoting import quoted
 from postlude.tasks.context import Carried
 from postlude.tasks.declared import Names, declared_name, is_declared, same_definition
 from postlude.tasks.encoded import Limits
@@ -222,7 +223,7 @@ class Registry:
         known = self._declared.get(name)
         if known is not None and not same_definition(known.function, function):
             raise TaskDefinitionError(
-                f"{describe(function)} and {describe(known.function)} would both be {name!r}; "
+                f"{describe(function)} and {describe(known.function)} would both be {quoted(name)}; "
                 f"give one a name= of its own"
             )
 
@@ -242,22 +243,22 @@ class Registry:
             raise NotDurable(str(error)) from None
         if task.function != function:
             raise NotDurable(
-                f"{describe(function)} is not what {name!r} stands for, and another process would run that; "
-                f"pass the function that the module has under this name"
+                f"{describe(function)} is not what {quoted(name)} stands for, and another process would "
+                f"run that; pass the function that the module has under this name"
             )
         self._by_function[function] = task
         return task
 
     def _look_up(self, name: str) -> Task[..., Any]:
         if self._strict:
-            raise UnknownTask(f"{name[:80]!r} is not declared as a task")
+            raise UnknownTask(f"{quoted(name)} is not declared as a task")
         module, place = load(name, self._packages)
         declared = self._declared.get(name)
         if declared is not None:  # by importing its module
             return declared
         function = find(module, place)
         if function is None:
-            raise UnknownTask(f"{name!r} is not defined in this release")
+            raise UnknownTask(f"{quoted(name)} is not defined in this release")
         task: Task[..., Any] = Task(function, name, self._limits, self._plain, plain=True)
         self._keep(task)
         return task

@@ -202,10 +202,10 @@ class Task(Generic[P, R]):
             raise no_such(self, name, str(self.__dict__.get("name", "task")))
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"a task is frozen: {name!r} cannot be set")
+        raise AttributeError(f"a task is frozen: {name[:80]!r} cannot be set")
 
     def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"a task is frozen: {name!r} cannot be deleted")
+        raise AttributeError(f"a task is frozen: {name[:80]!r} cannot be deleted")
 
     def __repr__(self) -> str:
         return f"<Task {self.name}>"

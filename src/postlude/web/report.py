@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, create_model
 from postlude.ids import id_bytes, id_text, made_at
 from postlude.inspector import Arguments, JobProgress, JobStatus
 from postlude.model.state import Reason, State
+from postlude.quoting import quoted
 
 ErrorDetail = Literal["code", "type", "text"]
 """How much clients are told of an error: its code; also the exception's class; also its text."""
@@ -105,7 +106,7 @@ class Reporter:
 
     def __init__(self, arguments: bool, errors: ErrorDetail) -> None:
         if errors not in _ERRORS:
-            raise ValueError(f'errors={errors!r}: give "code", "type" or "text"')
+            raise ValueError(f'errors={quoted(errors)}: give "code", "type" or "text"')
         self.model: type[JobReport] = DetailedJobReport if arguments else JobReport
         if errors != "code":
             field: Any = (_ERRORS[errors] | None, Field(description=_ERROR_FIELD))

@@ -9,6 +9,7 @@ from postlude.errors import JobRefused, KeyTaken, PostludeError
 from postlude.model.job import Added, Conflict, NewJob
 from postlude.model.opts import lifted
 from postlude.model.state import Reason, Stored
+from postlude.quoting import quoted
 from postlude.stores.memory.row import Row
 from postlude.stores.memory.rules import Rules
 from postlude.stores.memory.runners import MemoryRunner
@@ -156,5 +157,5 @@ class Intake:
 
 def _key_taken(job: NewJob) -> KeyTaken:
     return KeyTaken(
-        f"{job.task}: a job with the key {job.key!r} waits or runs; wait for its end or cancel it"
+        f"{job.task}: a job with the key {quoted(job.key)} waits or runs; wait for its end or cancel it"
     )

@@ -11,6 +11,7 @@ from postlude.model.job import Added, Cancel
 from postlude.model.opts import lifted
 from postlude.model.policy import Bounds
 from postlude.model.state import Reason, Stored
+from postlude.quoting import quoted
 from postlude.stores.protocol import Pause
 from postlude.stores.sqlite.lanes import Entering, enter, free_follower, ready_blocked, rebalance, refill
 from postlude.stores.sqlite.transaction import Transaction
@@ -93,7 +94,7 @@ def _retry(tx: Transaction, ids: Sequence[bytes]) -> list[bool] | KeyTaken:
         if key is None:
             continue
         if (task, key) in keys or tx.value("keyed", task, key) is not None:
-            return KeyTaken(f"{tx.task_name(task)}: a job with the key {key!r} waits or runs")
+            return KeyTaken(f"{tx.task_name(task)}: a job with the key {quoted(key)} waits or runs")
         keys.add((task, key))
     for seq, *_, opts in ended.values():
         tx.run("retry", seq, lifted(opts))

@@ -8,6 +8,7 @@ from pydantic_core import to_json
 from postlude.errors import KeyTaken
 from postlude.model.job import Conflict, NewJob
 from postlude.model.state import Reason, Stored
+from postlude.quoting import quoted
 from postlude.stores.sqlite.lanes import Lane
 from postlude.stores.sqlite.transaction import Transaction
 
@@ -77,7 +78,7 @@ class Keys:
             if job.conflict is Conflict.RAISE and (
                 (job.task, job.key) in own or (job.task, job.key) in self._new or self._found(job) is not None
             ):
-                return KeyTaken(f"{job.task}: a job with the key {job.key!r} waits or runs")
+                return KeyTaken(f"{job.task}: a job with the key {quoted(job.key)} waits or runs")
             own.add((job.task, job.key))
         return None
 

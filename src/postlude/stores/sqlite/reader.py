@@ -181,7 +181,10 @@ class JournalReader:
         ):
             if value is not None:
                 conditions.append(column)
-                bindings.append(value)
+                # A text with half a character in it, as a terminal may give one, is nobody's name.
+                bindings.append(
+                    value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+                )
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         rows = self._fetch(
             f"{SQL['record']} {where} ORDER BY job.seq DESC LIMIT ?", (*bindings, wanted.limit)
