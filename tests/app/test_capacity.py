@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from postlude import Config, Limit, Postlude
 from postlude.model.state import State
+from postlude.runner import thread_lane
 from tests.app.serving import becomes, eventually, serving
 from tests.app.work import LOG, hold, meet, note, note_sync, shut
 from tests.request.asgi import call, status
@@ -42,6 +44,21 @@ async def test_a_long_chain_runs_at_once(location: str, log: list[str], function
         await call(app, "/", log=[])
         await logged(600)
     assert log == [str(number) for number in range(600)]
+
+
+async def test_in_threads_each_starts_when_the_one_before_has_ended(
+    log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a moment later, in which the ends of others gather."""
+    monkeypatch.setattr(thread_lane, "MOMENT", 60.0)
+    postlude = Postlude(FastAPI(), store="memory", config=replace(FEW, grace=0.1))
+    async with serving(postlude):
+        producer = postlude.parts.producer
+        works = [producer.prepare(note_sync, (text,), {}) for text in "abcdef"]
+        await producer.commit(works)
+        producer.start(works)
+        await logged(6)
+    assert log == list("abcdef")
 
 
 @pytest.mark.parametrize("function", [note, note_sync])

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any
 
 import pytest
@@ -10,6 +11,7 @@ from fastapi import BackgroundTasks, Depends, FastAPI
 
 from postlude import Config, Postlude
 from postlude.model.state import State
+from postlude.runner import surplus
 from tests.app.serving import becomes, eventually, serving
 from tests.app.work import LOG, note, say
 from tests.request.asgi import call
@@ -22,7 +24,8 @@ OPEN = threading.Event()
 
 
 @pytest.fixture(autouse=True)
-def gate() -> Iterator[None]:
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(surplus, "HELD_FOR", 60)  # what goes back does so because of a pause
     OPEN.clear()
     yield
     OPEN.set()
@@ -60,7 +63,8 @@ async def started(lines: int) -> None:
 async def test_what_is_held_does_not_start_any_more(
     location: str, log: list[str], kind: str, function: Any
 ) -> None:
-    postlude = Postlude(FastAPI(), store=location, config=ONE)
+    config = ONE if function is in_loop else replace(ONE, loop_slots=4)
+    postlude = Postlude(FastAPI(), store=location, config=config)
     task = postlude.task(queue="mail")(function)
     what: dict[str, Any] = {"queue": "mail"} if kind == "queue" else {"task": task}
     async with serving(postlude):
@@ -129,6 +133,21 @@ async def test_what_waits_for_its_response_does_not_start_after_it(location: str
         await postlude.resume("default")
         await becomes(postlude, work.job, State.SUCCEEDED)
     assert log == ["a"]
+
+
+async def test_who_waits_until_nothing_is_held_hears_that_it_went_back(location: str, log: list[str]) -> None:
+    postlude = Postlude(FastAPI(), store=location, config=ONE)
+    async with serving(postlude):
+        producer = postlude.parts.producer
+        work = producer.prepare(note, ("a",), {})
+        await producer.commit([work])
+        runner = producer.attached
+        assert runner is not None
+        idle = asyncio.create_task(runner.idle())
+        await postlude.pause("default")
+        producer.start([work])
+        await asyncio.wait_for(idle, 10)
+    assert log == []
 
 
 @pytest.mark.disk
