@@ -86,7 +86,8 @@ class Interruptions:
         self._timer = None
         now = self._loop.time() + EARLY
         try:
-            for work in [work for work, end in self._ends.items() if end <= now]:
+            due = [work for work, end in self._ends.items() if end <= now]
+            for work in sorted(due, key=self._ends.__getitem__):  # of a loop that was late, several
                 self._ends.pop(work, None)
                 self._late(work)
         finally:  # what one of them raises must not keep the others from their ends
