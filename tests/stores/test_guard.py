@@ -157,8 +157,8 @@ def test_nor_is_anybody_answered_who_was_written_to_lost_files(
         return guard.kept()
 
     monkeypatch.setattr(Guard, "kept", harmed)
-    add(store, 2)
-    assert on_the_disk(path) == 22
+    add(store)
+    assert on_the_disk(path) == 21
 
 
 # -- the process's own looks ----------------------------------------------------------------
