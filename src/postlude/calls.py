@@ -47,6 +47,19 @@ class Call(NamedTuple):
     """The background tasks that its parameters held."""
 
 
+def begin(receipt: Any) -> None:
+    """The endpoint is about to be called, perhaps again: its parameters hold tasks of their own."""
+    if receipt.injected is not None:
+        receipt.dropped = [*(receipt.dropped or ()), receipt.injected]
+        receipt.injected = None
+
+
+def choose(receipt: Any, response: Any) -> None:
+    """A route is about to send this: keep the tasks that belong to it, and drop those of failed calls."""
+    every = [each for each in (*(receipt.dropped or ()), receipt.injected) if each is not None]
+    receipt.injected, receipt.dropped = chosen_of(response, receipt.calls, every)
+
+
 class Chosen(NamedTuple):
     """What a response makes of the background tasks of a request."""
 
@@ -106,7 +119,7 @@ def _noting(endpoint: Handler) -> Handler:
         receipt = CURRENT.get()
         if receipt is None:
             return await endpoint(request)
-        receipt.begin_call()
+        begin(receipt)
         response = await endpoint(request)
         receipt.calls.append(Call(response, getattr(response, "background", None), receipt.injected))
         return response

@@ -1,6 +1,7 @@
 """What the web frameworks' side needs of the rest: to prepare jobs, commit them and let them start."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 from postlude.job import Job
@@ -42,8 +43,14 @@ class Desk(Protocol):
         """
         ...
 
-    async def commit(self, prepared: Sequence[Prepared]) -> None:
+    async def commit(self, prepared: Sequence[Prepared | Turn], after: Prepared | None = None) -> None:
         """Write jobs to the journal, all or none; returns when they are on disk.
+
+        Tasks in memory stand among them in their places: what is plain and comes after one waits for it.
+
+        Args:
+            prepared: in the order in which they were added.
+            after: the last plain job of the request that was stored earlier: these wait for it.
 
         If the caller is cancelled meanwhile, what has been handed to the journal runs once it is
         stored, and the rest is withdrawn.
@@ -60,6 +67,26 @@ class Desk(Protocol):
         Returns:
             Whether a runner starts them, or has them in its journal. False: `settle` must run them.
         """
+        ...
+
+    async def reach(self, turn: Turn, visits: Collection[asyncio.Task[None]]) -> None:
+        """Return when a task in memory may run: the first attempt of the job before it has ended.
+
+        Or after `patience`; a job that waits for a place here has all the time that it needs.
+
+        Args:
+            turn: its place.
+            visits: what runs the request's jobs, where no runner serves this event loop.
+        """
+        ...
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a job waits at most for the task in memory before it."""
+        ...
+
+    def free(self, turn: Turn) -> None:
+        """Whoever waits for a task in memory, also in the journal, need not any more; `start` comes next."""
         ...
 
     async def settle(self, prepared: Sequence[Prepared]) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from contextvars import Context
 from typing import Annotated, Any, Final, NamedTuple
@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import NoMatchFound
 from starlette.types import Message, Scope
 
-from postlude.desk import Prepared
+from postlude.desk import Prepared, Turn
 from postlude.job import Job
 from postlude.watch import SCOPE_KEY
 
@@ -58,7 +58,7 @@ class _Desk:
     ) -> Prepared:
         return _Call()
 
-    async def commit(self, prepared: Sequence[Prepared]) -> None:
+    async def commit(self, prepared: Sequence[Prepared | Turn], after: Prepared | None = None) -> None:
         self.seen += ["commit"] * len(prepared)
 
     def start(self, prepared: Sequence[Prepared]) -> bool:
@@ -69,6 +69,12 @@ class _Desk:
 
     def serves(self) -> bool:
         return True
+
+    patience = 0.0
+
+    async def reach(self, turn: Turn, visits: Collection[asyncio.Task[None]]) -> None: ...
+
+    def free(self, turn: Turn) -> None: ...
 
     def in_memory(self, function: Callable[..., Any], why: str) -> None: ...
 

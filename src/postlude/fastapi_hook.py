@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Scope
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from postlude.background import CURRENT, Accepted, BackgroundTasks, RequestTasks, accepted_job
-from postlude.calls import note
+from postlude.calls import begin, note
 from postlude.errors import UnsupportedFramework
 from postlude.fastapi_canary import Canary
 from postlude.fastapi_routes import cover
@@ -97,7 +97,7 @@ class InjectedBackgroundTasks(fastapi.BackgroundTasks, Collecting):
             strict = None if facts is None else facts.strict
             self.strict = _is_strict(receipt) if strict is None else strict
             if receipt.injected is not None:
-                receipt.begin_call()
+                begin(receipt)
             receipt.injected = self
         return receipt.injected
 

@@ -1,7 +1,7 @@
 """What a request is to run after its response: which tasks are listed, and what each of them is."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from starlette.background import BackgroundTask as StarletteBackgroundTask
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
@@ -30,13 +30,6 @@ class Injected(Protocol):
     def is_called(self) -> bool:
         """Whether running them is somebody else's business; asked if `replaced`."""
         ...
-
-
-class Taken(NamedTuple):
-    """What a request is to run: jobs, and tasks in memory."""
-
-    jobs: list[Prepared]
-    turns: list[Turn]
 
 
 def listed(background: Any, within: tuple[int, ...] = ()) -> Iterator[Any]:
@@ -159,8 +152,8 @@ def prepare(desk: Desk, task: Any, *, failed: bool = False) -> Prepared | Turn |
         return Turn(task)
 
 
-def take(desk: Desk, tasks: list[Any], own: Any) -> Taken:
-    """Take tasks out of a request's list, with the background of its response.
+def take(desk: Desk, tasks: list[Any], own: Any) -> list[Prepared | Turn]:
+    """Take tasks out of a request's list, with the background of its response: jobs, and turns in memory.
 
     Raises:
         TypeError: one is declared, and cannot be kept; all stay where they are.
@@ -168,8 +161,7 @@ def take(desk: Desk, tasks: list[Any], own: Any) -> Taken:
     count = len(tasks)
     found = [prepare(desk, task) for task in joined(tasks[:count], own)]
     del tasks[:count]
-    turns = [item for item in found if isinstance(item, Turn)]
-    return Taken([item for item in found if item is not None and not isinstance(item, Turn)], turns)
+    return [item for item in found if item is not None]
 
 
 def salvaged(desk: Desk, failed: Sequence[Injected], own: Any) -> list[Prepared]:

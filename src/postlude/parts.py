@@ -22,7 +22,7 @@ from postlude.model.policy import Bounds
 from postlude.operations import Operations
 from postlude.outside import Blocking
 from postlude.pending import unstored
-from postlude.producer import Producer, Visiting
+from postlude.producer import Producer
 from postlude.runner.changes import Hub
 from postlude.runner.loops import call_on
 from postlude.runner.news import News
@@ -34,6 +34,7 @@ from postlude.served import Served, Serving
 from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import Pause, Store
 from postlude.tasks.registry import Registry
+from postlude.visiting import Visiting
 
 
 class Counters(NamedTuple):

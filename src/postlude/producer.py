@@ -2,11 +2,10 @@
 
 import asyncio
 from asyncio import _get_running_loop
-from collections.abc import Awaitable, Callable, Sequence
-from itertools import pairwise
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any
 
-from postlude.clock import SECOND, Clock
+from postlude.clock import Clock
 from postlude.config import Config
 from postlude.declaring import Declaring
 from postlude.errors import JournalUnavailable, PostludeError
@@ -14,9 +13,12 @@ from postlude.gathering import Gathering
 from postlude.ids import IdSource
 from postlude.in_memory import InMemory
 from postlude.job import Enquiries
-from postlude.model.job import Added, NewJob
+from postlude.model.job import Added
+from postlude.ordering import Placed, in_order, new_jobs
+from postlude.runner.awaited import first_of_visit
 from postlude.runner.loops import call_on
 from postlude.runner.runner import Runner
+from postlude.runner.turn import Turn
 from postlude.runner.work import Work, place
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
@@ -24,35 +26,7 @@ from postlude.tasks.context import Carried
 from postlude.tasks.encoded import Encoded
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
-
-
-class Visiting(Protocol):
-    """Who runs jobs where no runner serves the event loop; see `postlude.runner.visit.Visits`."""
-
-    @property
-    def runners(self) -> Sequence[Runner]:
-        """Those that run jobs now."""
-        ...
-
-    async def runner(self) -> int | None:
-        """Return the number under which committed jobs may be claimed at once; None: they are queued."""
-        ...
-
-    async def run(self, works: Sequence[Work]) -> None:
-        """Run committed works, and return when their first attempts have ended."""
-        ...
-
-    def let_go(self, works: Sequence[Work], reply: Reply[list[Added]]) -> None:
-        """Release what was claimed for a call that has been cancelled meanwhile."""
-        ...
-
-    def look_in(self, opened: Callable[[], Awaitable[None]]) -> None:
-        """Let run what waits in the journal, beside the request that runs here."""
-        ...
-
-    def close(self) -> None:
-        """The journal is about to be closed."""
-        ...
+from postlude.visiting import Visiting
 
 
 class Producer:
@@ -168,8 +142,8 @@ class Producer:
         work.rated = task.rated or work.queue in self.bounded_queues
         work.context = self._carried.capture()
 
-    async def commit(self, prepared: Sequence[Work]) -> None:
-        """Write a request's jobs, all or none; returns when they are on disk.
+    async def commit(self, prepared: Sequence[Work | Turn], after: Work | None = None) -> None:
+        """Write a request's jobs, all or none; returns when they are on disk. See `Desk.commit`.
 
         Raises:
             JournalUnavailable: not confirmed within the budget.
@@ -180,11 +154,13 @@ class Producer:
             served = self._served.get(_get_running_loop())
             if served is None:
                 await self._opened()
-                await self.store(chained(prepared), holder=await self._visits.runner())
+                placed = in_order(prepared, after)
+                if placed:
+                    await self._store_placed(placed, holder=await self._visits.runner())
                 return
             runner, gathering = served
-        if len(prepared) == 1 and prepared[0].usual:  # nearly always
-            work = prepared[0]
+        work = prepared[0]
+        if len(prepared) == 1 and after is None and work.usual and isinstance(work, Work):  # nearly always
             waiter = gathering.add(work)
             try:
                 await waiter
@@ -192,12 +168,19 @@ class Producer:
                 gathering.leave(work, waiter)
                 raise
             return
-        works = chained(prepared)
+        placed = in_order(prepared, after)
+        if placed:
+            await self._commit_placed(placed, runner)
+            if after is not None and not isinstance(prepared[0], Turn):
+                self._follow(after, placed[0].work)
+
+    async def _commit_placed(self, placed: Sequence[Placed], runner: Runner) -> None:
+        works = [work for work, _, _ in placed]
         self.declaring.tell()
-        heads = len(works) - sum(work.follower is not None for work in works)
+        heads = sum(not links for _, links, _ in placed)
         holder = runner.reserve(heads)
         reserved = heads if holder else 0
-        reply = self._ask(works, holder)
+        reply = self._ask(placed, holder)
         try:
             added = await reply
         except asyncio.CancelledError:
@@ -215,6 +198,12 @@ class Producer:
         runner.take(works, added, reserved)
 
     @staticmethod
+    def _follow(before: Work, work: Work) -> None:
+        """Let a job wait for one that was stored earlier, if this process has both."""
+        if before.runner is not None and before.fence and not before.over and not work.concurrent:
+            before.runner.follow(before, work)
+
+    @staticmethod
     def _run_orphans(runner: Runner, works: Sequence[Work], reserved: int, reply: Reply[list[Added]]) -> None:
         try:
             added = reply.result()
@@ -225,8 +214,12 @@ class Producer:
 
     async def store(self, works: Sequence[Work], *, holder: int | None = None) -> None:
         """Write jobs, all or none, claimed by `holder` if that may be."""
+        await self._store_placed([Placed(work) for work in works], holder)
+
+    async def _store_placed(self, placed: Sequence[Placed], holder: int | None) -> None:
+        works = [work for work, _, _ in placed]
         self.declaring.tell()
-        reply = self._ask(works, holder)
+        reply = self._ask(placed, holder)
         try:
             place(works, await reply)
         except asyncio.CancelledError:
@@ -235,19 +228,8 @@ class Producer:
                 reply.orphan(lambda: self._visits.let_go(works, reply))
             raise
 
-    def _ask(self, works: Sequence[Work], holder: int | None) -> Reply[list[Added]]:
-        jobs: Sequence[NewJob]
-        if len(works) == 1:
-            jobs = (works[0].new_job(False, None),)
-        else:
-            followers = {work.follower for work in works}
-            wait = round(self._config.order_wait * SECOND)
-            jobs = [
-                work.new_job(True, work.created + index * wait)
-                if work in followers
-                else work.new_job(False, None)
-                for index, work in enumerate(works)
-            ]
+    def _ask(self, placed: Sequence[Placed], holder: int | None) -> Reply[list[Added]]:
+        jobs = new_jobs(placed, self._config.order_wait)
         return self._store.add(jobs, claim_for=holder, budget=self._config.budget)
 
     def start(self, prepared: Sequence[Work]) -> bool:
@@ -266,6 +248,30 @@ class Producer:
         else:
             await self._visits.run(prepared)
 
+    async def reach(self, turn: Turn, visits: Collection[asyncio.Task[None]]) -> None:
+        """Return when a task in memory may run. See `Desk.reach`."""
+        work = turn.before
+        if work is None or work.over or work.written:
+            return
+        served = self._served.get(_get_running_loop())
+        if served is not None:
+            await served[0].awaited.first_attempt(work, self._config.order_wait)
+        else:
+            await first_of_visit(work, visits, self._config.order_wait)
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a job waits at most for the task in memory before it."""
+        return self._config.order_wait
+
+    def free(self, turn: Turn) -> None:
+        """A task in memory keeps nothing back any more. See `Desk.free`."""
+        if turn.before is not None and turn.heads and turn.heads[0].fence:
+            self._follow(turn.before, turn.heads[0])  # it did not run, and so it has not waited
+        queued = [work.seq for work in turn.heads if work.seq and not work.fence]
+        if queued:
+            self._store.free(queued).then(lambda _: self.stir())
+
     def declares(self, function: Callable[..., Any]) -> bool:
         """Whether a function is declared as a task: what it promises, memory cannot keep."""
         return self._registry.declares(function)
@@ -273,20 +279,3 @@ class Producer:
     def in_memory(self, function: Callable[..., Any], why: str) -> None:
         """Count, and warn once of each kind of, a task that has no durable form and runs in memory."""
         self.memory.note(function, why)
-
-
-def chained(works: Sequence[Work]) -> Sequence[Work]:
-    """Link plain functions of one queue, each to the one after it, and put them side by side."""
-    if len(works) == 1:
-        return works
-    chains: dict[str, list[Work]] = {}
-    alone: list[Work] = []
-    for work in works:
-        if work.concurrent or work.once:
-            alone.append(work)
-        else:
-            chains.setdefault(work.queue, []).append(work)
-    for chain in chains.values():
-        for before, after in pairwise(chain):
-            before.follower = after
-    return [work for chain in chains.values() for work in chain] + alone

@@ -14,14 +14,15 @@ from anyio import CancelScope
 from starlette.types import Receive, Scope, Send
 
 from postlude.answers import point_to, refused
-from postlude.background import Collected, run_all
-from postlude.calls import Call, chosen_of
+from postlude.background import Collected
+from postlude.calls import Call
 from postlude.desk import Desk, Prepared, Turn
 from postlude.errors import NotDurable, PostludeError
 from postlude.first_byte import FirstByte, begins_at_once
 from postlude.job import Job
 from postlude.listing import Injected, is_wrapped_call, keep_in_memory, parts_of, salvaged, take, too_late
 from postlude.log import Log
+from postlude.order import Order, last_plain
 from postlude.scopes import Facts, client_waits, may_be_held
 
 _NO_SCOPE: Final[Scope] = {}
@@ -36,7 +37,7 @@ class Receipt:
 
     __slots__ = (
         "accepted", "answered", "calls", "committed", "desk", "dropped", "facts", "held",
-        "injected", "memory", "over", "response", "scope", "started", "unseen",
+        "injected", "memory", "order", "over", "response", "scope", "started", "unseen",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, scope: Scope, facts: Facts | None) -> None:
@@ -53,6 +54,7 @@ class Receipt:
         self.accepted: Job[Any] | None = None
         self.committed: list[Prepared] | None = None
         self.memory: list[Turn] | None = None
+        self.order: Order | None = None
         self.started = 0
         self.answered = False
         self.held = False
@@ -80,20 +82,6 @@ class Receipt:
         tasks.tasks.append(Collected(function, args, kwargs, prepared, self))
         # FastAPI's own parameter gives nothing back, and is everywhere: no handle is made for it.
         return prepared.job if tasks.strict else None
-
-    def begin_call(self) -> None:
-        """The endpoint is about to be called, perhaps again: its parameters hold tasks of their own."""
-        if self.injected is not None:
-            self.dropped = [*(self.dropped or ()), self.injected]
-            self.injected = None
-
-    async def choose(self, response: Any) -> None:
-        """The route is about to send this: keep the tasks that belong to it."""
-        every = [each for each in (*(self.dropped or ()), self.injected) if each is not None]
-        chosen = chosen_of(response, self.calls, every)
-        self.injected, self.dropped = chosen.injected, chosen.failed
-        if self.dropped:
-            await self._store_what_failed(None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Commit and send the response; or leave both to `track`, where nothing is open any more.
@@ -132,15 +120,15 @@ class Receipt:
             first = FirstByte(partial(self.commit, own), send)
             await first.carry(response, scope, receive, lambda: self.fail(own), self.run_in_memory)
             return
-        jobs = self._take(own)
-        if jobs:
+        items = self._take(own)
+        if items:
             try:
-                await self.desk.commit(jobs)
+                await self.desk.commit(items, last_plain(self.committed) if self.committed else None)
             except PostludeError as error:
                 self.memory = None
                 told = refused(error)
                 raise told from told.__cause__
-            self._note(jobs)
+            self._note(items)
         self.answered = True
         if self.accepted is not None:
             point_to(self.accepted, self.scope, response)
@@ -161,14 +149,14 @@ class Receipt:
         Raises:
             JournalUnavailable: nothing was stored.
         """
-        jobs = self._take(own)
-        if jobs:
+        items = self._take(own)
+        if items:
             try:
-                await self.desk.commit(jobs)
+                await self.desk.commit(items, last_plain(self.committed) if self.committed else None)
             except PostludeError:
                 self.memory = None
                 raise
-            self._note(jobs)
+            self._note(items)
         self.answered = True
 
     async def fail(self, own: Any = None) -> None:
@@ -177,9 +165,10 @@ class Receipt:
         The others stay where they are: whoever answers for the request may hand them on.
         """
         self.memory = None
-        await self._store_what_failed(own)
+        await self.store_what_failed(own)
 
-    async def _store_what_failed(self, own: Any) -> None:
+    async def store_what_failed(self, own: Any = None) -> None:
+        """Store what is stored although a call of the endpoint, or the request, has failed."""
         failed = [*(self.dropped or ()), None if self.answered else self.injected]
         kept = salvaged(self.desk, [each for each in failed if each is not None], own)
         if not kept:
@@ -195,7 +184,7 @@ class Receipt:
     def end_at_once(self) -> bool:
         """End the request, if nothing of it is left to wait for: nearly always."""
         committed, injected = self.committed, self.injected
-        if committed is None or self.memory is not None or (injected is not None and injected.tasks):
+        if committed is None or self.order is not None or (injected is not None and injected.tasks):
             return False
         if client_waits(self.scope):
             return False
@@ -233,7 +222,7 @@ class Receipt:
             if self.committed and (client_waits(self.scope) or not self.desk.serves()):
                 # Also when cancelled, now or meanwhile: without a runner, nobody else would run them.
                 with CancelScope(shield=True):
-                    await self.desk.settle(self.committed)
+                    await (self.desk if self.order is None else self.order).settle(self.committed)
             self._let_go()
         if error is not None and not cancelled:
             raise error
@@ -260,25 +249,38 @@ class Receipt:
         rest = committed[self.started :]
         if rest:
             self.started = len(committed)
-            self.desk.start(rest)
+            (self.desk if self.order is None else self.order).start(rest)
 
     def _let_go(self) -> None:
         """Forget the request. The injected object points here: a cycle, and the whole request hung on it.
 
         Left to the garbage collector, that cost more time than everything else that is done here.
         """
-        self.injected = self.dropped = self.calls = self.response = self.committed = None
+        self.injected = self.dropped = self.calls = self.response = self.committed = self.order = None
         self.scope = _NO_SCOPE
 
     async def run_in_memory(self) -> None:
-        """Run what has no durable form; see `run_all`."""
+        """Let the jobs start, and run what has no durable form, each in its turn; see `Order`."""
         turns, self.memory = self.memory, None
-        await run_all([turn.task for turn in turns or ()])
+        if turns and self.order is not None:
+            self._start()
+            await self.order.run(turns)
 
-    def _note(self, jobs: list[Prepared]) -> None:
-        self.committed = jobs if self.committed is None else [*self.committed, *jobs]
+    def _note(self, items: list[Any]) -> None:
+        """Note what has been stored, and what is to run in memory in its place."""
+        if self.committed is None and len(items) == 1 and items[0].__class__ is not Turn:  # nearly always
+            self.committed = items
+            return
+        turns = [item for item in items if isinstance(item, Turn)]
+        jobs = [item for item in items if not isinstance(item, Turn)]
+        if jobs:
+            self.committed = [*(self.committed or ()), *jobs]
+        if turns:
+            self.memory = [*(self.memory or ()), *turns]
+            self.order = self.order or Order(self.desk, (self.committed or [])[: self.started])
+            self.order.expect(turns)
 
-    def _take(self, own: Any) -> list[Prepared]:
+    def _take(self, own: Any) -> list[Prepared | Turn]:
         """Take what has been added; all of it stays if a declared task among it cannot be kept."""
         injected = self.injected
         tasks: list[Any] = [] if injected is None else injected.tasks
@@ -291,7 +293,4 @@ class Receipt:
                 if prepared is not None:
                     del tasks[0]
                     return [prepared]
-        taken = take(self.desk, tasks, own)
-        if taken.turns:
-            self.memory = [*(self.memory or ()), *taken.turns]
-        return taken.jobs
+        return take(self.desk, tasks, own)

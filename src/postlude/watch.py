@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from postlude.answers import point_to
 from postlude.background import CURRENT
-from postlude.calls import Around
+from postlude.calls import Around, choose
 from postlude.desk import Desk
 from postlude.off import OFF_KEY, PASSING, Passing
 from postlude.receipt import Receipt
@@ -45,7 +45,9 @@ def answer(
                 await receipt.fail()
             raise
         if not direct:
-            await receipt.choose(response)
+            choose(receipt, response)
+            if receipt.dropped is not None:
+                await receipt.store_what_failed()
         if receipt.injected is None and getattr(response, "background", None) is None:
             return response
         receipt.response = response

@@ -62,6 +62,9 @@ class HoldingRunner:
         self.started: list[Work] = []
         self.doubt = Doubting()
 
+    def follow(self, before: Work, work: Work) -> None:
+        raise AssertionError("of one request each")
+
     @property
     def ahead(self) -> int:
         return self.limit - len(self.held) - self.reserved

@@ -34,6 +34,8 @@ LAYERS = (
         (
             "declaring",
             "gathering",
+            "ordering",
+            "visiting",
             "absence",
             "in_memory",
             "producer",
@@ -51,6 +53,7 @@ LAYERS = (
             "background",
             "calls",
             "listing",
+            "order",
             "first_byte",
             "answers",
             "scopes",

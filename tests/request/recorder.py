@@ -1,12 +1,13 @@
 """A real Postlude whose requests, starts and ends are written down as they happen."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from postlude import Config, Postlude
-from postlude.desk import Desk, Prepared
+from postlude.desk import Desk, Prepared, Turn
 from postlude.errors import JournalUnavailable
 from postlude.lifespan import Lifespan
 from postlude.model.job import Added, JobFilter, JobRecord, NewJob
@@ -89,10 +90,11 @@ class Recorder:
     ) -> Prepared:
         return self.host.real.prepare(function, args, kwargs)
 
-    async def commit(self, prepared: Sequence[Prepared]) -> None:
-        await self.host.real.commit(prepared)
-        self.commits += 1
-        for work in prepared:
+    async def commit(self, prepared: Sequence[Prepared | Turn], after: Prepared | None = None) -> None:
+        await self.host.real.commit(prepared, after)
+        works = [work for work in prepared if not isinstance(work, Turn)]
+        self.commits += bool(works)
+        for work in works:
             self.stored.append(label(work))
             self.log.append(f"commit {label(work)}")
 
@@ -104,6 +106,16 @@ class Recorder:
     async def settle(self, prepared: Sequence[Prepared]) -> None:
         self.log.append("settle")
         await self.host.real.settle(prepared)
+
+    async def reach(self, turn: Turn, visits: Collection[asyncio.Task[None]]) -> None:
+        await self.host.real.reach(turn, visits)
+
+    @property
+    def patience(self) -> float:
+        return self.host.real.patience
+
+    def free(self, turn: Turn) -> None:
+        self.host.real.free(turn)
 
     def serves(self) -> bool:
         return self.host.real.serves()

@@ -56,6 +56,9 @@ class NewJob(NamedTuple):
     """What its call set of its policy (`postlude.model.opts`), as JSON."""
     context: str | None = None
     """Values of context variables that travel with it, as JSON."""
+    held: bool = False
+    """It waits, blocked, until it is freed (`Intake.free`) or its `due`: a task of its request that runs in
+    memory comes before it."""
 
 
 PLAIN: Final = tuple(NewJob(b"", "", "", b"", 0))[5:]

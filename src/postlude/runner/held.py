@@ -18,6 +18,7 @@ class Held(dict[int, Work]):
 
     def __init__(self, chains: Chains) -> None:
         super().__init__()
+        self._chains = chains
         self._followers = chains.waiting
         # Whoever pops a work has it: the loop to start it, or the heartbeat to give it back.
         self._answering: dict[int, Work] = {}
@@ -75,6 +76,15 @@ class Held(dict[int, Work]):
             for work in works:
                 self._expected.pop(work.id, None)
         return [work for work in works if answering.pop(work.seq, None) is work]
+
+    def follow(self, before: Work, work: Work) -> None:
+        """Let a work whose response has not ended follow another, if both are here still. On the loop."""
+        if before.follower is not None or self.get(before.seq) is not before:
+            return
+        if self._answering.pop(work.seq, None) is not None:
+            self._chains.link(before, work)
+            if before.started:
+                self._chains.started(before)
 
     def take_one_back(self, work: Work) -> bool:
         """Take this one, if its response has not ended; what follows it waits for that in its place."""

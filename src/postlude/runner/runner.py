@@ -75,6 +75,7 @@ class Runner:
         self._judge = Judge(random.Random(), config.max_error)
         self._chains = Chains(self.loop, config.order_wait, lambda work: self.workshop.submit(work))
         self._held = Held(self._chains)
+        self.follow = self._held.follow
         self._reports = Reports(store, self._hub, lambda: list(self._held.values()))
         self.workshop = Workshop(
             membership, registry, config, clock, equipment or Equipment(),
@@ -102,10 +103,7 @@ class Runner:
         self.draining = self._abandoned = False
 
     def reserve(self, jobs: int) -> int | None:
-        """Offer to run jobs, until `take` or `decline`; returns its number, or None if it holds enough.
-
-        Those that follow others do not count.
-        """
+        """Offer to run jobs that follow no others, until `take` or `decline`; None if it holds enough."""
         if self.draining or jobs > self.ahead:
             return None
         self._held.reserved += jobs

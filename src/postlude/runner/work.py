@@ -23,6 +23,10 @@ class Starter(Protocol):
         """Start held works, as far as they fit."""
         ...
 
+    def follow(self, before: "Work", work: "Work") -> None:
+        """Let a held work that has not started wait for the first attempt of another."""
+        ...
+
 
 class Stopping(Enum):
     """Why a work that runs is to end."""
@@ -130,7 +134,7 @@ class Work:
         """Whether it may run beside the other jobs of its request."""
         return self.task is not None and not self.task.plain
 
-    def new_job(self, follows: bool, due: int | None) -> NewJob:
+    def new_job(self, follows: bool, due: int | None, held: bool = False) -> NewJob:
         """Return what the store is given."""
         if self.usual and due is None and not follows:
             first = (self.id, self.name, self.queue, self.payload, self.created)
@@ -138,7 +142,7 @@ class Work:
         due_at, priority, key, conflict, opts = self.terms or USUAL
         return NewJob(
             self.id, self.name, self.queue, self.payload, self.created, due_at or due, priority, self.once,
-            follows, None, None, key, conflict, self.lane, self.rated, opts, self.context,
+            follows, None, None, key, conflict, self.lane, self.rated, opts, self.context, held,
         )  # fmt: skip
 
     def end(self) -> None:

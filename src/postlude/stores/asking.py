@@ -22,6 +22,8 @@ class Intake(Protocol):
         queued (`Added.fence` is 0). Queued jobs that `follow` are blocked until the first attempt
         of the job before them has ended, or their `due`.
 
+        Those that are `held` are blocked until `free`, or their `due`; followers may follow them.
+
         A key that a job of the same task has, which is queued, parked or running, is met as the
         new job's `conflict` says. `KEEP`: nothing is stored but that the new id resolves to that
         job, and `Added` is its place, `joined`. `REPLACE` is the same, and if that job is queued it
@@ -42,6 +44,10 @@ class Intake(Protocol):
         An answer that does not come within `budget` seconds is `JournalUnavailable`; then the
         jobs are not stored, or are cancelled before anybody could start them.
         """
+        ...
+
+    def free(self, seqs: Sequence[int]) -> Reply[int]:
+        """Make those of these jobs ready that were `held`, and still are; returns how many are ready."""
         ...
 
     def cancel(self, ids: Sequence[bytes]) -> Reply[list[Cancel]]:

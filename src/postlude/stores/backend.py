@@ -19,12 +19,13 @@ class Verb(IntEnum):
     RESUME = 8
     PROMOTE = 9
     UNPARK = 10
-    CANCEL = 11
-    RETRY = 12
-    CLAIM = 13
-    ADD = 14
-    PROGRESS = 15
-    PRUNE = 16
+    FREE = 11
+    CANCEL = 12
+    RETRY = 13
+    CLAIM = 14
+    ADD = 15
+    PROGRESS = 16
+    PRUNE = 17
 
 
 class Busy(Exception):

@@ -50,7 +50,7 @@ class Intake:
             return False
         for job in jobs:
             # A follower's due time is no delay: it bounds its wait for the one before it.
-            delayed = job.due is not None and not job.follows
+            delayed = job.due is not None and not job.follows and not job.held
             bounded = job.rated or job.lane is not None
             if delayed or bounded or job.once or self._shelves.waits(job.queue):
                 return False
@@ -90,7 +90,9 @@ class Intake:
     def _queue(self, job: NewJob, before: Row | None, now: int) -> Row:
         due = job.due if job.due is None or job.due > now else None
         row = self._new(job, Stored.READY)
-        if job.follows and before is not None and due == job.due:
+        if job.held and due is not None:
+            row.stored, row.due = Stored.BLOCKED, due
+        elif job.follows and before is not None and due == job.due:
             row.stored, row.due = Stored.BLOCKED, due
             before.follower = row
         elif due is not None:

@@ -109,6 +109,13 @@ class Shelves:
         for row in sorted(rows, key=lambda row: row.order):
             self.ready(row)
 
+    def free(self, seqs: Iterable[int]) -> int:
+        """Make those of these jobs ready that wait for no reason of their own; returns how many are."""
+        found = [row for seq in seqs if (row := self.rows.get(seq)) is not None]
+        held = [row for row in found if row.stored is Stored.BLOCKED and row.reason is None]
+        self.ready_all(held)
+        return sum(row.stored is Stored.READY for row in held)
+
     def replace(self, row: Row, job: NewJob, due: int | None) -> None:
         """Let a queued job become another, as if that were added now; it keeps its place."""
         before = row.job

@@ -86,6 +86,10 @@ class MemoryStore:
                 return Reply.of(self._intake.bear(jobs, runner, self._clock.now()))
             return Reply.of(self._intake.queue(jobs, self._clock.now()))
 
+    def free(self, seqs: Sequence[int]) -> Reply[int]:
+        with self._lock:
+            return Reply.of(self._shelves.free(seqs))
+
     def cancel(self, ids: Sequence[bytes]) -> Reply[list[Cancel]]:
         with self._lock:
             now, by_id = self._clock.now(), self._shelves.by_id
@@ -145,11 +149,7 @@ class MemoryStore:
         with self._lock:
             for seq, fence, progress in notes:
                 row = self._shelves.rows.get(seq)
-                if (
-                    row is not None
-                    and row.fence == fence
-                    and (row.stored is Stored.RUNNING or row.stored.final)
-                ):
+                if row and row.fence == fence and (row.stored is Stored.RUNNING or row.stored.final):
                     row.progress = progress
             return Reply.of(None)
 

@@ -11,7 +11,7 @@ from postlude.clock import Clock
 from postlude.errors import JobRefused, PostludeError
 from postlude.log import Log
 from postlude.stores.backend import Broken, Busy, Verb
-from postlude.stores.sqlite import control, intake, upkeep
+from postlude.stores.sqlite import control, intake, lanes, upkeep
 from postlude.stores.sqlite.claims import Claims
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.premises import Premises
@@ -88,6 +88,7 @@ class SqliteBackend:
             Verb.REAP: self.runners.reap,
             Verb.PROMOTE: upkeep.promote,
             Verb.UNPARK: upkeep.unpark,
+            Verb.FREE: lanes.free,
             Verb.CANCEL: control.cancel,
             Verb.RETRY: control.retry,
             Verb.PAUSE: control.pause,

@@ -146,7 +146,7 @@ class Intake:
         for place, job in enumerate(jobs, first):
             (
                 id, name, queue, payload, created, due, priority, once, follows, request, owner,
-                key, _, lane, _, opts, context,
+                key, _, lane, _, opts, context, held,
             ) = job  # fmt: skip
             if task is None or name != named:
                 named, task = name, tx.task_id(name)
@@ -154,11 +154,12 @@ class Intake:
             fence = 0
             if claimed is not None:
                 state, fence, due = RUNNING, 1, None
-            elif follows and len(rows) > start:
+            elif held or (follows and len(rows) > start):
                 state = BLOCKED
                 if due is not None and due <= tx.now:
                     state, due = READY, None
-                rows[-1][_FOLLOWED] = True
+                if not held:
+                    rows[-1][_FOLLOWED] = True
             elif due is None and lane is None:
                 state = READY
             else:
@@ -197,7 +198,12 @@ class Intake:
     def _born_claimed(self, jobs: Sequence[NewJob], runner: int) -> bool:
         """Whether a runner may start at once: it is alive and would overtake nobody."""
         for job in jobs:
-            if job.once or job.rated or job.lane is not None or (job.due is not None and not job.follows):
+            if (
+                job.once
+                or job.rated
+                or job.lane is not None
+                or (job.due is not None and not job.follows and not job.held)
+            ):
                 return False
             if not self._lets_start(runner, job.queue):
                 return False

@@ -72,6 +72,11 @@ def free_follower(tx: Transaction, seq: int) -> None:
         enter(tx, [Entering(*follower)])
 
 
+def free(tx: Transaction, calls: Sequence[Sequence[int]]) -> list[int]:
+    """Let jobs start that were held for their requests."""
+    return [enter(tx, [Entering(*row) for row in tx.rows("held_back", json.dumps(seqs))]) for seqs in calls]
+
+
 def block_behind(tx: Transaction, holds: Sequence[Hold], tasks: Mapping[int, int]) -> list[int]:
     """Let jobs that have just been given back wait again for the ones before them, if those wait too.
 

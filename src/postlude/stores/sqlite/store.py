@@ -120,6 +120,10 @@ class SqliteStore:
             return Reply.failed(JournalUnavailable("the journal is not open"))
         return self._writer.submit(Verb.ADD, (jobs, claim_for), rows=len(jobs), budget=budget)
 
+    def free(self, seqs: Sequence[int]) -> Reply[int]:
+        """Make held jobs ready."""
+        return self._ask(Verb.FREE, seqs, rows=len(seqs))
+
     def cancel(self, ids: Sequence[bytes]) -> Reply[list[Cancel]]:
         """Cancel queued or parked jobs."""
         return self._ask(Verb.CANCEL, ids, rows=len(ids))

@@ -86,6 +86,7 @@ class Driver:
         rated: bool = False,
         opts: str | None = None,
         context: str | None = None,
+        held: bool = False,
     ) -> NewJob:
         """Make a job that is due `after` so many seconds."""
         return NewJob(
@@ -105,6 +106,7 @@ class Driver:
             rated=rated,
             opts=opts,
             context=context,
+            held=held,
         )
 
     def add(self, *jobs: NewJob, claim_for: Enlisted | None = None) -> list[Added]:

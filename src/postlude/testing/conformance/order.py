@@ -136,6 +136,53 @@ class OrderCases(Cases):
         assert driver.finish(held) is True
         assert driver.claim_one(runner).id == second.id
 
+    def test_a_held_job_waits_until_it_is_freed(self, driver: Driver) -> None:
+        runner = driver.enlist()
+        first, held, last = driver.new(), driver.new(held=True, after=15), driver.new(follows=True, after=30)
+        added = driver.add(first, held, last)
+        driver.finish(driver.claim_one(runner))
+        assert driver.claim(runner) == []
+        assert driver.state(held) is State.QUEUED
+        assert driver.store.free([added[1].seq]).wait(PATIENCE) == 1
+        claim = driver.claim_one(runner)
+        assert claim.id == held.id
+        driver.finish(claim)
+        assert driver.claim_one(runner).id == last.id
+        assert driver.store.free([added[1].seq, added[0].seq]).wait(PATIENCE) == 0
+
+    def test_or_until_its_due_time(self, driver: Driver) -> None:
+        runner, held = driver.enlist(), driver.new(held=True, after=15)
+        driver.add(held)
+        driver.clock.advance(15)
+        assert driver.promote() == 1
+        assert driver.claim_one(runner).id == held.id
+
+    def test_held_jobs_are_born_claimed_by_who_lets_them_wait(self, driver: Driver) -> None:
+        runner = driver.enlist()
+        added = driver.add(
+            driver.new(),
+            driver.new(held=True, after=15),
+            driver.new(follows=True, after=30),
+            claim_for=runner,
+        )
+        assert all(one.fence > 0 for one in added)
+        assert driver.store.free([one.seq for one in added]).wait(PATIENCE) == 0
+
+    def test_a_held_job_can_be_cancelled_and_its_process_may_die(self, driver: Driver) -> None:
+        runner, held, other = (
+            driver.enlist(),
+            driver.new(held=True, after=15),
+            driver.new(held=True, after=15),
+        )
+        (cancelled, _) = driver.add(held, other)
+        driver.store.cancel([held.id]).wait(PATIENCE)
+        assert driver.store.free([cancelled.seq]).wait(PATIENCE) == 0
+        driver.die(runner)
+        driver.reap()
+        driver.clock.advance(15)
+        driver.promote()
+        assert driver.claim_one(driver.enlist()).id == other.id
+
     def test_what_one_queue_does_not_use_of_its_share_goes_to_the_others(self, driver: Driver) -> None:
         driver.add(*(driver.new(queue="long") for _ in range(5)), driver.new(queue="short"))
         assert len(driver.claim(driver.enlist(), 4)) == 4

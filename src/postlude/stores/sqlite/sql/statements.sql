@@ -290,6 +290,10 @@ INSERT OR REPLACE INTO note (seq, text) VALUES (?, ?)
 -- name: add_attempt
 INSERT OR REPLACE INTO attempt (job, n, started, finished, error, traceback, host, pid) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 
+-- name: held_back
+SELECT json_group_array(json_array(seq, task, lane, state)) FROM job
+WHERE seq IN (SELECT value FROM json_each(?1)) AND state = 2 AND reason IS NULL
+
 -- name: follower
 SELECT seq, task, lane, state FROM job WHERE seq = ? AND state = 2 AND reason IS NULL
 
