@@ -32,6 +32,10 @@ suite: $(VENV)/.ready
 unit: $(VENV)/.ready ## the tests that need neither a disk nor other processes, in less than 20 seconds
 	$(BIN)/python -m pytest -q -n 2 -m "$(UNIT)" --hypothesis-profile=quick $(PYTEST)
 
+.PHONY: versions
+versions: $(VENV)/.ready ## many releases of FastAPI and Starlette, each Python here (VERSIONS="--all", "0.137.0 ...")
+	@$(BIN)/python scripts/versions.py $(VERSIONS)
+
 .PHONY: lint
 lint: $(VENV)/.ready ## ruff: rules and format
 	$(BIN)/python -m ruff check .

@@ -71,8 +71,11 @@ def point_to(job: Job[Any], scope: Scope, response: Response) -> None:
 
 def _status_path(scope: Scope, job: str) -> str | None:
     root = scope.get("root_path", "")
-    for key, prefix in (("app", root), ("router", scope.get("app_root_path", root))):
-        provider = scope.get(key)
+    outermost, outer = scope.get("router"), scope.get("app_root_path", root)
+    app = scope.get("app")
+    # A router that is mounted by itself has its own root, and the application around it.
+    own = outer if getattr(app, "router", None) is outermost else root
+    for provider, prefix in ((app, own), (outermost, outer)):
         if provider is None:
             continue
         try:

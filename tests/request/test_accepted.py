@@ -119,6 +119,19 @@ async def test_a_mounted_application_uses_the_status_route_of_the_outer_one(
     assert location.startswith("/behind/jobs/")
 
 
+async def test_a_mounted_router_uses_the_status_route_of_the_application_around_it(
+    install: Install, log: list[str]
+) -> None:
+    app, router = FastAPI(), APIRouter()
+    imports(router)
+    app.include_router(status_router(), prefix="/jobs")
+    app.mount("/sub", router)
+    install(app)
+    location = header(await call(app, "/sub/imports", "POST", log=log, root_path="/behind"), "location")
+    assert location is not None
+    assert location.startswith("/behind/jobs/")
+
+
 async def test_what_is_no_job_is_refused_on_its_line(install: Install, log: list[str]) -> None:
     app = FastAPI()
     told: list[str] = []

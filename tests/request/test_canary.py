@@ -171,7 +171,8 @@ def wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("break_it", "what"),
     [
-        (ignore_included, "/included/"),
+        # Before 0.137 their routes were copied.
+        *([(ignore_included, "/included/")] if hasattr(routing, "_IncludedRouter") else []),
         (ignore_mounts, "/mounted/"),
         (ignore_sessions, "/socket"),
         (ignore_injected, "/own"),
