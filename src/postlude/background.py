@@ -20,6 +20,7 @@ from postlude.job import Job
 from postlude.log import Log
 from postlude.model.state import State
 from postlude.quoting import quoted
+from postlude.tracing import framework_tasks
 
 log = Log("postlude")
 
@@ -198,6 +199,14 @@ _BY_HAND = (
     "postlude.fastapi.BackgroundTasks is a parameter type: FastAPI passes the request's own object. "
     "By hand, use postlude.BackgroundTasks."
 )
+
+
+async def run_one(task: Callable[[], Awaitable[Any]]) -> None:
+    """Run a task in memory as the framework runs its own, for whoever watches those."""
+    if isinstance(task, StarletteBackgroundTask) and hasattr(task, "func"):  # no list of tasks
+        await framework_tasks()([task])()
+    else:
+        await task()
 
 
 async def run_all(tasks: Iterable[Callable[[], Awaitable[Any]]]) -> None:

@@ -1,7 +1,7 @@
 """FastAPI's `Depends` in tasks: with the application that its dependencies belong to, once it is known."""
 
 import sys
-from asyncio import AbstractEventLoop, get_running_loop
+from asyncio import AbstractEventLoop, _get_running_loop
 from collections.abc import Callable, MutableMapping
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -43,12 +43,18 @@ class ApplicationInjection:
         Args:
             state: of the lifespan's scope; the application fills it later.
         """
-        self._state = self._states[get_running_loop()] = state
+        self._state = state
+        loop = _get_running_loop()
+        if loop is not None:  # a Postlude that is off serves trio too
+            self._states[loop] = state
 
     def state(self) -> MutableMapping[str, Any]:
         """Return what dependencies see in `request.state`."""
         state = self._of_request()
-        return self._states.get(get_running_loop(), self._state) if state is None else state
+        if state is not None:
+            return state
+        loop = _get_running_loop()
+        return self._state if loop is None else self._states.get(loop, self._state)
 
     async def run(
         self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], in_thread: InThread

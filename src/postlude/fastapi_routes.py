@@ -31,6 +31,8 @@ _BREADTH: Final = 64
 _INCLUDED: Final[Any] = getattr(routing, "_IncludedRouter", ())
 _CONTEXTS: Final[Any] = getattr(routing, "_EffectiveRouteContext", ())
 _FRONTENDS: Final[Any] = getattr(routing, "_FrontendRouteGroup", ())
+_MADE: Final[Any] = (routing.APIRoute, routing.APIWebSocketRoute, _FRONTENDS)
+"""The routes whose handlers FastAPI makes; any other is the application's own."""
 
 
 def cover(app: Any) -> None:
@@ -63,10 +65,16 @@ def _handlers(app: Any) -> Iterator[tuple[Any, Any, str]]:
             yield node, node, "app"
         elif isinstance(node, _FRONTENDS):
             yield node, node, "handle"
-        elif isinstance(node, _CONTEXTS) and getattr(node, "app", None) is not None:
+        elif (
+            isinstance(node, _CONTEXTS) and isinstance(node.original_route, _MADE) and _app(node) is not None
+        ):
             yield node.original_route, node, "app"
         else:
             todo += _children(node)
+
+
+def _app(context: Any) -> Any:
+    return getattr(context, "app", None)  # up to 0.142.0 there is none: it is made anew for each request
 
 
 def _children(node: Any) -> list[Any]:
@@ -75,7 +83,7 @@ def _children(node: Any) -> list[Any]:
         low: Any = getattr(node, "effective_low_priority_routes", list)  # since 0.138
         return [*low(), *node.effective_candidates(), node.original_router]
     if isinstance(node, _CONTEXTS):
-        return [node.starlette_route]  # up to 0.142.0 FastAPI makes the application anew for each request
+        return [node.starlette_route]
     if isinstance(node, Starlette):
         return [node.router]
     if isinstance(node, Router):

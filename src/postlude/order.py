@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-from postlude.background import run_all
+from postlude.background import run_all, run_one
 from postlude.desk import Desk, Prepared, Turn
 from postlude.log import Log
 
@@ -76,7 +76,7 @@ class Order:
         await self._desk.reach(turn, [visit for visit, _ in self._visits])
         timer = asyncio.get_running_loop().call_later(self._desk.patience, self._pass, turn)
         try:
-            await turn.task()
+            await run_one(turn.task)
         finally:
             timer.cancel()
             self._pass(turn)

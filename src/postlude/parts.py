@@ -15,6 +15,7 @@ from postlude.clock import Clock
 from postlude.config import Config
 from postlude.declaring import Declaring
 from postlude.engines import Local, bounds_of_queues
+from postlude.errors import PostludeError
 from postlude.handles import Handles
 from postlude.in_memory import MemoryTask
 from postlude.inspector import Inspector
@@ -105,6 +106,7 @@ class Parts:
             self.handles,
             equipment.carried,
             declaring,
+            equipment.tracers,
         )
         bounded_queues = frozenset(name for name, engine in queues.items() if engine.bounded)
         self.producer.bounded_queues = equipment.bounded_queues = bounded_queues
@@ -127,7 +129,12 @@ class Parts:
             self.visits.look_in(self.opened)
 
     async def opened(self) -> None:
-        """Open the journal, if nobody has."""
+        """Open the journal, if nobody has.
+
+        Raises:
+            PostludeError: this is no asyncio event loop.
+        """
+        _need_asyncio()
         if not self._open:
             await asyncio.to_thread(self.ensure_open)
 
@@ -180,7 +187,12 @@ class Parts:
     # -- lifespans ------------------------------------------------------------------------------
 
     async def enter(self, user: object) -> None:
-        """Open the journal for a lifespan, which keeps it open until it leaves."""
+        """Open the journal for a lifespan, which keeps it open until it leaves.
+
+        Raises:
+            PostludeError: this is no asyncio event loop.
+        """
+        _need_asyncio()
 
         def enter() -> None:
             with self._opening:
@@ -221,3 +233,12 @@ class Parts:
     def _detach(self, runner: Runner) -> None:
         self.producer.detach(runner)
         self.hub.serve(bool(self.producer.runners))
+
+
+def _need_asyncio() -> None:
+    if asyncio._get_running_loop() is None:
+        raise PostludeError(
+            "Postlude needs asyncio, and this application runs on trio: serve it with asyncio (uvicorn, "
+            "hypercorn's asyncio worker, TestClient without backend='trio'), or switch Postlude "
+            "off (POSTLUDE_STORE=off)"
+        )

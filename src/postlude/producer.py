@@ -19,13 +19,14 @@ from postlude.runner.awaited import first_of_visit
 from postlude.runner.loops import call_on
 from postlude.runner.runner import Runner
 from postlude.runner.turn import Turn
-from postlude.runner.work import Work, place
+from postlude.runner.work import Work, give_trace, place
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 from postlude.tasks.context import Carried
 from postlude.tasks.encoded import Encoded
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
+from postlude.tracing import Tracers
 from postlude.visiting import Visiting
 
 
@@ -42,6 +43,7 @@ class Producer:
         enquiries: answers what the handles of its jobs ask.
         carried: the context variables that travel with jobs.
         declaring: tells the journal of limits and rates before it is given jobs.
+        tracers: what traces the requests that add jobs.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Producer:
         enquiries: Enquiries,
         carried: Carried,
         declaring: Declaring,
+        tracers: Tracers,
     ) -> None:
         self._store = store
         self._registry = registry
@@ -64,6 +67,7 @@ class Producer:
         self._opened = opened
         self._enquiries = enquiries
         self.declaring = declaring
+        self._tracers = tracers
         self._carried = carried
         self._carries = bool(carried)
         self.bounded_queues: frozenset[str] = frozenset()
@@ -149,6 +153,9 @@ class Producer:
             JournalUnavailable: not confirmed within the budget.
             KeyTaken: a job has the key of one of them, and that one says `on_conflict="raise"`.
         """
+        trace = self._tracers.capture()
+        if trace is not None:
+            give_trace(trace, (work for work in prepared if isinstance(work, Work)))
         runner, gathering = self._runner, self._gathering
         if runner is None or gathering is None or _get_running_loop() is not self._loop:
             served = self._served.get(_get_running_loop())

@@ -26,9 +26,10 @@ LAYERS = (
         ),
         below=(),
     ),
+    Layer("tracing", ("tracing",), below=TRUTH),
     Layer("tasks", ("tasks",), below=TRUTH),
     Layer("stores", ("stores",), below=TRUTH),
-    Layer("runner", ("runner",), below=(*TRUTH, "tasks", "stores.protocol", "stores.reply")),
+    Layer("runner", ("runner",), below=(*TRUTH, "tasks", "stores.protocol", "stores.reply", "tracing")),
     Layer(
         "asking",
         (
@@ -45,7 +46,7 @@ LAYERS = (
             "inspector",
             "desk",
         ),
-        below=(*MIDDLE, "runner"),
+        below=(*MIDDLE, "runner", "tracing"),
     ),
     Layer(
         "request",
@@ -68,7 +69,7 @@ LAYERS = (
             "fastapi_routes",
             "install",
         ),
-        below=(*TRUTH, "tasks", "asking"),
+        below=(*TRUTH, "tasks", "asking", "tracing"),
     ),
     Layer(
         "injection",

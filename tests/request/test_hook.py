@@ -253,3 +253,18 @@ async def test_dependency_overrides(install: Install, desk: Recorder, log: list[
     app.dependency_overrides[original] = override
     await call(app, "/x", log=log)
     assert desk.stored == ["override"]
+
+
+async def test_a_plain_route_that_comes_last_in_an_included_router_is_left_alone(
+    install: Install, log: list[str]
+) -> None:
+    async def plain(request: Any) -> PlainTextResponse:
+        return PlainTextResponse("plain")
+
+    app, router = FastAPI(), APIRouter()
+    last: list[Any] = router._low_priority_routes
+    last.append(StarletteRoute("/plain", plain))
+    app.include_router(router, prefix="/included")
+    app.openapi()
+    install(app)
+    assert (await call(app, "/included/plain", log=log))[0]["status"] == 200

@@ -2,6 +2,7 @@
 
 import logging
 from contextvars import Context
+from functools import partial
 from typing import Any, Final
 
 from postlude.clock import SECOND
@@ -17,6 +18,7 @@ from postlude.runner.work import Work
 from postlude.tasks.context import Carried
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
+from postlude.tracing import Observed
 
 log = Log("postlude.jobs")
 
@@ -102,6 +104,8 @@ def surroundings(work: Work, current: CurrentJob, carried: Carried) -> Context:
     """Return the context that an attempt runs in: what travels with its job, and nothing of others."""
     context = Context() if work.context is None else carried.context(work.context)
     context.run(CURRENT.set, current)
+    if work.trace is not None:
+        work.trace.enter(context)
     return context
 
 
@@ -116,7 +120,11 @@ def run_sync(work: Work, task: Task[..., Any]) -> Outcome | BaseException:
     assert work.args is not None
     assert work.kwargs is not None
     try:
-        result: Any = task.function(*work.args, **work.kwargs)
+        result: Any
+        if work.trace is None:
+            result = task.function(*work.args, **work.kwargs)
+        else:
+            result = Observed(task.function).of_sync(partial(task.function, *work.args, **work.kwargs))
         if work.seconds is not None:
             refuse_late()
         if result is None:

@@ -45,6 +45,8 @@ class Judge:
             now: when (microseconds, UTC).
         """
         try:
+            if work.trace is not None:  # the lines of log belong to it
+                return work.trace.run(self._judged, work, error, now)
             return self._judged(work, error, now)
         except BaseException as own:
             log.error("how job %s ended could not be judged; it has failed", work, exc_info=own)

@@ -16,6 +16,7 @@ from postlude.runner.lanes import Begin, Ended
 from postlude.runner.overtime import refuse_late
 from postlude.runner.unrun import refuse_unrun
 from postlude.runner.work import Work
+from postlude.tracing import Observed
 
 log = Log("postlude.jobs")
 
@@ -97,7 +98,9 @@ class LoopLane:
             assert work.kwargs is not None
         result: Outcome | BaseException = SUCCEEDED
         try:
-            if task.injected:
+            if work.trace is not None:
+                value = await self._run_observed(work)
+            elif task.injected:
                 value = await self._run_injected(work)
             else:
                 value = await task.function(*work.args, **work.kwargs)
@@ -116,6 +119,15 @@ class LoopLane:
             del result  # an error knows this frame: a cycle, with all that the attempt had in its hands
         if self.waiting:
             self._start_waiting()
+
+    async def _run_observed(self, work: Work) -> Any:
+        assert work.task is not None
+        assert work.args is not None
+        assert work.kwargs is not None
+        function = work.task.function
+        if work.task.injected:
+            return await Observed(function).of(partial(self._run_injected, work))
+        return await Observed(function).of(partial(function, *work.args, **work.kwargs))
 
     async def _run_injected(self, work: Work) -> Any:
         assert work.task is not None

@@ -122,7 +122,7 @@ class Runner:
             work.runner = self
         self._held.take(claimed)
         if len(claimed) < len(works):
-            self._held.expect(works)
+            self._held.expect(self.workshop.tracers.keep(works))
             self.notify()
             self._rest()
         return claimed
@@ -170,7 +170,8 @@ class Runner:
         expected, known = self._held.expected, self.awaited.known
         if self.workshop.keeps_back is not None:
             self.pauses.trust(claims)
-        works = [Work.of_claim(claim, expected(claim.id) or known(claim.id)) for claim in claims]
+        taken = [Work.of_claim(claim, expected(claim.id) or known(claim.id)) for claim in claims]
+        works = self.workshop.tracers.give(taken)
         for before, work, claim in zip([None, *works], works, claims, strict=False):
             self._held[work.seq] = work
             if before is not None and claim.follows:

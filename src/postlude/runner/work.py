@@ -14,6 +14,7 @@ from postlude.model.job import PLAIN, Added, Claim, Hold, NewJob
 from postlude.runner.current import CurrentJob
 from postlude.tasks.policy import USUAL, Terms
 from postlude.tasks.task import Task
+from postlude.tracing import Trace
 
 
 class Starter(Protocol):
@@ -48,8 +49,8 @@ class Work:
     __slots__ = (
         "args", "context", "created", "current", "enquiries", "failures", "fence", "follower", "id",
         "joined", "kwargs", "lane", "name", "once", "opts", "over", "payload", "place", "queue", "rated",
-        "runner", "seconds", "seq", "started", "stopping", "suspect", "task", "terms", "urgent", "usual",
-        "waiter", "written",
+        "runner", "seconds", "seq", "started", "stopping", "suspect", "task", "terms", "trace", "urgent",
+        "usual", "waiter", "written",
     )  # fmt: skip
 
     def __init__(
@@ -98,6 +99,7 @@ class Work:
         self.follower: Work | None = None
         self.runner: Starter | None = None
         self.waiter: asyncio.Future[None] | None = None
+        self.trace: Trace | None = None
 
     @classmethod
     def of_claim(cls, claim: Claim, known: "Work | None" = None) -> "Work":
@@ -182,6 +184,13 @@ def place(works: Sequence[Work], added: Sequence[Added]) -> Sequence[Work]:
             work.joined = joined
             work.follower = None  # the journal keeps their order
     return [work for work in works if work.fence] if queued else works
+
+
+def give_trace(trace: Trace, works: Iterable[Work]) -> None:
+    """Give works that are due at once the trace of the request that adds them."""
+    for work in works:
+        if work.terms is None or work.terms.due is None:
+            work.trace = trace
 
 
 def holds_of(works: "Iterable[Work | Claim]") -> list[Hold]:

@@ -27,6 +27,7 @@ from postlude.runner.work import Stopping, Work
 from postlude.tasks.context import Carried
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
+from postlude.tracing import Tracers
 
 log = Log("postlude.runner")
 
@@ -42,6 +43,7 @@ class Equipment:
         injection: resolves the dependencies of tasks, once there is a framework that can.
         bounded_queues: the queues that have a limit or a rate.
         copies: notices which tasks change their arguments.
+        tracers: what traces the application's requests.
     """
 
     def __init__(self, carried: Carried | None = None) -> None:
@@ -49,6 +51,7 @@ class Equipment:
         self.injection: Injection | None = None
         self.bounded_queues: frozenset[str] = frozenset()
         self.copies = Copies()
+        self.tracers = Tracers()
 
 
 class Workshop:
@@ -86,6 +89,7 @@ class Workshop:
         self._parked: set[str] = set()
         self._carried = equipment.carried
         self.copies = equipment.copies
+        self.tracers = equipment.tracers
         self._chains = chains
         self._report = reports.report
         self._ended = ended
