@@ -37,6 +37,7 @@ __all__ = ["cover", "install"]
 
 SUPPORTED: Final = "0.115 to 0.165"
 
+_FASTAPI: Final = fastapi.BackgroundTasks
 _FASTAPI_ADD: Final = fastapi.BackgroundTasks.add_task
 _FASTAPI_CALL: Final = fastapi.BackgroundTasks.__call__
 _STARLETTE_ADD: Final = StarletteBackgroundTasks.add_task
@@ -83,8 +84,8 @@ class InjectedBackgroundTasks(fastapi.BackgroundTasks, Collecting):
             return fastapi.BackgroundTasks()
         if receipt.injected is None or receipt.unseen:
             if (
-                fastapi.BackgroundTasks.add_task is _FASTAPI_ADD
-                and fastapi.BackgroundTasks.__call__ is _FASTAPI_CALL
+                _FASTAPI.add_task is _FASTAPI_ADD
+                and _FASTAPI.__call__ is _FASTAPI_CALL
                 and StarletteBackgroundTasks.add_task is _STARLETTE_ADD
                 and StarletteBackgroundTasks.__call__ is _STARLETTE_CALL
             ):

@@ -114,7 +114,7 @@ class Receipt:
                 nothing has been sent. TypeError: a declared task among them cannot be kept; likewise.
         """
         response = self.response
-        if not begins_at_once(scope, response):
+        if not self.held and not begins_at_once(scope, response):  # held: it does
             if self.accepted is not None:
                 point_to(self.accepted, self.scope, response)
             first = FirstByte(partial(self.commit, own), send)
