@@ -13,8 +13,8 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from postlude.tasks.codec import Codec
-from postlude.tasks.encoded import Limits
+from postlude.tasks.codec.codec import Codec
+from postlude.tasks.codec.payload import Limits
 
 LIMITS = Limits(payload=1024 * 1024, depth=100)
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from demo import mail
 from demo.jobs import postlude
-from postlude.inspector import AttemptStatus, JobStatus
+from postlude.jobs.inspector import AttemptStatus, JobStatus
 from postlude.model.state import State
 
 SHOWN = 25

@@ -17,7 +17,7 @@ from demo.settings import settings
 from postlude import JobNotFound
 from postlude.fastapi import Accepted
 from postlude.fastapi import BackgroundTasks as Tasks
-from postlude.inspector import AttemptStatus
+from postlude.jobs.inspector import AttemptStatus
 
 PAGE = Path(__file__).parent / "page"
 MOST_UPLOAD = 5_000_000

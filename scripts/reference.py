@@ -8,8 +8,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
-from postlude import app, config, errors
-from postlude.model import policy, retry, state
+from postlude import config, errors
+from postlude.app import postlude as app
+from postlude.model import limits as policy
+from postlude.model import retry, state
 from postlude.tasks import options
 from postlude.web import report
 

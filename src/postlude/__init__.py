@@ -1,9 +1,8 @@
 """Postlude: background tasks for FastAPI and Starlette that survive."""
 
-from postlude.app import Postlude
-from postlude.background import BackgroundTask, BackgroundTasks
+from postlude.app.postlude import Postlude
 from postlude.config import Config, Keep
-from postlude.engines import Local
+from postlude.engines.local import Local
 from postlude.errors import (
     Discard,
     InvalidArguments,
@@ -27,14 +26,15 @@ from postlude.errors import (
     UnsupportedFramework,
     WaitsForItself,
 )
-from postlude.job import Job
+from postlude.jobs.current import CurrentJob, current_job, raise_if_cancelled
+from postlude.jobs.handle import Job
 from postlude.model.job import Cancel, Progress
-from postlude.model.policy import Limit, Rate
+from postlude.model.limits import Limit, Rate
 from postlude.model.retry import Exponential, Fixed, Linear, Retry
 from postlude.model.snapshot import Snapshot
 from postlude.model.state import State
-from postlude.runner.current import CurrentJob, current_job, raise_if_cancelled
-from postlude.tasks.dependencies import injected
+from postlude.request.background import BackgroundTask, BackgroundTasks
+from postlude.tasks.inject.dependencies import injected
 
 __all__ = [
     "BackgroundTask",

@@ -4,8 +4,8 @@ import os
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
-from postlude.quoting import quoted
-from postlude.spelling import spelled
+from postlude.messages.quoting import quoted
+from postlude.messages.spelling import spelled
 
 _MAY_BE_ZERO: Final = frozenset(
     {

@@ -3,7 +3,7 @@
 An error is named for the fact and its message names the remedy.
 """
 
-from postlude.wait import Wait, When, wait_of
+from postlude.model.wait import Wait, When, wait_of
 
 
 class PostludeError(Exception):

@@ -9,7 +9,7 @@ from starlette import routing
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 
-from postlude.watch import answer, track
+from postlude.request.route import answer, track
 
 _METHODS = ("get", "head", "post", "put", "patch", "delete", "options", "query")
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from fastapi import Depends
 
 from postlude import Discard, Snooze, raise_if_cancelled
-from postlude.runner.current import current_job
+from postlude.jobs.current import current_job
 
 ALIVE: Final[weakref.WeakSet["Cargo"]] = weakref.WeakSet()
 GO: Final = threading.Event()

@@ -7,7 +7,7 @@ import time
 from pydantic import BaseModel
 
 from postlude.errors import Discard
-from postlude.runner.current import current_job
+from postlude.jobs.current import current_job
 
 GATE = threading.Event()
 """Tasks that wait go on when it is set."""

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import pytest
 
 from postlude import Job, Postlude
-from postlude.inspector import JobStatus
+from postlude.jobs.inspector import JobStatus
 from postlude.model.state import State
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from postlude import Config, Job, Postlude
 from postlude.model.state import State
-from postlude.runner import ends
+from postlude.runner import finisher as ends
 from tests.app.serving import EVERY_STORE, becomes, eventually
 from tests.app.work import LOG, say
 

@@ -13,9 +13,9 @@ from fastapi import BackgroundTasks, FastAPI
 from fastapi.testclient import TestClient
 
 from postlude import Config, Postlude
-from postlude.absence import NOBODY
 from postlude.clock import SystemClock
 from postlude.errors import JournalUnavailable, UnknownTask
+from postlude.jobs.absence import NOBODY
 from postlude.model.state import State
 from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import NewRunner

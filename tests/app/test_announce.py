@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from postlude.announce import LAST, announce, be_heard
-from postlude.runner.log_lines import LogKeeper
+from postlude.runner.attempt.logs import LogKeeper
+from postlude.telemetry.startup_log import LAST, announce, be_heard
 
 Captured = pytest.CaptureFixture[str]
 Call = Callable[[], None]

@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from postlude import Config, Limit, Postlude
 from postlude.model.state import State
-from postlude.runner import thread_lane
+from postlude.runner.executors import threads as thread_lane
 from tests.app.serving import becomes, eventually, serving
 from tests.app.work import LOG, hold, meet, note, note_sync, shut
 from tests.request.asgi import call, status

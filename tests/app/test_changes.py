@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from postlude import Config, Job, JobNotFound, Postlude
+from postlude.jobs import subscriptions as changes
+from postlude.jobs.subscriptions import Hub
 from postlude.model.job import Cancel, JobRecord, Progress
 from postlude.model.snapshot import Snapshot
 from postlude.model.state import State
-from postlude.runner import changes, reports
-from postlude.runner.changes import Hub
+from postlude.runner.attempt import progress as reports
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 from tests.app import returning

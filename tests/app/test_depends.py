@@ -7,21 +7,25 @@ import threading
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextvars import ContextVar, copy_context
+from pathlib import Path
 from typing import Annotated, Any
 
+import fastapi
 import pytest
+import starlette
 from fastapi import Depends, FastAPI, HTTPException, Request
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
-from postlude.depends import ApplicationInjection
 from postlude.errors import PostludeError, Snooze, TaskDefinitionError
-from postlude.fastapi_depends import FastAPIInjection
+from postlude.frameworks.fastapi.injection import FastAPIInjection
+from postlude.frameworks.injection import ApplicationInjection
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
 
 pytestmark = pytest.mark.anyio
 
+FRAMEWORKS = [Path(inspect.getfile(package)).parent for package in (fastapi, starlette)]
 SCOPED = "scope" in Depends.__code__.co_varnames
 USER: ContextVar[str] = ContextVar("user", default="nobody")
 
@@ -125,8 +129,8 @@ async def test_it_is_rolled_back_by_what_the_task_raises(run: Run, said: list[st
         await run(fails)
     assert caught.value is raised
     assert said == ["open 1", "rollback 1 ValueError", "close 1"]
-    frames = traceback.extract_tb(raised.__traceback__)
-    assert not [frame for frame in frames if "/fastapi/" in frame.filename or "starlette" in frame.filename]
+    files = {Path(frame.filename) for frame in traceback.extract_tb(raised.__traceback__)}
+    assert not [file for file in files for package in FRAMEWORKS if file.is_relative_to(package)]
 
 
 @pytest.mark.parametrize(

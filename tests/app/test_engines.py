@@ -6,8 +6,8 @@ import pytest
 
 from postlude import Limit, Local, Postlude, Rate
 from postlude.clock import SECOND
-from postlude.engines import bounds_of_queues, checked_queues
-from postlude.model.policy import Bounds
+from postlude.engines.local import bounds_of_queues, checked_queues
+from postlude.model.limits import Bounds
 
 
 @pytest.mark.parametrize(

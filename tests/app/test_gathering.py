@@ -7,16 +7,17 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from postlude import Postlude, gathering
+from postlude import Postlude
 from postlude.clock import SystemClock
 from postlude.config import Config
+from postlude.enqueue import batcher as gathering
+from postlude.enqueue.batcher import TOGETHER, Gathering
 from postlude.errors import ForkedJournal, JournalUnavailable
-from postlude.gathering import TOGETHER, Gathering
 from postlude.model.job import Added, NewJob
 from postlude.model.state import State
-from postlude.runner.work import Work
-from postlude.stores.backend import Broken
-from postlude.stores.gate import ENOUGH
+from postlude.runner.attempt.work import Work
+from postlude.stores.grouped.backend import Broken
+from postlude.stores.grouped.batching import ENOUGH
 from postlude.stores.memory.store import MemoryStore
 from postlude.stores.protocol import Guest
 from postlude.stores.reply import Reply

@@ -13,7 +13,7 @@ from fastapi import Depends, FastAPI
 from pydantic_core import core_schema
 
 from postlude import Fixed, Job, Limit, Postlude, Retry
-from postlude.inspector import JobStatus
+from postlude.jobs.inspector import JobStatus
 from postlude.model.state import State
 from tests.app.serving import becomes, eventually, serving
 

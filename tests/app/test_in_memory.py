@@ -108,7 +108,7 @@ def test_the_end_sums_up(app: FastAPI, log: list[str], caplog: pytest.LogCapture
 def test_no_more_kinds_are_told_apart_than_can_be_kept(
     app: FastAPI, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, log: list[str]
 ) -> None:
-    monkeypatch.setattr("postlude.in_memory.MOST_KINDS", 2)
+    monkeypatch.setattr("postlude.enqueue.in_memory.MOST_KINDS", 2)
     postlude = serve(app, **{name: added(f, name) for name, f in (("a", Bus().publish), ("b", Bus()))})
     app.get("/c")(added(closure(), "c"))
     with TestClient(app) as client:

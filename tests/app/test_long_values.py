@@ -11,7 +11,7 @@ import pytest
 from postlude import Config, Limit, Local, Postlude, Rate, Retry, RetryLater, Snooze
 from postlude.cli.naming import full_name, whole_id
 from postlude.clock import ManualClock
-from postlude.ids import IdSource
+from postlude.model.ids import IdSource
 from postlude.model.job import Conflict, NewJob
 from postlude.model.retry import Exponential, Fixed, Linear
 from postlude.stores.location import parse_location

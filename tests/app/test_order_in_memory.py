@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from starlette.background import BackgroundTasks as StarletteTasks
 
 from postlude import Config, Local, Postlude
-from postlude.model.policy import Limit
+from postlude.model.limits import Limit
 from tests.app.serving import EVERY_STORE, serving
 from tests.app.work import say
 from tests.request.asgi import call, status

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from postlude import Postlude
-from postlude.inspector import JobStatus
+from postlude.jobs.inspector import JobStatus
 from postlude.model.state import State
 from tests.app.serving import EVERY_STORE, PATIENCE, serving
 

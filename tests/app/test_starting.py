@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from postlude import Config, Limit, Postlude
 from postlude.model.job import Claim
 from postlude.model.state import State
+from postlude.runner.attempt.work import Work
 from postlude.runner.runner import Runner
-from postlude.runner.work import Work
 from tests.app.serving import becomes, serving
 from tests.app.work import LOG, hold, note, shut
 

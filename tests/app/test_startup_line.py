@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from postlude import Postlude
-from postlude.announce import announce, count_of
+from postlude.telemetry.startup_log import announce, count_of
 from tests.app.work import note
 
 MAIN = """

@@ -18,8 +18,9 @@ from opentelemetry import context, trace
 from starlette.background import BackgroundTask
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from postlude import Limit, Postlude, Retry, tracing
-from postlude.tracing import Observed, Tracers
+from postlude import Limit, Postlude, Retry
+from postlude.telemetry import tracing
+from postlude.telemetry.tracing import Observed, Tracers
 from tests.app import traced, work
 
 Add = Callable[[BackgroundTasks, Postlude], None]

@@ -3,85 +3,27 @@
 from tests.architecture.rules import Layer
 
 TRUTH = ("truth",)
-MIDDLE = (*TRUTH, "tasks", "stores")
-DESKS = (*MIDDLE, "runner", "asking")
-REQUEST = (*DESKS, "request")
+MIDDLE = (*TRUTH, "tasks", "stores", "jobs")
+RUN = (*MIDDLE, "runner")
+ENQUEUE = (*RUN, "enqueue")
+REQUEST = (*ENQUEUE, "request")
 
 LAYERS = (
-    Layer(
-        "truth",
-        (
-            "errors",
-            "spelling",
-            "raised",
-            "wait",
-            "log",
-            "clock",
-            "ids",
-            "quoting",
-            "config",
-            "job",
-            "announce",
-            "model",
-        ),
-        below=(),
-    ),
-    Layer("tracing", ("tracing",), below=TRUTH),
+    Layer("truth", ("errors", "config", "clock", "model", "messages", "telemetry"), below=()),
     Layer("tasks", ("tasks",), below=TRUTH),
     Layer("stores", ("stores",), below=TRUTH),
-    Layer("runner", ("runner",), below=(*TRUTH, "tasks", "stores.protocol", "stores.reply", "tracing")),
+    Layer("jobs", ("jobs",), below=(*TRUTH, "tasks", "stores")),
+    Layer("engines", ("engines",), below=TRUTH),
     Layer(
-        "asking",
-        (
-            "declaring",
-            "gathering",
-            "ordering",
-            "visiting",
-            "absence",
-            "in_memory",
-            "producer",
-            "outside",
-            "operations",
-            "handles",
-            "inspector",
-            "desk",
-        ),
-        below=(*MIDDLE, "runner", "tracing"),
+        "runner",
+        ("runner",),
+        below=(*TRUTH, "tasks", "jobs", "stores.protocol", "stores.reply", "stores.loops"),
     ),
-    Layer(
-        "request",
-        (
-            "background",
-            "calls",
-            "listing",
-            "order",
-            "first_byte",
-            "answers",
-            "scopes",
-            "off",
-            "receipt",
-            "pending",
-            "exception_handlers",
-            "watch",
-            "middleware",
-            "fastapi_canary",
-            "fastapi_hook",
-            "fastapi_routes",
-            "install",
-        ),
-        below=(*TRUTH, "tasks", "asking", "tracing"),
-    ),
-    Layer(
-        "injection",
-        ("depends", "fastapi_depends"),
-        below=(*TRUTH, "tasks", "runner.injection", "runner.overtime", "runner.unrun"),
-    ),
-    Layer("web", ("web",), below=REQUEST),
-    Layer(
-        "app",
-        ("census", "engines", "maker", "served", "parts", "lifespan", "verbs", "app"),
-        below=(*REQUEST, "web", "injection"),
-    ),
+    Layer("enqueue", ("enqueue",), below=RUN),
+    Layer("request", ("request",), below=(*TRUTH, "tasks", "jobs", "enqueue")),
+    Layer("frameworks", ("frameworks",), below=(*REQUEST,)),
+    Layer("web", ("web",), below=(*TRUTH, "jobs", "request")),
+    Layer("app", ("app",), below=(*REQUEST, "engines", "frameworks", "web")),
     Layer(
         "doors", ("fastapi", "starlette", "cli", "testing"), below=(*REQUEST, "web", "app"), together=False
     ),
@@ -94,7 +36,7 @@ FORBIDDEN_CALLS = frozenset({"eval", "exec", "compile"})
 
 SQL_HOMES = ("stores.sqlite",)
 
-LOGGING_HOMES = ("log", "announce", "runner.log_lines", "runner.processes.child")
+LOGGING_HOMES = ("telemetry", "runner.attempt.logs", "runner.executors.process.child")
 """Who may ask `logging` for a logger: the guard that all else logs through, and those that set logging up."""
 
 LONGEST_FILE = 300

@@ -174,7 +174,7 @@ def stray_loggers(root: Path, homes: tuple[str, ...]) -> list[str]:
     return [
         f"{file.relative_to(root)}:{node.lineno}: {_called(node)}"
         for file in sources(root)
-        if module_name(root, file) not in homes
+        if not any(_within(module_name(root, file), home) for home in homes)
         for node in _nodes(file.read_text("utf-8"))
         if isinstance(node, ast.Call) and (_called(node) in _LOGGERS or _logs_on_root(node))
     ]
@@ -232,7 +232,7 @@ def _within(module: str, place: str) -> bool:
 
 
 def _inside(module: str, known: set[str]) -> str | None:
-    """Return the package's own module that an import reaches: `postlude.job.Job` reaches `job`."""
+    """Return the package's own module that an import reaches: `postlude.jobs.handle.Job` reaches `job`."""
     if module == PACKAGE:
         return ""
     if not module.startswith(f"{PACKAGE}."):

@@ -21,11 +21,11 @@ from postlude.cli.commands import app
 from postlude.cli.display import print_jobs
 from postlude.cli.text import exactly, when
 from postlude.clock import SECOND, ManualClock
-from postlude.ids import id_text
-from postlude.inspector import JobStatus
+from postlude.jobs.inspector import JobStatus
+from postlude.model.ids import id_text
 from postlude.model.job import JobFilter, NewJob, Progress, ProgressNote
+from postlude.model.limits import Bounds
 from postlude.model.outcome import Failed, LogLine, Parked, Succeeded
-from postlude.model.policy import Bounds
 from postlude.model.state import Reason
 from postlude.stores.protocol import Store
 from postlude.stores.sqlite import SqliteStore

@@ -13,12 +13,12 @@ from typing import Any, Final
 
 import apsw
 
-from postlude.model.death import LOST, End
-from postlude.stores.backend import Verb
+from postlude.model.crash import LOST, End
+from postlude.stores.grouped.backend import Verb
 from postlude.stores.protocol import Reaped
 from postlude.stores.sqlite.backend import SqliteBackend
 from postlude.stores.sqlite.claims import Claims
-from postlude.stores.sqlite.marks import LeftMarks
+from postlude.stores.sqlite.locks.marks import LeftMarks
 from postlude.stores.sqlite.runners import Runners, _sum
 from postlude.stores.sqlite.transaction import Transaction
 

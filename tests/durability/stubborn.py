@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, FastAPI
 
 from postlude import Config, Fixed, Postlude, Retry, raise_if_cancelled
-from postlude.runner.processes import inside
+from postlude.runner.executors.process import inside
 from tests.durability.occupancy import Logbook
 
 logging.basicConfig(level=logging.INFO)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from postlude.stores.backend import Verb
+from postlude.stores.grouped.backend import Verb
 from postlude.stores.sqlite.backend import SqliteBackend
 from tests.durability.platter import DATABASE, FOLDER, WAL
 from tests.durability.power import DRAINED, PowerLosses

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.durability]
 
 TIMEOUT = 0.4
 PATIENCE = 1.0
-"""Seconds that an interrupted job has; see `postlude.runner.interruptions`."""
+"""Seconds that an interrupted job has; see `postlude.runner.executors.timeouts`."""
 BUSY = 1.0
 """Seconds that a busy machine adds."""
 GRACE = 0.5

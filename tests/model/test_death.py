@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postlude.model.death import MAX_DEATHS, Started, Verdict, judge
+from postlude.model.crash import MAX_DEATHS, Started, Verdict, judge
 
 CLEAN, SUSPECT = False, True
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from postlude.ids import IdSource, id_bytes, id_text
+from postlude.model.ids import IdSource, id_bytes, id_text
 
 NOW = 1_767_225_600_123_456
 """Microseconds."""

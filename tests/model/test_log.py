@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from postlude import log
-from postlude.log import Log
+from postlude.telemetry import log
+from postlude.telemetry.log import Log
 
 
 class Failing(logging.Handler):

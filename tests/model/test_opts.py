@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postlude.model.opts import UNBOUNDED, Opts, from_now, lifted, read_opts
+from postlude.model.overrides import UNBOUNDED, Opts, from_now, lifted, read_opts
 from postlude.model.retry import Exponential, Fixed, Linear, Retry
-from postlude.wait import LONGEST
+from postlude.model.wait import LONGEST
 
 seconds = st.floats(0, LONGEST) | st.integers(0, int(LONGEST))
 moments = st.integers(0, 2**62)

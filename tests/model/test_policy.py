@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from postlude.clock import SECOND
 from postlude.errors import TaskDefinitionError
-from postlude.model.policy import Bounds, Limit, Rate, bounds_of
+from postlude.model.limits import Bounds, Limit, Rate, bounds_of
 
 
 @pytest.mark.parametrize("concurrent", [0, -1, 1.0, "4", True, None])

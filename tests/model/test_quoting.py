@@ -2,7 +2,7 @@
 
 import pytest
 
-from postlude.quoting import MOST, cut, quoted
+from postlude.messages.quoting import MOST, cut, quoted
 
 
 class Long:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from postlude.clock import SECOND
 from postlude.errors import RetryLater, Snooze, TaskDefinitionError
 from postlude.model.retry import ONCE, Exponential, Fixed, Linear, Retry
-from postlude.wait import LONGEST
+from postlude.model.wait import LONGEST
 
 
 class Drawn(random.Random):

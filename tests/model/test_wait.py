@@ -10,7 +10,7 @@ import pytest
 
 from postlude.clock import SECOND
 from postlude.errors import RetryLater, Snooze
-from postlude.wait import LONGEST, wait_of
+from postlude.model.wait import LONGEST, wait_of
 
 MOMENT = datetime(2026, 11, 6, 8, 49, 37, tzinfo=UTC)
 NOW = round((MOMENT - timedelta(minutes=2)).timestamp()) * SECOND

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 from postlude import Config, Postlude
-from postlude.desk import Desk, Prepared, Turn
+from postlude.app.lifecycle import Lifespan
+from postlude.enqueue.port import Desk, Prepared, Turn
 from postlude.errors import JournalUnavailable
-from postlude.lifespan import Lifespan
 from postlude.model.job import Added, JobFilter, JobRecord, NewJob
 from postlude.model.state import State
-from postlude.runner.work import Work
+from postlude.runner.attempt.work import Work
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 from tests.request import calls

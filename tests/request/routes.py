@@ -9,7 +9,7 @@ from starlette.background import BackgroundTasks as StarletteTasks
 from starlette.middleware.gzip import GZipMiddleware
 
 import postlude.fastapi
-from postlude.background import BackgroundTasks as OwnTasks
+from postlude.request.background import BackgroundTasks as OwnTasks
 from tests.request.calls import note
 from tests.request.conftest import Install
 

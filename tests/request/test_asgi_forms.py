@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from postlude import BackgroundTask, Postlude
-from postlude.middleware import OffMiddleware, PostludeMiddleware
+from postlude.request.middleware import OffMiddleware, PostludeMiddleware
 from postlude.starlette import Route
 from tests.request.calls import note
 

@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.background import BackgroundTask as StarletteTask
 from starlette.background import BackgroundTasks as StarletteTasks
 
-from postlude.calls import Around, note
+from postlude.request.calls import Around, note
 from tests.request.asgi import call, status
 from tests.request.calls import audit
 from tests.request.calls import note as write

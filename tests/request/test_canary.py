@@ -19,8 +19,10 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import Receive, Scope, Send
 
-from postlude import fastapi_canary, fastapi_hook, fastapi_routes
 from postlude.errors import UnsupportedFramework
+from postlude.frameworks.fastapi import canary as fastapi_canary
+from postlude.frameworks.fastapi import hook as fastapi_hook
+from postlude.frameworks.fastapi import routes as fastapi_routes
 
 pytestmark = pytest.mark.usefixtures("never_installed")
 

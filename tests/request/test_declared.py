@@ -14,8 +14,8 @@ from starlette.background import BackgroundTask as StarletteTask
 from starlette.background import BackgroundTasks as StarletteTasks
 
 from postlude import Postlude
-from postlude.background import BackgroundTask
 from postlude.errors import NotDurable
+from postlude.request.background import BackgroundTask
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
 from tests.request.asgi import call, status

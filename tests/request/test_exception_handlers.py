@@ -17,8 +17,8 @@ from starlette.routing import Mount
 from starlette.testclient import WebSocketDenialResponse
 
 import postlude.fastapi
-from postlude.background import BackgroundTask
-from postlude.background import BackgroundTasks as OwnTasks
+from postlude.request.background import BackgroundTask
+from postlude.request.background import BackgroundTasks as OwnTasks
 from tests.request.asgi import call, header, status
 from tests.request.calls import audit, note, note_object
 from tests.request.conftest import Install

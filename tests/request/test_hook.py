@@ -10,8 +10,9 @@ from fastapi.testclient import TestClient
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route as StarletteRoute
 
-from postlude import fastapi_canary, fastapi_hook
 from postlude.errors import UnsupportedFramework
+from postlude.frameworks.fastapi import canary as fastapi_canary
+from postlude.frameworks.fastapi import hook as fastapi_hook
 from tests.request.asgi import call
 from tests.request.calls import note
 from tests.request.conftest import Install, MakeDesk

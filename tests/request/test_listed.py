@@ -10,8 +10,8 @@ from starlette.background import BackgroundTask as StarletteTask
 from starlette.background import BackgroundTasks as StarletteTasks
 
 import postlude.fastapi
-from postlude.background import BackgroundTask, InMemory
-from postlude.background import BackgroundTasks as OwnTasks
+from postlude.request.background import BackgroundTask, InMemory
+from postlude.request.background import BackgroundTasks as OwnTasks
 from tests.request.asgi import call, status
 from tests.request.calls import LOG, note, note_object
 from tests.request.conftest import Install

@@ -8,7 +8,7 @@ from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI
 from starlette.background import BackgroundTasks as StarletteTasks
 
 import postlude.fastapi
-from postlude.background import BackgroundTasks as OwnTasks
+from postlude.request.background import BackgroundTasks as OwnTasks
 from tests.request.asgi import call
 from tests.request.calls import note, note_sync
 from tests.request.conftest import Install

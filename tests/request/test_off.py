@@ -15,11 +15,12 @@ from starlette.background import BackgroundTask as StarletteTask
 from starlette.requests import Request
 from starlette.testclient import TestClient as StarletteClient
 
-import postlude.background
+import postlude.request.background
 import postlude.starlette
-from postlude import Postlude, TaskDefinitionError, fastapi_canary
+from postlude import Postlude, TaskDefinitionError
 from postlude.fastapi import Accepted
 from postlude.fastapi import BackgroundTasks as Ours
+from postlude.frameworks.fastapi import canary as fastapi_canary
 from tests.request.asgi import call, header, status
 from tests.request.calls import LOG, note, note_object, note_sync
 from tests.request.routes import KINDS, Router, ran
@@ -376,7 +377,7 @@ def test_nothing_is_opened(off: Switch, log: list[str], tmp_path: Any) -> None:
 
 def test_starlette_by_hand(off: Switch, log: list[str]) -> None:
     async def endpoint(request: Request) -> Any:
-        return JSONResponse({}, background=postlude.background.BackgroundTask(note_object, object()))
+        return JSONResponse({}, background=postlude.BackgroundTask(note_object, object()))
 
     app = Starlette(routes=[postlude.starlette.Route("/x", endpoint)])
     off(app)

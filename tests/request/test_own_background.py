@@ -8,8 +8,8 @@ from fastapi.responses import JSONResponse
 from starlette.background import BackgroundTask as StarletteTask
 from starlette.background import BackgroundTasks as StarletteTasks
 
-from postlude.background import BackgroundTask
-from postlude.background import BackgroundTasks as OwnTasks
+from postlude.request.background import BackgroundTask
+from postlude.request.background import BackgroundTasks as OwnTasks
 from tests.request.asgi import call, status
 from tests.request.calls import note
 from tests.request.conftest import Install

@@ -17,9 +17,9 @@ from starlette.routing import Mount
 from starlette.routing import Route as StarletteRoute
 from starlette.testclient import TestClient
 
-from postlude.background import BackgroundTask, BackgroundTasks
 from postlude.errors import NotDurable, PostludeError
 from postlude.fastapi import BackgroundTasks as Parameter
+from postlude.request.background import BackgroundTask, BackgroundTasks
 from postlude.starlette import Route
 from tests.request.asgi import call, status
 from tests.request.calls import fails, note, note_object, note_sync

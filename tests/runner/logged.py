@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from contextvars import Context
 from typing import Any, TypeVar
 
-from postlude.ids import IdSource
-from postlude.runner.current import CURRENT, CurrentJob
-from postlude.runner.log_lines import LogKeeper, lines_of
+from postlude.jobs.current import CURRENT, CurrentJob
+from postlude.model.ids import IdSource
+from postlude.runner.attempt.logs import LogKeeper, lines_of
 
 T = TypeVar("T")
 

@@ -13,9 +13,9 @@ import weakref
 from pathlib import Path
 
 from postlude.errors import Discard, RetryLater, Snooze
+from postlude.jobs.current import current_job, raise_if_cancelled
 from postlude.model.retry import Retry
-from postlude.runner.current import current_job, raise_if_cancelled
-from postlude.runner.processes import inside
+from postlude.runner.executors.process import inside
 from postlude.tasks.registry import Registry
 
 registry = Registry(max_result=64 * 1024 * 1024)

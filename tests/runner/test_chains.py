@@ -6,8 +6,8 @@ from itertools import pairwise
 import anyio
 import pytest
 
+from postlude.runner.attempt.work import Work
 from postlude.runner.chains import Chains
-from postlude.runner.work import Work
 
 pytestmark = pytest.mark.anyio
 

@@ -9,10 +9,10 @@ import pytest
 
 from postlude.clock import SECOND, ManualClock
 from postlude.errors import JournalUnavailable
+from postlude.jobs.subscriptions import Hub
 from postlude.model.job import Claim, Claimed, Few, Room
-from postlude.runner.changes import Hub
 from postlude.runner.claimer import Claimer
-from postlude.runner.membership import Membership
+from postlude.runner.lease import Membership
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 

@@ -9,7 +9,7 @@ from fastapi import BackgroundTasks, FastAPI
 from fastapi.testclient import TestClient
 
 from postlude import Postlude, current_job, raise_if_cancelled
-from postlude.runner.current import CurrentJob
+from postlude.jobs.current import CurrentJob
 
 pytestmark = pytest.mark.anyio
 

@@ -8,9 +8,9 @@ import pytest
 
 from postlude.errors import JournalUnavailable
 from postlude.model.outcome import SUCCEEDED, Failed, Finish, LogLine
-from postlude.runner import ends
-from postlude.runner.ends import Ends
-from postlude.runner.work import Work
+from postlude.runner import finisher as ends
+from postlude.runner.attempt.work import Work
+from postlude.runner.finisher import Ends
 from postlude.stores.reply import Reply
 
 pytestmark = pytest.mark.anyio

@@ -8,14 +8,21 @@ from typing import Any
 import pytest
 
 from postlude.clock import SECOND
-from postlude.model.opts import UNBOUNDED, Opts
+from postlude.jobs.current import CurrentJob, current_job
 from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Outcome, Parked, Succeeded
+from postlude.model.overrides import UNBOUNDED, Opts
 from postlude.model.state import Reason
-from postlude.runner.current import CurrentJob, current_job
-from postlude.runner.execution import NO_RELEASE, Unrunnable, bound_in_time, ready, run_sync, surroundings
-from postlude.runner.work import Work
+from postlude.runner.attempt.execution import (
+    NO_RELEASE,
+    Unrunnable,
+    bound_in_time,
+    ready,
+    run_sync,
+    surroundings,
+)
+from postlude.runner.attempt.work import Work
+from postlude.tasks.codec.payload import Limits
 from postlude.tasks.context import Carried
-from postlude.tasks.encoded import Limits
 from postlude.tasks.policy import Policy
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task

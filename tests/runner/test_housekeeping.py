@@ -7,7 +7,7 @@ import pytest
 
 from postlude import Config, Postlude
 from postlude.clock import SystemClock
-from postlude.runner.housekeeping import told
+from postlude.runner.duties.loop import told
 from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply

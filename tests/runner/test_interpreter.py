@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from postlude.runner.interpreter import SWITCH_EVERY, YOUNG, Collector, Shared, Switching
+from postlude.runner.gc_tuning import SWITCH_EVERY, YOUNG, Collector, Shared, Switching
 
 
 @pytest.fixture(autouse=True)

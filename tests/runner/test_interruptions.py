@@ -11,15 +11,15 @@ from typing import Any
 import anyio
 import pytest
 
+from postlude.jobs.current import CurrentJob
 from postlude.model.outcome import SUCCEEDED
-from postlude.runner import interruptions
-from postlude.runner.current import CurrentJob
-from postlude.runner.interruptions import Interruptions
-from postlude.runner.lanes import Lane
-from postlude.runner.loop_lane import LoopLane
-from postlude.runner.thread_lane import MOST_HUNG, ThreadLane
-from postlude.runner.work import Stopping, Work
-from postlude.tasks.encoded import Limits
+from postlude.runner.attempt.work import Stopping, Work
+from postlude.runner.executors import timeouts as interruptions
+from postlude.runner.executors.loop import LoopLane
+from postlude.runner.executors.protocol import Lane
+from postlude.runner.executors.threads import MOST_HUNG, ThreadLane
+from postlude.runner.executors.timeouts import Interruptions
+from postlude.tasks.codec.payload import Limits
 from postlude.tasks.policy import Policy
 from postlude.tasks.task import Task
 

@@ -12,15 +12,15 @@ import pytest
 
 from postlude.clock import SECOND
 from postlude.errors import Discard, RetryLater, Snooze
-from postlude.model.opts import UNBOUNDED, Opts
+from postlude.messages.raised import text_of
 from postlude.model.outcome import Cancelled, Failed, Outcome, Snoozed
+from postlude.model.overrides import UNBOUNDED, Opts
 from postlude.model.retry import ONCE, Fixed, Retry
 from postlude.model.state import Reason
-from postlude.raised import text_of
-from postlude.runner.judging import Judge, describe, is_own
-from postlude.runner.processes.failures import ChildFailed, ProcessDied
-from postlude.runner.work import Stopping, Work
-from postlude.tasks.encoded import Limits
+from postlude.runner.attempt.outcome import Judge, describe, is_own
+from postlude.runner.attempt.work import Stopping, Work
+from postlude.runner.executors.process.failures import ChildFailed, ProcessDied
+from postlude.tasks.codec.payload import Limits
 from postlude.tasks.policy import Policy
 from postlude.tasks.task import Task
 

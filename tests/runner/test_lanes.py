@@ -12,11 +12,11 @@ import anyio
 import pytest
 
 from postlude.model.outcome import SUCCEEDED
-from postlude.runner.lanes import take_back, take_one_back
-from postlude.runner.loop_lane import LoopLane
-from postlude.runner.thread_lane import MOST_HUNG, ThreadLane
-from postlude.runner.work import Work
-from postlude.tasks.encoded import Limits
+from postlude.runner.attempt.work import Work
+from postlude.runner.executors.loop import LoopLane
+from postlude.runner.executors.protocol import take_back, take_one_back
+from postlude.runner.executors.threads import MOST_HUNG, ThreadLane
+from postlude.tasks.codec.payload import Limits
 from postlude.tasks.policy import Policy
 from postlude.tasks.task import Task
 

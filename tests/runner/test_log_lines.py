@@ -9,7 +9,7 @@ from contextvars import copy_context
 import pytest
 
 from postlude.model.outcome import LogLine
-from postlude.runner.log_lines import LONGEST, lines_of
+from postlude.runner.attempt.logs import LONGEST, lines_of
 from tests.runner.logged import a_job, inside, keeping, messages, shop
 
 pytestmark = pytest.mark.usefixtures("plain_logging")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from postlude.runner.log_lines import LogKeeper
+from postlude.runner.attempt.logs import LogKeeper
 from tests.runner.logged import a_job, inside, keeping, messages, shop
 
 pytestmark = pytest.mark.usefixtures("plain_logging")

@@ -7,10 +7,10 @@ from typing import Any, cast
 import pytest
 
 from postlude.model.job import Claim
+from postlude.runner.attempt.work import Work
+from postlude.runner.executors.pool import Workshop
 from postlude.runner.giving_back import GivingBack
 from postlude.runner.pauses import Pauses
-from postlude.runner.work import Work
-from postlude.runner.workshop import Workshop
 from postlude.stores.protocol import Pause
 from postlude.stores.reply import Reply
 

@@ -17,13 +17,13 @@ import pytest
 
 import postlude
 from postlude.errors import Discard, RetryLater, Snooze
+from postlude.jobs.current import CurrentJob
 from postlude.model.outcome import SUCCEEDED, LogLine, Succeeded
-from postlude.runner.current import CurrentJob
-from postlude.runner.lanes import take_back
-from postlude.runner.processes.failures import ChildFailed, ProcessDied
-from postlude.runner.processes.lane import ProcessLane
-from postlude.runner.processes.messages import Caps
-from postlude.runner.work import Stopping, Work
+from postlude.runner.attempt.work import Stopping, Work
+from postlude.runner.executors.process.executor import ProcessLane
+from postlude.runner.executors.process.failures import ChildFailed, ProcessDied
+from postlude.runner.executors.process.messages import Caps
+from postlude.runner.executors.protocol import take_back
 from postlude.tasks.process import why_not_in_process
 from postlude.tasks.task import Task
 from tests.runner import process_app, process_tasks
@@ -428,8 +428,8 @@ import asyncio, os, sys, time
 from contextvars import Context
 from pathlib import Path
 
-import postlude.runner.processes.lane as lanes
-from postlude.runner.work import Stopping, Work
+import postlude.runner.executors.process.executor as lanes
+from postlude.runner.attempt.work import Stopping, Work
 from postlude.tasks.registry import Registry
 
 registry = Registry()

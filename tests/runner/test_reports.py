@@ -11,12 +11,12 @@ from typing import Any, cast
 import anyio
 import pytest
 
+from postlude.jobs.current import CurrentJob
+from postlude.jobs.subscriptions import Hub
 from postlude.model.job import Progress, ProgressNote
-from postlude.runner import reports
-from postlude.runner.changes import Hub
-from postlude.runner.current import CurrentJob
-from postlude.runner.reports import Reports
-from postlude.runner.work import Work
+from postlude.runner.attempt import progress as reports
+from postlude.runner.attempt.progress import Reports
+from postlude.runner.attempt.work import Work
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from postlude.runner.lanes import take_back, take_one_back
+from postlude.runner.attempt.work import Work
+from postlude.runner.executors.protocol import take_back, take_one_back
 from postlude.runner.starting import Starting
-from postlude.runner.work import Work
 
 pytestmark = pytest.mark.anyio
 

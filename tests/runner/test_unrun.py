@@ -10,9 +10,9 @@ import pytest
 from fastapi import Depends, FastAPI
 
 from postlude import Postlude, Retry
+from postlude.jobs.current import CurrentJob
 from postlude.model.state import State
-from postlude.runner.current import CurrentJob
-from postlude.runner.unrun import refuse_unrun
+from postlude.runner.attempt.unrun import refuse_unrun
 from tests.app.serving import becomes, serving
 
 pytestmark = pytest.mark.anyio

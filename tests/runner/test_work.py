@@ -1,7 +1,7 @@
 """How works are told of in the log, and what a claim makes of those that are known here."""
 
 from postlude.model.job import Claim
-from postlude.runner.work import Work, counted
+from postlude.runner.attempt.work import Work, counted
 
 
 def works(count: int) -> list[Work]:

@@ -4,7 +4,7 @@ import pytest
 
 pytest.register_assert_rewrite("postlude.testing.conformance")
 
-from postlude.stores.writer import Writer  # noqa: E402
+from postlude.stores.grouped.writer import Writer  # noqa: E402
 from tests.stores.scripted import ScriptedBackend, written_by  # noqa: E402
 
 

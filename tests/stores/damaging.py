@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple
 
 from postlude.clock import SECOND, ManualClock
 from postlude.model.job import NewJob, Progress, ProgressNote
+from postlude.model.limits import Bounds
 from postlude.model.outcome import LogLine, Outcome, Parked, Succeeded
-from postlude.model.policy import Bounds
 from postlude.model.state import Reason
 from postlude.stores.protocol import Enlisted, Store
 from postlude.stores.sqlite import SqliteStore

@@ -65,7 +65,7 @@ def _lock(place: Path) -> str:
 
 
 def _marks(folder: Path, *rest: str) -> str:
-    from postlude.stores.sqlite.marks import MarksFile
+    from postlude.stores.sqlite.locks.marks import MarksFile
 
     global kept
     kept = marks = MarksFile(folder)

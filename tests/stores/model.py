@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from postlude.model.job import Added, Cancel, Conflict, Hold, JobRecord, NewJob
-from postlude.model.opts import lifted
+from postlude.model.limits import Bounds
 from postlude.model.outcome import Cancelled, Failed, Outcome, Parked, Snoozed, Succeeded
-from postlude.model.policy import Bounds
+from postlude.model.overrides import lifted
 from postlude.model.state import FINAL, Reason, Stored
 from postlude.stores.protocol import Pause
 

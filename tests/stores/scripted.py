@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from postlude.errors import JournalUnavailable
-from postlude.stores.backend import Broken, Busy, Verb
+from postlude.stores.grouped.backend import Broken, Busy, Verb
+from postlude.stores.grouped.writer import Writer
 from postlude.stores.reply import Reply
-from postlude.stores.writer import Writer
 
 PATIENCE = 5.0
 """Seconds after which something that should have happened has not."""

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from postlude.clock import SECOND, ManualClock
 from postlude.config import Keep
 from postlude.errors import PostludeError
-from postlude.inspector import JobStatus
+from postlude.jobs.inspector import JobStatus
 from postlude.model.job import Cancel, JobFilter, JobRecord, NewJob
-from postlude.model.policy import Bounds
+from postlude.model.limits import Bounds
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Enlisted
 from postlude.stores.sqlite.transaction import Transaction

@@ -10,8 +10,8 @@ import apsw
 import pytest
 
 from postlude.clock import SECOND, SystemClock
-from postlude.ids import IdSource
-from postlude.model.death import MAX_DEATHS
+from postlude.model.crash import MAX_DEATHS
+from postlude.model.ids import IdSource
 from postlude.model.job import JobFilter, JobRecord, NewJob
 from postlude.model.outcome import SUCCEEDED, Finish
 from postlude.model.state import Reason, State, Stored

@@ -11,7 +11,7 @@ import pytest
 
 from postlude.clock import ManualClock
 from postlude.model.job import NewJob
-from postlude.stores.backend import Verb
+from postlude.stores.grouped.backend import Verb
 from postlude.stores.sqlite import SqliteStore
 from postlude.stores.sqlite import backend as backends
 from postlude.stores.sqlite.backend import SqliteBackend

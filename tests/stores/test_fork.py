@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from postlude.errors import ForkedJournal
-from postlude.ids import IdSource
+from postlude.model.ids import IdSource
 from postlude.model.job import Cancel
 from postlude.stores.sqlite import SqliteStore
 from tests.stores.scripted import PATIENCE

@@ -12,7 +12,7 @@ import pytest
 
 from postlude.clock import ManualClock
 from postlude.model.job import NewJob
-from postlude.stores.backend import Verb
+from postlude.stores.grouped.backend import Verb
 from postlude.stores.sqlite import backend as backends
 from postlude.stores.sqlite import connection, growth
 from postlude.stores.sqlite.backend import SqliteBackend

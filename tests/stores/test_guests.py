@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from postlude.errors import JournalUnavailable
-from postlude.stores import gate
-from postlude.stores.backend import Verb
+from postlude.stores.grouped import batching as gate
+from postlude.stores.grouped.backend import Verb
+from postlude.stores.grouped.writer import Writer
 from postlude.stores.reply import Reply
 from postlude.stores.sqlite.store import SqliteStore
-from postlude.stores.writer import Writer
 from tests.stores.scripted import PATIENCE, ScriptedBackend, reached, turns
 
 pytestmark = pytest.mark.anyio

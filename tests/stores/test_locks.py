@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from postlude.stores.sqlite.locks import WriterLock
-from postlude.stores.sqlite.marks import (
+from postlude.stores.sqlite.locks.marks import (
     NOWHERE,
     LeftMarks,
     MarksFile,

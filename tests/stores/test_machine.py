@@ -28,9 +28,9 @@ from hypothesis.stateful import (
 from postlude.clock import SECOND, ManualClock
 from postlude.errors import KeyTaken
 from postlude.model.job import Claim, Conflict, Hold, NewJob, Room
-from postlude.model.opts import Opts
+from postlude.model.limits import Bounds
 from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Outcome, Parked, Snoozed, Succeeded
-from postlude.model.policy import Bounds
+from postlude.model.overrides import Opts
 from postlude.model.state import Reason, Stored
 from postlude.stores.protocol import Enlisted, Pause
 from postlude.testing.conformance import LEASE, Driver, StoreBench

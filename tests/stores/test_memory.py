@@ -9,8 +9,8 @@ import pytest
 
 from postlude.clock import SECOND, ManualClock
 from postlude.model.job import Conflict
+from postlude.model.limits import Bounds
 from postlude.model.outcome import Snoozed
-from postlude.model.policy import Bounds
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.memory import MemoryStore
 from postlude.stores.memory.row import Row

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from postlude.clock import ManualClock
 from postlude.model.job import PLAIN, Added, NewJob
-from postlude.stores.backend import Verb
+from postlude.stores.grouped.backend import Verb
 from postlude.stores.protocol import NewRunner
-from postlude.stores.sqlite import SqliteStore, intake
+from postlude.stores.sqlite import SqliteStore
+from postlude.stores.sqlite import add as intake
 from postlude.stores.sqlite.backend import SqliteBackend
 from postlude.stores.sqlite.files import JournalFiles
 from tests.stores.scripted import PATIENCE

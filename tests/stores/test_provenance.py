@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from postlude.errors import JournalRefused
-from postlude.ids import IdSource
+from postlude.model.ids import IdSource
 from postlude.model.job import NewJob
 from postlude.model.state import Reason, State
 from postlude.stores.protocol import NewRunner, Reaped

@@ -13,7 +13,7 @@ import pytest
 from postlude.clock import SECOND, ManualClock
 from postlude.errors import JournalUnavailable
 from postlude.model.job import Conflict, NewJob
-from postlude.model.policy import Bounds
+from postlude.model.limits import Bounds
 from postlude.model.state import State, Stored
 from postlude.stores.protocol import NewRunner
 from postlude.stores.sqlite import SqliteStore

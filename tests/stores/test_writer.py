@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from postlude.errors import JournalUnavailable
-from postlude.stores.backend import Verb
-from postlude.stores.writer import MAX_REQUESTS, MAX_ROWS, Writer
+from postlude.stores.grouped.backend import Verb
+from postlude.stores.grouped.writer import MAX_REQUESTS, MAX_ROWS, Writer
 from tests.stores.scripted import PATIENCE, ScriptedBackend, written_by
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from postlude.errors import JournalUnavailable
-from postlude.stores import gate
-from postlude.stores.backend import Busy, Verb
-from postlude.stores.gate import Batch, Gate
-from postlude.stores.writer import Writer
+from postlude.stores.grouped import batching as gate
+from postlude.stores.grouped.backend import Busy, Verb
+from postlude.stores.grouped.batching import Batch, Gate
+from postlude.stores.grouped.writer import Writer
 from tests.stores.scripted import ScriptedBackend, answered, reached, told
 
 pytestmark = pytest.mark.anyio

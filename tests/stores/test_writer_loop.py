@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from postlude.stores import gate
-from postlude.stores.backend import Verb
+from postlude.stores.grouped import batching as gate
+from postlude.stores.grouped.backend import Verb
+from postlude.stores.grouped.writer import Writer
 from postlude.stores.reply import Reply
-from postlude.stores.writer import Writer
 from tests.stores.scripted import PATIENCE, Door, ScriptedBackend, answered, reached, told, turns
 
 pytestmark = pytest.mark.anyio

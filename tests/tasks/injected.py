@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends
 
-from postlude.tasks.dependencies import injected as left
+from postlude.tasks.inject.dependencies import injected as left
 
 if TYPE_CHECKING:
     from somewhere import Absent  # type: ignore[import-not-found]

@@ -16,8 +16,8 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from postlude.errors import InvalidArguments, NotDurable
-from postlude.tasks.codec import Codec
-from postlude.tasks.encoded import Encoded, Limits
+from postlude.tasks.codec.codec import Codec
+from postlude.tasks.codec.payload import Encoded, Limits
 from tests.tasks import sample
 
 NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001 (people pass such)

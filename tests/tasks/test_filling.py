@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.background import BackgroundTask
 
-from postlude.tasks import filling
+from postlude.tasks.inject import filling
 
 
 def test_a_tracer_that_wraps_the_call_is_no_surprise(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,8 @@ from uuid import UUID
 
 import pytest
 
-from postlude.tasks.codec import Codec
-from postlude.tasks.encoded import Limits
+from postlude.tasks.codec.codec import Codec
+from postlude.tasks.codec.payload import Limits
 from tests.tasks import sample
 from tests.tasks.sameness import fingerprint
 

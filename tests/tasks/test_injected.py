@@ -24,7 +24,7 @@ from fastapi.security import HTTPBearer, OAuth2PasswordBearer, SecurityScopes
 from starlette.requests import HTTPConnection
 
 from postlude.errors import InvalidArguments, NotDurable, TaskDefinitionError
-from postlude.tasks.dependencies import injected as left
+from postlude.tasks.inject.dependencies import injected as left
 from postlude.tasks.registry import Registry
 from tests.tasks import injected
 

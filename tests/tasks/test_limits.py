@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 
 from postlude.errors import NotDurable
-from postlude.tasks.codec import Codec
-from postlude.tasks.encoded import Limits
+from postlude.tasks.codec.codec import Codec
+from postlude.tasks.codec.payload import Limits
 from postlude.tasks.registry import Registry
 from tests.tasks import sample
 

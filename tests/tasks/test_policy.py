@@ -13,11 +13,11 @@ from fastapi import Depends
 
 from postlude.clock import LATEST, SECOND
 from postlude.errors import TaskDefinitionError
+from postlude.messages.quoting import quoted
 from postlude.model.job import Conflict
-from postlude.model.opts import Opts, read_opts
-from postlude.model.policy import Bounds, Limit, Rate
+from postlude.model.limits import Bounds, Limit, Rate
+from postlude.model.overrides import Opts, read_opts
 from postlude.model.retry import Exponential, Fixed, Linear, Retry
-from postlude.quoting import quoted
 from postlude.tasks.policy import Policy, Terms
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import MOST_VARIANTS, Task

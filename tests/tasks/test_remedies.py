@@ -21,10 +21,10 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from postlude.errors import NotDurable
-from postlude.job import Job
-from postlude.runner.current import CurrentJob
-from postlude.tasks.codec import Codec
-from postlude.tasks.encoded import Limits
+from postlude.jobs.current import CurrentJob
+from postlude.jobs.handle import Job
+from postlude.tasks.codec.codec import Codec
+from postlude.tasks.codec.payload import Limits
 from postlude.tasks.registry import Registry
 from postlude.tasks.remedies import remedy_of
 from tests.tasks import sample

@@ -17,9 +17,9 @@ from pydantic import BaseModel, Field, SecretStr
 
 from postlude.errors import InvalidResult
 from postlude.tasks import Registry, Task
-from postlude.tasks.encoded import Limits
+from postlude.tasks.codec.payload import Limits
+from postlude.tasks.codec.results import read_return
 from postlude.tasks.policy import Policy
-from postlude.tasks.results import read_return
 
 LIMITS = Limits(payload=64, depth=20, result=2000)
 

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from postlude.errors import InvalidArguments, NotDurable
-from postlude.tasks.codec import Codec
-from postlude.tasks.encoded import Limits
+from postlude.tasks.codec.codec import Codec
+from postlude.tasks.codec.payload import Limits
 from tests.tasks import sample
 from tests.tasks.sameness import fingerprint
 

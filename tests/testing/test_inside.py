@@ -9,8 +9,8 @@ from fastapi import BackgroundTasks, Depends, FastAPI, Request
 from fastapi.testclient import TestClient
 
 from postlude import Postlude
-from postlude.engines import Local
-from postlude.model.policy import Rate
+from postlude.engines.local import Local
+from postlude.model.limits import Rate
 from postlude.model.state import State
 from postlude.testing import Drained, PostludeJobs
 

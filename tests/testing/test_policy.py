@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from postlude import Postlude
 from postlude.errors import Discard, Snooze
-from postlude.model.policy import Limit, Rate
+from postlude.model.limits import Limit, Rate
 from postlude.model.retry import Fixed, Retry
 from postlude.model.state import State
 from postlude.tasks.task import Task

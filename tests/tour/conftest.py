@@ -10,7 +10,7 @@ from types import ModuleType
 import httpx
 import pytest
 
-from postlude.runner import reports
+from postlude.runner.attempt import progress as reports
 from tests.app.serving import serving
 from tests.tour import preamble
 

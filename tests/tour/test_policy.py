@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from postlude.inspector import JobStatus
+from postlude.jobs.inspector import JobStatus
 from postlude.model.state import State
 from tests.app.serving import becomes, eventually, serving
 

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from postlude import Discard, Exponential, Postlude, Retry
 from postlude.clock import ManualClock
-from postlude.inspector import Inspector
+from postlude.jobs.inspector import Inspector
 from postlude.model.outcome import Cancelled, Failed, Outcome
 from postlude.model.state import Reason
 from postlude.stores.memory import MemoryStore

@@ -11,8 +11,8 @@ import pytest
 
 from postlude.clock import ManualClock
 from postlude.errors import JobNotFound
-from postlude.ids import id_text
-from postlude.inspector import Arguments, Inspector
+from postlude.jobs.inspector import Arguments, Inspector
+from postlude.model.ids import id_text
 from postlude.model.outcome import Failed, LogLine, Succeeded
 from postlude.model.state import Reason, State
 from postlude.stores.memory import MemoryStore

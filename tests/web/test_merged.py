@@ -13,7 +13,7 @@ from fastapi import BackgroundTasks, FastAPI
 
 import postlude.fastapi
 from postlude import Job, JobFailed, Postlude, Retry, State
-from postlude.runner.current import current_job
+from postlude.jobs.current import current_job
 from tests.app import returning
 from tests.app.serving import eventually, serving
 from tests.web.test_events import reading

@@ -9,8 +9,8 @@ from fastapi.testclient import TestClient
 
 from postlude.clock import ManualClock
 from postlude.errors import JournalUnavailable
-from postlude.ids import id_text
-from postlude.inspector import Inspector, JobStatus
+from postlude.jobs.inspector import Inspector, JobStatus
+from postlude.model.ids import id_text
 from postlude.model.job import JobRecord, NewJob, Progress, ProgressNote
 from postlude.model.outcome import Parked, Succeeded
 from postlude.model.state import Reason

@@ -12,10 +12,10 @@ from postlude.cli.journal import reading
 from postlude.cli.naming import full_name, listed, whole_id
 from postlude.cli.text import escaped
 from postlude.errors import JobNotFound, PostludeError
-from postlude.inspector import JobStatus
+from postlude.jobs.inspector import JobStatus
+from postlude.messages.quoting import cut
 from postlude.model.job import JobFilter
 from postlude.model.state import State
-from postlude.quoting import cut
 from postlude.stores.location import DEFAULT_LOCATION
 
 app = typer.Typer(

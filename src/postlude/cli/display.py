@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from postlude.cli.text import escaped, exactly, when
-from postlude.inspector import AttemptStatus, JobProgress, JobStatus
-from postlude.model.death import MAX_DEATHS
+from postlude.jobs.inspector import AttemptStatus, JobProgress, JobStatus
+from postlude.model.crash import MAX_DEATHS
 from postlude.model.state import State
 from postlude.stores.protocol import Counts
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from postlude.errors import JournalRefused, JournalUnavailable
-from postlude.quoting import cut
+from postlude.messages.quoting import cut
 from postlude.stores.location import StoreKind, StoreLocation, parse_location
 from postlude.stores.sqlite.reader import JournalReader
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from postlude.errors import JobNotFound, PostludeError
-from postlude.ids import id_bytes
-from postlude.quoting import cut, quoted
+from postlude.messages.quoting import cut, quoted
+from postlude.model.ids import id_bytes
 from postlude.tasks.names import called
 
 _BEGINNING: Final = re.compile("[0-9a-f]{4,31}")

@@ -12,6 +12,9 @@ from typing import Final, NamedTuple
 from postlude.model.outcome import LogLine
 from postlude.model.state import Reason, State, Stored
 
+VISITS: Final = "visits"
+"""What runners inside requests tell of themselves, in place of a release: they run nothing by themselves."""
+
 DEFAULT_QUEUE = "default"
 
 
@@ -53,7 +56,7 @@ class NewJob(NamedTuple):
     rated: bool = False
     """Its task, or its queue, has a limit or a rate: it is never born claimed."""
     opts: str | None = None
-    """What its call set of its policy (`postlude.model.opts`), as JSON."""
+    """What its call set of its policy (`postlude.model.overrides`), as JSON."""
     context: str | None = None
     """Values of context variables that travel with it, as JSON."""
     held: bool = False

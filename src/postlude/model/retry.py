@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from postlude.clock import SECOND
 from postlude.errors import TaskDefinitionError
-from postlude.quoting import quoted
-from postlude.spelling import spelled
-from postlude.wait import LONGEST
+from postlude.messages.quoting import quoted
+from postlude.messages.spelling import spelled
+from postlude.model.wait import LONGEST
 
 
 @spelled

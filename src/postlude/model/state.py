@@ -72,7 +72,7 @@ MOVES: Final[dict[Stored, frozenset[Stored]]] = {
 
 `READY` and `BLOCKED` may end because a late finish, of a run whose lease was lost but whose job
 nobody has taken over, is accepted. `READY` is blocked when what may start is used up
-(`postlude.model.policy`). A follower that comes along with the job before it is claimed from `BLOCKED`,
+(`postlude.model.limits`). A follower that comes along with the job before it is claimed from `BLOCKED`,
 and lies there again if both are given back.
 A queued job goes to `READY`, `SCHEDULED` or `BLOCKED` when its key's next call replaces it.
 """

@@ -5,7 +5,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 
 from postlude.clock import SECOND
 from postlude.model.job import Hold
-from postlude.runner.work import Work
+from postlude.runner.attempt.work import Work
 
 
 class Chains:

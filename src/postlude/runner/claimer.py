@@ -6,13 +6,13 @@ from typing import Final, Protocol
 
 from postlude.clock import SECOND, Clock
 from postlude.errors import PostludeError
-from postlude.log import Log
+from postlude.jobs.subscriptions import Hub
 from postlude.model.job import Claim, Claimed, Few, Room
-from postlude.runner.changes import Hub
-from postlude.runner.membership import Membership
+from postlude.runner.lease import Membership
 from postlude.runner.pace import Pace
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
+from postlude.telemetry.log import Log
 
 log = Log("postlude.runner")
 

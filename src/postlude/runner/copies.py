@@ -5,9 +5,9 @@ from contextlib import suppress
 from typing import Any, Final
 
 from postlude.errors import NotDurable
-from postlude.log import Log
-from postlude.runner.work import Work
+from postlude.runner.attempt.work import Work
 from postlude.tasks.task import Task
+from postlude.telemetry.log import Log
 
 log = Log("postlude.jobs")
 

@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 
 from postlude.clock import Clock
 from postlude.errors import PostludeError
-from postlude.log import Log
+from postlude.runner.attempt.work import Work
 from postlude.runner.chains import Chains
-from postlude.runner.doubt import Doubt
-from postlude.runner.membership import Membership
+from postlude.runner.lease import Membership
+from postlude.runner.reconcile import Doubt
 from postlude.runner.unstarted import Unstarted
-from postlude.runner.work import Work
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
+from postlude.telemetry.log import Log
 
 log = Log("postlude.runner")
 

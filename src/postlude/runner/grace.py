@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Coroutine, Mapping
 
-from postlude.announce import announce, count_of
-from postlude.log import Log
-from postlude.runner.work import Work, counted, named
+from postlude.runner.attempt.work import Work, counted, named
+from postlude.telemetry.log import Log
+from postlude.telemetry.startup_log import announce, count_of
 
 log = Log("postlude.runner")
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from postlude.runner.attempt.work import Work
 from postlude.runner.chains import Chains
-from postlude.runner.work import Work
 
 
 class Held(dict[int, Work]):

@@ -6,9 +6,9 @@ from contextlib import suppress
 
 from postlude.errors import PostludeError
 from postlude.model.job import Claim
+from postlude.runner.attempt.work import Work
+from postlude.runner.executors.pool import Workshop
 from postlude.runner.giving_back import GivingBack
-from postlude.runner.work import Work
-from postlude.runner.workshop import Workshop
 from postlude.stores.protocol import Pause
 from postlude.stores.reply import Reply
 

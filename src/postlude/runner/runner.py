@@ -8,28 +8,28 @@ from typing import Any, Final
 
 from postlude.clock import Clock
 from postlude.config import Config
+from postlude.jobs.subscriptions import Hub
 from postlude.model.job import Added, Claim, Hold, Room
 from postlude.model.outcome import Cancelled, Finish, Outcome
-from postlude.runner.awaited import Awaited
+from postlude.runner.attempt.logs import lines_of
+from postlude.runner.attempt.outcome import Judge
+from postlude.runner.attempt.progress import Reports
+from postlude.runner.attempt.work import NOWHERE, Work, holds_of, place
 from postlude.runner.chains import Chains
-from postlude.runner.changes import Hub
 from postlude.runner.claimer import Claimer
-from postlude.runner.doubt import Doubt
-from postlude.runner.ends import Ends
+from postlude.runner.executors.pool import Equipment, Workshop
+from postlude.runner.finisher import Ends
 from postlude.runner.giving_back import GivingBack
 from postlude.runner.grace import wait_within
 from postlude.runner.held import Held
-from postlude.runner.judging import Judge
-from postlude.runner.log_lines import lines_of
-from postlude.runner.membership import Membership
+from postlude.runner.lease import Membership
 from postlude.runner.pace import Pace
 from postlude.runner.pauses import Pauses
-from postlude.runner.reports import Reports
+from postlude.runner.reconcile import Doubt
 from postlude.runner.starting import Starting
 from postlude.runner.surplus import Surplus
 from postlude.runner.unstarted import Unstarted
-from postlude.runner.work import NOWHERE, Work, holds_of, place
-from postlude.runner.workshop import Equipment, Workshop
+from postlude.runner.waiters import Awaited
 from postlude.stores.protocol import Store
 from postlude.tasks.registry import Registry
 

@@ -4,15 +4,15 @@ from collections.abc import Callable, Sequence
 
 from postlude.clock import Clock
 from postlude.config import Config
-from postlude.model.policy import Bounds
-from postlude.runner.changes import Hub
-from postlude.runner.housekeeping import Housekeeping
-from postlude.runner.interpreter import COLLECTOR, SWITCHING, Shared
-from postlude.runner.log_lines import log_keeper
-from postlude.runner.membership import Membership
+from postlude.jobs.subscriptions import Hub
+from postlude.model.limits import Bounds
+from postlude.runner.attempt.logs import log_keeper
+from postlude.runner.duties.loop import Housekeeping
+from postlude.runner.executors.pool import Equipment
+from postlude.runner.gc_tuning import COLLECTOR, SWITCHING, Shared
+from postlude.runner.lease import Membership
 from postlude.runner.news import News
 from postlude.runner.runner import Runner
-from postlude.runner.workshop import Equipment
 from postlude.stores.protocol import Store
 from postlude.tasks.registry import Registry
 

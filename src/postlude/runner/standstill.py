@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from postlude.log import Log
 from postlude.model.state import Stored
-from postlude.runner.lanes import Lane
-from postlude.runner.work import Work
-from postlude.runner.workshop import Workshop
+from postlude.runner.attempt.work import Work
+from postlude.runner.executors.pool import Workshop
+from postlude.runner.executors.protocol import Lane
 from postlude.stores.protocol import Store
+from postlude.telemetry.log import Log
 
 log = Log("postlude.runner")
 

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from postlude.runner.work import Work
+from postlude.runner.attempt.work import Work
 
 
 class Starting:

@@ -4,11 +4,11 @@ import asyncio
 from typing import Final
 
 from postlude.model.job import Few
+from postlude.runner.attempt.work import Work
+from postlude.runner.executors.pool import Workshop
+from postlude.runner.executors.protocol import Lane
 from postlude.runner.giving_back import GivingBack
-from postlude.runner.lanes import Lane
 from postlude.runner.pace import AHEAD_OF
-from postlude.runner.work import Work
-from postlude.runner.workshop import Workshop
 
 HELD_FOR: Final = 0.5
 """Seconds that a claimed job may wait for a place; short jobs that are claimed far ahead wait less."""

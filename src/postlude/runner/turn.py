@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from postlude.runner.work import Work
+from postlude.runner.attempt.work import Work
 
 
 class Turn:

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
+from postlude.runner.attempt.work import Work
 from postlude.runner.chains import Chains
+from postlude.runner.executors.pool import Workshop
+from postlude.runner.executors.protocol import Waiting, take_back, take_one_back
 from postlude.runner.held import Held
-from postlude.runner.lanes import Waiting, take_back, take_one_back
 from postlude.runner.starting import Starting
-from postlude.runner.work import Work
-from postlude.runner.workshop import Workshop
 
 
 class Unstarted:

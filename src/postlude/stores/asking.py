@@ -63,7 +63,7 @@ class Intake(Protocol):
         """Make jobs ready that have failed or were cancelled; False for each that has not.
 
         They keep their failures and attempts; their deaths are forgiven, and what bounded them in
-        time is lifted (`postlude.model.opts.lifted`). Of those that are of one lane, as many as fit.
+        time is lifted (`postlude.model.overrides.lifted`). Of those that are of one lane, as many as fit.
 
         The answer is `KeyTaken`, and nothing is changed, if another job has one of their keys.
         """

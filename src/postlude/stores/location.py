@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from postlude.errors import JournalRefused
-from postlude.quoting import quoted
+from postlude.messages.quoting import quoted
 
 DEFAULT_LOCATION: Final = "sqlite:///postlude.db"
 """The journal that an application gets without saying anything."""

@@ -18,8 +18,8 @@ from postlude.model.job import (
     ProgressNote,
     Room,
 )  # fmt: skip
+from postlude.model.limits import Bounds
 from postlude.model.outcome import Finish
-from postlude.model.policy import Bounds
 from postlude.stores.asking import Intake
 from postlude.stores.reply import Reply
 from postlude.stores.values import Counts, Enlisted, Marks, NewRunner, Pause, Promoted, Reaped
@@ -126,7 +126,7 @@ class Claims(Protocol):
     def reap(self) -> Reply[Reaped]:
         """Bury every runner that has died or whose lease has run out.
 
-        Its jobs are ready again, except those that `postlude.model.death` condemns and those
+        Its jobs are ready again, except those that `postlude.model.crash` condemns and those
         delivered at most once, which have failed.
         """
         ...

@@ -1,6 +1,6 @@
 """Tasks: functions with a name and a policy, and the form in which their arguments are kept."""
 
-from postlude.tasks.encoded import Encoded
+from postlude.tasks.codec.payload import Encoded
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
 

@@ -11,9 +11,9 @@ from typing import Any, Final
 from pydantic_core import from_json, to_json
 
 from postlude.errors import NotDurable
-from postlude.log import Log
-from postlude.quoting import quoted
-from postlude.tasks.survey import SCALARS
+from postlude.messages.quoting import quoted
+from postlude.tasks.codec.precheck import SCALARS
+from postlude.telemetry.log import Log
 
 log = Log("postlude")
 

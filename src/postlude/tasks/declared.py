@@ -6,7 +6,7 @@ from types import MethodType
 from typing import Any
 
 from postlude.errors import NotDurable, TaskDefinitionError
-from postlude.quoting import quoted
+from postlude.messages.quoting import quoted
 from postlude.tasks.names import describe, name_of
 from postlude.tasks.task import Task
 

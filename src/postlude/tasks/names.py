@@ -14,7 +14,7 @@ from types import FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 from postlude.errors import NotDurable, UnknownTask
-from postlude.quoting import quoted
+from postlude.messages.quoting import quoted
 from postlude.tasks.packages import Packages
 
 BOUND: Final = "is bound to an object"

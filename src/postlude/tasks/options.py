@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypedDict
 
 from postlude.errors import TaskDefinitionError
-from postlude.model.policy import Limit, Rate
+from postlude.messages.quoting import cut, quoted
+from postlude.messages.spelling import near, option_here
+from postlude.model.limits import Limit, Rate
 from postlude.model.retry import Retry
-from postlude.quoting import cut, quoted
-from postlude.spelling import near, option_here
 
 Seconds = float | timedelta
 Delivery = Literal["at_least_once", "at_most_once"]

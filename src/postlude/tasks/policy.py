@@ -8,8 +8,8 @@ from typing import Any, Final, Literal, NamedTuple
 from postlude.clock import LATEST, SECOND
 from postlude.errors import TaskDefinitionError
 from postlude.model.job import DEFAULT_QUEUE, Conflict
-from postlude.model.opts import UNBOUNDED, Opts, from_now
-from postlude.model.policy import Limit, Rate
+from postlude.model.limits import Limit, Rate
+from postlude.model.overrides import UNBOUNDED, Opts, from_now
 from postlude.model.retry import Exponential, Fixed, Linear, Retry
 from postlude.tasks.options import Delivery, OnConflict, checked
 

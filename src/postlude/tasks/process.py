@@ -9,11 +9,11 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from postlude.errors import NotDurable
-from postlude.tasks.encoded import Limits
-from postlude.tasks.likeness import gives_awaitable
+from postlude.tasks.codec.payload import Limits
 from postlude.tasks.names import describe, name_of
 from postlude.tasks.policy import Policy
 from postlude.tasks.task import Task
+from postlude.tasks.wrapping import gives_awaitable
 
 _ANY: Limits = Limits(2**62, 180)
 """What is decoded there was within the limits when it was stored."""

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar, Unpack, overload
 
 from postlude.errors import NotDurable, TaskDefinitionError, UnknownTask
-from postlude.model.policy import Bounds, bounds_of
+from postlude.messages.quoting import quoted
+from postlude.model.limits import Bounds, bounds_of
 from postlude.model.retry import ONCE
-from postlude.quoting import quoted
+from postlude.tasks.codec.payload import Limits
+from postlude.tasks.concurrency_key import refuse_unknown
 from postlude.tasks.context import Carried
 from postlude.tasks.declared import Names, declared_name, is_declared, same_definition
-from postlude.tasks.encoded import Limits
-from postlude.tasks.filling import Fill
-from postlude.tasks.lane import refuse_unknown
+from postlude.tasks.inject.filling import Fill
 from postlude.tasks.names import describe, find, load, name_of, refuse_generator, refuse_nameless
 from postlude.tasks.options import Delivery, TaskOptions
 from postlude.tasks.packages import Packages

@@ -43,10 +43,10 @@ _KINDS: Final[dict[str, tuple[str, ...]]] = {
         "sqlalchemy.ext.asyncio.scoping.async_scoped_session",
     ),
     "the handle of a job; pass its id (`job.id`), and find it by `await postlude.job(id)`": (
-        "postlude.job.Job",
+        "postlude.jobs.handle.Job",
     ),
     "what a job sees of itself; call `current_job()` where it is needed": (
-        "postlude.runner.current.CurrentJob",
+        "postlude.jobs.current.CurrentJob",
     ),
     "a task; import it in the module that calls it": ("postlude.tasks.task.Task",),
     "which is in this process's memory only; give the task a `key` or a `limit`, or pass what is in it": (

@@ -5,20 +5,20 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, Unpack
 
 from postlude.errors import InvalidArguments, NotDurable, TaskDefinitionError
-from postlude.spelling import no_such
+from postlude.messages.spelling import no_such
 from postlude.tasks.call import Call
-from postlude.tasks.codec import Codec
+from postlude.tasks.codec.codec import Codec
+from postlude.tasks.codec.payload import Encoded, Limits
+from postlude.tasks.codec.results import Results
+from postlude.tasks.concurrency_key import lane_of
 from postlude.tasks.context import Carried
-from postlude.tasks.dependencies import refusal_of
-from postlude.tasks.encoded import Encoded, Limits
-from postlude.tasks.filling import Fill, in_background
-from postlude.tasks.lane import lane_of
-from postlude.tasks.likeness import function_like, gives_awaitable
+from postlude.tasks.fingerprint import fingerprint
+from postlude.tasks.inject.dependencies import refusal_of
+from postlude.tasks.inject.filling import Fill, in_background
 from postlude.tasks.options import CallOptions, check_key
 from postlude.tasks.policy import USUAL, Policy, Terms
-from postlude.tasks.release import fingerprint
-from postlude.tasks.results import Results
 from postlude.tasks.signature import injected_parameters, refuse_unfilled
+from postlude.tasks.wrapping import function_like, gives_awaitable
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from postlude.app.components import Parts
 from postlude.clock import Clock
 from postlude.model.job import Added
-from postlude.parts import Parts
+from postlude.runner.attempt.work import Work
 from postlude.runner.runner import Runner
-from postlude.runner.work import Work
 from postlude.stores.memory import MemoryStore
 from postlude.stores.reply import Reply
 

@@ -7,11 +7,11 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final
 
-from postlude.app import Postlude
+from postlude.app.components import Parts
+from postlude.app.postlude import Postlude
 from postlude.errors import NotDurable, PostludeError, UnknownTask
 from postlude.model.job import JobFilter, JobRecord
 from postlude.model.state import State
-from postlude.parts import Parts
 from postlude.testing.kit import Kit
 from postlude.testing.matching import WantedCall
 from postlude.testing.records import AddedJob, Drained, drained, standing

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
-from postlude.app import EVERY_POSTLUDE, Postlude
+from postlude.app.components import Parts
+from postlude.app.postlude import EVERY_POSTLUDE, Postlude
 from postlude.clock import SECOND, ManualClock, SystemClock
 from postlude.errors import PostludeError
-from postlude.parts import Parts
 from postlude.testing.held import Held, held_parts
 from postlude.testing.rounds import Raised, Round, on_loop, run_due
 

@@ -11,12 +11,12 @@ from pydantic_core import from_json
 from postlude.errors import UnknownTask
 from postlude.model.job import JobRecord
 from postlude.model.state import State
-from postlude.tasks.encoded import Limits
-from postlude.tasks.field import Field
+from postlude.tasks.codec.parameter import Field
+from postlude.tasks.codec.payload import Limits
+from postlude.tasks.codec.precheck import Refused
 from postlude.tasks.names import called
 from postlude.tasks.registry import Registry
 from postlude.tasks.signature import read_parameters, read_signature, without_injected
-from postlude.tasks.survey import Refused
 from postlude.tasks.task import Task
 from postlude.testing.records import call_text
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 
-from postlude.stores.choose import VARIABLE
+from postlude.stores.open import VARIABLE
 
 if TYPE_CHECKING:
     from postlude.testing.jobs import PostludeJobs

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from postlude.app.components import Parts
 from postlude.errors import InvalidArguments, UnknownTask
-from postlude.inspector import JobStatus
+from postlude.jobs.inspector import JobStatus
 from postlude.model.job import JobRecord
 from postlude.model.state import State, Stored
-from postlude.parts import Parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from typing import Final, NamedTuple, TypeVar
 from anyio import CancelScope
 from anyio.from_thread import start_blocking_portal
 
+from postlude.app.components import Parts
 from postlude.errors import Discard, PostludeError, Snooze
 from postlude.model.outcome import Outcome
 from postlude.model.state import State
-from postlude.parts import Parts
-from postlude.runner.membership import Membership
+from postlude.runner.attempt.work import Work
+from postlude.runner.lease import Membership
 from postlude.runner.runner import Runner
-from postlude.runner.work import Work
 
 MOST: Final = 10_000
 """Attempts after which it is said that jobs add each other without an end."""

@@ -9,9 +9,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from postlude.errors import JobNotFound, JournalUnavailable
-from postlude.inspector import JobStatus
-from postlude.log import Log
-from postlude.runner.changes import Watch
+from postlude.jobs.inspector import JobStatus
+from postlude.jobs.subscriptions import Watch
+from postlude.telemetry.log import Log
 
 log = Log("postlude")
 

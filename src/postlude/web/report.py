@@ -6,10 +6,10 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field, create_model
 
-from postlude.ids import id_bytes, id_text, made_at
-from postlude.inspector import Arguments, JobProgress, JobStatus
+from postlude.jobs.inspector import Arguments, JobProgress, JobStatus
+from postlude.messages.quoting import quoted
+from postlude.model.ids import id_bytes, id_text, made_at
 from postlude.model.state import Reason, State
-from postlude.quoting import quoted
 
 ErrorDetail = Literal["code", "type", "text"]
 """How much clients are told of an error: its code; also the exception's class; also its text."""

@@ -11,11 +11,11 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from postlude.errors import JobNotFound, JournalUnavailable
-from postlude.inspector import Inspector, JobStatus
+from postlude.jobs.control import Operations, raw_id
+from postlude.jobs.inspector import Inspector, JobStatus
+from postlude.jobs.subscriptions import Watch
 from postlude.model.job import Cancel
 from postlude.model.state import State
-from postlude.operations import Operations, raw_id
-from postlude.runner.changes import Watch
 from postlude.web.events import EventStream, nothing_new
 from postlude.web.report import ErrorDetail, Reporter, is_merged
 

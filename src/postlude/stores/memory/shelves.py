@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from postlude.model.job import NewJob
 from postlude.model.state import MOVES, Reason, Stored
-from postlude.stores.memory.lanes import OCCUPYING, Lanes
+from postlude.stores.memory.concurrency import OCCUPYING, Lanes
 from postlude.stores.memory.row import Row
 
 K = TypeVar("K")

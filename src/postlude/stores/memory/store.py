@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from postlude.clock import Clock
 from postlude.config import Keep
 from postlude.errors import KeyTaken
-from postlude.model.death import LOST, STOPPED, End
+from postlude.model.crash import LOST, STOPPED, End
 from postlude.model.job import (
     Added,
     Cancel,
@@ -23,14 +23,16 @@ from postlude.model.job import (
     ProgressNote,
     Room,
 )  # fmt: skip
+from postlude.model.limits import Bounds
 from postlude.model.outcome import Finish
-from postlude.model.policy import Bounds
 from postlude.model.state import Reason, State, Stored
-from postlude.stores.memory import endings, rules, upkeep
-from postlude.stores.memory.draw import Draw, Waits
-from postlude.stores.memory.intake import Intake
+from postlude.stores.memory import finish as endings
+from postlude.stores.memory import limits as rules
+from postlude.stores.memory import upkeep
+from postlude.stores.memory.add import Intake
+from postlude.stores.memory.claim import Draw, Waits
+from postlude.stores.memory.limits import Rules
 from postlude.stores.memory.row import NOBODY, Row
-from postlude.stores.memory.rules import Rules
 from postlude.stores.memory.runners import MemoryRunner, living
 from postlude.stores.memory.shelves import Shelves
 from postlude.stores.protocol import Counts, Enlisted, Guest, NewRunner, Pause, Promoted, Reaped

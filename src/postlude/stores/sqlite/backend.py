@@ -9,17 +9,19 @@ import apsw
 
 from postlude.clock import Clock
 from postlude.errors import JobRefused, PostludeError
-from postlude.log import Log
-from postlude.stores.backend import Broken, Busy, Verb
-from postlude.stores.sqlite import control, intake, lanes, upkeep
+from postlude.stores.grouped.backend import Broken, Busy, Verb
+from postlude.stores.sqlite import add as intake
+from postlude.stores.sqlite import concurrency as lanes
+from postlude.stores.sqlite import control, upkeep
 from postlude.stores.sqlite.claims import Claims
 from postlude.stores.sqlite.files import JournalFiles
+from postlude.stores.sqlite.limits import Rules
 from postlude.stores.sqlite.premises import Premises
 from postlude.stores.sqlite.reader import JournalReader
 from postlude.stores.sqlite.repair import repair
-from postlude.stores.sqlite.rules import Rules
 from postlude.stores.sqlite.runners import Runners
 from postlude.stores.sqlite.transaction import Transaction
+from postlude.telemetry.log import Log
 
 log = Log("postlude.journal")
 

@@ -8,8 +8,8 @@ from pydantic_core import to_json
 
 from postlude.model.job import Claim, Claimed, Few, Room
 from postlude.model.state import Reason, Stored
-from postlude.stores.sqlite.lanes import Entering, block, refill
-from postlude.stores.sqlite.rules import UNLIMITED, Bucket
+from postlude.stores.sqlite.concurrency import Entering, block, refill
+from postlude.stores.sqlite.limits import UNLIMITED, Bucket
 from postlude.stores.sqlite.transaction import DamagedRow, Transaction
 
 MOST_LOOKED_AT: Final = 4000

@@ -7,13 +7,13 @@ from typing import Final, NamedTuple
 
 from pydantic_core import from_json
 
-from postlude.model.death import RELEASED, End
+from postlude.model.crash import RELEASED, End
 from postlude.model.job import Claimed, Hold
 from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Finish, Outcome, Parked, Snoozed, Succeeded
 from postlude.model.state import Reason, Stored
 from postlude.stores.sqlite.claiming import FOLLOWED, ClaimCall, Search
+from postlude.stores.sqlite.concurrency import block_behind, follow_clock, free_follower, refill
 from postlude.stores.sqlite.control import cancel_asked
-from postlude.stores.sqlite.lanes import block_behind, follow_clock, free_follower, refill
 from postlude.stores.sqlite.transaction import Transaction
 
 _RELEASED: Final = frozenset({Stored.READY, Stored.BLOCKED})

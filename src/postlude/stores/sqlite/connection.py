@@ -9,8 +9,8 @@ from typing import Final
 import apsw
 
 from postlude.errors import JournalRefused
-from postlude.log import Log
 from postlude.stores.sqlite.sql import MIGRATIONS
+from postlude.telemetry.log import Log
 
 log = Log("postlude.journal")
 

@@ -7,13 +7,20 @@ from itertools import chain
 from typing import Any
 
 from postlude.errors import KeyTaken
+from postlude.messages.quoting import quoted
 from postlude.model.job import Added, Cancel
-from postlude.model.opts import lifted
-from postlude.model.policy import Bounds
+from postlude.model.limits import Bounds
+from postlude.model.overrides import lifted
 from postlude.model.state import Reason, Stored
-from postlude.quoting import quoted
 from postlude.stores.protocol import Pause
-from postlude.stores.sqlite.lanes import Entering, enter, free_follower, ready_blocked, rebalance, refill
+from postlude.stores.sqlite.concurrency import (
+    Entering,
+    enter,
+    free_follower,
+    ready_blocked,
+    rebalance,
+    refill,
+)
 from postlude.stores.sqlite.transaction import Transaction
 
 _WAITING = frozenset({Stored.READY, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED})

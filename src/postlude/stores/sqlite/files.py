@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from postlude.errors import JournalRefused, JournalUnavailable
-from postlude.log import Log
 from postlude.stores.sqlite.note import Note
 from postlude.stores.sqlite.owners import check_owner, check_way
+from postlude.telemetry.log import Log
 
 log = Log("postlude.journal")
 

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-from postlude.log import Log
 from postlude.stores.sqlite.guard import Guard, Index
+from postlude.telemetry.log import Log
 
 log = Log("postlude.journal")
 

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 from pydantic_core import to_json
 
 from postlude.errors import KeyTaken
+from postlude.messages.quoting import quoted
 from postlude.model.job import Conflict, NewJob
 from postlude.model.state import Reason, Stored
-from postlude.quoting import quoted
-from postlude.stores.sqlite.lanes import Lane
+from postlude.stores.sqlite.concurrency import Lane
 from postlude.stores.sqlite.transaction import Transaction
 
 _QUEUED = frozenset({Stored.READY, Stored.SCHEDULED, Stored.BLOCKED})

@@ -10,10 +10,10 @@ from typing import Final, NoReturn
 
 import apsw
 
-from postlude.log import Log
-from postlude.stores.backend import Broken
+from postlude.stores.grouped.backend import Broken
 from postlude.stores.sqlite import rescue
 from postlude.stores.sqlite.guard import Found, Guard, Identity
+from postlude.telemetry.log import Log
 
 log = Log("postlude.journal")
 

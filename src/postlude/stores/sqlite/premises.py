@@ -10,8 +10,7 @@ from typing import Final
 
 import apsw
 
-from postlude.log import Log
-from postlude.stores.backend import Broken, Busy
+from postlude.stores.grouped.backend import Broken, Busy
 from postlude.stores.sqlite.connection import check_integrity, migrate, open_writer
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.growth import Growth
@@ -20,6 +19,7 @@ from postlude.stores.sqlite.locks import WriterLock
 from postlude.stores.sqlite.mending import ADVICE, Mending
 from postlude.stores.sqlite.provenance import arrive
 from postlude.stores.sqlite.reader import JournalReader
+from postlude.telemetry.log import Log
 
 log = Log("postlude.journal")
 

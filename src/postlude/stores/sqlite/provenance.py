@@ -13,11 +13,11 @@ from typing import Any
 
 import apsw
 
-from postlude.log import Log
 from postlude.stores.sqlite.files import JournalFiles
-from postlude.stores.sqlite.marks import look_at, marks_path
+from postlude.stores.sqlite.locks.marks import look_at, marks_path
 from postlude.stores.sqlite.note import Note
 from postlude.stores.sqlite.sql import SQL
+from postlude.telemetry.log import Log
 
 log = Log("postlude.journal")
 

@@ -17,9 +17,9 @@ from postlude.stores.protocol import Counts, Pause
 from postlude.stores.sqlite.cells import Cells, as_bytes, from_bytes
 from postlude.stores.sqlite.connection import open_reader
 from postlude.stores.sqlite.files import JournalFiles
-from postlude.stores.sqlite.marks import is_dead, marks_path
+from postlude.stores.sqlite.limits import Bucket
+from postlude.stores.sqlite.locks.marks import is_dead, marks_path
 from postlude.stores.sqlite.records import Starts, record
-from postlude.stores.sqlite.rules import Bucket
 from postlude.stores.sqlite.sql import SQL
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from postlude.model.job import AttemptRecord, JobRecord, Progress
 from postlude.model.outcome import LogLine
 from postlude.model.state import Reason, Stored
 from postlude.stores.sqlite.cells import Cells
-from postlude.stores.sqlite.marks import LeftMarks, look_at, marks_path
+from postlude.stores.sqlite.locks.marks import LeftMarks, look_at, marks_path
 
 Row = Sequence[Any]
 

@@ -7,9 +7,10 @@ through once, in a transaction of its own, and what was asked for is tried again
 from collections.abc import Sequence
 from typing import Any, Final
 
-from postlude.ids import IdSource, id_text
+from postlude.model.ids import IdSource, id_text
 from postlude.model.state import FINAL, Reason, Stored
 from postlude.stores.sqlite.cells import written
+from postlude.stores.sqlite.concurrency import free_follower, ready_blocked, rebalance
 from postlude.stores.sqlite.damage import (
     BOUNDS,
     JOBS,
@@ -21,7 +22,6 @@ from postlude.stores.sqlite.damage import (
     look_for,
     remove,
 )
-from postlude.stores.sqlite.lanes import free_follower, ready_blocked, rebalance
 from postlude.stores.sqlite.transaction import Transaction
 
 _WAITING: Final = frozenset({Stored.READY, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED})

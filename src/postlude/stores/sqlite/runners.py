@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from postlude.clock import SECOND, Clock, boot_id
-from postlude.log import Log
-from postlude.model.death import DIED, LOST, STOPPED, End, Started, judge
+from postlude.model.crash import DIED, LOST, STOPPED, End, Started, judge
 from postlude.model.state import Reason, Stored
 from postlude.stores.protocol import Enlisted, NewRunner, Reaped
 from postlude.stores.sqlite.claims import release_rows
-from postlude.stores.sqlite.lanes import free_follower, refill, unstick
-from postlude.stores.sqlite.marks import LeftMarks, MarksFile, left_by, marks_of_the_living, marks_path
+from postlude.stores.sqlite.concurrency import free_follower, refill, unstick
+from postlude.stores.sqlite.locks.marks import LeftMarks, MarksFile, left_by, marks_of_the_living, marks_path
 from postlude.stores.sqlite.transaction import Transaction
+from postlude.telemetry.log import Log
 
 log = Log("postlude.journal")
 

@@ -24,9 +24,10 @@ from postlude.model.job import (
     ProgressNote,
     Room,
 )
+from postlude.model.limits import Bounds
 from postlude.model.outcome import Finish
-from postlude.model.policy import Bounds
-from postlude.stores.backend import Verb
+from postlude.stores.grouped.backend import Verb
+from postlude.stores.grouped.writer import Writer
 from postlude.stores.protocol import Counts, Enlisted, Guest, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
 from postlude.stores.sqlite.backend import SqliteBackend
@@ -36,7 +37,6 @@ from postlude.stores.sqlite.connection import check_library
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.reader import JournalReader
 from postlude.stores.sqlite.runners import RetireCall
-from postlude.stores.writer import Writer
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ import apsw
 from pydantic_core import from_json
 
 from postlude.model.state import MOVES, Stored
-from postlude.stores.sqlite.rules import Rules
+from postlude.stores.sqlite.limits import Rules
 from postlude.stores.sqlite.sql import SQL
 
 CHUNKS: Final = (500, 250, 50)

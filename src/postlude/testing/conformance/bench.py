@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from postlude.clock import SECOND, ManualClock
-from postlude.ids import IdSource
+from postlude.model.ids import IdSource
 from postlude.model.job import (
     DEFAULT_QUEUE,
     Added,
@@ -20,8 +20,8 @@ from postlude.model.job import (
     NewJob,
     Room,
 )
+from postlude.model.limits import Bounds
 from postlude.model.outcome import SUCCEEDED, Failed, Finish, LogLine, Outcome
-from postlude.model.policy import Bounds
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Enlisted, NewRunner, Pause, Store
 

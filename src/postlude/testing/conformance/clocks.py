@@ -2,7 +2,7 @@
 
 from postlude.clock import SECOND
 from postlude.model.job import Claimed
-from postlude.model.policy import Bounds
+from postlude.model.limits import Bounds
 from postlude.model.state import Reason, Stored
 from postlude.testing.conformance.bench import Cases, Driver
 from postlude.testing.conformance.rates import more, rated, starts

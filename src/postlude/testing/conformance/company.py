@@ -3,8 +3,8 @@
 import pytest
 
 from postlude.model.job import Claim, Hold, NewJob
+from postlude.model.limits import Bounds
 from postlude.model.outcome import SUCCEEDED
-from postlude.model.policy import Bounds
 from postlude.model.state import State, Stored
 from postlude.stores.protocol import Enlisted
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver

@@ -6,7 +6,7 @@ import socket
 from datetime import UTC, datetime
 
 from postlude.clock import SECOND
-from postlude.model.death import MAX_DEATHS
+from postlude.model.crash import MAX_DEATHS
 from postlude.model.job import JobFilter
 from postlude.model.outcome import Parked
 from postlude.model.state import Reason, State, Stored

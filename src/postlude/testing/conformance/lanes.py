@@ -3,8 +3,8 @@
 from collections import Counter
 
 from postlude.model.job import NewJob
+from postlude.model.limits import Bounds
 from postlude.model.outcome import Parked
-from postlude.model.policy import Bounds
 from postlude.model.state import Reason, State, Stored
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
 

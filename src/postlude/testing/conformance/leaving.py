@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from postlude.model.death import MAX_DEATHS
+from postlude.model.crash import MAX_DEATHS
 from postlude.model.job import Claim
 from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Outcome, Parked, Snoozed
 from postlude.model.state import Reason, State, Stored

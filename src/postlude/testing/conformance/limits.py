@@ -1,8 +1,8 @@
 """Bounds that are declared: what a release's word changes for jobs that wait."""
 
 from postlude.clock import SECOND
+from postlude.model.limits import Bounds
 from postlude.model.outcome import Parked
-from postlude.model.policy import Bounds
 from postlude.model.state import Reason, Stored
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
 from postlude.testing.conformance.lanes import BLOCKED, READY, RUNNING, lane, limit

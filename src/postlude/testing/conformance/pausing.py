@@ -4,7 +4,7 @@ import pytest
 
 from postlude.clock import SECOND
 from postlude.model.job import Claimed, Conflict, JobFilter
-from postlude.model.policy import Bounds
+from postlude.model.limits import Bounds
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Pause
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver

@@ -2,7 +2,7 @@
 
 from postlude.clock import SECOND
 from postlude.model.job import Claimed, NewJob, Room
-from postlude.model.policy import Bounds
+from postlude.model.limits import Bounds
 from postlude.model.state import Reason, Stored
 from postlude.testing.conformance.bench import Cases, Driver
 

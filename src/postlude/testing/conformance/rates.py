@@ -2,8 +2,8 @@
 
 from postlude.clock import SECOND
 from postlude.model.job import Claimed, NewJob
+from postlude.model.limits import Bounds
 from postlude.model.outcome import SUCCEEDED
-from postlude.model.policy import Bounds
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Enlisted
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver

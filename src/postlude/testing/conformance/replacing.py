@@ -2,8 +2,8 @@
 
 from postlude.clock import SECOND
 from postlude.model.job import Conflict, NewJob, Progress, ProgressNote
+from postlude.model.limits import Bounds
 from postlude.model.outcome import LogLine, Parked
-from postlude.model.policy import Bounds
 from postlude.model.state import Reason, State, Stored
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
 

@@ -1,10 +1,10 @@
 """Jobs that a person runs again."""
 
 from postlude.clock import SECOND
-from postlude.model.death import MAX_DEATHS
+from postlude.model.crash import MAX_DEATHS
 from postlude.model.job import NewJob
-from postlude.model.opts import UNBOUNDED, Opts
 from postlude.model.outcome import Cancelled
+from postlude.model.overrides import UNBOUNDED, Opts
 from postlude.model.state import Reason, State, Stored
 from postlude.testing.conformance.bench import Cases, Driver
 

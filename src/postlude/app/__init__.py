@@ -1,0 +1,1 @@
+"""`Postlude` and its lifespan: everything else put together."""

@@ -1,0 +1,244 @@
+"""What a Postlude makes of a journal and a clock: everything that changes when either does.
+
+An application has one of these from its start to its end. A test gives it another for a while
+(`Postlude.work_with`), with a journal, a clock and a way of running jobs of its own.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from postlude.app.served import Served, Serving
+from postlude.clock import Clock
+from postlude.config import Config
+from postlude.engines.local import Local, bounds_of_queues
+from postlude.enqueue.bulk import Blocking
+from postlude.enqueue.in_memory import MemoryTask
+from postlude.enqueue.producer import Producer
+from postlude.enqueue.sync_limits import Declaring
+from postlude.enqueue.visiting import Visiting
+from postlude.errors import PostludeError
+from postlude.jobs.absence import Absence
+from postlude.jobs.control import Operations
+from postlude.jobs.inspector import Inspector
+from postlude.jobs.queries import Handles
+from postlude.jobs.subscriptions import Hub
+from postlude.model.limits import Bounds
+from postlude.request.pending import unstored
+from postlude.runner.executors.pool import Equipment
+from postlude.runner.inline import Visits
+from postlude.runner.news import News
+from postlude.runner.runner import Runner
+from postlude.runner.service import Service
+from postlude.stores.loops import call_on
+from postlude.stores.memory import MemoryStore
+from postlude.stores.protocol import Pause, Store
+from postlude.tasks.registry import Registry
+from postlude.telemetry.startup_log import be_heard
+
+
+class Counters(NamedTuple):
+    """What has gone on in this process that an operator should know of."""
+
+    memory_only: int
+    """Tasks that ran in memory, because they have no durable form."""
+    hung_threads: int
+    """Threads that still run a job whose time is over; their places have been replaced."""
+    memory_tasks: tuple[MemoryTask, ...]
+    """The kinds of task that ran in memory: which function, the line that added it, why, and how often."""
+
+
+class Parts:
+    """A journal and what works with it.
+
+    Args:
+        store: the journal.
+        registry: what is a task.
+        config: numbers and switches.
+        clock: the time.
+        equipment: what the application gives those who run its jobs.
+        queues: those that the application has described.
+        visits: who runs jobs where no runner serves the loop; usually `Visits`.
+        service: makes who runs them on one loop; usually a `Service`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        config: Config,
+        clock: Clock,
+        equipment: Equipment | None = None,
+        queues: Mapping[str, Local] | None = None,
+        *,
+        visits: Visiting | None = None,
+        service: Callable[[], Serving] | None = None,
+    ) -> None:
+        self.store = store
+        self.registry = registry
+        self.config = config
+        self.clock = clock
+        self.equipment = equipment = equipment or Equipment()
+        self.queues = queues = queues or {}
+        self.hub = Hub(store, config)
+        given = (store, registry, config, clock, equipment, self.hub)
+        self.visits = visits or Visits(*given)
+        news = News(store)
+        self._served = Served(
+            service or (lambda: Service(*given, news, self.bounds)), self._attach, self._detach
+        )
+        self.operations = Operations(
+            store, self.opened, self._told, self._stirred, self._paused, registry, queues
+        )
+        self.absence = Absence(store, config, clock, self._runs_jobs)
+        self.handles = Handles(
+            store, registry, config, self.hub, self.operations, self.opened, unstored, self.absence
+        )
+        declaring = Declaring(store, registry, self.bounds)
+        self.producer = Producer(
+            store,
+            registry,
+            config,
+            clock,
+            self.visits,
+            self.opened,
+            self.handles,
+            equipment.carried,
+            declaring,
+            equipment.tracers,
+        )
+        bounded_queues = frozenset(name for name, engine in queues.items() if engine.bounded)
+        self.producer.bounded_queues = equipment.bounded_queues = bounded_queues
+        self.inspector = Inspector(store)
+        self.blocking = Blocking(self.producer, store, config, self.ensure_open, self.absence)
+        self._opening = threading.Lock()
+        self._open = False
+        self._users: set[object] = set()
+
+    def _runs_jobs(self) -> bool:
+        """Whether this process runs jobs, or is about to: its lifespan has begun."""
+        return bool(self._users or self.producer.runners)
+
+    def look_in(self) -> None:
+        """Let run what waits in the journal, where no lifespan runs: a request has come.
+
+        A journal in memory has nothing that another process has left, so it is not opened for this.
+        """
+        if self._open or not isinstance(self.store, MemoryStore):
+            self.visits.look_in(self.opened)
+
+    async def opened(self) -> None:
+        """Open the journal, if nobody has.
+
+        Raises:
+            PostludeError: this is no asyncio event loop.
+        """
+        _need_asyncio()
+        if not self._open:
+            await asyncio.to_thread(self.ensure_open)
+
+    def ensure_open(self) -> None:
+        """Open the journal, if nobody has. Blocks."""
+        with self._opening:
+            self._open_it()
+
+    def _open_it(self) -> None:
+        if not self._open:
+            be_heard()
+            self.store.open()
+            self._open = True
+
+    def bounds(self) -> list[Bounds]:
+        """Return what this release says of its tasks and queues."""
+        return bounds_of_queues(self.queues) + self.registry.bounds
+
+    def _told(self, id: bytes) -> None:
+        """A job that runs was asked to stop: tell the runners here, one of which may have it."""
+        self.hub.note(id)
+        for runner in self.producer.runners:
+            call_on(runner.loop, runner.cancel, id)
+
+    async def _paused(self, what: Sequence[Pause], paused: bool) -> None:
+        """Somebody has paused this, or resumed it: the runners here hear of it before that has been said."""
+        here = asyncio.get_running_loop()
+        for runner in [*self.producer.runners, *self.visits.runners]:
+            told = runner.pauses.told(what, paused=paused)
+            if runner.loop is here:
+                await told
+            elif not runner.loop.is_closed():
+                future = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(told, runner.loop))
+                await asyncio.wait([future], timeout=self.config.budget)  # it may hang
+            else:
+                told.close()
+
+    def _stirred(self) -> None:
+        """Somebody has cancelled, retried or resumed: let runners and those who watch look."""
+        self.hub.look()
+        self.producer.stir()
+
+    @property
+    def counters(self) -> Counters:
+        """What an operator should know of this process."""
+        hung = sum(runner.workshop.hung for runner in self.producer.runners)
+        memory = self.producer.memory
+        return Counters(memory.calls, hung, memory.kinds)
+
+    # -- lifespans ------------------------------------------------------------------------------
+
+    async def enter(self, user: object) -> None:
+        """Open the journal for a lifespan, which keeps it open until it leaves.
+
+        Raises:
+            PostludeError: this is no asyncio event loop.
+        """
+        _need_asyncio()
+
+        def enter() -> None:
+            with self._opening:
+                self._open_it()
+                self._users.add(user)
+
+        await asyncio.to_thread(enter)
+
+    async def serve(self) -> None:
+        """Have a runner serve this loop: the one that is there, or a new one."""
+        await self._served.start()
+
+    async def release(self) -> None:
+        """Need it no longer: without other lifespans of this loop it lets running jobs end, and stops."""
+        await self._served.stop()
+
+    def abandon(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Need it no longer, and wait for nothing: the loop's lifespan has ended without its shutdown."""
+        self._served.abandon(loop)
+
+    async def leave(self, user: object) -> None:
+        """Close the journal, if no other lifespan has it open."""
+
+        def leave() -> None:
+            with self._opening:
+                self._users.discard(user)
+                if not self._users:
+                    self._open = False
+                    self.visits.close()
+                    self.store.close()
+
+        await asyncio.to_thread(leave)
+
+    def _attach(self, runner: Runner) -> None:
+        self.producer.attach(runner)
+        self.hub.serve(True)
+
+    def _detach(self, runner: Runner) -> None:
+        self.producer.detach(runner)
+        self.hub.serve(bool(self.producer.runners))
+
+
+def _need_asyncio() -> None:
+    if asyncio._get_running_loop() is None:
+        raise PostludeError(
+            "Postlude needs asyncio, and this application runs on trio: serve it with asyncio (uvicorn, "
+            "hypercorn's asyncio worker, TestClient without backend='trio'), or switch Postlude "
+            "off (POSTLUDE_STORE=off)"
+        )

@@ -1,0 +1,1 @@
+"""Turning calls into jobs: from requests, in bulk, and from sync code."""

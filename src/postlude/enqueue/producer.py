@@ -1,0 +1,288 @@
+"""Asking for work: calls become jobs here, are committed, and are given to the runner."""
+
+import asyncio
+from asyncio import _get_running_loop
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any
+
+from postlude.clock import Clock
+from postlude.config import Config
+from postlude.enqueue.batcher import Gathering
+from postlude.enqueue.in_memory import InMemory
+from postlude.enqueue.ordering import Placed, in_order, new_jobs
+from postlude.enqueue.sync_limits import Declaring
+from postlude.enqueue.visiting import Visiting
+from postlude.errors import JournalUnavailable, PostludeError
+from postlude.jobs.handle import Enquiries
+from postlude.model.ids import IdSource
+from postlude.model.job import Added
+from postlude.runner.attempt.work import Work, give_trace, place
+from postlude.runner.runner import Runner
+from postlude.runner.turn import Turn
+from postlude.runner.waiters import first_of_visit
+from postlude.stores.loops import call_on
+from postlude.stores.protocol import Store
+from postlude.stores.reply import Reply
+from postlude.tasks.codec.payload import Encoded
+from postlude.tasks.context import Carried
+from postlude.tasks.registry import Registry
+from postlude.tasks.task import Task
+from postlude.telemetry.tracing import Tracers
+
+
+class Producer:
+    """Turns calls into jobs: the `Desk` of the web frameworks' side.
+
+    Args:
+        store: the journal.
+        registry: what is a task.
+        config: the budget of a write.
+        clock: the time.
+        visits: runs jobs inside requests, where no runner serves the event loop.
+        opened: opens the journal if nobody has; awaited before a write without a lifespan.
+        enquiries: answers what the handles of its jobs ask.
+        carried: the context variables that travel with jobs.
+        declaring: tells the journal of limits and rates before it is given jobs.
+        tracers: what traces the requests that add jobs.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        config: Config,
+        clock: Clock,
+        visits: Visiting,
+        opened: Callable[[], Awaitable[None]],
+        enquiries: Enquiries,
+        carried: Carried,
+        declaring: Declaring,
+        tracers: Tracers,
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._config = config
+        self._clock = clock
+        self._visits = visits
+        self._opened = opened
+        self._enquiries = enquiries
+        self.declaring = declaring
+        self._tracers = tracers
+        self._carried = carried
+        self._carries = bool(carried)
+        self.bounded_queues: frozenset[str] = frozenset()
+        """Queues that have a limit or a rate: their jobs are never born claimed."""
+        self._ids: IdSource | None = None
+        self._runner: Runner | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._gathering: Gathering | None = None
+        self._served: dict[asyncio.AbstractEventLoop | None, tuple[Runner, Gathering]] = {}
+        """By loop. The one above is the first of them, and nearly always the only one."""
+        self.memory = InMemory()
+        """Tasks that ran in memory, because they have no durable form."""
+
+    def attach(self, runner: Runner) -> None:
+        """Give to this runner what its loop's requests add."""
+        gathering = Gathering(self._store, runner, self._config, self.declaring)
+        self._served[runner.loop] = runner, gathering
+        if self._loop is None or self._loop.is_closed():
+            # The loop last: another loop's requests, in another thread, must not take these for theirs.
+            self._runner, self._gathering, self._loop = runner, gathering, runner.loop
+
+    def detach(self, runner: Runner) -> None:
+        """It takes nothing any more."""
+        self._served.pop(runner.loop, None)
+        if runner.loop is self._loop:
+            self._loop = self._runner = self._gathering = None
+
+    @property
+    def runners(self) -> list[Runner]:
+        """Those that lifespans have started, one for each of their loops."""
+        return [runner for runner, _ in list(self._served.values())]
+
+    @property
+    def attached(self) -> Runner | None:
+        """The first of them; None: no lifespan runs."""
+        return next(iter(self.runners), None)
+
+    def stir(self) -> None:
+        """Let the runners look for work. From any thread."""
+        for runner in self.runners:
+            call_on(runner.loop, runner.notify)
+
+    def serves(self) -> bool:
+        """Whether a runner, started by the lifespan, serves the running event loop."""
+        return _get_running_loop() in self._served
+
+    def prepare(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Work:
+        """Bind, validate and encode a call.
+
+        Raises:
+            NotDurable: the function or an argument has no durable form.
+            TypeError: the arguments do not fit the function's parameters.
+        """
+        task, args, kwargs = self._registry.call(function, args, kwargs)
+        payload, positional, named = encoded = task.encode(args, kwargs)
+        ids = self._ids
+        if ids is None:
+            # Not before: made in a parent that forks, it would give its children equal ids.
+            ids = self._ids = IdSource()
+        now = self._clock.now()
+        work = Work(
+            ids.new(now), task.name, task.queue, payload, now,
+            task.once, task, positional, named, self._enquiries,
+        )  # fmt: skip
+        if task.special or self.bounded_queues or self._carries:
+            self._add_terms(work, task, encoded)
+        return work
+
+    def _add_terms(self, work: Work, task: Task[..., Any], encoded: Encoded) -> None:
+        """Note what the call's policy and context say of its job."""
+        work.usual = False
+        if task.special:
+            work.terms = task.terms(work.created)
+            work.opts = None if work.terms is None else work.terms.opts
+            work.lane = task.lane(encoded)
+        work.rated = task.rated or work.queue in self.bounded_queues
+        work.context = self._carried.capture()
+
+    async def commit(self, prepared: Sequence[Work | Turn], after: Work | None = None) -> None:
+        """Write a request's jobs, all or none; returns when they are on disk. See `Desk.commit`.
+
+        Raises:
+            JournalUnavailable: not confirmed within the budget.
+            KeyTaken: a job has the key of one of them, and that one says `on_conflict="raise"`.
+        """
+        trace = self._tracers.capture()
+        if trace is not None:
+            give_trace(trace, (work for work in prepared if isinstance(work, Work)))
+        runner, gathering = self._runner, self._gathering
+        if runner is None or gathering is None or _get_running_loop() is not self._loop:
+            served = self._served.get(_get_running_loop())
+            if served is None:
+                await self._opened()
+                placed = in_order(prepared, after)
+                if placed:
+                    await self._store_placed(placed, holder=await self._visits.runner())
+                return
+            runner, gathering = served
+        work = prepared[0]
+        if len(prepared) == 1 and after is None and work.usual and isinstance(work, Work):  # nearly always
+            waiter = gathering.add(work)
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                gathering.leave(work, waiter)
+                raise
+            return
+        placed = in_order(prepared, after)
+        if placed:
+            await self._commit_placed(placed, runner)
+            if after is not None and not isinstance(prepared[0], Turn):
+                self._follow(after, placed[0].work)
+
+    async def _commit_placed(self, placed: Sequence[Placed], runner: Runner) -> None:
+        works = [work for work, _, _ in placed]
+        self.declaring.tell()
+        heads = sum(not links for _, links, _ in placed)
+        holder = runner.reserve(heads)
+        reserved = heads if holder else 0
+        reply = self._ask(placed, holder)
+        try:
+            added = await reply
+        except asyncio.CancelledError:
+            if reply.withdraw():
+                runner.decline(reserved)
+            else:
+                # It is being committed: then it is accepted, and it runs.
+                reply.orphan(lambda: self._run_orphans(runner, works, reserved, reply))
+            raise
+        except PostludeError as error:
+            runner.decline(reserved)
+            if isinstance(error, JournalUnavailable):
+                runner.doubt.arise()
+            raise
+        runner.take(works, added, reserved)
+
+    @staticmethod
+    def _follow(before: Work, work: Work) -> None:
+        """Let a job wait for one that was stored earlier, if this process has both."""
+        if before.runner is not None and before.fence and not before.over and not work.concurrent:
+            before.runner.follow(before, work)
+
+    @staticmethod
+    def _run_orphans(runner: Runner, works: Sequence[Work], reserved: int, reply: Reply[list[Added]]) -> None:
+        try:
+            added = reply.result()
+        except PostludeError:
+            runner.decline(reserved)
+        else:
+            runner.start(runner.take(works, added, reserved))
+
+    async def store(self, works: Sequence[Work], *, holder: int | None = None) -> None:
+        """Write jobs, all or none, claimed by `holder` if that may be."""
+        await self._store_placed([Placed(work) for work in works], holder)
+
+    async def _store_placed(self, placed: Sequence[Placed], holder: int | None) -> None:
+        works = [work for work, _, _ in placed]
+        self.declaring.tell()
+        reply = self._ask(placed, holder)
+        try:
+            place(works, await reply)
+        except asyncio.CancelledError:
+            if not reply.withdraw() and holder is not None:
+                # It is being committed, and nobody will run it in this call: a later one does.
+                reply.orphan(lambda: self._visits.let_go(works, reply))
+            raise
+
+    def _ask(self, placed: Sequence[Placed], holder: int | None) -> Reply[list[Added]]:
+        jobs = new_jobs(placed, self._config.order_wait)
+        return self._store.add(jobs, claim_for=holder, budget=self._config.budget)
+
+    def start(self, prepared: Sequence[Work]) -> bool:
+        """Let committed jobs start, where a runner serves this loop; returns whether one does."""
+        for work in prepared:
+            if work.runner is not None:
+                work.runner.start(prepared)
+                return True
+        return self.serves()
+
+    async def settle(self, prepared: Sequence[Work]) -> None:
+        """Return when first attempts have ended; without a runner on this loop, run them here."""
+        served = self._served.get(_get_running_loop())
+        if served is not None:
+            await served[0].wait_for(prepared)
+        else:
+            await self._visits.run(prepared)
+
+    async def reach(self, turn: Turn, visits: Collection[asyncio.Task[None]]) -> None:
+        """Return when a task in memory may run. See `Desk.reach`."""
+        work = turn.before
+        if work is None or work.over or work.written:
+            return
+        served = self._served.get(_get_running_loop())
+        if served is not None:
+            await served[0].awaited.first_attempt(work, self._config.order_wait)
+        else:
+            await first_of_visit(work, visits, self._config.order_wait)
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a job waits at most for the task in memory before it."""
+        return self._config.order_wait
+
+    def free(self, turn: Turn) -> None:
+        """A task in memory keeps nothing back any more. See `Desk.free`."""
+        if turn.before is not None and turn.heads and turn.heads[0].fence:
+            self._follow(turn.before, turn.heads[0])  # it did not run, and so it has not waited
+        queued = [work.seq for work in turn.heads if work.seq and not work.fence]
+        if queued:
+            self._store.free(queued).then(lambda _: self.stir())
+
+    def declares(self, function: Callable[..., Any]) -> bool:
+        """Whether a function is declared as a task: what it promises, memory cannot keep."""
+        return self._registry.declares(function)
+
+    def in_memory(self, function: Callable[..., Any], why: str) -> None:
+        """Count, and warn once of each kind of, a task that has no durable form and runs in memory."""
+        self.memory.note(function, why)

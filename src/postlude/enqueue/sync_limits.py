@@ -1,0 +1,53 @@
+"""Telling the journal of the limits and rates that this release has."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from postlude.errors import PostludeError
+from postlude.model.limits import Bounds
+from postlude.stores.protocol import Store
+from postlude.stores.reply import Reply
+from postlude.tasks.registry import Registry
+from postlude.telemetry.log import Log
+
+log = Log("postlude")
+
+NOT_TOLD: Final = -1
+"""In place of how many bounds the journal was told of."""
+
+
+class Declaring:
+    """Tells it before the first job is added, and again when a task with a limit was declared since.
+
+    That happens when a module is imported late, say.
+
+    Args:
+        store: the journal.
+        registry: knows how many bounded tasks have been declared.
+        bounds: what this release says of its tasks and queues.
+    """
+
+    def __init__(self, store: Store, registry: Registry, bounds: Callable[[], Sequence[Bounds]]) -> None:
+        self._store = store
+        self._registry = registry
+        self._bounds = bounds
+        self._told = NOT_TOLD
+
+    def tell(self) -> None:
+        """Tell it what it has not been told.
+
+        Not waited for: what is asked of the journal next comes after it, and has a budget of its own.
+        """
+        if self._told == self._registry.bounded_so_far:
+            return
+        self._told = self._registry.bounded_so_far
+        reply = self._store.declare(self._bounds())
+        if reply.future is not None:
+            reply.then(self._heard)
+
+    def _heard(self, reply: Reply[None]) -> None:
+        try:
+            reply.result()
+        except PostludeError as error:
+            log.warning("the journal was not told of limits and rates; it is told again: %s", error)
+            self._told = NOT_TOLD

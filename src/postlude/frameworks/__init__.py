@@ -1,0 +1,1 @@
+"""Joining an application of a web framework."""

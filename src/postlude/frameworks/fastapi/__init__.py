@@ -1,0 +1,1 @@
+"""FastAPI: the only room that knows its private names."""

@@ -1,0 +1,281 @@
+"""The hook in FastAPI: the only file that replaces names of its modules.
+
+Three names: the class that dependency solving instantiates for a background tasks parameter, and
+the two functions that make a route's ASGI application. Routes made earlier are made anew with
+the same functions. All of it does nothing for scopes that `postlude.middleware` has not marked.
+"""
+
+import functools
+import importlib
+from collections.abc import Awaitable, Callable
+from copy import deepcopy
+from typing import Annotated, Any, Final, get_args, get_origin
+
+import fastapi
+from anyio import CancelScope
+from starlette.background import BackgroundTasks as StarletteBackgroundTasks
+from starlette.requests import Request
+from starlette.types import ASGIApp, Scope
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from postlude.errors import UnsupportedFramework
+from postlude.frameworks.fastapi.canary import Canary
+from postlude.frameworks.fastapi.routes import cover
+from postlude.jobs.handle import Job
+from postlude.request.background import CURRENT, Accepted, BackgroundTasks, RequestTasks, accepted_job
+from postlude.request.calls import begin, note
+from postlude.request.listing import is_mock
+from postlude.request.passthrough import PASSING, Passing
+from postlude.request.receipt import Receipt
+from postlude.request.route import answer, track
+
+# Imported by name, because type checkers take module attributes for constants.
+utils: Final[Any] = importlib.import_module("fastapi.dependencies.utils")
+routing: Final[Any] = importlib.import_module("fastapi.routing")
+
+__all__ = ["cover", "install"]
+
+SUPPORTED: Final = "0.115 to 0.165"
+
+_FASTAPI: Final = fastapi.BackgroundTasks
+_FASTAPI_ADD: Final = fastapi.BackgroundTasks.add_task
+_FASTAPI_CALL: Final = fastapi.BackgroundTasks.__call__
+_STARLETTE_ADD: Final = StarletteBackgroundTasks.add_task
+_STARLETTE_CALL: Final = StarletteBackgroundTasks.__call__
+"""What tests, and tools that watch, replace: theirs is called then, as it would be without Postlude."""
+
+_FUNCTION_STACK: Final = "fastapi_function_astack"
+"""Where FastAPI, since 0.121, keeps the stack of a request's function-scoped dependencies."""
+
+
+class Collecting(RequestTasks):
+    """What FastAPI's own methods lead to in a marked request: they are above it, and may be replaced."""
+
+    _receipt: Receipt
+    strict: bool
+    replaced = False
+    """Whether somebody has replaced a method of FastAPI's or Starlette's class."""
+
+    def is_called(self) -> bool:
+        """Whether running them is somebody else's business."""
+        return False
+
+    def add_task(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Add a call, unless Starlette's method has been replaced, for instance by a test's mock."""
+        if StarletteBackgroundTasks.add_task is not _STARLETTE_ADD:
+            return super(BackgroundTasks, self).add_task(func, *args, **kwargs)
+        return self._receipt.add(self, func, args, kwargs)
+
+    def accepted(self, job: Job[Any]) -> Accepted[Any]:
+        """Return the body of a 202; see `RequestTasks.accepted`."""
+        self._receipt.accepted = accepted_job(job)
+        return Accepted(id=job.id, task=job.task)
+
+
+class InjectedBackgroundTasks(fastapi.BackgroundTasks, Collecting):
+    """The background tasks of one marked request; outside of those, calling it gives FastAPI's own."""
+
+    def __new__(cls) -> Any:
+        receipt: Receipt | None = CURRENT.get()
+        if receipt is None:
+            passing: Passing | None = PASSING.get()
+            if passing is not None and _is_strict(passing):
+                return PassedBackgroundTasks(passing)
+            return fastapi.BackgroundTasks()
+        if receipt.injected is None or receipt.unseen:
+            if (
+                _FASTAPI.add_task is _FASTAPI_ADD
+                and _FASTAPI.__call__ is _FASTAPI_CALL
+                and StarletteBackgroundTasks.add_task is _STARLETTE_ADD
+                and StarletteBackgroundTasks.__call__ is _STARLETTE_CALL
+            ):
+                self: InjectedBackgroundTasks = object.__new__(cls)
+            else:
+                self = object.__new__(ReplacedBackgroundTasks)
+            self._receipt = receipt
+            self.tasks = []
+            facts = receipt.facts
+            strict = None if facts is None else facts.strict
+            self.strict = _is_strict(receipt) if strict is None else strict
+            if receipt.injected is not None:
+                begin(receipt)
+            receipt.injected = self
+        return receipt.injected
+
+    def __init__(self) -> None:
+        """Nothing: `__new__` may have returned an object that holds tasks."""
+
+    def add_task(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Add a call; see `RequestTasks.add_task`. None if it is a plain function that runs in memory."""
+        return self._receipt.add(self, func, args, kwargs)
+
+    async def __call__(self) -> None:
+        """Run the tasks here and now, as FastAPI's do, or those in memory of a response that was sent."""
+        await super().__call__()
+        if self._receipt.memory is not None:
+            await self._receipt.run_in_memory()
+
+    def __copy__(self) -> fastapi.BackgroundTasks:
+        # FastAPI's own: a copy by the usual way would be taken for another call's parameter.
+        copy = fastapi.BackgroundTasks()
+        copy.tasks = self.tasks
+        return copy
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> fastapi.BackgroundTasks:
+        copy = memo[id(self)] = fastapi.BackgroundTasks()
+        copy.tasks = deepcopy(self.tasks, memo)
+        return copy
+
+
+class ReplacedBackgroundTasks(InjectedBackgroundTasks):
+    """The same while a method of FastAPI's or Starlette's class is replaced: whoever did that is called."""
+
+    replaced = True
+
+    def add_task(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Add a call as FastAPI's method, or what stands in its place, does."""
+        return super(InjectedBackgroundTasks, self).add_task(func, *args, **kwargs)
+
+    async def __call__(self) -> None:
+        """Run the tasks as FastAPI's method, or what stands in its place, does."""
+        if StarletteBackgroundTasks.__call__ is not _STARLETTE_CALL:
+            await super(BackgroundTasks, self).__call__()
+        else:
+            await super(InjectedBackgroundTasks, self).__call__()
+
+    def is_called(self) -> bool:
+        """Whether running them is the business of a test's mock."""
+        return is_mock(fastapi.BackgroundTasks.__call__) or is_mock(StarletteBackgroundTasks.__call__)
+
+
+class PassedBackgroundTasks(fastapi.BackgroundTasks, RequestTasks):
+    """FastAPI's background tasks where Postlude is off, for a route that asks for Postlude's."""
+
+    def __init__(self, passing: Passing) -> None:
+        StarletteBackgroundTasks.__init__(self)
+        self._passing = passing
+
+    def add_task(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Add a call; the handle is of a job that nothing stores."""
+        StarletteBackgroundTasks.add_task(self, func, *args, **kwargs)
+        return self._passing.off.job(func)
+
+    def accepted(self, job: Job[Any]) -> Accepted[Any]:
+        """Return the body of a 202; see `RequestTasks.accepted`."""
+        self._passing.accepted = accepted_job(job)
+        return Accepted(id=job.id, task=job.task)
+
+
+def _is_strict(request: Receipt | Passing) -> bool:
+    facts = request.facts
+    if facts is None:
+        return _asks_strictly(_dependant(request.scope))
+    if facts.strict is None:
+        facts.strict = _asks_strictly(_dependant(request.scope))
+    return facts.strict
+
+
+def _dependant(scope: Scope) -> Any:
+    """Return what FastAPI found out about the parameters of the scope's route."""
+    route = scope.get("route")
+    context = scope.get("fastapi", {}).get("effective_route_context")
+    if context is not None and (route is None or context.original_route is route):
+        return context.dependant
+    return getattr(route, "dependant", None)
+
+
+def _asks_strictly(dependant: Any) -> bool:
+    if dependant is None:
+        return False
+    name = dependant.background_tasks_param_name
+    if name is not None:
+        annotation = utils.get_typed_signature(dependant.call).parameters[name].annotation
+        if get_origin(annotation) is Annotated:
+            annotation = get_args(annotation)[0]
+        if isinstance(annotation, type) and issubclass(annotation, BackgroundTasks):
+            return True
+    return any(_asks_strictly(sub) for sub in dependant.dependencies)
+
+
+class _SessionEnd:
+    """Stores a WebSocket's jobs when its handler and its function-scoped dependencies have ended."""
+
+    def __init__(self, receipt: Receipt) -> None:
+        self._receipt = receipt
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        # No client waits for this write, and test clients cancel the session as soon as they leave it.
+        with CancelScope(shield=True):
+            if error is None or isinstance(error, WebSocketDisconnect):
+                await self._receipt.commit()
+            else:
+                await self._receipt.fail()
+
+
+def _answer_session(
+    function: Callable[[WebSocket], Awaitable[None]],
+) -> Callable[[WebSocket], Awaitable[None]]:
+    async def handler(websocket: WebSocket) -> None:
+        receipt: Receipt | None = CURRENT.get()
+        if receipt is None:
+            await function(websocket)
+            return
+        stack = websocket.scope.get(_FUNCTION_STACK)
+        if stack is None:
+            async with _SessionEnd(receipt):
+                await function(websocket)
+            return
+        # First in, last out: it sees the errors of the dependencies that leave before it.
+        stack.push_async_exit(_SessionEnd(receipt))
+        await function(websocket)
+
+    return handler
+
+
+def _answer_route(handler: Callable[..., Any]) -> Callable[[Request], Awaitable[Any]]:
+    return answer(handler, note(handler))
+
+
+def install() -> None:
+    """Replace the three names, once per process, and prove on a private application that it works.
+
+    Raises:
+        UnsupportedFramework: this version of FastAPI does not work as the hook needs.
+    """
+    if utils.BackgroundTasks is InjectedBackgroundTasks:
+        return
+    before = (utils.BackgroundTasks, routing.request_response, routing.websocket_session)
+    try:
+        canary = Canary()
+        _replace(
+            InjectedBackgroundTasks,
+            _wrap(routing.request_response, _answer_route),
+            _wrap(routing.websocket_session, _answer_session),
+        )
+        cover(canary.app)
+        canary.add_late()
+        cover(canary.app)  # as an application's start does
+        canary.prove()
+    except Exception as error:
+        _replace(*before)
+        raise UnsupportedFramework(
+            f"FastAPI {fastapi.__version__} does not work as Postlude needs ({error}). "
+            f"Postlude supports FastAPI {SUPPORTED}."
+        ) from error
+
+
+def _replace(tasks: Any, request_response: Any, websocket_session: Any) -> None:
+    utils.BackgroundTasks = tasks
+    routing.request_response = request_response
+    routing.websocket_session = websocket_session
+
+
+def _wrap(make: Callable[[Any], ASGIApp], answering: Callable[[Any], Any]) -> Callable[[Any], ASGIApp]:
+    @functools.wraps(make)
+    def make_tracked(func: Any) -> ASGIApp:
+        return track(make(answering(func)))
+
+    return make_tracked

@@ -1,0 +1,168 @@
+"""FastAPI's routes: finding what handles each of them, and making those that came too early anew."""
+
+import functools
+import importlib
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.routing import Host, Mount, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from postlude.errors import UnsupportedFramework
+from postlude.messages.quoting import quoted
+from postlude.request.background import CURRENT
+from postlude.request.first_byte import FirstByte
+from postlude.request.receipt import Receipt
+from postlude.request.route import is_tracked, track
+
+# Some of these names are replaced while the program runs, and some exist in newer versions only.
+routing: Final[Any] = importlib.import_module("fastapi.routing")
+
+_MAKERS: Final = ("request_response.<locals>.app", "websocket_session.<locals>.app")
+"""The applications that the replaced functions made, by qualified name."""
+
+_DEPTH: Final = 8
+_BREADTH: Final = 64
+"""How far wrappers around a route's application are looked through."""
+
+# Newer than the oldest FastAPI that is supported; nothing is an instance of ().
+_INCLUDED: Final[Any] = getattr(routing, "_IncludedRouter", ())
+_CONTEXTS: Final[Any] = getattr(routing, "_EffectiveRouteContext", ())
+_FRONTENDS: Final[Any] = getattr(routing, "_FrontendRouteGroup", ())
+_MADE: Final[Any] = (routing.APIRoute, routing.APIWebSocketRoute, _FRONTENDS)
+"""The routes whose handlers FastAPI makes; any other is the application's own."""
+
+
+def cover(app: Any) -> None:
+    """Make every route of the application, of its routers and of what it mounts give receipts.
+
+    Raises:
+        UnsupportedFramework: a route does not, and cannot be made to. The message names it.
+    """
+    for route, holder, attribute in _handlers(app):
+        if not _covered(getattr(holder, attribute)) and not _repair(holder, attribute):
+            path = getattr(holder, "path", "") or getattr(route, "path", "?")
+            raise UnsupportedFramework(
+                f"The route {quoted(path)} ({type(route).__module__}.{type(route).__qualname__}) was made "
+                "before Postlude was installed and wraps its application in a way that Postlude cannot see "
+                "through, so its background tasks would not be stored. Create Postlude() before this route "
+                "is made."
+            )
+
+
+def _handlers(app: Any) -> Iterator[tuple[Any, Any, str]]:
+    """Find what handles FastAPI's routes: the route, and the object and attribute that hold its handler."""
+    seen: dict[int, Any] = {}
+    todo = [app]
+    while todo:
+        node = todo.pop()
+        if id(node) in seen:
+            continue
+        seen[id(node)] = node
+        if isinstance(node, (routing.APIRoute, routing.APIWebSocketRoute)):
+            yield node, node, "app"
+        elif isinstance(node, _FRONTENDS):
+            yield node, node, "handle"
+        elif (
+            isinstance(node, _CONTEXTS) and isinstance(node.original_route, _MADE) and _app(node) is not None
+        ):
+            yield node.original_route, node, "app"
+        else:
+            todo += _children(node)
+
+
+def _app(context: Any) -> Any:
+    return getattr(context, "app", None)  # up to 0.142.0 there is none: it is made anew for each request
+
+
+def _children(node: Any) -> list[Any]:
+    """Return what is behind a node that handles no route itself; what is to be looked at first comes last."""
+    if isinstance(node, _INCLUDED):
+        low: Any = getattr(node, "effective_low_priority_routes", list)  # since 0.138
+        return [*low(), *node.effective_candidates(), node.original_router]
+    if isinstance(node, _CONTEXTS):
+        return [node.starlette_route]
+    if isinstance(node, Starlette):
+        return [node.router]
+    if isinstance(node, Router):
+        return [*node.routes, *getattr(node, "_low_priority_routes", ())]
+    if isinstance(node, (Mount, Host)):
+        return _inside(node.app, (Starlette, Router))
+    return []
+
+
+def _covered(app: Any) -> bool:
+    return any(is_tracked(node) for node in _inside(app, ()))
+
+
+def _inside(app: Any, wanted: tuple[type, ...]) -> list[Any]:
+    """Look through an ASGI application's wrappers: attributes, closures, partials.
+
+    Args:
+        wanted: return instances of these instead of everything passed; they are not looked into.
+    """
+    found: list[Any] = []
+    layer = [app]
+    for _ in range(_DEPTH):
+        deeper: list[Any] = []
+        for node in layer:
+            if not wanted or isinstance(node, wanted):
+                found.append(node)
+            # What FastAPI made is the end: its closures lead to the handler and back to the application.
+            made = getattr(node, "__qualname__", "") in _MAKERS
+            ends = made or is_tracked(node) or isinstance(node, (Starlette, Router, type))
+            # Nor does it say anything of a method of a group of frontends what the group holds now.
+            if not ends and not isinstance(node, _FRONTENDS):
+                deeper += [part for part in _held(node) if callable(part)]
+        layer = deeper[:_BREADTH]
+    return found
+
+
+def _held(node: Any) -> Iterator[Any]:
+    if isinstance(node, functools.partial):
+        yield from (node.func, *node.args, *node.keywords.values())
+    yield from getattr(node, "__dict__", {}).values()
+    if hasattr(node, "__self__"):
+        yield from (node.__self__, node.__func__)
+    for cell in getattr(node, "__closure__", None) or ():
+        with suppress(ValueError):  # an empty cell
+            yield cell.cell_contents
+
+
+def _repair(holder: Any, attribute: str) -> bool:
+    """Make the innermost application of a route anew, keeping what is wrapped around it."""
+    app = getattr(holder, attribute)
+    while hasattr(app, "app"):
+        holder, attribute, app = app, "app", app.app
+    group = getattr(app, "__self__", None)
+    if isinstance(group, _FRONTENDS):
+        if not is_tracked(group.handle):
+            group.handle = track(_answer_frontend(group.handle), shared=True)
+        setattr(holder, attribute, group.handle)
+        return True
+    made = getattr(app, "__qualname__", "")
+    if made not in _MAKERS:
+        return False
+    cells = dict(zip(app.__code__.co_freevars, app.__closure__ or (), strict=True))
+    handler = cells["f"] if "f" in cells else cells["func"]
+    make = routing.request_response if made == _MAKERS[0] else routing.websocket_session
+    setattr(holder, attribute, make(handler.cell_contents))
+    return True
+
+
+def _answer_frontend(handle: ASGIApp) -> ASGIApp:
+    """Return a frontend's `handle` that commits when its response starts; FastAPI calls that one itself."""
+
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        receipt: Receipt | None = CURRENT.get()
+        if receipt is None:
+            await handle(scope, receive, send)
+            return
+
+        await FirstByte(receipt.commit, send).carry(
+            handle, scope, receive, receipt.fail, receipt.run_in_memory
+        )
+
+    return answering

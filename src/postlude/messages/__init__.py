@@ -1,0 +1,1 @@
+"""What messages say of names and values that others have given."""

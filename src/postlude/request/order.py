@@ -1,0 +1,98 @@
+"""The order of what a request runs: its jobs, and its tasks in memory, each when it is its turn."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+
+from postlude.enqueue.port import Desk, Prepared, Turn
+from postlude.request.background import run_all, run_one
+from postlude.telemetry.log import Log
+
+log = Log("postlude")
+
+
+def last_plain(jobs: Sequence[Prepared]) -> Prepared | None:
+    """Return the last of jobs that keeps an order, if there is one."""
+    return next((job for job in reversed(jobs) if not job.concurrent), None)
+
+
+class Order:
+    """Lets the jobs of a request start, and runs its tasks in memory, inside the request.
+
+    Made for requests that have such tasks: seldom.
+
+    Args:
+        desk: where the jobs were handed in.
+        begun: those that were let start before.
+    """
+
+    def __init__(self, desk: Desk, begun: Sequence[Prepared]) -> None:
+        self._desk = desk
+        self._begun = begun
+        self._turns: list[Turn] = []
+        self._visits: list[tuple[asyncio.Task[None], Sequence[Prepared]]] = []
+        """What runs jobs, where no runner serves the loop."""
+
+    def expect(self, turns: Sequence[Turn]) -> None:
+        """These are to run: what waits for them is not started before."""
+        self._turns += turns
+
+    def start(self, jobs: Sequence[Prepared]) -> None:
+        """Let stored jobs start, but for those that wait for a task in memory."""
+        waiting = {id(job) for turn in self._turns if not turn.passed for job in turn.works}
+        self._let(jobs if not waiting else [job for job in jobs if id(job) not in waiting])
+
+    async def run(self, turns: Sequence[Turn]) -> None:
+        """Run tasks in memory, all of them, in order; then raise the first error."""
+        begun, self._begun = self._begun, ()
+        self._let(begun)
+        try:
+            await run_all([partial(self._take, turn) for turn in turns])
+        finally:
+            self.skip(turns)
+
+    @staticmethod
+    def drop(order: "Order | None", turns: Sequence[Turn]) -> None:
+        """These will not run, because their request has been cancelled."""
+        log.error("A cancelled request dropped %d tasks that have no durable form", len(turns))
+        if order is not None:
+            order.skip(turns)
+
+    def skip(self, turns: Sequence[Turn]) -> None:
+        """Nobody waits for these any more: they have run, or will not."""
+        for turn in turns:
+            self._pass(turn)
+
+    async def settle(self, jobs: Sequence[Prepared]) -> None:
+        """Return when the first attempts of jobs have ended; see `Desk.settle`."""
+        for visit, _ in self._visits:
+            await visit
+        run = {id(job) for _, some in self._visits for job in some}
+        rest = [job for job in jobs if id(job) not in run]
+        if rest:
+            await self._desk.settle(rest)
+
+    async def _take(self, turn: Turn) -> None:
+        await self._desk.reach(turn, [visit for visit, _ in self._visits])
+        timer = asyncio.get_running_loop().call_later(self._desk.patience, self._pass, turn)
+        try:
+            await run_one(turn.task)
+        finally:
+            timer.cancel()
+            self._pass(turn)
+
+    def _pass(self, turn: Turn) -> None:
+        if not turn.passed:
+            turn.passed = True
+            self._desk.free(turn)
+            self._let(turn.works, turn)
+
+    def _let(self, jobs: Sequence[Prepared], turn: Turn | None = None) -> None:
+        if jobs and not self._desk.start(jobs):
+            visit = asyncio.get_running_loop().create_task(self._visit(jobs, turn))
+            self._visits.append((visit, jobs))
+
+    async def _visit(self, jobs: Sequence[Prepared], turn: Turn | None) -> None:
+        if turn is not None:  # it may not have run, and so it has not waited
+            await self._desk.reach(turn, [visit for visit, some in self._visits if some is not jobs])
+        await self._desk.settle(jobs)

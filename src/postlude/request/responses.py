@@ -1,0 +1,85 @@
+"""What Postlude adds to an application's answers: the 503, and where a job's state is told."""
+
+import sys
+from typing import Any, Final
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import NoMatchFound
+from starlette.types import Scope
+
+from postlude.errors import JournalUnavailable, KeyTaken, PostludeError
+from postlude.jobs.handle import Job
+from postlude.telemetry.log import Log
+
+log = Log("postlude")
+
+_WARNED: Final[set[int]] = set()
+"""Which applications have been told that they have no status route. By `id`: not all can be hashed."""
+
+STATUS_ROUTE: Final = "postlude:job"
+"""The name of the route that tells a job's state; its path parameter is ``id``."""
+
+
+def unavailable() -> HTTPException:
+    """Return the answer to a client whose jobs the journal did not take."""
+    # FastAPI's is a subclass, and the one that its applications write handlers and `except` for.
+    kind: type[HTTPException] = getattr(sys.modules.get("fastapi"), "HTTPException", HTTPException)
+    return kind(503, "The journal did not confirm the request's jobs.", {"Retry-After": "1"})
+
+
+def conflict(error: KeyTaken) -> HTTPException:
+    """Return the answer to a client whose job's key is taken. Whose it is, and the key, are for the log."""
+    log.warning("a request was answered 409: %s", error)
+    kind: type[HTTPException] = getattr(sys.modules.get("fastapi"), "HTTPException", HTTPException)
+    return kind(409, "A job with this key waits or runs")
+
+
+def refused(error: PostludeError) -> Exception:
+    """Return what a request fails with whose jobs are not stored: a 503, a 409 for a taken key.
+
+    What is the program's fault stays what it is, and is a 500: trying again would not mend it.
+    """
+    if not isinstance(error, (KeyTaken, JournalUnavailable)):
+        return error
+    told = conflict(error) if isinstance(error, KeyTaken) else unavailable()
+    told.__cause__ = error
+    return told
+
+
+def point_to(job: Job[Any], scope: Scope, response: Response) -> None:
+    """Let a response say where the state of a job is told, if the application tells it.
+
+    Warns once if it does not, unless the response says itself where.
+    """
+    headers = response.headers
+    headers.setdefault("Retry-After", "1")
+    if "Location" in headers:
+        return
+    path = _status_path(scope, job.id)
+    if path is not None:
+        headers["Location"] = path
+        return
+    app = id(scope.get("app"))
+    if app not in _WARNED and len(_WARNED) < 1000:
+        _WARNED.add(app)
+        log.warning(
+            "tasks.accepted(...) gave an answer without Location: the application has no status route; "
+            "app.include_router(postlude.router(prefix='/jobs')) adds one"
+        )
+
+
+def _status_path(scope: Scope, job: str) -> str | None:
+    root = scope.get("root_path", "")
+    outermost, outer = scope.get("router"), scope.get("app_root_path", root)
+    app = scope.get("app")
+    # A router that is mounted by itself has its own root, and the application around it.
+    own = outer if getattr(app, "router", None) is outermost else root
+    for provider, prefix in ((app, own), (outermost, outer)):
+        if provider is None:
+            continue
+        try:
+            return str(prefix).rstrip("/") + str(provider.url_path_for(STATUS_ROUTE, id=job))
+        except NoMatchFound:
+            continue
+    return None

@@ -1,0 +1,205 @@
+"""What the end of an attempt means: success, another attempt, or the end of its job."""
+
+import asyncio
+import random
+import traceback
+from types import TracebackType
+from typing import Any, Final
+
+from postlude.clock import SECOND
+from postlude.errors import Discard, RetryLater, Snooze
+from postlude.messages.raised import frames_of, is_a, kind_of, text_of, writable
+from postlude.model.outcome import Cancelled, Failed, Outcome, Snoozed
+from postlude.model.overrides import read_opts
+from postlude.model.retry import Retry
+from postlude.model.state import Reason
+from postlude.model.wait import Wait
+from postlude.runner.attempt.work import Stopping, Work, fields
+from postlude.runner.executors.overtime import Overtime
+from postlude.runner.executors.process.failures import ChildFailed, ProcessDied
+from postlude.telemetry.log import Log
+
+log = Log("postlude.jobs")
+
+_PACKAGE: Final = __name__.partition(".")[0]
+
+
+class Judge:
+    """Turns what an attempt raised into its outcome, and logs it.
+
+    Args:
+        rng: where the jitter of waits comes from.
+        most: characters that are kept of a traceback.
+    """
+
+    def __init__(self, rng: random.Random, most: int) -> None:
+        self._rng = rng
+        self._most = most
+
+    def judge(self, work: Work, error: BaseException, now: int) -> Outcome:
+        """Return what becomes of a job whose attempt raised.
+
+        Args:
+            work: whose attempt it was.
+            error: what it raised.
+            now: when (microseconds, UTC).
+        """
+        try:
+            if work.trace is not None:  # the lines of log belong to it
+                return work.trace.run(self._judged, work, error, now)
+            return self._judged(work, error, now)
+        except BaseException as own:
+            log.error("how job %s ended could not be judged; it has failed", work, exc_info=own)
+            line = kind_of(error)
+            return Failed(line, line)
+
+    def _judged(self, work: Work, error: BaseException, now: int) -> Outcome:
+        if is_a(error, Snooze) and (due := due_of(error, now)) is not None:
+            return self._snoozed(work, error, due)
+        if is_a(error, Discard):
+            reason = text_of(error)
+            log.info("job %s discards itself: %s", work, reason, extra=fields(work))
+            return Cancelled(Reason.DISCARDED, f"Discard: {reason}"[:1000])
+        if work.stopping is Stopping.CANCEL:
+            return self._cancelled(work, error)
+        if work.stopping is Stopping.TIMEOUT or is_a(error, Overtime):
+            error = _overtime(work, error)
+        return self._failed(work, error, now)
+
+    def _snoozed(self, work: Work, error: BaseException, due: int) -> Outcome:
+        end = _must_end_by(work)
+        if end is not None and due >= end:
+            log.error("job %s failed: it snoozes beyond its deadline", work, extra=fields(work))
+            return Failed(*describe(error, self._most), None, Reason.DEADLINE)
+        return Snoozed(due)
+
+    def _cancelled(self, work: Work, error: BaseException) -> Outcome:
+        log.info("job %s was cancelled while it ran", work, extra=fields(work))
+        if is_a(error, asyncio.CancelledError) or not is_own(error):
+            return Cancelled()
+        return Cancelled(None, *describe(error, self._most))
+
+    def _failed(self, work: Work, error: BaseException, now: int) -> Failed:
+        retry_at = self._retry_at(work, error, now)
+        end = _must_end_by(work)
+        late = end is not None and (now if retry_at is None else retry_at) >= end
+        if late:
+            retry_at = None
+        line, text = describe(error, self._most)
+        number = work.failures + 1
+        if retry_at is None:
+            if is_a(error, ChildFailed):  # its traceback came as text
+                log.error("job %s failed, attempt %d\n%s", work, number, text, extra=fields(work))
+            else:
+                raised = (type(error), error, own_frames(error))
+                log.error("job %s failed, attempt %d", work, number, exc_info=raised, extra=fields(work))
+        else:
+            # The traceback is kept with the attempt; an hour's outage must not fill the log with it.
+            wait = (retry_at - now) / SECOND
+            log.warning(
+                "job %s failed, attempt %d; the next is due in %.1f s: %s",
+                work, number, wait, line, extra=fields(work),
+            )  # fmt: skip
+        overtime = Reason.TIMED_OUT if work.stopping is Stopping.TIMEOUT and retry_at is None else None
+        return Failed(line, text, retry_at, Reason.DEADLINE if late else overtime)
+
+    def _retry_at(self, work: Work, error: BaseException, now: int) -> int | None:
+        if work.once or work.task is None:
+            return None
+        retry = read_opts(work.opts).over(work.task.policy.retry)
+        if work.failures + 1 >= retry.attempts:
+            return None
+        if is_a(error, RetryLater) and (due := due_of(error, now)) is not None:
+            return due
+        if not (is_a(error, Snooze) or is_a(error, RetryLater) or covered(retry, error)):
+            return None
+        try:
+            return retry.next_due(work.failures + 1, now, self._rng)
+        except BaseException:
+            log.exception("the backoff of %s failed; job %s waits a minute", work.name, work)
+            return now + 60 * SECOND
+
+
+def is_own(error: BaseException) -> bool:
+    """Whether an error came from the task's own code, and not from ending its process."""
+    return not is_a(error, ProcessDied)
+
+
+def due_of(error: BaseException, now: int) -> int | None:
+    """Return when a task that raised this wants to run again; None: it did not say when."""
+    wait = wait_in(error)
+    return None if wait is None else wait.due(now)
+
+
+def wait_in(error: BaseException) -> Wait | None:
+    """Return the wait that a `Snooze` or a `RetryLater` asks for; None: it does not say."""
+    try:
+        wait: Any = error.wait  # type: ignore[attr-defined]
+    except BaseException:  # of a subclass that has its own idea
+        return None
+    return wait if type(wait) is Wait else None
+
+
+def covered(retry: Retry, error: BaseException) -> bool:
+    """Whether a policy follows an error with another attempt; also where the classes that it names fail."""
+    if is_a(error, ChildFailed):
+        return error.covered  # type: ignore[attr-defined,no-any-return]
+    try:
+        return retry.covers(error)
+    except BaseException:
+        log.exception("Retry(on=..., unless=...) could not be asked about an error; it counts as one of them")
+        return True
+
+
+def describe(error: BaseException, most: int) -> tuple[str, str]:
+    """Return an error as one line, and its traceback without this package's frames, both capped.
+
+    Args:
+        error: what was raised; one from another process brings both texts with it.
+        most: characters that are kept of the traceback.
+    """
+    if is_a(error, ChildFailed):
+        line, text = error.told  # type: ignore[attr-defined]
+    else:
+        line, text = writable(_line_of(error)), writable(_traceback_of(error))
+    if len(text) > most:
+        text = f"{text[: most // 2]}\n... {len(text) - most} characters left out ...\n{text[-most // 2 :]}"
+    return line[:1000], text
+
+
+def _line_of(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception_only(error)).strip()
+    except BaseException:
+        return kind_of(error)
+
+
+def own_frames(error: BaseException) -> TracebackType | None:
+    """Return the traceback of an error from where this package has called code of others; else all of it."""
+    inner = whole = frames_of(error)
+    while inner is not None and _is_ours(inner):
+        inner = inner.tb_next
+    return inner or whole
+
+
+def _is_ours(frame: TracebackType) -> bool:
+    return str(frame.tb_frame.f_globals.get("__name__", "")).partition(".")[0] == _PACKAGE
+
+
+def _traceback_of(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(type(error), error, own_frames(error)))
+    except BaseException:
+        return _line_of(error)
+
+
+def _overtime(work: Work, error: BaseException) -> TimeoutError:
+    late = TimeoutError(f"the attempt took longer than {work.seconds:g} s")
+    late.__cause__ = None if is_a(error, asyncio.CancelledError) or not is_own(error) else error
+    return late.with_traceback(frames_of(BaseException.with_traceback(error, own_frames(error))))
+
+
+def _must_end_by(work: Work) -> int | None:
+    if work.task is None or not (work.opts or work.task.timed):
+        return None
+    return work.task.policy.must_end_by(read_opts(work.opts), work.created)

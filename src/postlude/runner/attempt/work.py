@@ -1,0 +1,215 @@
+"""A call on its way through the runner: from `add_task`, or from a claim, to its end."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from enum import Enum, auto
+from itertools import islice
+from typing import Any, Final, Protocol
+
+from postlude.jobs.current import CurrentJob
+from postlude.jobs.handle import NOWHERE as NO_JOURNAL
+from postlude.jobs.handle import Enquiries, Job
+from postlude.model.ids import id_text
+from postlude.model.job import PLAIN, Added, Claim, Hold, NewJob
+from postlude.tasks.policy import USUAL, Terms
+from postlude.tasks.task import Task
+from postlude.telemetry.tracing import Trace
+
+
+class Starter(Protocol):
+    """The runner that holds a work, as far as those need it who let it start."""
+
+    def start(self, works: "Sequence[Work]") -> None:
+        """Start held works, as far as they fit."""
+        ...
+
+    def follow(self, before: "Work", work: "Work") -> None:
+        """Let a held work that has not started wait for the first attempt of another."""
+        ...
+
+
+class Stopping(Enum):
+    """Why a work that runs is to end."""
+
+    CANCEL = auto()
+    """Somebody has asked for it."""
+    TIMEOUT = auto()
+
+
+_NAMED: Final = 5
+
+NOWHERE: Final = -1
+"""The place of a start that is not marked."""
+
+
+class Work:
+    """One attempt in the making. Mutable on purpose: one object per job, from its call to its end."""
+
+    __slots__ = (
+        "args", "context", "created", "current", "enquiries", "failures", "fence", "follower", "id",
+        "joined", "kwargs", "lane", "name", "once", "opts", "over", "payload", "place", "queue", "rated",
+        "runner", "seconds", "seq", "started", "stopping", "suspect", "task", "terms", "trace", "urgent",
+        "usual", "waiter", "written",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        id: bytes,
+        name: str,
+        queue: str,
+        payload: bytes,
+        created: int,
+        once: bool = False,
+        task: Task[..., Any] | None = None,
+        args: tuple[Any, ...] | None = None,
+        kwargs: dict[str, Any] | None = None,
+        enquiries: Enquiries = NO_JOURNAL,
+    ) -> None:
+        self.id = id
+        self.name = name
+        self.queue = queue
+        self.payload = payload
+        self.created = created
+        self.once = once
+        self.usual = not once
+        self.task = task
+        self.args = args
+        self.kwargs = kwargs
+        self.enquiries = enquiries
+        self.terms: Terms | None = None
+        self.opts: str | None = None
+        self.context: str | None = None
+        self.lane: str | None = None
+        self.rated = False
+        self.joined = False
+        self.urgent = False
+        """Whether jobs in the journal wait for its end: those of its limit, or the one that follows it."""
+        self.current: CurrentJob | None = None
+        self.seconds: float | None = None
+        self.stopping: Stopping | None = None
+        self.seq = 0
+        self.fence = 0
+        self.failures = 0
+        self.suspect = False
+        self.started = 0
+        self.place = NOWHERE
+        self.over = False
+        self.written = False
+        self.follower: Work | None = None
+        self.runner: Starter | None = None
+        self.waiter: asyncio.Future[None] | None = None
+        self.trace: Trace | None = None
+
+    @classmethod
+    def of_claim(cls, claim: Claim, known: "Work | None" = None) -> "Work":
+        """Return the work that a claim gives a right to; `known`: what this process knows it as."""
+        (
+            seq, id, fence, task, queue, payload, failures, suspect, once, created, opts, context, limited,
+            _, followed,
+        ) = claim  # fmt: skip
+        work = known or cls(id, task, queue, payload, created, once)
+        if known is not None and (known.payload, known.created) != (payload, created):
+            # Another call has replaced it meanwhile: it is run with that one's arguments.
+            work.payload, work.created, work.args, work.kwargs = payload, created, None, None
+        work.seq = seq
+        work.fence = fence
+        work.failures = failures
+        work.suspect = suspect
+        work.opts = opts
+        work.context = context
+        work.urgent = limited or followed
+        return work
+
+    @property
+    def job(self) -> Job[Any]:
+        """The handle that the caller gets."""
+        return Job(self.id, self.name, self.queue, self.enquiries)
+
+    @property
+    def on_failure(self) -> bool:
+        """Whether it is stored although its request fails."""
+        return self.task is not None and self.task.on_failure
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether it may run beside the other jobs of its request."""
+        return self.task is not None and not self.task.plain
+
+    def new_job(self, follows: bool, due: int | None, held: bool = False) -> NewJob:
+        """Return what the store is given."""
+        if self.usual and due is None and not follows:
+            first = (self.id, self.name, self.queue, self.payload, self.created)
+            return tuple.__new__(NewJob, first + PLAIN)  # half of what calling the class takes
+        due_at, priority, key, conflict, opts = self.terms or USUAL
+        return NewJob(
+            self.id, self.name, self.queue, self.payload, self.created, due_at or due, priority, self.once,
+            follows, None, None, key, conflict, self.lane, self.rated, opts, self.context, held,
+        )  # fmt: skip
+
+    def end(self) -> None:
+        """Note that nothing more will come of it here; wakes who waits for it. From any thread."""
+        self.written = True
+        waiter = self.waiter
+        if waiter is None or waiter.done():
+            return
+        loop = waiter.get_loop()
+        if loop is asyncio._get_running_loop():
+            waiter.set_result(None)
+        else:
+            with suppress(RuntimeError):  # it has closed: nobody waits there any more
+                loop.call_soon_threadsafe(self.end)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.job.id})"
+
+
+def plain_jobs(works: Iterable[Work]) -> list[NewJob]:
+    """Return what the store is given of works that are `usual`."""
+    make = tuple.__new__  # half of what calling the class takes
+    return [
+        make(NewJob, (work.id, work.name, work.queue, work.payload, work.created) + PLAIN)  # noqa: RUF005
+        for work in works
+    ]
+
+
+def place(works: Sequence[Work], added: Sequence[Added]) -> Sequence[Work]:
+    """Note where works are in the journal; returns those that were born claimed."""
+    queued = False
+    for work, (seq, fence, joined) in zip(works, added, strict=True):
+        work.seq = seq
+        work.fence = fence
+        if not fence:
+            queued = True
+            work.joined = joined
+            work.follower = None  # the journal keeps their order
+    return [work for work in works if work.fence] if queued else works
+
+
+def give_trace(trace: Trace, works: Iterable[Work]) -> None:
+    """Give works that are due at once the trace of the request that adds them."""
+    for work in works:
+        if work.terms is None or work.terms.due is None:
+            work.trace = trace
+
+
+def holds_of(works: "Iterable[Work | Claim]") -> list[Hold]:
+    """Return claims as the journal is told of them."""
+    return [Hold(work.seq, work.fence) for work in works]
+
+
+def named(works: Collection[Work]) -> str:
+    """Name works for the log, the first ones of many."""
+    more = f" and {len(works) - _NAMED} more" if len(works) > _NAMED else ""
+    return ", ".join(map(str, islice(works, _NAMED))) + more
+
+
+def counted(works: Collection[Work]) -> str:
+    """Say for the log how many works these are, and which the first ones."""
+    named = ", ".join(map(str, islice(works, _NAMED)))
+    return f"{len(works)} jobs, among them {named}" if len(works) > _NAMED else f"{len(works)}: {named}"
+
+
+def fields(work: Work) -> dict[str, Any]:
+    """Return what log records of a job carry (`LogKeeper`), for those made outside of its attempt."""
+    return {"job_id": id_text(work.id), "task": work.name, "attempt": work.failures + 1}

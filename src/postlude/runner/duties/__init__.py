@@ -1,0 +1,1 @@
+"""What a runner does from time to time."""

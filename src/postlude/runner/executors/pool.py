@@ -1,0 +1,235 @@
+"""Where attempts run: the loop, the threads and the processes of one runner, and how each attempt begins."""
+
+import asyncio
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any, Final
+
+from postlude.clock import Clock
+from postlude.config import Config
+from postlude.jobs.current import CurrentJob
+from postlude.model.job import Room
+from postlude.model.outcome import Cancelled, Outcome
+from postlude.runner.attempt.execution import Unrunnable, bound_in_time, ready, surroundings
+from postlude.runner.attempt.injection import Injection
+from postlude.runner.attempt.progress import Reports
+from postlude.runner.attempt.work import Stopping, Work
+from postlude.runner.chains import Chains
+from postlude.runner.copies import Copies
+from postlude.runner.executors.loop import LoopLane, cancel, leave_alone
+from postlude.runner.executors.process.executor import ProcessLane
+from postlude.runner.executors.process.messages import Caps
+from postlude.runner.executors.protocol import Ended, Lane, take_back, take_one_back
+from postlude.runner.executors.threads import ThreadLane
+from postlude.runner.executors.timeouts import Interruptions
+from postlude.runner.lease import Membership
+from postlude.tasks.context import Carried
+from postlude.tasks.registry import Registry
+from postlude.tasks.task import Task
+from postlude.telemetry.log import Log
+from postlude.telemetry.tracing import Tracers
+
+log = Log("postlude.runner")
+
+
+_CANCEL: Final = Stopping.CANCEL
+
+
+class Equipment:
+    """What an application gives those who run its jobs, beside the journal.
+
+    Attributes:
+        carried: the context variables that travel with jobs.
+        injection: resolves the dependencies of tasks, once there is a framework that can.
+        bounded_queues: the queues that have a limit or a rate.
+        copies: notices which tasks change their arguments.
+        tracers: what traces the application's requests.
+    """
+
+    def __init__(self, carried: Carried | None = None) -> None:
+        self.carried = carried or Carried()
+        self.injection: Injection | None = None
+        self.bounded_queues: frozenset[str] = frozenset()
+        self.copies = Copies()
+        self.tracers = Tracers()
+
+
+class Workshop:
+    """The lanes of one runner.
+
+    Args:
+        membership: where starts are marked.
+        registry: which tasks have limits or rates.
+        config: slots.
+        clock: the time.
+        equipment: what the application gives.
+        chains: works that others follow.
+        reports: takes what jobs say of their progress.
+        ended: called on the loop with how an attempt ended.
+    """
+
+    def __init__(
+        self,
+        membership: Membership,
+        registry: Registry,
+        config: Config,
+        clock: Clock,
+        equipment: Equipment,
+        chains: Chains,
+        reports: Reports,
+        ended: Ended,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._membership = membership
+        self._clock = clock
+        self._registry = registry
+        self._bounded_queues = equipment.bounded_queues
+        self._bounded: list[Task[..., Any]] | None = None
+        self._known = 0
+        self._parked: set[str] = set()
+        self._carried = equipment.carried
+        self.copies = equipment.copies
+        self.tracers = equipment.tracers
+        self._chains = chains
+        self._report = reports.report
+        self._ended = ended
+        injection = equipment.injection
+        self._async = LoopLane(config.loop_slots, self._begin, ended, injection=injection)
+        # Sync functions that have dependencies: those wait here for which there is no thread.
+        self._injected = LoopLane(
+            config.threads, self._begin, ended, threads=config.threads, injection=injection
+        )
+        self._threads = ThreadLane(config.threads, self._begin, ended)
+        self._processes = ProcessLane(
+            config.processes,
+            self._begin,
+            ended,
+            recycle_jobs=config.recycle_jobs,
+            recycle_bytes=config.recycle_bytes,
+            caps=Caps(
+                config.max_error, config.max_log_lines if config.keep_logs else 0, config.max_log_chars
+            ),
+        )
+        self.lanes: tuple[Lane, ...] = (self._async, self._injected, self._threads, self._processes)
+        names = ("loop_slots", "threads", "threads", "processes")
+        self.settings: dict[Lane, str] = dict(zip(self.lanes, names, strict=True))
+        """The setting that says how many places each has."""
+        self.keeps_back: Callable[[Work], bool] | None = None
+        """Says of a work whether it must not start any more, and takes it then; None: all may start."""
+        self.interruptions = Interruptions(self._loop, self.lane_of, ended)
+
+    @property
+    def room(self) -> Room:
+        """How many jobs of each kind could start at once; 0 for kinds of which none has a limit or a rate.
+
+        What is claimed beyond this waits here for its place, while other processes idle.
+        """
+        if self._bounded is None or self._known != self._registry.bounded_so_far:
+            self._known = self._registry.bounded_so_far
+            self._bounded = self._registry.bounded(self._bounded_queues)
+        meant = {self._lane_for(task) for task in self._bounded} or self.lanes
+        loop, injected, threads, processes = (lane.free if lane in meant else 0 for lane in self.lanes)
+        return Room(loop + injected, threads, processes)
+
+    @property
+    def hung(self) -> int:
+        """How many threads run work whose time is over."""
+        return len(self._threads.hung) + len(self._injected.beside.hung)
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """The tasks on the loop that run works."""
+        return [*self._async.tasks.values(), *self._injected.tasks.values()]
+
+    def submit(self, work: Work) -> None:
+        """Start it where it belongs, now or when there is room; what cannot be run ends."""
+        if self.keeps_back is not None and self.keeps_back(work):
+            return
+        task = work.task
+        if task is None or work.args is None:
+            try:
+                task = ready(work, self._registry, self._parked)
+                self.copies.begin(work, task)
+            except Unrunnable as unrunnable:
+                work.started = self._clock.now()
+                # Not now: it may be the end of another that lets it start, and so on along a chain.
+                self._loop.call_soon(self._ended, work, unrunnable.outcome)
+                return
+            except BaseException as error:  # of the application: a module's, a validator's
+                work.started = self._clock.now()
+                self._ended(work, error)
+                return
+        (self._async if task.is_async else self._lane_for(task)).submit(work)
+
+    def take_back(self) -> list[Work]:
+        """Take everything that has not started. From any thread."""
+        return [work for lane in self.lanes for work in take_back(lane)]
+
+    def take_one_back(self, work: Work) -> bool:
+        """Take this one, if it has not started."""
+        lane = self.lane_of(work)
+        return lane is not None and take_one_back(lane, work)
+
+    def sweep(self) -> None:
+        """Notice tasks that somebody else has cancelled."""
+        self._async.sweep()
+        self._injected.sweep()
+
+    def stop(self) -> list[asyncio.Task[None]]:
+        """Cancel what runs on the loop, and end idle threads and all processes; returns what to wait for."""
+        self._threads.stop()
+        self._processes.stop()
+        tasks = self.tasks
+        for task in tasks:
+            cancel(task)
+            leave_alone(task)  # it has a moment, and no more
+        return tasks
+
+    def on_loop(self) -> str:
+        """Name the job that the loop is running, for the log."""
+        task = asyncio.current_task(self._loop)
+        tasks = [*self._async.tasks.items(), *self._injected.tasks.items()]
+        works = [work for work, running in tasks if running is task]
+        return f"job {works[0]}" if works else "no job of ours"
+
+    def lane_of(self, work: Work) -> Lane | None:
+        """Return where a work runs; None: that is not known yet."""
+        return None if work.task is None else self._lane_for(work.task)
+
+    def _lane_for(self, task: Task[..., Any]) -> Lane:
+        if task.is_async:
+            return self._async
+        if task.injected:
+            return self._injected
+        return self._processes if task.policy.run == "process" else self._threads
+
+    def _begin(self, work: Work) -> Context | None:
+        """Note that work starts. In the thread that runs it."""
+        task = work.task
+        assert task is not None
+        now = work.started = self._clock.now()
+        if work.stopping is _CANCEL:
+            self._refuse(work, Cancelled())
+            return None
+        try:
+            seconds: float | None = None
+            if work.opts is not None or task.timed:
+                seconds = bound_in_time(work, task, now)
+            work.place = self._membership.marks.started(work.seq, now)
+            if work.follower is not None:
+                self._chains.started(work)
+            work.current = CurrentJob(work.id, work.name, work.queue, work.failures + 1, self._report)
+            if seconds is not None:
+                self.interruptions.limit(work, seconds)
+            return surroundings(work, work.current, self._carried)
+        except Unrunnable as unrunnable:
+            self._refuse(work, unrunnable.outcome)
+        except BaseException as error:  # whatever it is, it is this attempt's
+            self._refuse(work, error)
+        return None
+
+    def _refuse(self, work: Work, result: Outcome | BaseException) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._ended, work, result)
+        except RuntimeError:
+            log.debug("job %s was not started, and its event loop has closed", work)

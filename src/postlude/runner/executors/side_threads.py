@@ -1,0 +1,105 @@
+"""Sync functions that have dependencies: called in threads, while their tasks wait on the loop."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any
+
+from anyio import CapacityLimiter
+from anyio._backends._asyncio import AsyncIOBackend
+from anyio._core._eventloop import claim_worker_thread
+
+from postlude.runner.attempt.work import Work
+from postlude.runner.executors.threads import MOST_HUNG
+from postlude.telemetry.log import Log
+
+log = Log("postlude.jobs")
+
+
+class Beside:
+    """Calls functions in threads beside one event loop.
+
+    Daemon threads, one for each call: one that hangs must not keep the process from ending. They
+    count as anyio's worker threads, so `anyio.from_thread` works in them.
+
+    Args:
+        threads: how many at once.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.hung: set[Work] = set()
+        """Work whose time is over and whose thread still runs it."""
+        self._threads = threads
+        self._limiter: CapacityLimiter | None = None
+        self._running: set[Work] = set()
+
+    async def call(self, work: Work, function: Callable[[], Any]) -> Any:
+        """Call it, and wait for its end, also when cancelled: it uses what its dependencies have opened."""
+        limiter = self._limiter = self._limiter or CapacityLimiter(self._threads)
+        async with limiter:
+            self._running.add(work)
+            try:
+                return await _Call(function).end()
+            finally:
+                self._running.discard(work)
+                if work in self.hung:
+                    self.hung.discard(work)
+                    limiter.total_tokens -= 1
+                    log.warning("job %s has come to an end after all, long after its time was over", work)
+
+    def abandon(self, work: Work) -> None:
+        """Give its thread's place away, unless too many hang already. On the loop."""
+        if self._limiter is None or work not in self._running:
+            return
+        if len(self.hung) >= MOST_HUNG * self._threads:
+            log.error("%d threads hang: the place of job %s is not replaced", len(self.hung), work)
+            return
+        self.hung.add(work)
+        self._limiter.total_tokens += 1
+        log.error("job %s hangs in its thread, which nothing can end; its place is replaced", work)
+
+
+class _Call:
+    """A call in a thread of its own, and its end, which can be had once.
+
+    Nothing else holds what was raised: an error knows the frames that it came through, and those below
+    them, so whatever they hold must not hold it.
+    """
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._function = function
+        self._context = copy_context()
+        self._loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[None] = self._loop.create_future()
+        self._value: Any = None
+        self._error: BaseException | None = None
+        threading.Thread(target=self._run, name="postlude-beside", daemon=True).start()
+
+    async def end(self) -> Any:
+        """Wait for it. Being cancelled does not end it: its function is told by `raise_if_cancelled`."""
+        while not self._over.done():
+            try:
+                await asyncio.wait([self._over])
+            except asyncio.CancelledError:
+                continue
+        error, self._error = self._error, None
+        if error is None:
+            return self._value
+        try:
+            raise error
+        finally:
+            del error
+
+    def _run(self) -> None:
+        with claim_worker_thread(AsyncIOBackend, self._loop):
+            try:
+                self._value = self._context.run(self._function)
+            except StopIteration:  # no coroutine may raise it
+                self._error = RuntimeError("the function raised StopIteration")
+            except BaseException as error:
+                self._error = error
+        try:
+            self._loop.call_soon_threadsafe(self._over.set_result, None)
+        except RuntimeError:
+            log.warning("a job ended after its event loop had closed; it will run again")

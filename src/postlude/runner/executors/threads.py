@@ -1,0 +1,203 @@
+"""Sync functions, on threads of our own, so that they never use up those that serve endpoints."""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Final
+
+from anyio._backends._asyncio import AsyncIOBackend
+from anyio._core._eventloop import claim_worker_thread
+
+from postlude.model.outcome import Outcome
+from postlude.runner.attempt.execution import run_sync
+from postlude.runner.attempt.work import Work, fields
+from postlude.runner.executors.protocol import Begin, Ended
+from postlude.telemetry.log import Log
+
+log = Log("postlude.jobs")
+
+MOMENT: Final = 0.001
+"""Seconds in which ends of sync jobs, and threads to be woken, gather."""
+
+MOST_HUNG: Final = 4
+"""So many times the threads of a lane may hang and be replaced; then their places stay lost."""
+
+
+class ThreadLane:
+    """Runs sync functions.
+
+    Daemon threads: one that hangs must not keep the process from ending. They count as anyio's
+    worker threads, so `anyio.from_thread` works in tasks as it does in FastAPI's.
+
+    Args:
+        threads: how many; started as they are needed.
+        begin: called as work starts, in the thread.
+        ended: called on the loop with how it ended.
+    """
+
+    def __init__(self, threads: int, begin: Begin, ended: Ended) -> None:
+        self.waiting: deque[Work] = deque()
+        self.hung: set[Work] = set()
+        """Work whose time is over and whose thread still runs it."""
+        self.ended_so_far = 0
+        self._most = threads
+        self._begin = begin
+        self._ended = ended
+        self._loop = asyncio.get_running_loop()
+        self._threads = 0
+        self._idle: deque[None] = deque()
+        self._tokens: SimpleQueue[bool] = SimpleQueue()
+        # Whoever pops a work has it: its thread when it ends, or the loop that gives its place away.
+        self._running: dict[Work, None] = {}
+        self._results: deque[tuple[Work, Outcome | BaseException]] = deque()
+        self._waking = False
+        self._told = False
+
+    @property
+    def running(self) -> list[Work]:
+        """What runs in its places."""
+        return list(self._running)
+
+    @property
+    def free(self) -> int:
+        """How many more could start at once."""
+        return max(0, self._most - len(self._running) - len(self.waiting))
+
+    def submit(self, work: Work) -> None:
+        """Start it, now or when there is room."""
+        self.waiting.append(work)
+        if not self._waking:
+            self._waking = True
+            self._loop.call_soon(self._wake)
+
+    def runs(self, work: Work) -> bool:
+        """Whether this has started and has not returned."""
+        return work in self._running
+
+    def interrupt(self, work: Work) -> None:
+        """Nothing ends a thread from outside; its function asks `raise_if_cancelled`."""
+
+    def abandon(self, work: Work) -> bool:
+        """Give its place to another thread, unless too many hang already."""
+        if len(self.hung) >= MOST_HUNG * self._most:
+            log.error("%d threads hang: the place of job %s is not replaced", len(self.hung), work)
+            return work in self._running
+        if work not in self._running:
+            return False
+        self.hung.add(work)  # before its place is taken: its thread, ending now, discards it
+        try:
+            del self._running[work]
+        except KeyError:
+            self.hung.discard(work)
+            return False
+        self._threads -= 1
+        log.error(
+            "job %s hangs in its thread, which nothing can end; its place is replaced",
+            work,
+            extra=fields(work),
+        )
+        if self.waiting:
+            self._wake()
+        return True
+
+    def stop(self) -> None:
+        """End the threads that are idle; those that are busy end after their work."""
+        for _ in range(self._threads):
+            self._tokens.put(False)
+
+    def _wake(self) -> None:
+        """Wake or start one thread; another a moment later, if work still waits then.
+
+        One thread runs a burst of short jobs alone. Waking one for each job costs two changes of
+        threads a job, which is more than most such jobs.
+        """
+        self._waking = False
+        if self._wake_one():
+            self._waking = True
+            self._loop.call_later(MOMENT, self._wake)
+
+    def _wake_one(self) -> bool:
+        """Wake or start a thread, if work waits for one; False if none is to be had, or wanted."""
+        if not self.waiting:
+            return False
+        try:
+            self._idle.pop()
+        except IndexError:
+            if self._threads >= self._most:
+                return False  # all are busy, and take what waits when they are done
+            self._threads += 1
+            threading.Thread(target=self._serve, name="postlude-worker", daemon=True).start()
+        else:
+            self._tokens.put(True)
+        return True
+
+    def _serve(self) -> None:
+        with claim_worker_thread(AsyncIOBackend, self._loop):
+            while self._run_what_waits():
+                self._idle.append(None)
+                if self.waiting:
+                    # It came after the look and before this thread counted as idle.
+                    try:
+                        self._idle.pop()
+                    except IndexError:
+                        pass  # the loop has taken the place: a token is on its way
+                    else:
+                        continue
+                if not self._tokens.get():
+                    return
+
+    def _run_what_waits(self) -> bool:
+        """Run until nothing waits; False if this thread has lost its place meanwhile."""
+        while True:
+            try:
+                work = self.waiting.popleft()
+            except IndexError:
+                return True
+            self._running[work] = None
+            context = self._begin(work)
+            if context is None:
+                self._running.pop(work, None)
+                continue
+            assert work.task is not None
+            result = context.run(run_sync, work, work.task)
+            del context
+            try:
+                del self._running[work]
+            except KeyError:
+                self.hung.discard(work)
+                log.warning("job %s has come to an end after all, long after its time was over", work)
+                del result  # an error knows this frame
+                return False
+            followed = work.follower is not None
+            self._results.append((work, result))
+            del work, result
+            if followed:
+                self._tell(self._collect_at_once)
+            elif not self._told:
+                self._told = True
+                self._tell(self._loop.call_later, MOMENT, self._collect)
+
+    def _tell(self, call: Callable[..., object], *args: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(call, *args)
+        except RuntimeError:
+            log.warning("a job ended after its event loop had closed; it will run again")
+
+    def _collect_at_once(self) -> None:
+        """Let what follows start now: a moment for each would be most of the time that a chain takes."""
+        self._collect()
+        self._wake_one()
+
+    def _collect(self) -> None:
+        self._told = False
+        results = self._results
+        try:
+            while results:
+                work, result = results.popleft()
+                self.ended_so_far += 1
+                self._ended(work, result)
+        finally:
+            if results:  # what one of them raises must not keep the others from their ends
+                self._loop.call_soon(self._collect)

@@ -1,0 +1,157 @@
+"""Writing how attempts ended: gathered for a moment, and offered until the journal takes them."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from postlude.errors import PostludeError
+from postlude.jobs.subscriptions import Hub
+from postlude.messages.raised import kind_of, text_of
+from postlude.model.outcome import Failed, Finish
+from postlude.runner.attempt.work import Work
+from postlude.stores.protocol import Store
+from postlude.stores.reply import Reply
+from postlude.telemetry.log import Log
+
+log = Log("postlude.runner")
+
+GATHER: Final = 0.005
+"""Seconds in which ends gather: the rows that many requests add lie together, and so do their ends."""
+
+MANY: Final = 256
+"""So many ends are offered together: the journal can write them while more end."""
+
+AGAIN_AFTER: Final = 0.5
+"""Seconds until ends that the journal did not take are offered again."""
+
+
+_UNWRITABLE: Final = (TypeError, ValueError, OverflowError)
+"""Why a store refuses an end that no store could take: the journal itself is well."""
+
+
+class Ends:
+    """The ends of attempts on their way to the journal.
+
+    Args:
+        store: the journal.
+        written: called when ends are offered, with their number and whether jobs in the journal may wait
+            for them; and after each answer with 0.
+        hub: told of the jobs whose ends are written.
+    """
+
+    def __init__(self, store: Store, written: Callable[[int, bool], None], hub: Hub | None = None) -> None:
+        self._forgotten = False
+        self.under_way: set[asyncio.Future[list[bool]]] = set()
+        self.failed = False
+        """Whether the journal has refused some since this was last looked at: its state is uncertain."""
+        self._store = store
+        self._written = written
+        self._hub = hub
+        self._loop = asyncio.get_running_loop()
+        self._gathered: list[tuple[Work, Finish]] = []
+        self._due = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything has been written."""
+        return not self._gathered and not self.under_way
+
+    def knows(self, seq: int) -> bool:
+        """Whether a job's end is waiting to be offered."""
+        return any(work.seq == seq for work, _ in self._gathered)
+
+    def add(self, work: Work, finish: Finish) -> None:
+        """Write this end, together with the others of this moment."""
+        if self._forgotten:
+            return
+        self._gathered.append((work, finish))
+        if not self._due:
+            self._due = True
+            self._timer = self._loop.call_later(GATHER, self.offer)
+        if len(self._gathered) == MANY:
+            self.offer()
+        elif work.waiter is not None or work.urgent:
+            self.hurry()
+
+    def hurry(self) -> None:
+        """Do not wait for company: somebody waits."""
+        if self._timer is not None and self._gathered:
+            self._timer.cancel()
+            self._timer = self._loop.call_later(0, self.offer)
+
+    def offer(self) -> None:
+        """Offer what has gathered now."""
+        self._due = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        offered, self._gathered = self._gathered, []
+        if offered:
+            self._offer(offered)
+
+    def _offer(self, offered: list[tuple[Work, Finish]]) -> None:
+        reply = self._store.finish([finish for _, finish in offered])
+        if reply.future is not None:
+            self.under_way.add(reply.future)
+        reply.then(lambda reply: self._answered(reply, offered))
+        self._written(len(offered), any(work.urgent for work, _ in offered))
+
+    def forget(self) -> None:
+        """Offer nothing more, also not again: these jobs run again."""
+        self._gathered, self._forgotten = [], True
+
+    def _answered(self, reply: Reply[list[bool]], offered: list[tuple[Work, Finish]]) -> None:
+        if reply.future is not None:
+            self.under_way.discard(reply.future)
+        try:
+            answers = reply.result()
+        except PostludeError as error:
+            if not self._forgotten:
+                log.warning(
+                    "%d ends of jobs were not written; they are offered again: %s", len(offered), error
+                )
+                self._refused(offered, error)
+        else:
+            self._taken(offered, answers)
+            self._written(0, False)
+
+    def _taken(self, offered: list[tuple[Work, Finish]], answers: list[bool]) -> None:
+        for (work, _), kept in zip(offered, answers, strict=True):
+            if not kept:
+                log.warning(
+                    "job %s: this attempt does not count; it had been written, or taken over, before", work
+                )
+            work.written = True
+            if work.waiter is not None:
+                work.end()
+        if self._hub is not None and self._hub.watched:
+            for work, _ in offered:
+                self._hub.note(work.id)
+
+    def _refused(self, offered: list[tuple[Work, Finish]], error: PostludeError) -> None:
+        self.failed = True
+        why = error.__cause__
+        if isinstance(why, _UNWRITABLE):
+            if len(offered) > 1:
+                for one in offered:  # so that none waits for the one that is at fault
+                    self._offer([one])
+                return
+            offered = [(work, less_of(finish, why)) for work, finish in offered]
+        self._gathered.extend(offered)
+        if not self._due:
+            self._due = True
+            self._timer = self._loop.call_later(AGAIN_AFTER, self.offer)
+
+
+def less_of(finish: Finish, refused: BaseException) -> Finish:
+    """Return an end that the journal can take in place of one that it cannot: a job must not run for ever.
+
+    Args:
+        finish: the end; first its log lines are left out, and then what it says.
+        refused: why it was not taken.
+    """
+    if finish.logs:
+        return finish._replace(logs=())
+    line = f"the end of this attempt could not be written: {kind_of(refused)}: {text_of(refused)}"[:1000]
+    return finish._replace(outcome=Failed(line, line))

@@ -1,0 +1,167 @@
+"""A process's membership among the runners of a journal: its number, its lease, its marks.
+
+The lease is renewed from a thread, because the event loop may hang while the process lives.
+"""
+
+import asyncio
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from postlude.clock import SECOND, Clock
+from postlude.config import Config
+from postlude.errors import PostludeError
+from postlude.model.job import Hold
+from postlude.stores.loops import call_on
+from postlude.stores.protocol import Marks, NewRunner, Store
+from postlude.telemetry.log import Log
+
+log = Log("postlude.runner")
+
+
+class Watched(Protocol):
+    """The runner that a heartbeat watches: it runs on a loop that may hang."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop."""
+        ...
+
+    def give_back(self) -> int:
+        """Release what has not started; called from the heartbeat's thread while the loop hangs."""
+        ...
+
+    @property
+    def thread(self) -> int:
+        """The thread that the loop runs in."""
+        ...
+
+    def on_loop(self) -> str:
+        """Name the job that the loop is running, for the log."""
+        ...
+
+
+class Membership:
+    """A runner's row in the journal, kept alive by a thread.
+
+    Args:
+        store: the journal.
+        config: lease and renewal.
+        clock: the boot clock measures stalls.
+        release: what identifies this code.
+    """
+
+    def __init__(self, store: Store, config: Config, clock: Clock, release: str) -> None:
+        self._store = store
+        self._config = config
+        self._clock = clock
+        self._release = release
+        self.runner: int
+        """Its number in the journal; from `join` on."""
+        self.marks: Marks
+        """Where it notes what it starts; from `join` on."""
+        self.lost = False
+        """Whether the journal has buried it, and nobody was to be told."""
+        self._watched: Watched | None = None
+        self._lost: Callable[[], None] | None = None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._turn = clock.boot()
+        self._stalled_since: int | None = None
+
+    async def join(self) -> None:
+        """Enlist; again, after the journal has buried this runner."""
+        self.runner, self.marks = await self._store.enlist(NewRunner(self._release, self._config.lease))
+
+    async def rejoin(self, joined: Callable[[], None]) -> None:
+        """Enlist again, and tell; if that fails, the heartbeat will find this runner lost once more."""
+        try:
+            await self.join()
+        except PostludeError as error:
+            log.warning("joining the journal's runners again failed: %s", error)
+        else:
+            joined()
+
+    def keep(self, watched: Watched | None, lost: Callable[[], None] | None) -> None:
+        """Start renewing.
+
+        Args:
+            watched: whose loop is watched, if it has one of its own.
+            lost: called on that loop when the membership has been lost.
+        """
+        self._watched, self._lost = watched, lost
+        self._turn = self._clock.boot()
+        self._thread = threading.Thread(target=self._beat, name="postlude-heartbeat", daemon=True)
+        self._thread.start()
+
+    async def leave(self, holds: Sequence[Hold], *, draining: bool) -> int:
+        """Stop renewing, release these claims and retire; returns how many claims were given up."""
+        self.stop()
+        # Asked for in one turn, so that both are one write.
+        released = self._store.release(self.runner, holds)
+        retired = self._store.retire(self.runner, draining=draining)
+        return await released + await retired
+
+    def stop(self) -> None:
+        """Stop renewing."""
+        self._stop.set()
+
+    # -- the thread ---------------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        while not self._stop.wait(self._config.renew_every):
+            try:
+                self._renew()
+                self._look_at_loop()
+            except PostludeError as error:
+                log.warning("the runner's lease could not be renewed: %s", error)
+            except BaseException:
+                log.exception("the heartbeat met an error of its own; it goes on")
+
+    def _renew(self) -> None:
+        runner = self.runner
+        try:
+            kept = self._store.renew(runner).wait(self._config.lease)
+        except TimeoutError:
+            log.warning("the journal took more than a lease to renew the runner's lease")
+            return
+        if kept or self._stop.is_set() or runner != self.runner:
+            return
+        log.warning("this process was taken for dead (it slept, or was stopped); it joins again")
+        if self._watched is not None and self._lost is not None:
+            call_on(self._watched.loop, self._lost)
+        else:
+            self.lost = True
+
+    def _look_at_loop(self) -> None:
+        watched = self._watched
+        if watched is None:
+            return
+        call_on(watched.loop, self._turned)
+        stalled = self._clock.boot() - self._turn
+        if stalled < self._config.lease * SECOND:
+            return
+        if self._stalled_since != self._turn:
+            self._stalled_since = self._turn
+            released = watched.give_back()
+            log.error(
+                "the event loop has not turned for %.1f s; it is running %s; %d waiting jobs were released "
+                "for other processes; its stack:\n%s",
+                stalled / SECOND, watched.on_loop(), released, _stack(watched.thread),
+            )  # fmt: skip
+        if stalled >= self._config.stall_limit * SECOND and self._config.on_stall == "exit":
+            log.critical("the event loop hangs beyond stall_limit; the process exits")
+            os._exit(70)
+
+    def _turned(self) -> None:
+        self._turn = self._clock.boot()
+
+
+def _stack(thread: int) -> str:
+    frame = sys._current_frames().get(thread)
+    if frame is None:
+        return "  (unknown)"
+    return "".join(traceback.format_stack(frame))

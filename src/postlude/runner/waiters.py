@@ -1,0 +1,112 @@
+"""Waiting for works: those of this runner, and those that were queued and that anybody may run."""
+
+import asyncio
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from postlude.model.state import Reason, State, Stored
+from postlude.runner.attempt.work import Work
+from postlude.stores.protocol import Pause, Store
+
+LOOK_EVERY: Final = 0.1
+"""Seconds between looks at a job that somebody waits for and that another process may run."""
+
+SOON: Final = 0.005
+"""Seconds between looks at a job that runs inside its request."""
+
+
+class Awaited:
+    """Works that somebody waits for.
+
+    Args:
+        store: the journal.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._queued: dict[bytes, Work] = {}
+
+    def expect(self, works: Iterable[Work]) -> None:
+        """Remember works that were queued: claimed, they are the same objects."""
+        self._queued.update((work.id, work) for work in works if not work.fence and not work.written)
+
+    def known(self, id: bytes) -> Work | None:
+        """Return, once, the work that a claim is of, if somebody waits for it."""
+        return self._queued.pop(id, None)
+
+    async def wait_for(self, works: Iterable[Work]) -> None:
+        """Return when works have ended and their ends are written."""
+        works = [work for work in works if not work.written and not _is_delayed(work)]
+        self.expect(works)
+        for work in works:
+            if work.waiter is None or work.waiter.done():
+                work.waiter = asyncio.get_running_loop().create_future()
+        for work in works:
+            while not work.written and not await self._heard(work):
+                pass
+
+    async def first_attempt(self, work: Work, patience: float) -> None:
+        """Return when the first attempt of a work has ended, or so many seconds after it could have begun.
+
+        One that is held here and waits for its place, or for its lane, has all the time that it needs.
+        """
+        loop = asyncio.get_running_loop()
+        waiter = self._expect_one(work)
+        until, elsewhere = loop.time() + patience, False
+        while (left := until - loop.time()) > 0:
+            await asyncio.wait([waiter], timeout=min(left, LOOK_EVERY))
+            if work.over or work.written:
+                return
+            if work.fence:
+                if not work.started:
+                    until = loop.time() + patience
+                continue
+            record = await self._store.get(work.id)
+            if record is None or record.state not in (State.QUEUED, State.RUNNING):
+                return
+            if record.state is State.QUEUED and record.started is not None:
+                return  # an attempt has ended, and it waits for another
+            if record.state is State.RUNNING and not elsewhere:
+                until, elsewhere = loop.time() + patience, True
+
+    def _expect_one(self, work: Work) -> asyncio.Future[None]:
+        self.expect([work])
+        if work.waiter is None or work.waiter.done():
+            work.waiter = asyncio.get_running_loop().create_future()
+        return work.waiter
+
+    async def _heard(self, work: Work) -> bool:
+        """Wait for a work; one that was queued may end in another process, so its job is looked at.
+
+        Nobody waits for a job that is not to start now: it is delayed, or paused, or its rate is used up.
+        """
+        assert work.waiter is not None
+        await asyncio.wait([work.waiter], timeout=None if work.fence else LOOK_EVERY)
+        if work.written or work.fence:
+            return work.written
+        record = await self._store.get(work.id)
+        if record is None or record.state not in (State.QUEUED, State.RUNNING):
+            return True
+        if record.state is State.RUNNING:  # elsewhere
+            return False
+        if record.started is not None:  # an attempt has ended, and it waits for another
+            return True
+        if record.stored is Stored.READY:
+            return Pause("queue", record.queue) in await self._store.paused()
+        return record.stored is Stored.SCHEDULED or record.reason in (Reason.RATE, Reason.PAUSED)
+
+
+async def first_of_visit(work: Work, visits: Collection[asyncio.Task[None]], patience: float) -> None:
+    """Return when a work has ended, or the visits that run it have, or after so many seconds."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + patience
+    while not (work.over or work.written) and loop.time() < until:
+        running = [visit for visit in visits if not visit.done()]
+        if not running:
+            return
+        await asyncio.wait(running, timeout=SOON)
+
+
+def _is_delayed(work: Work) -> bool:
+    due = None if work.terms is None else work.terms.due
+    return due is not None and due > work.created and not work.fence

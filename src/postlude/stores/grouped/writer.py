@@ -1,0 +1,288 @@
+"""The writer: one thread per process that commits what has gathered as one group.
+
+It knows no SQL: a `Backend` applies the verbs. It exists once because grouping, withdrawal,
+replay and the answer to "was it stored?" must be the same for every durable store.
+"""
+
+import asyncio
+import os
+import threading
+import weakref
+from asyncio import AbstractEventLoop, _get_running_loop
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+from postlude.errors import ForkedJournal, JournalUnavailable, PostludeError
+from postlude.stores.grouped.backend import Backend, Broken, Busy, Verb
+from postlude.stores.grouped.batching import Batch, Gate, Request, Standing
+from postlude.stores.protocol import Guest
+from postlude.stores.reply import Reply
+from postlude.telemetry.log import Log
+
+log = Log("postlude.journal")
+
+MAX_REQUESTS: Final = 256
+MAX_ROWS: Final = 1024
+"""A group ends at so many requests or rows, so that no commit keeps others waiting for long."""
+
+
+class ForkGuard:
+    """Notices that this process is a fork of the one that made it, without asking each time."""
+
+    __slots__ = ("__weakref__", "is_set")
+
+    def __init__(self) -> None:
+        self.is_set = False
+        me = weakref.ref(self)
+
+        def forked() -> None:
+            guard = me()
+            if guard is not None:
+                guard.is_set = True
+
+        os.register_at_fork(after_in_child=forked)
+
+
+class Writer:
+    """Gathers requests, commits them in groups, and answers each.
+
+    Args:
+        backend: what applies them.
+        name: of the thread.
+    """
+
+    def __init__(self, backend: Backend, name: str) -> None:
+        self._backend = backend
+        self._inbox: SimpleQueue[Batch | None] = SimpleQueue()
+        self._carried: Batch | None = None
+        self._gate: Gate | None = None
+        self._gates: weakref.WeakKeyDictionary[AbstractEventLoop, Gate] = weakref.WeakKeyDictionary()
+        self._forked = ForkGuard()
+        self._stopping = False
+        self._ended = False
+        self._ending = threading.Lock()
+        self._turns = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(
+        self, verb: Verb, argument: Any, *, rows: int = 1, budget: float | None = None, lazy: bool = False
+    ) -> Reply[Any]:
+        """Ask for a write.
+
+        Args:
+            verb: what is asked.
+            argument: of what.
+            rows: roughly how many rows it writes; bounds the group.
+            budget: seconds until the answer, if it is not there, is `JournalUnavailable`.
+            lazy: it may wait a little for company.
+        """
+        if self._forked.is_set:
+            self.refuse_fork()
+        if self._stopping:
+            return Reply.failed(JournalUnavailable("the journal is closed"))
+        loop = _get_running_loop()
+        request = Request(verb, argument, loop)
+        gate = self._gate
+        if gate is None or gate.loop is not loop:
+            if loop is None:
+                self._receive(Batch.of(request, rows, self._turns))
+                return request
+            gate = self._gate_of(loop)
+        gate.submit(request, rows, budget, lazy)
+        return request
+
+    def gather(self, guest: Guest) -> None:
+        """Let it hand in what it has gathered on the loop that runs here when that is handed over."""
+        self._gate_of(asyncio.get_running_loop()).gather(guest)
+
+    def meanwhile(self, call: Callable[[], None]) -> None:
+        """Make a call on the loop that runs here, when the disk writes if that is soon."""
+        self._gate_of(asyncio.get_running_loop()).meanwhile(call)
+
+    def refuse_fork(self) -> None:
+        """Raise `ForkedJournal` in a fork of the process that opened the journal."""
+        if self._forked.is_set:
+            raise ForkedJournal(
+                "this process was forked after the journal had been opened; open it after the fork "
+                "(start Postlude in the worker's lifespan, not in the parent)"
+            )
+
+    def stop(self, timeout: float) -> bool:
+        """Write what was asked for, then end the thread; False if it did not end in time (seconds)."""
+        if self._forked.is_set:
+            return True
+        self._stopping = True
+        self._inbox.put(None)
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _gate_of(self, loop: AbstractEventLoop) -> Gate:
+        gate = self._gates.get(loop)
+        if gate is None:
+            for closed in [each for each in self._gates if each.is_closed()]:
+                del self._gates[closed]  # a gate knows its loop, so none would go by itself
+            gate = self._gates[loop] = Gate(loop, self._receive, self._turns)
+        self._gate = gate
+        return gate
+
+    def _receive(self, batch: Batch) -> None:
+        # Under a lock, or a batch could slip in behind the last look of a thread that is closing.
+        with self._ending:
+            if not self._ended:
+                self._inbox.put(batch)
+                return
+        self._refuse(batch)
+
+    def _refuse(self, batch: Batch) -> None:
+        with self._turns:
+            batch.standing = Standing.OVER
+        self._fail(batch.requests, JournalUnavailable("the journal is closed"))
+        self._answer([batch])
+
+    # -- the thread ---------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            if self._carried is None:
+                self._carried = self._inbox.get()
+                if self._carried is None:
+                    break
+            try:
+                self._group()
+            except BaseException:
+                log.exception("the journal's writer met an error of its own; it goes on")
+        with self._ending:
+            self._ended = True
+        while not self._inbox.empty():
+            left = self._inbox.get_nowait()
+            if left is not None:
+                self._refuse(left)
+        self._backend.close()
+
+    def _group(self) -> None:
+        """Take the lock first and empty the inbox then: that is what makes groups."""
+        backend = self._backend
+        batches: list[Batch] = []
+        backend.acquire()
+        try:
+            try:
+                backend.begin()
+            except Busy:
+                return
+            except Broken as error:
+                batches = self._gather()
+                self._fail(_requests(batches), error)
+            else:
+                batches = self._gather()
+                self._write(_requests(batches), {batch.gate for batch in batches})
+            abandoned = self._settle(batches)
+            stored = [request.value for request in abandoned if request.error is None]
+            if stored:
+                self._disown(stored)
+            self._answer(batches)
+            backend.tidy()
+        finally:
+            backend.release()
+
+    def _gather(self) -> list[Batch]:
+        """Take what is there, up to a group's size."""
+        batches: list[Batch] = []
+        rows = requests = 0
+        batch, self._carried = self._carried, None
+        while True:
+            if batch is not None:
+                if rows >= MAX_ROWS or requests >= MAX_REQUESTS:
+                    self._carried = batch
+                    return batches
+                with self._turns:
+                    batch.standing = Standing.TAKEN
+                batches.append(batch)
+                rows += batch.rows
+                requests += len(batch.requests)
+            try:
+                batch = self._inbox.get_nowait()
+            except Empty:
+                return batches
+            if batch is None:
+                self._inbox.put(None)
+                return batches
+
+    def _write(self, requests: list[Request], gates: Iterable[Gate | None] = ()) -> None:
+        backend = self._backend
+        try:
+            self._apply(requests)
+            for gate in gates:
+                if gate is not None:
+                    gate.writing()
+            backend.commit()
+        except Broken as error:
+            backend.rollback()
+            self._fail(requests, error)
+        except Exception as error:
+            backend.rollback()
+            if len(requests) > 1 or backend.repair(error):
+                self._replay(requests)
+            else:
+                self._fail(requests, error)
+
+    def _settle(self, batches: list[Batch]) -> list[Request]:
+        """Be sure of their outcome; returns the requests whose callers have stopped waiting before."""
+        with self._turns:
+            for batch in batches:
+                batch.standing = Standing.OVER
+        return [request for batch in batches for request in batch.abandoned]
+
+    def _apply(self, requests: list[Request]) -> None:
+        by_verb: defaultdict[int, list[Request]] = defaultdict(list)
+        for request in requests:
+            by_verb[request.verb].append(request)
+        for verb in sorted(by_verb):
+            asked = by_verb[verb]
+            results = self._backend.apply(Verb(verb), [request.argument for request in asked])
+            for request, value in zip(asked, results, strict=True):
+                if isinstance(value, PostludeError):  # this request's own: the group stands
+                    request.value, request.error = None, value
+                else:
+                    request.value = value
+                    request.error = None
+
+    def _replay(self, requests: list[Request]) -> None:
+        """After a failed group: each request whole or not at all, in a transaction of its own."""
+        for place, request in enumerate(requests):
+            try:
+                self._backend.begin()
+            except (Busy, Broken) as error:
+                self._fail(requests[place:], error)
+                return
+            self._write([request])
+
+    def _disown(self, results: list[Any]) -> None:
+        try:
+            self._backend.disown(results)
+        except Exception:
+            log.exception("jobs whose callers were told 503 could not be cancelled; they will run")
+
+    @staticmethod
+    def _fail(requests: list[Request], error: BaseException) -> None:
+        if not isinstance(error, PostludeError):
+            told = JournalUnavailable(f"the journal did not take the write: {error}")
+            told.__cause__ = error
+            error = told
+        for request in requests:
+            request.error = error
+
+    @staticmethod
+    def _answer(batches: list[Batch]) -> None:
+        for batch in batches:
+            if batch.gate is not None:
+                batch.gate.answered(batch)
+            else:
+                for request in batch.let_go():
+                    request.resolve(request.value, request.error)
+
+
+def _requests(batches: list[Batch]) -> list[Request]:
+    return [request for batch in batches for request in batch.requests]

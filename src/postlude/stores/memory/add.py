@@ -1,0 +1,163 @@
+"""Adding jobs to a memory store, and making them ready again by hand.
+
+Nothing here is thread-safe; the store holds its lock.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from postlude.errors import JobRefused, KeyTaken, PostludeError
+from postlude.messages.quoting import quoted
+from postlude.model.job import Added, Conflict, NewJob
+from postlude.model.overrides import lifted
+from postlude.model.state import Reason, Stored
+from postlude.stores.memory.limits import Rules
+from postlude.stores.memory.row import Row
+from postlude.stores.memory.runners import MemoryRunner
+from postlude.stores.memory.shelves import Shelves
+
+QUEUED = frozenset({Stored.READY, Stored.SCHEDULED, Stored.BLOCKED})
+_RETRIABLE = frozenset({Stored.FAILED, Stored.CANCELLED})
+
+
+class Intake:
+    """The way of new jobs to the shelves."""
+
+    def __init__(self, shelves: Shelves, rules: Rules) -> None:
+        self._shelves = shelves
+        self._rules = rules
+        self._last_seq = 0
+
+    def refusal(self, jobs: Sequence[NewJob]) -> PostludeError | None:
+        """Return why none of these jobs can be stored, or None."""
+        shelves = self._shelves
+        ids: set[bytes] = set()
+        keys: set[tuple[str, str]] = set()
+        for job in jobs:
+            if job.id in ids or job.id in shelves.by_id:
+                return JobRefused("a job with this id is stored already; give every job a new id")
+            ids.add(job.id)
+            if job.key is None:
+                continue
+            key = job.task, job.key
+            if job.conflict is Conflict.RAISE and (key in keys or key in shelves.keys):
+                return _key_taken(job)
+            keys.add(key)
+        return None
+
+    def may_bear(self, jobs: Sequence[NewJob]) -> bool:
+        """Say whether jobs may be born claimed: they overtake nobody, and nothing has to be checked."""
+        if self._rules.pauses:
+            return False
+        for job in jobs:
+            # A follower's due time is no delay: it bounds its wait for the one before it.
+            delayed = job.due is not None and not job.follows and not job.held
+            bounded = job.rated or job.lane is not None
+            if delayed or bounded or job.once or self._shelves.waits(job.queue):
+                return False
+        return True
+
+    def bear(self, jobs: Sequence[NewJob], runner: MemoryRunner, now: int) -> list[Added]:
+        """Store jobs that a runner holds from the start."""
+        answers: list[Added] = []
+        for job in jobs:
+            if job.key is not None and (other := self._shelves.keys.get((job.task, job.key))) is not None:
+                answers.append(self._join(other, job, now))
+                continue
+            row = self._new(job, Stored.RUNNING)
+            row.take(runner.number)
+            runner.held[row.seq] = row
+            self._shelves.put(row)
+            answers.append(Added(row.seq, row.fence))
+        return answers
+
+    def queue(self, jobs: Sequence[NewJob], now: int) -> list[Added]:
+        """Store jobs that wait to be claimed."""
+        answers: list[Added] = []
+        before: Row | None = None
+        for job in jobs:
+            if job.key is not None and (other := self._shelves.keys.get((job.task, job.key))) is not None:
+                answers.append(self._join(other, job, now))
+                # It has no place in this call: who follows it waits for those whom it follows.
+                before = before if job.follows else None
+                continue
+            if job.follows and answers and before is None:
+                # Whom it follows has joined another job: it waits for nobody, and that has no bound.
+                job = job._replace(due=None)
+            before = self._queue(job, before, now)
+            answers.append(Added(before.seq, 0))
+        return answers
+
+    def _queue(self, job: NewJob, before: Row | None, now: int) -> Row:
+        due = job.due if job.due is None or job.due > now else None
+        row = self._new(job, Stored.READY)
+        if job.held and due is not None:
+            row.stored, row.due = Stored.BLOCKED, due
+        elif job.follows and before is not None and due == job.due:
+            row.stored, row.due = Stored.BLOCKED, due
+            before.follower = row
+        elif due is not None:
+            row.stored, row.due = Stored.SCHEDULED, due
+        elif job.lane is not None and not self._shelves.lanes.has_room(job):
+            row.stored, row.reason = Stored.BLOCKED, Reason.LIMIT
+        self._shelves.put(row)
+        return row
+
+    def _new(self, job: NewJob, stored: Stored) -> Row:
+        self._last_seq = seq = self._last_seq + 1
+        return Row(seq, job, stored)
+
+    def _join(self, row: Row, job: NewJob, now: int) -> Added:
+        self._shelves.alias(job.id, row)
+        if job.conflict is Conflict.REPLACE and row.stored in QUEUED:
+            self._replace(row, job, now)
+        return Added(row.seq, 0, joined=True)
+
+    def _replace(self, row: Row, job: NewJob, now: int) -> None:
+        row.forget_runs()
+        new = row.job._replace(
+            payload=job.payload,
+            created=job.created,
+            priority=job.priority,
+            due=job.due,
+            opts=job.opts,
+            context=job.context,
+            lane=job.lane,
+        )
+        self._shelves.replace(row, new, job.due if job.due is not None and job.due > now else None)
+
+    def retry(self, ids: Sequence[bytes]) -> list[bool]:
+        """Make ready those that have failed or were cancelled; says which.
+
+        Raises:
+            KeyTaken: another job has the key of one of them; nothing is changed.
+        """
+        found = [self._shelves.by_id.get(id) for id in ids]
+        ended = {row.seq: row for row in found if row is not None and row.stored in _RETRIABLE}
+        self._check_keys(ended.values())
+        for row in ended.values():
+            self._revive(row)
+        self._shelves.ready_all(ended.values())
+        return [row is not None and row.seq in ended for row in found]
+
+    def _check_keys(self, rows: Iterable[Row]) -> None:
+        wanted: set[tuple[str, str]] = set()
+        for job in (row.job for row in rows):
+            if job.key is None:
+                continue
+            key = job.task, job.key
+            if key in wanted or key in self._shelves.keys:
+                raise _key_taken(job)
+            wanted.add(key)
+
+    def _revive(self, row: Row) -> None:
+        row.job = row.job._replace(opts=lifted(row.job.opts))
+        row.finished = row.cancel_asked = None
+        row.deaths, row.suspect = 0, False
+        if row.job.key is not None:
+            self._shelves.keys[row.job.task, row.job.key] = row
+
+
+def _key_taken(job: NewJob) -> KeyTaken:
+    return KeyTaken(
+        f"{job.task}: a job with the key {quoted(job.key)} waits or runs; wait for its end or cancel it"
+    )

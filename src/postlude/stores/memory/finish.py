@@ -1,0 +1,191 @@
+"""How jobs leave their runners in a memory store: an attempt's end, a release, a death, a cancel.
+
+Nothing here is thread-safe; the store holds its lock.
+"""
+
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from postlude.model.crash import RELEASED, End, Started, Verdict, judge
+from postlude.model.job import AttemptRecord, Cancel, Hold
+from postlude.model.outcome import Cancelled, Failed, Finish, Parked, Snoozed, Succeeded
+from postlude.model.state import Reason, Stored
+from postlude.stores.memory.row import NOBODY, Row
+from postlude.stores.memory.runners import MemoryRunner
+from postlude.stores.memory.shelves import Shelves
+
+_UNENDED = frozenset({Stored.RUNNING, Stored.READY, Stored.BLOCKED})
+_CANCELLABLE = frozenset({Stored.READY, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED})
+
+
+class Buried(NamedTuple):
+    """What became of a dead runner's jobs."""
+
+    released: int
+    ended: int
+
+
+def may_finish(row: Row, fence: int) -> bool:
+    """Say whether an attempt's end may be written: nobody has taken the job over, nor ended it."""
+    return row.fence == fence and row.unended and row.stored in _UNENDED
+
+
+def write_finish(shelves: Shelves, row: Row, finish: Finish) -> None:
+    """Write an attempt's end."""
+    outcome = finish.outcome
+    row.unended = False
+    row.suspect = row.suspect and isinstance(outcome, Parked)  # it has not run
+    row.started = finish.started
+    if finish.logs:
+        number = row.failures + 1
+        row.logs += tuple((number, line) for line in finish.logs)
+    if row.stored is Stored.BLOCKED:
+        # Released, and blocked when the next claim met it: it ends from where it was.
+        shelves.move(row, Stored.READY)
+    if isinstance(outcome, Succeeded):
+        row.result, row.finished = outcome.result, finish.finished
+        shelves.move(row, Stored.SUCCEEDED, Reason.RESULT_DROPPED if outcome.dropped else None)
+    elif isinstance(outcome, Failed):
+        _note_attempt(row, finish, outcome.error, outcome.traceback)
+        _go_on(shelves, row, finish, outcome.retry_at, Stored.FAILED, outcome.reason)
+    elif isinstance(outcome, Cancelled):
+        if outcome.error is not None:
+            _note_attempt(row, finish, outcome.error, outcome.traceback)
+        _go_on(shelves, row, finish, None, Stored.CANCELLED, outcome.reason)
+    elif isinstance(outcome, Snoozed):
+        _go_on(shelves, row, finish, outcome.due, Stored.CANCELLED, None)
+    elif row.cancel_asked is not None:
+        _go_on(shelves, row, finish, None, Stored.CANCELLED, None)
+    else:
+        row.release, row.note = outcome.release, outcome.why
+        shelves.move(row, Stored.PARKED, outcome.reason)
+    ready_follower(shelves, row)
+
+
+def _note_attempt(row: Row, finish: Finish, error: str, traceback: str) -> None:
+    row.failures += 1
+    attempt = AttemptRecord(
+        number=row.failures,
+        started=finish.started,
+        finished=finish.finished,
+        error=error,
+        traceback=traceback,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+    )
+    row.attempts = (*row.attempts, attempt)
+
+
+def _go_on(
+    shelves: Shelves, row: Row, finish: Finish, again: int | None, end: Stored, reason: Reason | None
+) -> None:
+    """Schedule a job's next attempt; or end it, if there is none or somebody asked it to stop."""
+    if again is None:
+        row.finished = finish.finished
+        shelves.move(row, end, reason)
+    elif row.cancel_asked is not None:
+        row.finished = finish.finished
+        shelves.move(row, Stored.CANCELLED)
+    else:
+        shelves.move(row, Stored.SCHEDULED, due=again)
+
+
+def ready_follower(shelves: Shelves, row: Row) -> None:
+    """Let the job start that waited for the end of this one's first attempt."""
+    follower, row.follower = row.follower, None
+    if follower is not None and follower.stored is Stored.BLOCKED and follower.reason is None:
+        shelves.ready(follower)
+
+
+def cancel(shelves: Shelves, row: Row | None, now: int) -> Cancel:
+    """Cancel a job that nobody runs; ask one that runs to stop."""
+    if row is None:
+        return Cancel.TOO_LATE
+    if row.stored is Stored.RUNNING:
+        if row.cancel_asked is None:
+            row.cancel_asked = now
+        return Cancel.ASKED
+    if row.stored not in _CANCELLABLE:
+        return Cancel.TOO_LATE
+    _end_cancelled(shelves, row, now)
+    return Cancel.CANCELLED
+
+
+def _end_cancelled(shelves: Shelves, row: Row, now: int) -> None:
+    row.finished, row.unended = now, False
+    shelves.move(row, Stored.CANCELLED, due=row.due)
+    ready_follower(shelves, row)
+
+
+def give_back(shelves: Shelves, row: Row, now: int) -> None:
+    """Make a claimed job ready for anybody, unless it was asked to stop; it keeps its fence."""
+    row.runner = NOBODY
+    if row.cancel_asked is None:
+        shelves.move(row, Stored.READY)
+    else:
+        _end_cancelled(shelves, row, now)
+
+
+def note_release(row: Row, started: int, now: int) -> None:
+    """Note with a job that its runner has let go of it while it ran."""
+    end = End(socket.gethostname(), os.getpid(), RELEASED)
+    row.logs += ((row.failures + 1, end.note(started, now)),)
+
+
+def block_behind(shelves: Shelves, holds: Sequence[Hold], released: Mapping[int, Row]) -> None:
+    """Let followers that were given back wait again for the ones before them, if those wait too."""
+    for seq, _, due, _ in sorted(hold for hold in holds if hold.due is not None):
+        if seq in released and seq - 1 in released:
+            _block_behind(shelves, released[seq - 1], released[seq], due)
+
+
+def _block_behind(shelves: Shelves, before: Row, row: Row, due: int | None) -> None:
+    if (
+        row.stored is Stored.READY
+        and row.job.lane is None
+        and before.stored in (Stored.READY, Stored.BLOCKED)
+    ):
+        before.follower = row
+        shelves.move(row, Stored.BLOCKED, due=due)
+
+
+def bury(shelves: Shelves, runner: MemoryRunner, now: int, end: End, *, draining: bool) -> Buried:
+    """Judge a runner's death over the jobs it held, and note it with those that it ran.
+
+    Returns:
+        how many of them are ready again, and how many have failed by it.
+    """
+    held = list(runner.held.values())
+    runner.held.clear()
+    marked = runner.marks.running()
+    ran = [row for row in held if row.seq in marked]
+    started = [Started(row.seq, row.suspect, row.deaths) for row in ran if not row.job.once]
+    for row in ran:
+        row.started = marked[row.seq]
+        row.logs += ((row.failures + 1, end.note(row.started, now)),)
+    verdicts = {verdict.seq: verdict for verdict in judge(started, draining=draining)}
+    released = ended = 0
+    for row in held:
+        verdict = verdicts.get(row.seq)
+        if verdict is not None:
+            row.suspect, row.deaths = verdict.suspect, verdict.deaths
+        reason = _condemned(row, verdict)
+        if reason is None:
+            give_back(shelves, row, now)
+            released += row.stored is Stored.READY
+        else:
+            row.runner, row.finished = NOBODY, now
+            row.unended = False
+            shelves.move(row, Stored.FAILED, reason)
+            ended += 1
+        if verdict is not None or reason is not None:
+            ready_follower(shelves, row)
+    return Buried(released, ended)
+
+
+def _condemned(row: Row, verdict: Verdict | None) -> Reason | None:
+    if row.job.once:
+        return Reason.MAY_HAVE_RUN
+    return Reason.KILLED if verdict is not None and verdict.killed else None

@@ -1,0 +1,250 @@
+"""Adding jobs to the SQLite journal."""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, Final
+
+from postlude.errors import KeyTaken
+from postlude.model.job import PLAIN, Added, NewJob
+from postlude.model.state import Reason, Stored
+from postlude.stores.sqlite.concurrency import Lane, refill, room_in
+from postlude.stores.sqlite.keys import Joined, Keys
+from postlude.stores.sqlite.transaction import Transaction
+
+READY: Final = Stored.READY
+BLOCKED: Final = Stored.BLOCKED
+RUNNING: Final = Stored.RUNNING
+
+_PLAIN_FENCE: Final = 4
+_FENCE: Final = 6
+_FOLLOWED: Final = 10
+"""Columns of the rows."""
+
+
+AddCall = tuple[Sequence[NewJob], int | None]
+"""One call of `add`, stored whole or not at all: its jobs, and the runner to claim them for."""
+
+
+def add(tx: Transaction, calls: Sequence[AddCall]) -> list[list[Added] | KeyTaken]:
+    """Insert the jobs of all calls with as few statements as can be."""
+    return Intake(tx).add(calls)
+
+
+class Intake:
+    """One group of calls.
+
+    Args:
+        tx: the group's transaction.
+    """
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+        self._rows: list[Any] = []
+        self._payloads: list[bytes] = []
+        self._may_claim: dict[tuple[int, str], bool] = {}
+        self._overtaken: set[str] = set()
+        """Queues in which a job of this group waits ready: what comes after it is not born claimed."""
+        self._added: Counter[tuple[int, Stored]] = Counter()
+        self._ready: Counter[Lane] = Counter()
+        self._special = False
+
+    def add(self, calls: Sequence[AddCall]) -> list[list[Added] | KeyTaken]:
+        """Insert them; the answers are in the order of the calls."""
+        if all(job[5:] == PLAIN for jobs, _ in calls for job in jobs):
+            return self._add_plain(calls)
+        # Made here and dropped, because it knows methods of this object: left to the garbage
+        # collector, such a cycle keeps the rows of many groups.
+        self._keys = Keys(self._tx, self._rows, self._payloads, self._landing, self._vacate)
+        try:
+            return self._add_all(calls)
+        finally:
+            del self._keys
+
+    def _add_all(self, calls: Sequence[AddCall]) -> list[list[Added] | KeyTaken]:
+        keyed = [job for jobs, _ in calls for job in jobs if job.key is not None]
+        self._keys.look_up(keyed)
+        places = [self._take(jobs, claim_for, bool(keyed)) for jobs, claim_for in calls]
+        first = self._insert_all()
+        self._keys.write_aliases(first)
+        refill(self._tx, self._keys.left)
+        return [self._answer(place, first) for place in places]
+
+    def _add_plain(self, calls: Sequence[AddCall]) -> list[list[Added] | KeyTaken]:
+        """Insert jobs of which nothing special is said: nearly always.
+
+        One loop nearly without calls: this is done for every job, with the interpreter held.
+        """
+        tx, rows, payloads = self._tx, self._rows, self._payloads
+        numbers = tx.names
+        moves: list[tuple[int, Stored]] = []
+        before: tuple[str, int | None] | None = None
+        state, fence, claimed = READY, 0, None
+        for jobs, runner in calls:
+            if len(jobs) != 1 or (jobs[0].queue, runner) != before:
+                before = (jobs[0].queue, runner) if len(jobs) == 1 else None
+                state, fence, claimed = self._birth({job.queue for job in jobs}, runner)
+            for job in jobs:
+                id, name, queue, payload, created = job[:5]
+                task = numbers.get(name) or tx.task_id(name)
+                rows.append((id, task, queue, state, fence, claimed, created))
+                payloads.append(payload)
+                moves.append((task, state))
+        self._added.update(moves)
+        make = tuple.__new__  # half of what calling the class takes
+        first = self._insert("add_plain_jobs", rows)
+        added = [make(Added, (seq, row[_PLAIN_FENCE], False)) for seq, row in enumerate(rows, first)]
+        if len(calls) == 1:
+            return [added]
+        left = iter(added)
+        return [list(islice(left, len(jobs))) for jobs, _ in calls]
+
+    def _birth(self, queues: set[str], runner: int | None) -> tuple[Stored, int, int | None]:
+        """Return the state, the fence and the runner of the plain jobs of a call."""
+        if runner is not None and all(self._lets_start(runner, queue) for queue in queues):
+            return RUNNING, 1, runner
+        self._overtaken |= queues
+        return READY, 0, None
+
+    def _take(
+        self, jobs: Sequence[NewJob], claim_for: int | None, keyed: bool
+    ) -> "range | list[int | Joined] | KeyTaken":
+        """Make rows of a call's jobs; returns where they are. `keyed`: there are keys in the group."""
+        if keyed:
+            taken = self._keys.refusal(jobs)
+            if taken is not None:
+                return taken
+        claimed = claim_for if claim_for is not None and self._born_claimed(jobs, claim_for) else None
+        start = len(self._rows)
+        if not keyed:
+            self._append(jobs, claimed, start)
+            return range(start, len(self._rows))
+        places: list[int | Joined] = []
+        for place, job in enumerate(jobs):
+            joined = self._keys.join(job)
+            if joined is None:
+                self._keys.note(job, len(self._rows))
+                places.append(len(self._rows))
+                self._append([job], claimed, start, place)
+            else:
+                places.append(joined)
+                if not job.follows:
+                    start = len(self._rows)  # it has no row: who follows it waits for nobody
+        return places
+
+    def _append(self, jobs: Sequence[NewJob], claimed: int | None, start: int, first: int = 0) -> None:
+        """Make rows. One loop without calls: this is done for every job, with the interpreter held.
+
+        Args:
+            jobs: of one call, in order.
+            claimed: the runner that they are born claimed for.
+            start: where those rows of the call begin that the next may follow.
+            first: the place of the first of `jobs` in the call.
+        """
+        tx, rows, payloads = self._tx, self._rows, self._payloads
+        task = named = None
+        for place, job in enumerate(jobs, first):
+            (
+                id, name, queue, payload, created, due, priority, once, follows, request, owner,
+                key, _, lane, _, opts, context, held,
+            ) = job  # fmt: skip
+            if task is None or name != named:
+                named, task = name, tx.task_id(name)
+            reason: Reason | None = None
+            fence = 0
+            if claimed is not None:
+                state, fence, due = RUNNING, 1, None
+            elif held or (follows and len(rows) > start):
+                state = BLOCKED
+                if due is not None and due <= tx.now:
+                    state, due = READY, None
+                if not held:
+                    rows[-1][_FOLLOWED] = True
+            elif due is None and lane is None:
+                state = READY
+            else:
+                bound = follows and place  # a follower's due time bounds its wait, and is no delay
+                state, due, reason = self._landing(None if bound else due, lane, task)
+            if state is READY:
+                self._overtaken.add(queue)
+            row = [
+                id, task, queue, state, priority, due, fence, claimed, created,
+                once, False, owner, request,
+            ]  # fmt: skip
+            if lane is not None or key is not None or opts is not None or context is not None:
+                self._special = True
+                row += [reason, key, lane, opts, context]
+            rows.append(row)
+            payloads.append(payload)
+            self._added[task, state] += 1
+
+    def _landing(
+        self, due: int | None, lane: str | None, task: int
+    ) -> tuple[Stored, int | None, Reason | None]:
+        """Return the state, the due time and the reason of a job that is to wait."""
+        if due is not None and due > self._tx.now:
+            return Stored.SCHEDULED, due, None
+        if lane is None:
+            return Stored.READY, None, None
+        if room_in(self._tx, (task, lane)) <= self._ready[task, lane]:
+            return Stored.BLOCKED, None, Reason.LIMIT
+        self._ready[task, lane] += 1
+        return Stored.READY, None, None
+
+    def _vacate(self, lane: Lane) -> None:
+        self._ready[lane] -= 1
+        self._keys.left.add(lane)
+
+    def _born_claimed(self, jobs: Sequence[NewJob], runner: int) -> bool:
+        """Whether a runner may start at once: it is alive and would overtake nobody."""
+        for job in jobs:
+            if (
+                job.once
+                or job.rated
+                or job.lane is not None
+                or (job.due is not None and not job.follows and not job.held)
+            ):
+                return False
+            if not self._lets_start(runner, job.queue):
+                return False
+        return True
+
+    def _lets_start(self, runner: int, queue: str) -> bool:
+        """Whether nothing waits in a queue, and nothing is paused."""
+        known, key = self._may_claim, (runner, queue)
+        if key not in known:
+            known[key] = bool(self._tx.value("may_be_born_claimed", runner, queue))
+        return known[key] and queue not in self._overtaken
+
+    def _insert_all(self) -> int:
+        rows = self._rows
+        if not self._special:
+            return self._insert("add_jobs", rows)
+        rows = [row if len(row) == 18 else [*row, None, None, None, None, None] for row in rows]
+        return self._insert("add_special_jobs", rows)
+
+    def _insert(self, statement: str, rows: list[Any]) -> int:
+        """Insert what has gathered; returns the place of the first row."""
+        if not rows:
+            return 0
+        tx = self._tx
+        tx.run_for(statement, rows)
+        first = tx.db.last_insert_rowid() - len(rows) + 1
+        tx.run_for("add_payloads", list(enumerate(self._payloads, first)))
+        for (task, state), jobs in self._added.items():
+            tx.count(task, None, state, jobs)
+        return first
+
+    def _answer(self, places: "range | list[int | Joined] | KeyTaken", first: int) -> list[Added] | KeyTaken:
+        if isinstance(places, KeyTaken):
+            return places
+        if isinstance(places, range):
+            fence = self._rows[places.start][_FENCE] if places else 0
+            make = tuple.__new__  # half of what calling the class takes
+            return [make(Added, (first + place, fence, False)) for place in places]
+        return [
+            Added(first + place, self._rows[place][_FENCE])
+            if isinstance(place, int)
+            else Added(place.seq if place.row is None else first + place.row, 0, True)
+            for place in places
+        ]

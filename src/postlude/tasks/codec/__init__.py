@@ -1,0 +1,1 @@
+"""How arguments and results are written as JSON and come back as they were."""

@@ -1,0 +1,1 @@
+"""Parameters of tasks that `Depends` fills."""
