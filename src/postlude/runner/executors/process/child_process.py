@@ -31,7 +31,7 @@ DEAD_WITHIN: Final = 1.0
 
 _PROGRAM: Final = (
     "import json, sys; from sys import argv; sys.path[:] = json.loads(argv[3]); postlude_process = True; "
-    "from postlude.runner.processes.child import main; main(int(argv[1]), int(argv[2]))"
+    f"from {__package__}.child import main; main(int(argv[1]), int(argv[2]))"
 )
 """Not `multiprocessing.Process`: that runs the application's main module in each process first."""
 
