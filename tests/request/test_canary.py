@@ -144,7 +144,7 @@ def ignore_mounts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ignore_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fastapi_hook, "_answer_session", lambda function: function)
+    monkeypatch.setattr(fastapi_hook, "answer_session", lambda function: function)
 
 
 def ignore_injected(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 from postlude.enqueue.port import Desk, Prepared, Turn
 from postlude.errors import NotDurable, RequestOver
 from postlude.request.background import BackgroundTask, Copied, InMemory
+from postlude.request.replaced import is_mock, unwatched
 from postlude.tasks.names import describe
 from postlude.telemetry.log import Log
 
@@ -77,11 +78,6 @@ def is_known(background: Any) -> bool:
     return giving.__module__ in _KNOWN and not is_mock(type(background).__call__)
 
 
-def is_mock(method: Any) -> bool:
-    """Whether a test has put a mock in a method's place; tools that watch call what they have replaced."""
-    return hasattr(method, "assert_called")
-
-
 def is_call(task: Any) -> bool:
     """Whether running the task means no more than calling its function."""
     return (
@@ -143,16 +139,17 @@ def prepare(desk: Desk, task: Any, *, failed: bool = False) -> Prepared | Turn |
         return Turn(task)
     if is_wrapped_call(task.func, task.args, task.kwargs):
         return prepare(desk, task.func, failed=failed)
+    function = unwatched(task.func)
     try:
-        return desk.prepare(task.func, task.args, task.kwargs)
+        return desk.prepare(function, task.args, task.kwargs)
     except TypeError as why:
-        if desk.declares(task.func):
+        if desk.declares(function):
             if not failed:
                 raise
             log.error("A failed request dropped a task that cannot be kept: %s", why)
             return None
         if isinstance(why, NotDurable):
-            desk.in_memory(task.func, str(why))
+            desk.in_memory(function, str(why))
         # Else it fails where it always did: when it is called, after the response.
         return Turn(task)
 
@@ -185,6 +182,6 @@ def salvaged(desk: Desk, failed: Sequence[Injected], own: Any) -> list[Prepared]
 
 def _despite_failure(desk: Desk, task: Any) -> Prepared | None:
     prepared: Any = getattr(original(task), "prepared", None)
-    if prepared is None and is_call(task) and desk.declares(task.func):
+    if prepared is None and is_call(task) and desk.declares(unwatched(task.func)):
         prepared = prepare(desk, task, failed=True)
     return prepared if getattr(prepared, "on_failure", False) is True else None

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import NoMatchFound
 from starlette.types import Message, Scope
 
-from postlude.enqueue.port import Prepared, Turn
+from postlude.enqueue.port import Desk, Prepared, Turn
 from postlude.jobs.handle import Job
 from postlude.request.route import SCOPE_KEY
 
@@ -75,6 +75,9 @@ class _Desk:
     async def reach(self, turn: Turn, visits: Collection[asyncio.Task[None]]) -> None: ...
 
     def free(self, turn: Turn) -> None: ...
+
+    def declares(self, function: Callable[..., Any]) -> bool:
+        return False
 
     def in_memory(self, function: Callable[..., Any], why: str) -> None: ...
 
@@ -258,7 +261,7 @@ class _Receive:
         return {"type": next(self._messages), "body": b"", "more_body": False}
 
 
-def _scope(path: str, desk: _Desk, app: Any, stack: AsyncExitStack) -> Scope:
+def _scope(path: str, desk: Desk, app: Any, stack: AsyncExitStack) -> Scope:
     session = path.endswith("/socket")
     return {
         "type": "websocket" if session else "http",

@@ -12,21 +12,21 @@ from copy import deepcopy
 from typing import Annotated, Any, Final, get_args, get_origin
 
 import fastapi
-from anyio import CancelScope
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 from starlette.requests import Request
 from starlette.types import ASGIApp, Scope
-from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from postlude.errors import UnsupportedFramework
 from postlude.frameworks.fastapi.canary import Canary
 from postlude.frameworks.fastapi.routes import cover
+from postlude.frameworks.fastapi.session import answer_session
 from postlude.jobs.handle import Job
 from postlude.request.background import CURRENT, Accepted, BackgroundTasks, RequestTasks, accepted_job
 from postlude.request.calls import begin, note
-from postlude.request.listing import is_mock
+from postlude.request.listing import is_call, parts_of
 from postlude.request.passthrough import PASSING, Passing
 from postlude.request.receipt import Receipt
+from postlude.request.replaced import is_mock, is_replaced, meant
 from postlude.request.route import answer, track
 
 # Imported by name, because type checkers take module attributes for constants.
@@ -38,20 +38,25 @@ __all__ = ["cover", "install"]
 SUPPORTED: Final = "0.115 to 0.165"
 
 _FASTAPI: Final = fastapi.BackgroundTasks
-_FASTAPI_ADD: Final = fastapi.BackgroundTasks.add_task
-_FASTAPI_CALL: Final = fastapi.BackgroundTasks.__call__
-_STARLETTE_ADD: Final = StarletteBackgroundTasks.add_task
-_STARLETTE_CALL: Final = StarletteBackgroundTasks.__call__
-"""What tests, and tools that watch, replace: theirs is called then, as it would be without Postlude."""
 
-_FUNCTION_STACK: Final = "fastapi_function_astack"
-"""Where FastAPI, since 0.121, keeps the stack of a request's function-scoped dependencies."""
+
+def _now(method: Any) -> Any:
+    return None if is_replaced(method) else method
+
+
+_FASTAPI_ADD: Final = _now(fastapi.BackgroundTasks.add_task)
+_FASTAPI_CALL: Final = _now(fastapi.BackgroundTasks.__call__)
+_STARLETTE_ADD: Final = _now(StarletteBackgroundTasks.add_task)
+_STARLETTE_CALL: Final = _now(StarletteBackgroundTasks.__call__)
+"""What tests replace: theirs is called then, as it would be without Postlude."""
 
 
 class Collecting(RequestTasks):
     """What FastAPI's own methods lead to in a marked request: they are above it, and may be replaced."""
 
     _receipt: Receipt
+    _given: Any = None
+    """What a method that has been replaced was called with, while it is."""
     strict: bool
     replaced = False
     """Whether somebody has replaced a method of FastAPI's or Starlette's class."""
@@ -61,10 +66,23 @@ class Collecting(RequestTasks):
         return False
 
     def add_task(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Add a call, unless Starlette's method has been replaced, for instance by a test's mock."""
-        if StarletteBackgroundTasks.add_task is not _STARLETTE_ADD:
-            return super(BackgroundTasks, self).add_task(func, *args, **kwargs)
-        return self._receipt.add(self, func, args, kwargs)
+        """Add a call, or what Starlette's method adds, if that has been replaced, for instance by a mock."""
+        if not is_replaced(StarletteBackgroundTasks.add_task):
+            return self._add(func, args, kwargs)
+        count = len(self.tasks)
+        result: Any = super(BackgroundTasks, self).add_task(func, *args, **kwargs)
+        added = self.tasks[count:]
+        del self.tasks[count:]
+        for task in added:
+            if is_call(task):
+                result = self._add(*parts_of(task))
+            else:
+                self.tasks.append(task)
+        return result
+
+    def _add(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        methods = (fastapi.BackgroundTasks.add_task, StarletteBackgroundTasks.add_task)
+        return self._receipt.add(self, meant(self._given, func, methods), args, kwargs)
 
     def accepted(self, job: Job[Any]) -> Accepted[Any]:
         """Return the body of a 202; see `RequestTasks.accepted`."""
@@ -88,7 +106,7 @@ class InjectedBackgroundTasks(fastapi.BackgroundTasks, Collecting):
                 and _FASTAPI.__call__ is _FASTAPI_CALL
                 and StarletteBackgroundTasks.add_task is _STARLETTE_ADD
                 and StarletteBackgroundTasks.__call__ is _STARLETTE_CALL
-            ):
+            ) or not _are_replaced():
                 self: InjectedBackgroundTasks = object.__new__(cls)
             else:
                 self = object.__new__(ReplacedBackgroundTasks)
@@ -134,11 +152,15 @@ class ReplacedBackgroundTasks(InjectedBackgroundTasks):
 
     def add_task(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Add a call as FastAPI's method, or what stands in its place, does."""
-        return super(InjectedBackgroundTasks, self).add_task(func, *args, **kwargs)
+        self._given = func
+        try:
+            return super(InjectedBackgroundTasks, self).add_task(func, *args, **kwargs)
+        finally:
+            self._given = None
 
     async def __call__(self) -> None:
         """Run the tasks as FastAPI's method, or what stands in its place, does."""
-        if StarletteBackgroundTasks.__call__ is not _STARLETTE_CALL:
+        if is_replaced(StarletteBackgroundTasks.__call__):
             await super(BackgroundTasks, self).__call__()
         else:
             await super(InjectedBackgroundTasks, self).__call__()
@@ -146,6 +168,11 @@ class ReplacedBackgroundTasks(InjectedBackgroundTasks):
     def is_called(self) -> bool:
         """Whether running them is the business of a test's mock."""
         return is_mock(fastapi.BackgroundTasks.__call__) or is_mock(StarletteBackgroundTasks.__call__)
+
+
+def _are_replaced() -> bool:
+    classes = (fastapi.BackgroundTasks, StarletteBackgroundTasks)
+    return any(is_replaced(each.add_task, each.__call__) for each in classes)
 
 
 class PassedBackgroundTasks(fastapi.BackgroundTasks, RequestTasks):
@@ -197,44 +224,6 @@ def _asks_strictly(dependant: Any) -> bool:
     return any(_asks_strictly(sub) for sub in dependant.dependencies)
 
 
-class _SessionEnd:
-    """Stores a WebSocket's jobs when its handler and its function-scoped dependencies have ended."""
-
-    def __init__(self, receipt: Receipt) -> None:
-        self._receipt = receipt
-
-    async def __aenter__(self) -> None:
-        pass
-
-    async def __aexit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        # No client waits for this write, and test clients cancel the session as soon as they leave it.
-        with CancelScope(shield=True):
-            if error is None or isinstance(error, WebSocketDisconnect):
-                await self._receipt.commit()
-            else:
-                await self._receipt.fail()
-
-
-def _answer_session(
-    function: Callable[[WebSocket], Awaitable[None]],
-) -> Callable[[WebSocket], Awaitable[None]]:
-    async def handler(websocket: WebSocket) -> None:
-        receipt: Receipt | None = CURRENT.get()
-        if receipt is None:
-            await function(websocket)
-            return
-        stack = websocket.scope.get(_FUNCTION_STACK)
-        if stack is None:
-            async with _SessionEnd(receipt):
-                await function(websocket)
-            return
-        # First in, last out: it sees the errors of the dependencies that leave before it.
-        stack.push_async_exit(_SessionEnd(receipt))
-        await function(websocket)
-
-    return handler
-
-
 def _answer_route(handler: Callable[..., Any]) -> Callable[[Request], Awaitable[Any]]:
     return answer(handler, note(handler))
 
@@ -253,7 +242,7 @@ def install() -> None:
         _replace(
             InjectedBackgroundTasks,
             _wrap(routing.request_response, _answer_route),
-            _wrap(routing.websocket_session, _answer_session),
+            _wrap(routing.websocket_session, answer_session),
         )
         cover(canary.app)
         canary.add_late()
