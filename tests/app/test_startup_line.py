@@ -153,7 +153,7 @@ class TestUvicorn:
 
     def test_off(self, folder: Path) -> None:
         output = start(folder, POSTLUDE_STORE="off")
-        assert output.count("postlude: off: nothing is stored") == 1, output
+        assert len(re.findall(f"(?m)^INFO:     {TIME} postlude: off: nothing is stored", output)) == 1, output
         assert not folder.joinpath("postlude.db").exists()
 
 

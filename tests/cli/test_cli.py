@@ -243,7 +243,9 @@ def test_a_job_is_found_by_how_its_id_begins(driver: Driver) -> None:
         assert json.loads(run("show", "--json", start).stdout)["task"] == "shop:second", start
     assert "several jobs begin with 019b" in refused("show", "019b")
     assert "no job's id begins with 0000" in refused("show", "0000")
-    assert "is not the id of a job" in refused("show", "019")
+    assert "'019' is too little of an id; give at least 4 digits of it" in refused("show", "019")
+    assert "'01x' is not the id of a job" in refused("show", "01x")
+    assert "'' is not the id of a job" in refused("show", "")
 
 
 def test_a_job_is_found_by_how_an_id_begins_that_joined_it(driver: Driver) -> None:

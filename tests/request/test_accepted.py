@@ -145,7 +145,10 @@ async def test_what_is_no_job_is_refused_on_its_line(install: Install, log: list
 
     install(app)
     await call(app, "/imports", "POST", log=log)
-    assert told == ["tasks.accepted(None): give the Job that add_task of postlude.fastapi has returned"]
+    assert told == [
+        "tasks.accepted(None): give the Job that add_task has returned; "
+        "FastAPI's own BackgroundTasks returns none: import it from postlude.fastapi"
+    ]
 
 
 def test_the_schema_knows_the_result() -> None:

@@ -275,4 +275,5 @@ EVERY_POSTLUDE: Final[Census[Postlude]] = Census()
 
 
 def _announce_off() -> None:
+    be_heard()
     announce("off: nothing is stored, background tasks run in memory as the framework's own do")

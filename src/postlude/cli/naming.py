@@ -9,7 +9,10 @@ from postlude.messages.quoting import cut, quoted
 from postlude.model.ids import id_bytes
 from postlude.tasks.names import called
 
-_BEGINNING: Final = re.compile("[0-9a-f]{4,31}")
+_FEWEST: Final = 4
+"""Digits of an id that are looked for; fewer are most jobs'."""
+
+_BEGINNING: Final = re.compile("[0-9a-f]{1,31}")
 
 _TOLD: Final = 10
 """Names that are listed at most."""
@@ -46,7 +49,7 @@ def whole_id(typed: str, beginning_with: Callable[[str], Sequence[bytes]]) -> by
 
     Raises:
         JobNotFound: it is no id, or no job's begins so.
-        Unclear: those of several jobs begin so.
+        Unclear: those of several jobs begin so, or may.
     """
     try:
         return id_bytes(typed)
@@ -54,6 +57,8 @@ def whole_id(typed: str, beginning_with: Callable[[str], Sequence[bytes]]) -> by
         digits = typed.replace("-", "").lower()
     if not _BEGINNING.fullmatch(digits):
         raise JobNotFound(f"{quoted(typed)} is not the id of a job; `postlude jobs` lists them")
+    if len(digits) < _FEWEST:
+        raise Unclear(f"{quoted(typed)} is too little of an id; give at least {_FEWEST} digits of it")
     found = beginning_with(digits)
     if not found:
         raise JobNotFound(f"no job's id begins with {cut(typed)}; it may have been pruned")

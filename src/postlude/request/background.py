@@ -189,8 +189,10 @@ def accepted_job(job: Any) -> Job[Any]:
         TypeError: it is none.
     """
     if not isinstance(job, Job):
+        theirs = "; FastAPI's own BackgroundTasks returns none: import it from postlude.fastapi"
         raise TypeError(
-            f"tasks.accepted({quoted(job)}): give the Job that add_task of postlude.fastapi has returned"
+            f"tasks.accepted({quoted(job)}): give the Job that add_task has returned"
+            f"{theirs if job is None else ''}"
         )
     return job
 

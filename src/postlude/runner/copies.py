@@ -1,5 +1,6 @@
 """Arguments that a task changes: it has copies, so whoever called it does not see that."""
 
+import logging
 from collections import Counter
 from contextlib import suppress
 from typing import Any, Final
@@ -21,7 +22,9 @@ MOST_TASKS: Final = 1000
 class Copies:
     """Looks at the first attempts of plain functions, and says once of each that changes its arguments.
 
-    Where the framework ran it, such a function reported so to whoever had called it.
+    Where the framework ran it, such a function may have reported so to whoever had called it; or nobody
+    looked (it takes a key out of its own dict). Which of the two cannot be seen here, so this is for those
+    who look at INFO, and costs others nothing.
     """
 
     def __init__(self) -> None:
@@ -34,7 +37,8 @@ class Copies:
         name, looks = task.name, self._looks
         if task.plain and looks[name] < LOOKS and (name in looks or len(looks) < MOST_TASKS):
             looks[name] += 1
-            self.pending[work.seq] = work
+            if log.shows(logging.INFO):
+                self.pending[work.seq] = work
 
     def ended(self, work: Work) -> None:
         """An attempt has ended: compare what it has left of its arguments with what it was given."""
@@ -46,9 +50,9 @@ class Copies:
             return
         if changed:
             self._looks[work.name] = LOOKS
-            log.warning(
-                "%s has changed its argument %s. It has a copy, so whoever called it does not see that: let "
-                "it return what it has found (`await job.result()`), or keep that where both look",
+            log.info(
+                "%s has changed its argument %s, which is a copy. If whoever called it is to see that, let it "
+                "return what it has found (`await job.result()`), or keep that where both look",
                 work.name, ", ".join(map(repr, changed)),
             )  # fmt: skip
 

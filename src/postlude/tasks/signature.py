@@ -177,10 +177,15 @@ def refuse_unfilled(
     """Make sure that a direct call passes what `Depends` would fill.
 
     Raises:
-        TypeError: it does not, so the function would get the `Depends` object itself.
+        TypeError: it does not, so the function would get the `Depends` object itself; or what nothing
+            fills is missing, which is said first.
     """
-    passed = read_signature(function).bind_partial(*args, **kwargs).arguments
+    signature = read_signature(function)
+    passed = signature.bind_partial(*args, **kwargs).arguments
     missing = sorted(injected - passed.keys())
+    for one in signature.parameters.values() if missing else ():
+        if one.default is _MISSING and one.kind not in _ANYTHING and one.name not in {*passed, *injected}:
+            raise TypeError(f"{name}: missing a required argument: {one.name!r}")
     if missing:
         raise TypeError(
             f"{name}: Depends fills {', '.join(map(repr, missing))} in jobs only; a direct call must pass it"
