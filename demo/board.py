@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from demo import mail
 from demo.jobs import postlude
 from postlude.jobs.inspector import AttemptStatus, JobStatus
-from postlude.model.state import State
+from postlude.model.state import Reason, State
 
 SHOWN = 25
 
@@ -33,6 +33,8 @@ class Newsletters(BaseModel):
     """Jobs that have not ended."""
     next_in: float | None
     """Seconds until the first next attempt, if all of them wait for one."""
+    cut_off: bool = False
+    """Whether one that the server's death has cut off waits behind another such job, and they behind it."""
 
 
 async def newsletters() -> Newsletters:
@@ -44,7 +46,8 @@ async def newsletters() -> Newsletters:
         return Newsletters(waiting=waiting + states.get(State.RUNNING, 0), next_in=None)
     jobs = await postlude.inspector.page(state=State.QUEUED, task=task, limit=waiting)
     times = [left for job in jobs if (left := _seconds_left(job)) is not None]
-    return Newsletters(waiting=waiting, next_in=min(times, default=None))
+    cut_off = any(job.reason is Reason.INTERRUPTED for job in jobs)
+    return Newsletters(waiting=waiting, next_in=min(times, default=None), cut_off=cut_off)
 
 
 async def counts() -> dict[str, int]:

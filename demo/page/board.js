@@ -65,7 +65,9 @@ function showNewsletters(arrived, { newsletters, refuses_for }) {
     ? `The mail server refuses (step 2) for ${Math.ceil(refuses_for)} s more`
     : newsletters.next_in > 1
       ? `Nothing moves: each has failed and waits for its next attempt, the first in ${Math.ceil(newsletters.next_in)} s`
-      : "One is sent at a time";
+      : newsletters.cut_off
+        ? "Nothing moves: what was cut off runs again first, one job at a time, and another comes before the mail"
+        : "One is sent at a time";
   note("newsletter-note", `${arrived} of 50 newsletters have arrived.` + (waiting ? ` ${why}; ${waiting} jobs wait or run.` : ""));
 }
 

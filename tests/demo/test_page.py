@@ -127,9 +127,12 @@ def test_every_button_shows_what_it_does(page: Page) -> None:
 
     page.get_by_role("button", name=f"Queue {SLOW_MAILS} slow mails").click()
     expect(page.locator("#newsletter-note")).to_contain_text("newsletters have arrived")
+    page.get_by_role("button", name="Upload the sample").click()
+    expect(page.locator("#import-note")).to_contain_text("running")
     page.get_by_role("button", name="Kill the server").click()
     expect(page.locator("#server")).to_contain_text("The server is gone")
     expect(page.locator("#server")).to_contain_text("restarted once")
+    expect(page.locator("#newsletter-note")).to_contain_text("Nothing moves: what was cut off runs")
     expect(page.locator("#newsletter-note")).to_have_text(
         f"{SLOW_MAILS} of {SLOW_MAILS} newsletters have arrived."
     )

@@ -117,7 +117,9 @@ def test_a_direct_call_passes_them(registry: Registry) -> None:
     session = Session()
     assert told(1, session=session) == (1, session)
     assert told(1, session) == (1, session)
-    with pytest.raises(TypeError, match="told: Depends fills 'session' in jobs only; a direct call must pass it"):
+    with pytest.raises(
+        TypeError, match="told: Depends fills 'session' in jobs only; a direct call must pass it"
+    ):
         told(1)
     with pytest.raises(TypeError, match="told: missing a required argument: 'value'"):
         told()  # type: ignore[call-arg]

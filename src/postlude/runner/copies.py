@@ -51,8 +51,8 @@ class Copies:
         if changed:
             self._looks[work.name] = LOOKS
             log.info(
-                "%s has changed its argument %s, which is a copy. If whoever called it is to see that, let it "
-                "return what it has found (`await job.result()`), or keep that where both look",
+                "%s has changed its argument %s, which is a copy. If whoever called it is to see that, let "
+                "it return what it has found (`await job.result()`), or keep that where both look",
                 work.name, ", ".join(map(repr, changed)),
             )  # fmt: skip
 
