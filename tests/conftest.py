@@ -5,10 +5,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
 from hypothesis import settings
+
+from postlude.runner.lease import Membership
 
 settings.register_profile("quick", max_examples=20, deadline=None)  # other work may keep this machine busy
 
@@ -41,6 +44,25 @@ def in_its_group(request: pytest.FixtureRequest) -> Iterator[None]:
     for mark, reason in NEEDED.items():
         if not marks & {mark, "slow"}:
             pytest.fail(f"mark it pytest.mark.{mark}: {reason}", pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def no_heart_beats_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Stop the heartbeats of applications without a lifespan, which go on until their process ends.
+
+    In the log of another test they would complain that their journal is closed.
+    """
+    kept = list[Membership]()
+    keep = Membership.keep
+
+    def noted(self: Membership, *args: Any) -> None:
+        kept.append(self)
+        keep(self, *args)
+
+    monkeypatch.setattr(Membership, "keep", noted)
+    yield
+    for membership in kept:
+        membership.stop()
 
 
 @pytest.fixture

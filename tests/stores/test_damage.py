@@ -5,24 +5,27 @@ import logging
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+import apsw
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from postlude.clock import SECOND, ManualClock
 from postlude.config import Keep
-from postlude.errors import PostludeError
+from postlude.errors import JournalRefused, PostludeError
 from postlude.jobs.inspector import JobStatus
 from postlude.model.job import Cancel, JobFilter, JobRecord, NewJob
 from postlude.model.limits import Bounds
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Enlisted
+from postlude.stores.sqlite import SqliteStore
+from postlude.stores.sqlite.backend import SqliteBackend
 from postlude.stores.sqlite.transaction import Transaction
 from postlude.testing.conformance import Driver
-from tests.stores.damaging import Bench, Life, Place, copied, damage, places
+from tests.stores.damaging import VALUES, Bench, Life, Place, copied, damage, places
 
 pytestmark = pytest.mark.disk
 
@@ -247,3 +250,89 @@ def test_where_nothing_is_damaged_nothing_is_looked_through_again_and_again(
             driver.add(job)
     driver.store.close()
     assert len(looks) == 1
+
+
+NUMBERS = ("version", "min_reader", "min_writer")
+
+
+@pytest.mark.parametrize(
+    "key", ["application_id", "applications", "epoch", "host", "inode", "opened", *NUMBERS]
+)
+@pytest.mark.parametrize("value", VALUES)
+def test_what_the_journal_says_of_itself(tmp_path: Path, life: Life, key: str, value: str) -> None:
+    """It is opened and used, or refused in words where its version is not known any more."""
+    path = copied(life.path, tmp_path / "journal.db")
+    path.chmod(0o600)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute(f"INSERT OR REPLACE INTO meta VALUES ('{key}', {VALUES[value]})")
+    bench, clock = Bench(path), ManualClock()
+    if key in NUMBERS:
+        with suppress(JournalRefused):
+            Driver(bench, clock).store.close()
+        return
+    for _ in range(2):
+        store = SqliteStore(path, clock=clock, application="app")
+        store.open()
+        store.close()
+    driver = Driver(bench, clock)
+    live(driver)
+    assert undone(driver) == []
+    driver.store.close()
+
+
+HUGE = 2**63 - 1
+
+
+FIRST = "(SELECT min(seq) FROM job WHERE state = 0)"
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["UPDATE runner SET id = {huge}"],
+        ["UPDATE sqlite_sequence SET seq = {huge} WHERE name = 'runner'"],
+        ["UPDATE job SET seq = {huge} WHERE seq = {first}"],
+        ["UPDATE job SET seq = {huge} WHERE seq = (SELECT max(seq) FROM job WHERE state = 0)"],
+        [
+            "UPDATE payload SET seq = {huge} WHERE seq = {first}",
+            "UPDATE job SET seq = {huge} WHERE seq = {first}",
+        ],
+        ["UPDATE sqlite_sequence SET seq = {huge} WHERE name = 'job'"],
+        ["UPDATE sqlite_sequence SET seq = {huge}", "UPDATE runner SET id = {huge}"],
+    ],
+)
+def test_the_largest_number_that_there_is(
+    life: Life, tmp_path: Path, statements: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """SQLite gives none after it, and says that the disk is full."""
+    path = copied(life.path, tmp_path / "journal.db")
+    path.chmod(0o600)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("DELETE FROM meta WHERE key = 'inode'")  # it is no copy
+        for statement in statements:
+            db.execute(statement.format(huge=HUGE, first=FIRST))
+    driver = Driver(Bench(path), ManualClock())
+    added = live(driver)
+    ended = [driver.store.get(job.id).wait(5) for job in added]
+    assert {record and record.state for record in ended} == {State.SUCCEEDED}
+    assert undone(driver) == []
+    (said,) = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert "number" in said
+    driver.store.close()
+
+
+def test_a_full_disk_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = list[Transaction]()
+    monkeypatch.setattr("postlude.stores.sqlite.backend.repair", looks.append)
+    driver = Driver(Bench(tmp_path / "journal.db"), ManualClock())
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteBackend, "apply", full)
+        with pytest.raises(PostludeError, match="full"):
+            driver.add(driver.new())
+    driver.add(driver.new())
+    driver.store.close()
+    assert looks == []
+
+
+def full(*args: object) -> list[object]:
+    raise apsw.FullError("database or disk is full")

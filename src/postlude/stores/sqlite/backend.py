@@ -16,6 +16,7 @@ from postlude.stores.sqlite import control, upkeep
 from postlude.stores.sqlite.claims import Claims
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.limits import Rules
+from postlude.stores.sqlite.numbering import used_up
 from postlude.stores.sqlite.premises import Premises
 from postlude.stores.sqlite.reader import JournalReader
 from postlude.stores.sqlite.repair import repair
@@ -181,7 +182,7 @@ class SqliteBackend:
         start = time.monotonic()
         if isinstance(error, JobRefused) and isinstance(error.__cause__, Exception):
             error = error.__cause__  # or what was to be stored is as it must be, and a row that it met is not
-        if isinstance(error, _NOT_OF_ROWS) or start < self._repair_at:
+        if start < self._repair_at or (isinstance(error, _NOT_OF_ROWS) and not self._is_used_up(error)):
             return False
         told: list[str] = []
         try:
@@ -200,6 +201,14 @@ class SqliteBackend:
             now = time.monotonic()
             self._repair_at = now + max(1.0, 20 * (now - start))
         return bool(told)
+
+    def _is_used_up(self, error: Exception) -> bool:
+        """Whether it is not the disk that is full, but what numbers there are."""
+        db = self.premises.db
+        try:
+            return isinstance(error, apsw.FullError) and db is not None and used_up(db)
+        except apsw.Error:
+            return False
 
     def disown(self, results: Sequence[Any]) -> None:
         """Cancel what adds stored for callers who gave up."""

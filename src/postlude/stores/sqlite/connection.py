@@ -103,7 +103,7 @@ def _version(db: apsw.Connection, path: Path) -> int:
 
 
 def _number(db: apsw.Connection, path: Path, key: str) -> int:
-    found = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).get
+    found = db.execute("SELECT value FROM meta WHERE key = ? AND typeof(value) = 'integer'", (key,)).get
     if not isinstance(found, int) or found < 1:
         raise JournalRefused(_damaged(path, f"meta has no {key}"))
     return found

@@ -9,10 +9,11 @@ import json
 import os
 import secrets
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import apsw
 
+from postlude.stores.sqlite.cells import as_bytes, from_bytes
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.locks.marks import look_at, marks_path
 from postlude.stores.sqlite.note import Note
@@ -20,6 +21,9 @@ from postlude.stores.sqlite.sql import SQL
 from postlude.telemetry.log import Log
 
 log = Log("postlude.journal")
+
+MOST_OPENED: Final = 2**53
+"""Beyond it, how often a journal was opened is damage."""
 
 
 def arrive(db: apsw.Connection, files: JournalFiles, application: str) -> None:
@@ -30,10 +34,13 @@ def arrive(db: apsw.Connection, files: JournalFiles, application: str) -> None:
         files: where it is.
         application: who opens it; empty: unknown.
     """
-    note, inode = Note.read(files.runners), files.database.stat().st_ino
+    note, inode = (
+        Note.read(files.runners),
+        str(files.database.stat().st_ino),
+    )  # may be beyond SQLite's numbers
     db.execute("BEGIN IMMEDIATE")
     try:
-        meta = {str(key): value for key, value in db.execute(SQL["all_meta"]).fetchall()}
+        meta = {str(key): value for key, value in _legible(db, "all_meta", 2)}
         changes = _compared(db, files, meta, note, inode)
         known = _names(meta.get("applications"))
         if application and application not in known:
@@ -56,11 +63,11 @@ def arrive(db: apsw.Connection, files: JournalFiles, application: str) -> None:
 
 
 def _compared(
-    db: apsw.Connection, files: JournalFiles, meta: dict[str, Any], note: Note | None, inode: int
+    db: apsw.Connection, files: JournalFiles, meta: dict[str, Any], note: Note | None, inode: str
 ) -> dict[str, Any]:
     """Say what does not fit; returns what is to be changed in `meta`."""
     opened = _number(meta.get("opened"))
-    moved = meta.get("inode", inode) != inode
+    moved = str(meta.get("inode", inode)) != inode
     older = note is not None and (note.epoch != meta.get("epoch") or note.opened > opened)
     if not (moved or older) or _is_used(db, files):
         return {}
@@ -76,12 +83,18 @@ def _compared(
 
 def _is_used(db: apsw.Connection, files: JournalFiles) -> bool:
     """Whether a process that stands in the journal lives here: then it is no copy, whatever else differs."""
-    tokens = [token for (token,) in db.execute(SQL["tokens"])]
+    tokens = [token for (token,) in _legible(db, "tokens", 1)]
     return any(look_at(marks_path(files.runners, token))[0] for token in tokens)
 
 
+def _legible(db: apsw.Connection, statement: str, columns: int) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement, whatever stands in their cells."""
+    rows: Any = db.execute(as_bytes(SQL[statement], columns)).fetchall()
+    return [from_bytes(row) for row in rows]
+
+
 def _number(value: Any) -> int:
-    return value if isinstance(value, int) else 0
+    return value if isinstance(value, int) and 0 <= value < MOST_OPENED else 0
 
 
 def _names(value: Any) -> list[str]:

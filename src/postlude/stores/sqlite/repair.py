@@ -22,6 +22,7 @@ from postlude.stores.sqlite.damage import (
     look_for,
     remove,
 )
+from postlude.stores.sqlite.numbering import renumber
 from postlude.stores.sqlite.transaction import Transaction
 
 _WAITING: Final = frozenset({Stored.READY, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED})
@@ -31,7 +32,8 @@ _LEFT_OUT: Final = ("opts", "context")
 
 def repair(tx: Transaction) -> list[str]:
     """Set aside, or do without, what is damaged; returns what that was, for the log."""
-    told = [_rename(tx, row) for row in look_for(tx.db, TASK_NAMES)]
+    told = renumber(tx)
+    told += [_rename(tx, row) for row in look_for(tx.db, TASK_NAMES)]
     told += [_forget_runner(tx, row) for row in look_for(tx.db, RUNNERS)]
     bounds = look_for(tx.db, BOUNDS)
     told += [_removed(BOUNDS, row) for row in bounds]

@@ -47,7 +47,7 @@ def copy_out(db: apsw.Connection, guard: Guard) -> Path:
             copy.execute("PRAGMA synchronous = FULL")
             copy.execute("PRAGMA fullfsync = ON")
             copy.execute(SQL["set_meta"], ("successor", _succeeds(db, guard)))
-            copy.execute(SQL["set_meta"], ("inode", draft.stat().st_ino))
+            copy.execute(SQL["set_meta"], ("inode", str(draft.stat().st_ino)))
         _sync(draft)
         os.rename(draft, place)
         _sync(place.parent)

@@ -438,6 +438,39 @@ WHERE typeof(task) = 'integer' AND typeof(state) = 'integer' GROUP BY task, stat
 -- name: add_payload_if_missing
 INSERT INTO payload (seq, codec, args) VALUES (?, 0, x'') ON CONFLICT DO NOTHING
 
+-- name: numbers_used_up
+SELECT EXISTS (SELECT 1 FROM job WHERE seq > ?1) OR EXISTS (SELECT 1 FROM runner WHERE id > ?1)
+    OR EXISTS (SELECT 1 FROM sqlite_sequence WHERE seq > ?1)
+
+-- name: jobs_beyond
+SELECT json_group_array(seq) FROM job WHERE seq > ?
+
+-- name: runners_beyond
+SELECT json_group_array(id) FROM runner WHERE id > ?
+
+-- name: left_payloads
+SELECT json_group_array(seq) FROM payload WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.seq = payload.seq)
+
+-- name: next_seq
+SELECT 1 + max(
+    coalesce((SELECT max(seq) FROM job WHERE seq <= ?1), 0), coalesce((SELECT max(seq) FROM payload WHERE seq <= ?1), 0)
+)
+
+-- name: give_seq
+UPDATE job SET seq = ?2 WHERE seq = ?1
+
+-- name: give_payload_seq
+UPDATE OR IGNORE payload SET seq = ?2 WHERE seq = ?1
+
+-- name: count_jobs_from
+UPDATE sqlite_sequence SET seq = (SELECT coalesce(max(seq), 0) FROM job) WHERE name = 'job' AND seq > ?
+
+-- name: count_runners_from
+UPDATE sqlite_sequence SET seq = max(
+    (SELECT coalesce(max(id), 0) FROM runner),
+    (SELECT coalesce(max(runner), 0) FROM job WHERE state = 3 AND runner <= ?1)
+) WHERE name = 'runner' AND seq > ?1
+
 -- name: record
 SELECT job.id, job.seq, task_name.name, job.task, job.queue, job.state,
     CASE WHEN job.state = 0 AND job.suspect THEN 'interrupted' ELSE job.reason END, job.priority, job.due, job.fence,
