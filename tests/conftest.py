@@ -1,5 +1,6 @@
 """What every test may use; and each test is in the group that its marks say."""
 
+import gc
 import os
 import sys
 import tempfile
@@ -33,6 +34,11 @@ def note_journal(connection: apsw.Connection) -> None:
 
 sys.addaudithook(note_process)
 apsw.connection_hooks.append(note_journal)
+
+
+def pytest_configure() -> None:
+    """Look for garbage less often: among thousands of tests, each look takes half a second."""
+    gc.set_threshold(20_000, 20, 50)
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +79,14 @@ def tmp_path(request: pytest.FixtureRequest) -> Iterator[Path]:
     else:
         with tempfile.TemporaryDirectory(dir=MEMORY, ignore_cleanup_errors=True) as folder:
             yield Path(folder)
+
+
+@pytest.fixture
+def young_only() -> Iterator[None]:
+    """Let the garbage collector look at what this test makes, not at thousands of other tests."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from postlude import Job, Postlude
+from postlude import Config, Job, Postlude
 from postlude.jobs.inspector import JobStatus
 from postlude.model.state import State
 
@@ -16,6 +16,9 @@ T = TypeVar("T")
 EVERY_STORE = pytest.mark.parametrize(
     "location", ["memory", pytest.param("sqlite:///jobs.db", id="sqlite", marks=pytest.mark.disk)]
 )
+
+EAGER = Config(poll_every=0.01)
+"""What another attempt waits for comes soon."""
 
 
 @asynccontextmanager

@@ -23,7 +23,7 @@ from postlude.runner.attempt import progress as reports
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 from tests.app import returning
-from tests.app.serving import eventually, serving
+from tests.app.serving import EAGER, eventually, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -180,13 +180,13 @@ async def test_a_job_that_is_pruned_meanwhile() -> None:
 
 
 async def test_inside_a_process_nobody_looks_again_and_again() -> None:
-    postlude = Postlude(store="memory")
+    postlude = Postlude(store="memory", config=EAGER)
     store = CountingStore(postlude.parts.store)
     postlude.parts.hub._store = store
     async with serving(postlude):
         job = await postlude.add_task(returning.waits)
         waiting = asyncio.create_task(job.result())
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.1)
         assert store.looks <= 3
         returning.GATE.set()
         started = time.monotonic()
@@ -196,13 +196,13 @@ async def test_inside_a_process_nobody_looks_again_and_again() -> None:
 
 
 async def test_where_nobody_watches_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    postlude = Postlude(store="memory")
+    postlude = Postlude(store="memory", config=EAGER)
     store = CountingStore(postlude.parts.store)
     postlude.parts.hub._store = store
     async with serving(postlude):
         for _ in range(20):
             await postlude.add_task(returning.waits_sync, 0)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.05)
     assert store.looks == 0
 
 
@@ -219,7 +219,7 @@ def test_a_watch_is_woken_on_its_own_loop() -> None:
                 await asyncio.sleep(0.01)
             returning.GATE.set()
             await job[0].result(timeout=10)
-            await asyncio.sleep(0.2)
+            await eventually(lambda: _when(bool(heard)))
 
     async def listen() -> None:
         watching.set()

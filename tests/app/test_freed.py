@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from postlude import Fixed, Job, Postlude, Retry
 from postlude.errors import JobCancelled, JobFailed
 from tests.app import freed
-from tests.app.serving import eventually, serving
+from tests.app.serving import EAGER, eventually, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -75,7 +75,7 @@ async def ended(job: Job[Any], how: str) -> None:
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: str(way.__name__))
 async def test_nothing_of_an_attempt_is_left(way: Callable[..., Any], how: str) -> None:
     app = FastAPI()
-    postlude = Postlude(app, store="memory")
+    postlude = Postlude(app, store="memory", config=EAGER)
     task = postlude.task(
         name="way",
         retry=Retry(2 if how == "retried" else 1, Fixed(0)),

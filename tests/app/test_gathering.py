@@ -11,7 +11,7 @@ from postlude import Postlude
 from postlude.clock import SystemClock
 from postlude.config import Config
 from postlude.enqueue import batcher as gathering
-from postlude.enqueue.batcher import TOGETHER, Gathering
+from postlude.enqueue.batcher import Gathering
 from postlude.errors import ForkedJournal, JournalUnavailable
 from postlude.model.job import Added, NewJob
 from postlude.model.state import State
@@ -24,6 +24,14 @@ from postlude.stores.reply import Reply
 from tests.app.serving import serving
 
 pytestmark = pytest.mark.anyio
+
+TOGETHER = 5.0
+"""Seconds in which jobs become one call here: longer than a busy machine keeps a test waiting."""
+
+
+@pytest.fixture(autouse=True)
+def together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "TOGETHER", TOGETHER)
 
 
 @pytest.fixture

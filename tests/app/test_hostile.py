@@ -15,7 +15,8 @@ from pydantic_core import core_schema
 from postlude import Fixed, Job, Limit, Postlude, Retry
 from postlude.jobs.inspector import JobStatus
 from postlude.model.state import State
-from tests.app.serving import becomes, eventually, serving
+from postlude.runner.executors import timeouts
+from tests.app.serving import EAGER, becomes, eventually, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -98,11 +99,11 @@ TASKS = [fails, fails_in_thread, fails_filled, fails_filled_in_thread, late]
 async def test_logging_that_fails_keeps_no_job_from_its_end(
     broken: Callable[..., Any], error: BaseException, folder: object
 ) -> None:
-    postlude = Postlude(FastAPI(), store="memory")
+    postlude = Postlude(FastAPI(), store="memory", config=EAGER)
     limited = Limit(concurrent=1)
     tasks = [
         postlude.task(
-            retry=Retry(attempts=2, backoff=Fixed(0)), limit=limited, timeout=0.05 if each is late else None
+            retry=Retry(attempts=2, backoff=Fixed(0)), limit=limited, timeout=0.02 if each is late else None
         )(each)
         for each in TASKS
     ]
@@ -207,9 +208,12 @@ async def waits_for_what_cannot_be_cancelled() -> None:
 
 
 @pytest.mark.parametrize("task", [proxy, wary, filled, waits_for_what_cannot_be_cancelled])
-async def test_an_end_that_is_odd_is_an_end(task: Callable[..., Any], folder: object) -> None:
+async def test_an_end_that_is_odd_is_an_end(
+    task: Callable[..., Any], folder: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timeouts, "PATIENCE", 0.02)
     postlude = Postlude(FastAPI(), store="memory")
-    timeout = 0.05 if task is waits_for_what_cannot_be_cancelled else None
+    timeout = 0.02 if task is waits_for_what_cannot_be_cancelled else None
     odd = postlude.task(retry=Retry(attempts=1), timeout=timeout, limit=Limit(1))(task)
     async with serving(postlude):
         jobs = [await postlude.add_task(odd) for _ in range(2)]

@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI
 
 from postlude import Fixed, Postlude, Retry
 from postlude.model.state import State
-from tests.app.serving import becomes, serving
+from tests.app.serving import EAGER, becomes, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -86,7 +86,7 @@ WAYS = [
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: str(way.__name__))
 async def test_what_it_returns_after_its_time_does_not_count(way: Callable[..., Any]) -> None:
-    postlude = Postlude(FastAPI(), store="memory")
+    postlude = Postlude(FastAPI(), store="memory", config=EAGER)
     retry = Retry(attempts=2, backoff=Fixed(0), on=TimeoutError)
     task = postlude.task(name="way", timeout=0.02, retry=retry)(way)
     async with serving(postlude):

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 @EVERY_STORE
 async def test_a_handle_of_what_was_never_stored_is_not_waited_for(location: str) -> None:
     app = FastAPI()
-    postlude = Postlude(app, store=location, config=Config(budget=0.2, tune_gc=False))
+    postlude = Postlude(app, store=location, config=Config(budget=0.05, tune_gc=False))
     kept: list[Job[None]] = []
 
     @app.post("/refused")

@@ -22,6 +22,7 @@ from postlude import Limit, Postlude, Retry
 from postlude.telemetry import tracing
 from postlude.telemetry.tracing import Observed, Tracers
 from tests.app import traced, work
+from tests.app.serving import EAGER
 
 Add = Callable[[BackgroundTasks, Postlude], None]
 
@@ -49,7 +50,7 @@ def ask(
 ) -> list[str]:
     """Send one request, and return what its tasks have said."""
     app = app or FastAPI()
-    postlude = Postlude(app, store=location)
+    postlude = Postlude(app, store=location, config=EAGER)
     app.add_middleware(InTrace)
 
     @app.get("/r1")

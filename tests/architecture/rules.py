@@ -35,6 +35,12 @@ def sources(root: Path) -> list[Path]:
     return sorted(path for path in root.rglob("*.py") if not any(part.startswith(".") for part in path.parts))
 
 
+@functools.cache
+def nodes(file: Path) -> Sequence[ast.AST]:
+    """Return what a file consists of; each rule asks for the same files."""
+    return tuple(ast.walk(ast.parse(file.read_text("utf-8"))))
+
+
 def module_name(root: Path, file: Path) -> str:
     """Name a file's module, without the package's own name: `stores.memory`, "" for the package itself."""
     parts = list(file.relative_to(root).with_suffix("").parts)
@@ -46,7 +52,7 @@ def module_name(root: Path, file: Path) -> str:
 def imports(root: Path, file: Path) -> Iterator[Import]:
     """Yield every import in a file, also those in functions and under TYPE_CHECKING."""
     package = [PACKAGE, *file.relative_to(root).parent.parts]
-    for node in _nodes(file.read_text("utf-8")):
+    for node in nodes(file):
         if isinstance(node, ast.Import):
             for name in node.names:
                 yield Import(file, node.lineno, name.name)
@@ -116,7 +122,7 @@ def forbidden(root: Path, modules: frozenset[str], calls: frozenset[str]) -> lis
     for file in sources(root):
         problems += [
             f"{file.relative_to(root)}:{node.lineno}: {node.func.id}()"
-            for node in _nodes(file.read_text("utf-8"))
+            for node in nodes(file)
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in calls
         ]
     return problems
@@ -142,11 +148,11 @@ def stray_sql(root: Path, homes: tuple[str, ...]) -> list[str]:
     for file in sources(root):
         if module_name(root, file).startswith(homes):
             continue
-        nodes = _nodes(file.read_text("utf-8"))
-        prose = _docstrings(nodes)
+        parts = nodes(file)
+        prose = _docstrings(parts)
         problems += [
             f"{file.relative_to(root)}:{node.lineno}: {node.value.strip()[:40]!r}"
-            for node in nodes
+            for node in parts
             if isinstance(node, ast.Constant)
             and isinstance(node.value, str)
             and id(node) not in prose
@@ -163,7 +169,7 @@ def plain_asgi(root: Path) -> list[str]:
     return [
         f"{file.relative_to(root)}:{node.lineno}: {node.name}"
         for file in sources(root)
-        for node in _nodes(file.read_text("utf-8"))
+        for node in nodes(file)
         if isinstance(node, ast.FunctionDef)
         and [argument.arg for argument in node.args.args][-3:] == ["scope", "receive", "send"]
     ]
@@ -175,7 +181,7 @@ def stray_loggers(root: Path, homes: tuple[str, ...]) -> list[str]:
         f"{file.relative_to(root)}:{node.lineno}: {_called(node)}"
         for file in sources(root)
         if not any(_within(module_name(root, file), home) for home in homes)
-        for node in _nodes(file.read_text("utf-8"))
+        for node in nodes(file)
         if isinstance(node, ast.Call) and (_called(node) in _LOGGERS or _logs_on_root(node))
     ]
 
@@ -198,12 +204,6 @@ _LOGGERS = frozenset({"getLogger", "getChild", "LoggerAdapter", "Logger"})
 _LEVELS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})
 
 
-@functools.cache
-def _nodes(text: str) -> Sequence[ast.AST]:
-    """Return what a file consists of; each rule asks for the same files."""
-    return tuple(ast.walk(ast.parse(text)))
-
-
 def _called(node: ast.Call) -> str:
     match node.func:
         case ast.Name(id=name) | ast.Attribute(attr=name):
@@ -218,9 +218,9 @@ def _logs_on_root(node: ast.Call) -> bool:
     return False
 
 
-def _docstrings(nodes: Sequence[ast.AST]) -> set[int]:
+def _docstrings(parts: Sequence[ast.AST]) -> set[int]:
     """Return the ids of the strings that stand alone: docstrings, also those of attributes."""
-    return {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    return {id(node.value) for node in parts if isinstance(node, ast.Expr)}
 
 
 def _layer_of(module: str, layers: Sequence[Layer]) -> Layer | None:

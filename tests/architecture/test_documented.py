@@ -4,8 +4,10 @@ import ast
 import builtins
 import keyword
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from tests.architecture import rules
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "postlude"
@@ -16,15 +18,15 @@ OTHERS = frozenset({"TYPE_CHECKING", "__name__", "__main__", "args", "rest"})
 """Python's own words, beside its keywords and built-in functions."""
 
 
-def messages(tree: ast.AST) -> Iterator[str]:
+def messages(nodes: Sequence[ast.AST]) -> Iterator[str]:
     """Return the texts of a module that are no docstrings; what is put into one is left out."""
     documented = {
         id(node.value)
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     }
-    inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
-    for node in ast.walk(tree):
+    inner = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in nodes:
         if isinstance(node, ast.JoinedStr):
             yield "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
         elif isinstance(node, ast.Constant) and id(node) not in documented | inner:
@@ -44,7 +46,7 @@ def names_in_messages() -> dict[str, str]:
     """Return the names, each with where it stands."""
     found: dict[str, str] = {}
     for path in sorted(SOURCE.rglob("*.py")):
-        for text in messages(ast.parse(path.read_text("utf-8"))):
+        for text in messages(rules.nodes(path)):
             found.update(dict.fromkeys(quoted(text), str(path.relative_to(SOURCE))))
     return found
 
@@ -64,7 +66,7 @@ def test_each_is_in_the_documentation() -> None:
 def test_what_people_may_copy_is_there_as_it_is_written() -> None:
     told = documentation()
     for path in sorted(SOURCE.rglob("*.py")):
-        for text in messages(ast.parse(path.read_text("utf-8"))):
+        for text in messages(rules.nodes(path)):
             for snippet in re.findall(r"`([^`]+)`", text):
                 assert "{}" in snippet or snippet in told, f"{path.name}: `{snippet}`"
 

@@ -132,6 +132,7 @@ def test_another_program_holds_the_database(arena: Arena) -> None:
     before = [arena.add(server, "noop"), arena.add(server, "nap", seconds=0.5)]
     arena.started(before[1])
     with closing(apsw.Connection(str(arena.journal))) as backup:
+        backup.set_busy_timeout(5000)  # the server writes at any moment
         backup.execute("BEGIN EXCLUSIVE")
         refused(arena, server, 4)
         backup.execute("COMMIT")

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import BackgroundTasks, routing
+from fastapi import APIRouter, BackgroundTasks, routing
 from fastapi.dependencies import utils
 
 from postlude.clock import SystemClock
+from postlude.frameworks.fastapi import hook
 from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import Store
 from postlude.stores.sqlite import SqliteStore
@@ -72,3 +73,20 @@ def never_installed(monkeypatch: pytest.MonkeyPatch) -> None:
             holder, name, getattr(getattr(holder, name), "__wrapped__", getattr(holder, name))
         )
     monkeypatch.setattr(utils, "BackgroundTasks", BackgroundTasks)
+
+
+@pytest.fixture
+def newly_installed(never_installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is, but what proves that the hook works is left to its own tests: it takes longer than these."""
+    monkeypatch.setattr(hook, "Canary", ReadyCanary)
+
+
+class ReadyCanary:
+    """Proves nothing."""
+
+    def __init__(self) -> None:
+        self.app = APIRouter()
+
+    def add_late(self) -> None: ...
+
+    def prove(self) -> None: ...

@@ -186,7 +186,7 @@ async def returns_its_own(tasks: BackgroundTasks) -> Any:
         (replacing, succeeds, ["a", "own"]),
     ],
 )
-@pytest.mark.usefixtures("never_installed")
+@pytest.mark.usefixtures("newly_installed")
 async def test_what_runs(
     around: Around_, endpoint: Any, expected: list[str], kind: Any, before: bool,
     install: Install, desk: Recorder, log: list[str],

@@ -11,7 +11,7 @@ from tests.request.calls import note, note_object
 from tests.request.conftest import Install
 from tests.request.recorder import Recorder
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("never_installed")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("newly_installed")]
 
 
 @pytest.mark.skipif(not hasattr(APIRouter, "frontend"), reason="no frontends in this FastAPI")

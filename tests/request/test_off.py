@@ -21,11 +21,12 @@ from postlude import Postlude, TaskDefinitionError
 from postlude.fastapi import Accepted
 from postlude.fastapi import BackgroundTasks as Ours
 from postlude.frameworks.fastapi import canary as fastapi_canary
+from postlude.frameworks.fastapi import hook as fastapi_hook
 from tests.request.asgi import call, header, status
 from tests.request.calls import LOG, note, note_object, note_sync
 from tests.request.routes import KINDS, Router, ran
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("never_installed")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("newly_installed")]
 
 
 def get_noted() -> str:
@@ -406,6 +407,7 @@ async def test_an_application_that_is_off_inside_one_that_is_not(
 def test_a_fastapi_that_is_not_supported_still_works_switched_off(
     off: Switch, log: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr(fastapi_hook, "Canary", fastapi_canary.Canary)
     monkeypatch.setattr(fastapi_canary, "_GOOD", ["something else"])
     app = FastAPI()
     off(app)

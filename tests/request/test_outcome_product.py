@@ -14,7 +14,7 @@ from tests.request.conftest import Install
 from tests.request.recorder import Recorder
 from tests.request.routes import KINDS, Router, function_scoped, happened, ran
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("never_installed")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("newly_installed")]
 
 KEPT = ["commit b", "start", "body", "start b"]
 

@@ -24,7 +24,7 @@ from tests.request.routes import (
     streaming,
 )
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("never_installed")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("newly_installed")]
 
 
 def pairs() -> list[Any]:

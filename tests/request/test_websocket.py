@@ -13,7 +13,7 @@ from tests.request.calls import audit, note
 from tests.request.conftest import Install
 from tests.request.recorder import Recorder
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("never_installed")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("newly_installed")]
 
 
 class TestWebSocket:

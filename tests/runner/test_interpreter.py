@@ -38,6 +38,16 @@ def test_what_the_application_chose_is_kept(chosen: tuple[int, int, int]) -> Non
     assert gc.get_threshold() == chosen
 
 
+def test_what_the_application_froze_stays_frozen() -> None:
+    """A server that forks froze what its workers share: a collection would copy those pages in each."""
+    gc.freeze()
+    frozen = gc.get_freeze_count()
+    collector = Shared(Collector())
+    collector.start()
+    collector.stop()
+    assert gc.get_freeze_count() > frozen // 2 > 0, "but what has died meanwhile"
+
+
 @pytest.mark.parametrize(("chosen", "then"), [(0.005, SWITCH_EVERY), (0.0001, 0.0001)])
 def test_threads_change_places_more_often(chosen: float, then: float) -> None:
     sys.setswitchinterval(chosen)

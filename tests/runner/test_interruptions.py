@@ -300,12 +300,18 @@ class TestCancelling:
         assert work.stopping is Stopping.CANCEL
 
 
-async def test_each_work_has_its_own_time(caplog: pytest.LogCaptureFixture) -> None:
+async def test_each_work_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """They share one timer, which is set anew for one that ends sooner, and after each end."""
+    loop, gone = asyncio.get_running_loop(), [0]
+    clock = loop.time
+    monkeypatch.setattr(loop, "time", lambda: clock() + gone[0])
     shop = Shop(slots=4)
-    second, last, first = (shop.run(sleep_long, seconds) for seconds in (0.04, 60, 0.02))
+    second, last, first = (shop.run(sleep_long, seconds) for seconds in (30, 3600, 15))
     unlimited = shop.run(sleep_long)
-    await shop.until(2)
+    await eventually(lambda: len(shop.begun) == 4)
+    for ended in (1, 2):
+        gone[0] += 16
+        await shop.until(ended)
     assert ([work for work, _ in shop.ended], shop.interruptions.watched) == ([first, second], 1)
     assert all(work.stopping is Stopping.TIMEOUT for work, _ in shop.ended)
     assert (last.stopping, unlimited.stopping) == (None, None)

@@ -109,6 +109,11 @@ class ScriptedBackend:
     def close(self) -> None:
         self.closed = True
 
+    def forget(self) -> None:
+        """Keep none of the arguments."""
+        for kept in (self.stored, self.groups, self._pending):
+            kept.clear()
+
     def _break_at(self, place: str) -> None:
         if self.breaks and self.breaks[0] == place:
             self.breaks.pop(0)

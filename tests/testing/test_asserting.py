@@ -1,5 +1,6 @@
 """Which jobs a test finds, and what it is told when it does not."""
 
+import gc
 import re
 from datetime import UTC, datetime
 from functools import partial
@@ -37,6 +38,12 @@ OTHERS: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = [
     (send_receipt, (..., ...), {"copies": 2}),
     (write_ledger, (), {}),
 ]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_postludes() -> None:
+    """Each assertion asks all that are alive, also what earlier tests have left to the garbage collector."""
+    gc.collect()
 
 
 @pytest.mark.parametrize(("task", "args", "kwargs"), MATCHES)
@@ -182,6 +189,14 @@ def test_a_functions_name_alone_is_looked_for_among_all(postlude_jobs: PostludeJ
         postlude_jobs.assert_added("send_recept")
     with pytest.raises(UnknownTask, match="'x' is not the name of a task"):
         postlude_jobs.assert_not_added("x")
+
+
+@pytest.mark.parametrize("later", [True, False])
+def test_the_advice_is_that_of_the_postlude_that_has_any(postlude_jobs: PostludeJobs, later: bool) -> None:
+    others = [Postlude(store="memory", packages=["tests"]) for _ in range(2)]
+    others[later].task(lambda: None, name="shop.a:singular")
+    with pytest.raises(UnknownTask, match="did you mean 'singular'"):
+        postlude_jobs.assert_added("singluar")
 
 
 def test_a_name_that_several_tasks_have(postlude_jobs: PostludeJobs) -> None:

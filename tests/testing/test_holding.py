@@ -193,6 +193,7 @@ def test_clear_within_a_lifespan(postlude_jobs: PostludeJobs, served: TestClient
     assert done == ["mailed"]
 
 
+@pytest.mark.usefixtures("young_only")
 def test_the_census_keeps_no_postlude_alive() -> None:
     with PostludeJobs():
         gone = weakref.ref(Postlude(store="memory"))

@@ -17,7 +17,7 @@ from postlude.stores.protocol import Store
 from postlude.testing.conformance import Driver, StoreBench
 from postlude.web import status_router
 from tests.app import returning
-from tests.app.serving import eventually, serving
+from tests.app.serving import EAGER, eventually, serving
 from tests.web.test_events import reading, when
 from tests.web.test_status import path
 
@@ -147,7 +147,7 @@ async def test_events_tell_no_more(
     location: str, function: Callable[..., Any], options: dict[str, Any], code: str
 ) -> None:
     app = FastAPI()
-    postlude = Postlude(store=location, packages=["tests"])
+    postlude = Postlude(store=location, packages=["tests"], config=EAGER)
     app.include_router(postlude.router(prefix="/jobs"))
     postlude.install(app)
     task = postlude.task(function, name="task", **{"retry": Retry(attempts=1), **options})

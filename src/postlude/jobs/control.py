@@ -178,6 +178,7 @@ def raw_id(job: str | UUID) -> bytes:
 
 def _near(name: str, known: Collection[str]) -> str:
     """Name what may have been meant; also by what a task is called in its module."""
+    name = cut(name)
     short = {each.rpartition(":")[2].rpartition(".")[2]: each for each in known}
     near = [*get_close_matches(name, sorted(known)), *(short[n] for n in get_close_matches(name, short))]
     return f" (near to it: {', '.join(map(repr, dict.fromkeys(near)))})" if near else ""

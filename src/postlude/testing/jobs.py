@@ -13,7 +13,7 @@ from postlude.errors import NotDurable, PostludeError, UnknownTask
 from postlude.model.job import JobFilter, JobRecord
 from postlude.model.state import State
 from postlude.testing.kit import Kit
-from postlude.testing.matching import WantedCall
+from postlude.testing.matching import HINT, WantedCall
 from postlude.testing.records import AddedJob, Drained, drained, standing
 from postlude.testing.rounds import Raised, from_sync
 
@@ -205,14 +205,14 @@ class PostludeJobs:
     def _wanted(self, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[Postlude, WantedCall]:
         """Return the call in the eyes of each Postlude that knows its task."""
         wanted: dict[Postlude, WantedCall] = {}
-        unknown: PostludeError | None = None
+        unknown: list[PostludeError] = []
         for postlude in self._postludes:
             try:
                 wanted[postlude] = WantedCall(postlude.parts.registry, task, args, kwargs)
             except (NotDurable, UnknownTask) as error:
-                unknown = error
-        if unknown is not None and not wanted:
-            raise unknown
+                unknown.append(error)
+        if unknown and not wanted:  # whichever comes last may be of tasks that have nothing to do with it
+            raise next((error for error in unknown if HINT in str(error)), unknown[-1])
         return wanted
 
     def _matching(self, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[AddedJob]:

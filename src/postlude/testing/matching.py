@@ -9,6 +9,7 @@ from unittest.mock import ANY
 from pydantic_core import from_json
 
 from postlude.errors import UnknownTask
+from postlude.messages.quoting import cut
 from postlude.model.job import JobRecord
 from postlude.model.state import State
 from postlude.tasks.codec.parameter import Field
@@ -19,6 +20,9 @@ from postlude.tasks.registry import Registry
 from postlude.tasks.signature import read_parameters, read_signature, without_injected
 from postlude.tasks.task import Task
 from postlude.testing.records import call_text
+
+HINT: Final = "; did you mean "
+"""What an error says that knows a name near to the one that was given."""
 
 _LIMITS: Final = Limits(1 << 30, 180)
 _MISSING: Final = inspect.Parameter.empty
@@ -158,8 +162,8 @@ def _task_called(registry: Registry, name: str) -> Task[..., Any]:
                 f"several tasks are called {name}; give one of {', '.join(sorted(tasks.values()))}"
             ) from None
         if not tasks:
-            near = get_close_matches(name, [each.rpartition(":")[2] for each in registry.names])
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            near = get_close_matches(cut(name), [each.rpartition(":")[2] for each in registry.names])
+            hint = f"{HINT}{near[0]!r}?" if near else ""
             raise UnknownTask(f"{unknown}{hint}") from None
         return next(iter(tasks))
 
