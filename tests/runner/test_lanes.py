@@ -15,6 +15,7 @@ from postlude.model.outcome import SUCCEEDED
 from postlude.runner.attempt.work import Work
 from postlude.runner.executors.loop import LoopLane
 from postlude.runner.executors.protocol import take_back, take_one_back
+from postlude.runner.executors.side_threads import Beside
 from postlude.runner.executors.threads import MOST_HUNG, ThreadLane
 from postlude.tasks.codec.payload import Limits
 from postlude.tasks.policy import Policy
@@ -111,6 +112,68 @@ async def test_a_burst_of_short_sync_jobs_needs_one_thread() -> None:
     assert [result for _, result in seen.ended] == [SUCCEEDED] * 200
     assert len(threads) <= 2
     lane.stop()
+
+
+class Scarce:
+    """A system that refuses some threads, and then has enough.
+
+    Args:
+        refusals: how many are refused.
+        only: the names of the threads that are.
+    """
+
+    def __init__(self, patch: pytest.MonkeyPatch, refusals: int, only: str) -> None:
+        self.refusals = refusals
+        start = threading.Thread.start
+
+        def scarce(thread: threading.Thread) -> None:
+            if thread.name == only and self.refusals:
+                self.refusals -= 1
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        patch.setattr(threading.Thread, "start", scarce)
+
+
+async def test_sync_jobs_wait_while_the_system_has_no_thread(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("postlude.runner.executors.threads.AGAIN_AFTER", 0.01)
+    system = Scarce(monkeypatch, 3, "postlude-worker")
+    seen, together = Seen(), threading.Barrier(2, timeout=10)
+    lane = ThreadLane(2, seen.begin, seen.end)
+    for _ in range(2):
+        lane.submit(work(lambda: (together.wait(), None)[1]))
+    await seen.until(2)
+    assert [result for _, result in seen.ended] == [SUCCEEDED] * 2
+    assert system.refusals == 0
+    assert [record.message for record in caplog.records if "no thread" in record.message] == [
+        "no thread can be started for the 2 sync jobs that wait; it is tried again: can't start new thread"
+    ]
+    lane.stop()
+
+
+async def test_a_sync_job_with_dependencies_waits_for_its_thread(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("postlude.runner.executors.side_threads.AGAIN_AFTER", 0.01)
+    system = Scarce(monkeypatch, 2, "postlude-beside")
+    assert await Beside(1).call(work(lambda: None), lambda: 7) == 7
+    assert system.refusals == 0
+    assert [record.message for record in caplog.records] == [
+        "no thread can be started for a sync job; it is tried again: can't start new thread"
+    ]
+
+
+async def test_one_that_waits_for_its_thread_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    Scarce(monkeypatch, 1000, "postlude-beside")
+    beside, ran = Beside(1), list[int]()
+    task = asyncio.ensure_future(beside.call(work(lambda: None), lambda: ran.append(1)))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not ran
 
 
 async def test_sync_jobs_that_take_long_run_beside_each_other() -> None:

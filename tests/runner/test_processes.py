@@ -20,6 +20,7 @@ from postlude.errors import Discard, RetryLater, Snooze
 from postlude.jobs.current import CurrentJob
 from postlude.model.outcome import SUCCEEDED, LogLine, Succeeded
 from postlude.runner.attempt.work import Stopping, Work
+from postlude.runner.executors.process.child_process import Keeper
 from postlude.runner.executors.process.executor import ProcessLane
 from postlude.runner.executors.process.failures import ChildFailed, ProcessDied
 from postlude.runner.executors.process.messages import Caps
@@ -347,6 +348,30 @@ async def test_a_process_that_cannot_be_started_fails_one_job_each(
         assert isinstance(failed, ProcessDied)
         assert "the one for it could not be started: " in str(failed)
         assert "/nowhere/python" in str(failed)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(24, "Too many open files"), RuntimeError("can't start new thread")]
+)
+async def test_jobs_wait_while_the_system_has_nothing_for_a_process(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    monkeypatch.setattr("postlude.runner.executors.process.executor.AGAIN_AFTER", 0.01)
+    refusals = [error] * 3
+
+    def scarce(*args: Any) -> Keeper:
+        if refusals:
+            raise refusals.pop()
+        return Keeper(*args)
+
+    monkeypatch.setattr("postlude.runner.executors.process.executor.Keeper", scarce)
+    bench.open(slots=2)
+    works = [bench.submit(process_tasks.square, number) for number in (2, 3)]
+    assert [await bench.result(work) for work in works] == [Succeeded(b"4"), Succeeded(b"9")]
+    assert not refusals
+    assert [record.message for record in caplog.records if "no process" in record.message] == [
+        f"no process can be started for jobs that wait; it is tried again: {error}"
+    ]
 
 
 async def test_work_that_must_not_run_any_more_is_passed_over(bench: Bench) -> None:

@@ -7,10 +7,13 @@ thread, until it starts: `deque.popleft` decides who has it.
 from collections import deque
 from collections.abc import Callable, Collection
 from contextvars import Context
-from typing import Protocol
+from typing import Final, Protocol
 
 from postlude.model.outcome import Outcome
 from postlude.runner.attempt.work import Work
+
+AGAIN_AFTER: Final = 0.5
+"""Seconds until a thread or a process that the system refused is asked for again; its work waits."""
 
 Ended = Callable[[Work, Outcome | BaseException], None]
 """Called on the loop with how an attempt ended."""

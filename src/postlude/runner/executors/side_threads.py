@@ -11,6 +11,7 @@ from anyio._backends._asyncio import AsyncIOBackend
 from anyio._core._eventloop import claim_worker_thread
 
 from postlude.runner.attempt.work import Work
+from postlude.runner.executors.protocol import AGAIN_AFTER
 from postlude.runner.executors.threads import MOST_HUNG
 from postlude.telemetry.log import Log
 
@@ -40,7 +41,7 @@ class Beside:
         async with limiter:
             self._running.add(work)
             try:
-                return await _Call(function).end()
+                return await (await _started(function)).end()
             finally:
                 self._running.discard(work)
                 if work in self.hung:
@@ -60,6 +61,22 @@ class Beside:
         log.error("job %s hangs in its thread, which nothing can end; its place is replaced", work)
 
 
+async def _started(function: Callable[[], Any]) -> "_Call":
+    """Start a call; where the system has no thread for it now, it waits until there is one."""
+    refused = False
+    while True:
+        call = _Call(function)
+        try:
+            call.start()
+        except RuntimeError as error:
+            if not refused:
+                log.error("no thread can be started for a sync job; it is tried again: %s", error)
+            refused = True
+            await asyncio.sleep(AGAIN_AFTER)
+        else:
+            return call
+
+
 class _Call:
     """A call in a thread of its own, and its end, which can be had once.
 
@@ -74,6 +91,13 @@ class _Call:
         self._over: asyncio.Future[None] = self._loop.create_future()
         self._value: Any = None
         self._error: BaseException | None = None
+
+    def start(self) -> None:
+        """Start it.
+
+        Raises:
+            RuntimeError: the system has no thread.
+        """
         threading.Thread(target=self._run, name="postlude-beside", daemon=True).start()
 
     async def end(self) -> Any:

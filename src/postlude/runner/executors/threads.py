@@ -13,7 +13,7 @@ from anyio._core._eventloop import claim_worker_thread
 from postlude.model.outcome import Outcome
 from postlude.runner.attempt.execution import run_sync
 from postlude.runner.attempt.work import Work, fields
-from postlude.runner.executors.protocol import Begin, Ended
+from postlude.runner.executors.protocol import AGAIN_AFTER, Begin, Ended
 from postlude.telemetry.log import Log
 
 log = Log("postlude.jobs")
@@ -54,6 +54,8 @@ class ThreadLane:
         self._results: deque[tuple[Work, Outcome | BaseException]] = deque()
         self._waking = False
         self._told = False
+        self._refused = False
+        """Whether the system has refused the last thread."""
 
     @property
     def running(self) -> list[Work]:
@@ -113,24 +115,43 @@ class ThreadLane:
         One thread runs a burst of short jobs alone. Waking one for each job costs two changes of
         threads a job, which is more than most such jobs.
         """
-        self._waking = False
-        if self._wake_one():
-            self._waking = True
-            self._loop.call_later(MOMENT, self._wake)
+        again = self._wake_one()
+        self._waking = again is not None
+        if again is not None:
+            self._loop.call_later(again, self._wake)
 
-    def _wake_one(self) -> bool:
-        """Wake or start a thread, if work waits for one; False if none is to be had, or wanted."""
+    def _wake_one(self) -> float | None:
+        """Wake or start a thread, if work waits for one.
+
+        Returns:
+            the seconds until another may be needed; None: no more can be had, or is wanted.
+        """
         if not self.waiting:
-            return False
+            return None
         try:
             self._idle.pop()
         except IndexError:
             if self._threads >= self._most:
-                return False  # all are busy, and take what waits when they are done
-            self._threads += 1
+                return None  # all are busy, and take what waits when they are done
+            return MOMENT if self._start_one() else AGAIN_AFTER
+        self._tokens.put(True)
+        return MOMENT
+
+    def _start_one(self) -> bool:
+        """Start a thread; False if the system has none now."""
+        self._threads += 1
+        try:
             threading.Thread(target=self._serve, name="postlude-worker", daemon=True).start()
-        else:
-            self._tokens.put(True)
+        except RuntimeError as error:
+            if not self._refused:
+                log.error(
+                    "no thread can be started for the %d sync jobs that wait; it is tried again: %s",
+                    len(self.waiting), error,
+                )  # fmt: skip
+            self._refused = True
+            self._threads -= 1
+            return False
+        self._refused = False
         return True
 
     def _serve(self) -> None:

@@ -68,6 +68,10 @@ class Keeper:
         boot: what the process is told before its first job.
         tell: called on the loop with what happens.
         loop: that loop.
+
+    Raises:
+        OSError: no file can be opened for it.
+        RuntimeError: no thread can be started for it.
     """
 
     def __init__(self, boot: Boot, tell: Callable[["Keeper", Event], None], loop: AbstractEventLoop) -> None:
@@ -88,7 +92,12 @@ class Keeper:
         self._ending = threading.Lock()
         self._reaped = False
         self._ear, self._bell = Pipe(duplex=False)
-        threading.Thread(target=self._serve, name="postlude-process", daemon=True).start()
+        try:
+            threading.Thread(target=self._serve, name="postlude-process", daemon=True).start()
+        except RuntimeError:
+            self._ear.close()
+            self._bell.close()
+            raise
 
     def give(self, order: Order, payload: bytes) -> None:
         """Let it run a job."""

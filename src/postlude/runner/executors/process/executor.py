@@ -14,7 +14,7 @@ from postlude.runner.executors.process.child_process import Ended as JobEnded
 from postlude.runner.executors.process.child_process import Event, Gone, Keeper, Ready
 from postlude.runner.executors.process.failures import ProcessDied
 from postlude.runner.executors.process.messages import Answer, Boot, Caps, Order, Step
-from postlude.runner.executors.protocol import Begin, Ended
+from postlude.runner.executors.protocol import AGAIN_AFTER, Begin, Ended
 from postlude.tasks.process import place_of
 from postlude.telemetry.log import Log
 
@@ -69,6 +69,9 @@ class ProcessLane:
         self._number = 0
         self._pumping = False
         self._stopped = False
+        self._refused = False
+        """Whether the system has refused the last process."""
+        self._retry: asyncio.TimerHandle | None = None
 
     @property
     def running(self) -> list[Work]:
@@ -147,8 +150,24 @@ class ProcessLane:
             self._pumping = False
         room = self._slots - len(self._busy) - len(self._idle)
         wanted = min(len(self.waiting) + len(self._again), room) - len(self._starting)
-        for _ in range(wanted):
-            self._starting.add(Keeper(self._boot(), self._told, self._loop))
+        if self._retry is None:
+            self._start(wanted)
+
+    def _start(self, wanted: int) -> None:
+        """Start so many processes; where the system has no more now, it is asked again a little later."""
+        try:
+            for _ in range(wanted):
+                self._starting.add(Keeper(self._boot(), self._told, self._loop))
+                self._refused = False
+        except (OSError, RuntimeError) as error:
+            if not self._refused:
+                log.error("no process can be started for jobs that wait; it is tried again: %s", error)
+            self._refused = True
+            self._retry = self._loop.call_later(AGAIN_AFTER, self._start_again)
+
+    def _start_again(self) -> None:
+        self._retry = None
+        self._pump()
 
     def _next(self) -> Work | None:
         """Take the next work; one that had begun comes first, and does not begin again."""
