@@ -25,8 +25,9 @@ ROOT = Path(__file__).parents[1]
 PINS = ROOT / "requirements" / "dev.txt"
 RELEASES = ROOT / "requirements" / "versions.txt"
 
-APPLICATION = ("tests/versions/test_application.py",)
-STARLETTE = ("tests/versions/test_starlette.py",)
+COMPAT = "tests/test_compat.py"
+APPLICATION = ("tests/versions/test_application.py", "tests/versions/test_internals.py", COMPAT)
+STARLETTE = ("tests/versions/test_starlette.py", COMPAT)
 REQUEST = (*APPLICATION, "tests/request", "-m", "not disk and not process and not slow")
 
 TURNS = ("0.117.1", "0.136.3", "0.137.0", "0.142.0", "0.142.1")
@@ -38,7 +39,7 @@ to 0.121.0, where no dependency can leave before the response: what the tests sa
 
 TOOLS = (
     "anyio", "apsw", "httpx", "httpx2", "hypothesis", "opentelemetry-api", "pydantic", "pytest",
-    "pytest-timeout", "python-multipart", "trio", "typing_extensions",
+    "pytest-timeout", "python-multipart", "trio", "typing_extensions", "uvicorn",
 )  # fmt: skip
 
 

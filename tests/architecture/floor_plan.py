@@ -9,7 +9,7 @@ ENQUEUE = (*RUN, "enqueue")
 REQUEST = (*ENQUEUE, "request")
 
 LAYERS = (
-    Layer("truth", ("errors", "config", "clock", "model", "messages", "telemetry"), below=()),
+    Layer("truth", ("compat", "errors", "config", "clock", "model", "messages", "telemetry"), below=()),
     Layer("tasks", ("tasks",), below=TRUTH),
     Layer("stores", ("stores",), below=TRUTH),
     Layer("jobs", ("jobs",), below=(*TRUTH, "tasks", "stores")),
@@ -38,6 +38,17 @@ SQL_HOMES = ("stores.sqlite",)
 
 LOGGING_HOMES = ("telemetry", "runner.attempt.logs", "runner.executors.process.child")
 """Who may ask `logging` for a logger: the guard that all else logs through, and those that set logging up."""
+
+PRIVATE_NAMES_HOMES = (
+    "compat",
+    "frameworks.fastapi.internals",
+    "request.replaced",
+    "telemetry.tracing",
+    "tasks.remedies",
+    "messages.spelling",
+)
+"""Where names of other packages may stand that nothing promises: those of Python, anyio, Starlette and
+uvicorn; FastAPI's; wrapt's; tracers'; SQLAlchemy's mark of a model; other libraries' options of tasks."""
 
 LONGEST_FILE = 300
 LONGER_FOR_A_REASON: dict[str, str] = {}

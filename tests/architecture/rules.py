@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,6 +187,22 @@ def stray_loggers(root: Path, homes: tuple[str, ...]) -> list[str]:
     ]
 
 
+def private_names(root: Path, homes: tuple[str, ...]) -> list[str]:
+    """Return where a module reaches for a name of other packages that nothing promises.
+
+    Those are imported or mentioned with an underscore at their beginning and are none of the package's own,
+    name what is inside a function (`make.<locals>.inner`), or where FastAPI keeps something in a scope.
+    """
+    own = {name for file in sources(root) for name in _own_private(nodes(file))}
+    return [
+        f"{file.relative_to(root)}:{line}: {name}"
+        for file in sources(root)
+        if not any(_within(module_name(root, file), home) for home in homes)
+        for line, name in _foreign(nodes(file))
+        if name not in own | _PROMISED
+    ]
+
+
 def public_names(file: Path) -> list[str]:
     """Return what a module's `__all__` lists, without importing it."""
     for node in ast.parse(file.read_text("utf-8")).body:
@@ -202,6 +219,56 @@ _SQL = ("SELECT ", "INSERT ", "UPDATE ", "DELETE FROM", "CREATE TABLE", "BEGIN I
 
 _LOGGERS = frozenset({"getLogger", "getChild", "LoggerAdapter", "Logger"})
 _LEVELS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})
+
+
+_PROMISED = frozenset(
+    {"_asdict", "_fields", "_make", "_replace"}  # of named tuples
+    | {"_getframe", "_current_frames", "_exit"}  # of sys and os
+)
+_OURS = (PACKAGE, "__future__")
+_INSIDE = re.compile(r"_[A-Za-z]\w*|fastapi_\w+|.+\.<locals>\..+")
+
+
+def _foreign(parts: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
+    """Return the names in a file that may be private to other packages, and where they stand."""
+    for node in parts:
+        match node:
+            case ast.ImportFrom(module=str(module)) if _top(module) not in _OURS:
+                names = [*module.split("."), *(name.name for name in node.names)]
+                yield from ((node.lineno, name) for name in names if _is_private(name))
+            case ast.Import():
+                names = [part for name in node.names for part in name.name.split(".")]
+                yield from ((node.lineno, name) for name in names if _is_private(name))
+            case ast.Attribute(attr=name) if _is_private(name):
+                yield node.lineno, name
+            case ast.Constant(value=str(text)) if _INSIDE.fullmatch(text):
+                yield node.lineno, text
+
+
+def _own_private(parts: Sequence[ast.AST]) -> Iterator[str]:
+    """Return what a file itself defines: attributes of `self`, classes, functions, variables."""
+    for node in parts:
+        match node:
+            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name, ctx=ast.Store()):
+                yield name
+            case ast.Subscript(
+                value=ast.Attribute(attr="__dict__"), slice=ast.Constant(value=str(name)), ctx=ast.Store()
+            ):
+                yield name
+            case ast.Call(func=ast.Attribute(value=ast.Attribute(attr="__dict__"), attr="update")):
+                yield from (keyword.arg for keyword in node.keywords if keyword.arg is not None)
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name
+            case ast.Name(id=name, ctx=ast.Store()):
+                yield name
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
 
 
 def _called(node: ast.Call) -> str:

@@ -48,6 +48,10 @@ def test_the_package_logs_through_its_guard_only() -> None:
     assert rules.stray_loggers(SOURCE, floor_plan.LOGGING_HOMES) == []
 
 
+def test_private_names_of_others_are_in_their_places() -> None:
+    assert rules.private_names(SOURCE, floor_plan.PRIVATE_NAMES_HOMES) == []
+
+
 @pytest.mark.parametrize("module", floor_plan.PUBLIC_NAMES)
 def test_public_names_are_kept(module: str) -> None:
     assert floor_plan.PUBLIC_NAMES[module] <= set(rules.public_names(SOURCE / module))
@@ -198,6 +202,27 @@ def test_an_asgi_application_that_is_no_coroutine_function_is_noticed(
 )
 def test_a_logger_without_the_guard_is_noticed(tree: Tree, file: str, text: str, strays: int) -> None:
     assert len(rules.stray_loggers(tree({file: text}), ("log",))) == strays
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "strays"),
+    [
+        ("a.py", "from asyncio import _get_running_loop", 1),
+        ("a.py", "import asyncio\ndef f(): return asyncio._get_running_loop()", 1),
+        ("a.py", "from anyio._core._eventloop import claim_worker_thread", 2),
+        ("a.py", "import starlette._utils", 1),
+        ("a.py", "def f(node): return node._exception_handlers", 1),
+        ("a.py", "def f(node): return getattr(node, '_low_priority_routes', ())", 1),
+        ("a.py", "def f(scope): return scope['fastapi_inner_astack']", 1),
+        ("a.py", "MADE = 'request_response.<locals>.app'", 1),
+        ("a.py", "class A:\n    def __init__(self): self._b = 1\ndef f(a): return a._b, a.__class__", 0),
+        ("a.py", "import os\ndef f(named): os._exit(named._replace(a=1)._fields)", 0),
+        ("a.py", "from postlude.b import _own", 0),
+        ("compat.py", "from asyncio import _get_running_loop", 0),
+    ],
+)
+def test_a_private_name_of_another_package_is_noticed(tree: Tree, file: str, text: str, strays: int) -> None:
+    assert len(rules.private_names(tree({file: text}), ("compat",))) == strays
 
 
 def test_public_names_are_read_from_a_file(tree: Tree) -> None:

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.background import BackgroundTask as StarletteTask
 from starlette.background import BackgroundTasks as StarletteTasks
 
+from postlude.frameworks.fastapi import internals
 from postlude.request.calls import Around, note
 from tests.request.asgi import call, status
 from tests.request.calls import audit
@@ -235,4 +236,4 @@ async def test_a_route_that_adds_nothing_is_not_looked_through(install: Install,
     app = FastAPI()
     app.get("/x")(succeeds)
     route: Any = app.routes[-1]
-    assert note(route.get_route_handler()) is Around.NOTHING
+    assert note(route.get_route_handler(), internals.ENDPOINT) is Around.NOTHING

@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 from postlude.errors import UnsupportedFramework
 from postlude.frameworks.fastapi import canary as fastapi_canary
 from postlude.frameworks.fastapi import hook as fastapi_hook
+from postlude.frameworks.fastapi import internals
 from postlude.frameworks.fastapi import routes as fastapi_routes
 
 pytestmark = pytest.mark.usefixtures("never_installed")
@@ -136,7 +137,7 @@ def test_it_works_inside_a_running_loop() -> None:
 
 
 def ignore_included(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fastapi_routes, "_INCLUDED", ())
+    monkeypatch.setattr(fastapi_routes, "INCLUDED", ())
 
 
 def ignore_mounts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,8 +149,8 @@ def ignore_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ignore_injected(monkeypatch: pytest.MonkeyPatch) -> None:
-    replace, native = fastapi_hook._replace, utils.BackgroundTasks  # type: ignore[attr-defined]
-    monkeypatch.setattr(fastapi_hook, "_replace", lambda tasks, *rest: replace(native, *rest))
+    replace, native = internals.replace, internals.replaceable().background_tasks
+    monkeypatch.setattr(internals, "replace", lambda names: replace(names._replace(background_tasks=native)))
 
 
 def lose_late_routes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,8 @@ from fastapi import Depends, FastAPI, HTTPException
 from starlette.types import Message
 
 from postlude import Postlude
+from postlude.compat import server_stops
 from postlude.web import events
-from postlude.web.events import server_stops
 from tests.app import returning
 from tests.app.serving import eventually, serving
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from postlude.app.served import Served, Serving
 from postlude.clock import Clock
+from postlude.compat import running_loop
 from postlude.config import Config
 from postlude.engines.local import Local, bounds_of_queues
 from postlude.enqueue.bulk import Blocking
@@ -236,7 +237,7 @@ class Parts:
 
 
 def _need_asyncio() -> None:
-    if asyncio._get_running_loop() is None:
+    if running_loop() is None:
         raise PostludeError(
             "Postlude needs asyncio, and this application runs on trio: serve it with asyncio (uvicorn, "
             "hypercorn's asyncio worker, TestClient without backend='trio'), or switch Postlude "

@@ -1,12 +1,12 @@
 """Adding jobs outside a request: from async code, in bulk, and from sync code."""
 
 import asyncio
-from asyncio import _get_running_loop
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any, Final, ParamSpec, TypeVar, overload
 
+from postlude.compat import running_loop
 from postlude.config import Config
 from postlude.enqueue.producer import Producer
 from postlude.errors import JournalUnavailable
@@ -119,7 +119,7 @@ class Blocking:
 
     def add_tasks(self, calls: Iterable[Call | Callable[[], Any]]) -> list[Job[Any]]:
         """Store many jobs, in groups of `GROUP`."""
-        if _get_running_loop() is not None:
+        if running_loop() is not None:
             raise RuntimeError("postlude.blocking would block this event loop: await postlude.add_task(...)")
         self._opened()
         jobs: list[Job[Any]] = []

@@ -1,11 +1,11 @@
 """Asking for work: calls become jobs here, are committed, and are given to the runner."""
 
 import asyncio
-from asyncio import _get_running_loop
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 from postlude.clock import Clock
+from postlude.compat import running_loop
 from postlude.config import Config
 from postlude.enqueue.batcher import Gathering
 from postlude.enqueue.in_memory import InMemory
@@ -112,7 +112,7 @@ class Producer:
 
     def serves(self) -> bool:
         """Whether a runner, started by the lifespan, serves the running event loop."""
-        return _get_running_loop() in self._served
+        return running_loop() in self._served
 
     def prepare(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Work:
         """Bind, validate and encode a call.
@@ -157,8 +157,8 @@ class Producer:
         if trace is not None:
             give_trace(trace, (work for work in prepared if isinstance(work, Work)))
         runner, gathering = self._runner, self._gathering
-        if runner is None or gathering is None or _get_running_loop() is not self._loop:
-            served = self._served.get(_get_running_loop())
+        if runner is None or gathering is None or running_loop() is not self._loop:
+            served = self._served.get(running_loop())
             if served is None:
                 await self._opened()
                 placed = in_order(prepared, after)
@@ -249,7 +249,7 @@ class Producer:
 
     async def settle(self, prepared: Sequence[Work]) -> None:
         """Return when first attempts have ended; without a runner on this loop, run them here."""
-        served = self._served.get(_get_running_loop())
+        served = self._served.get(running_loop())
         if served is not None:
             await served[0].wait_for(prepared)
         else:
@@ -260,7 +260,7 @@ class Producer:
         work = turn.before
         if work is None or work.over or work.written:
             return
-        served = self._served.get(_get_running_loop())
+        served = self._served.get(running_loop())
         if served is not None:
             await served[0].awaited.first_attempt(work, self._config.order_wait)
         else:

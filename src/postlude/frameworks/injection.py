@@ -1,7 +1,7 @@
 """FastAPI's `Depends` in tasks: with the application that its dependencies belong to, once it is known."""
 
 import sys
-from asyncio import AbstractEventLoop, _get_running_loop
+from asyncio import AbstractEventLoop
 from collections.abc import Callable, MutableMapping
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 
+from postlude.compat import running_loop
 from postlude.errors import TaskDefinitionError
 from postlude.runner.attempt.injection import Injection, InThread
 from postlude.tasks.inject.filling import called, without_filled
@@ -44,7 +45,7 @@ class ApplicationInjection:
             state: of the lifespan's scope; the application fills it later.
         """
         self._state = state
-        loop = _get_running_loop()
+        loop = running_loop()
         if loop is not None:  # a Postlude that is off serves trio too
             self._states[loop] = state
 
@@ -53,7 +54,7 @@ class ApplicationInjection:
         state = self._of_request()
         if state is not None:
             return state
-        loop = _get_running_loop()
+        loop = running_loop()
         return self._state if loop is None else self._states.get(loop, self._state)
 
     async def run(

@@ -7,11 +7,11 @@ by itself from time to time.
 
 import asyncio
 import threading
-from asyncio import _get_running_loop
 from dataclasses import replace
 from types import TracebackType
 from typing import Final
 
+from postlude.compat import running_loop
 from postlude.config import Config
 from postlude.errors import JobNotFound
 from postlude.model.ids import id_text
@@ -129,7 +129,7 @@ class Watch:
             self._stale = True
         else:
             self._live = progress
-        if _get_running_loop() is self._loop:
+        if running_loop() is self._loop:
             self._hear()
         elif not self._told:
             self._told = True

@@ -5,15 +5,18 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Scope
 
+from postlude.compat import is_empty
 
-def may_be_held(scope: Scope, response: Any) -> bool:
-    """Whether a response may be sent after FastAPI has closed what belongs to the request.
+
+def may_be_held(scope: Scope, response: Any, facts: "Facts | None") -> bool:
+    """Whether a response may be sent after the framework has closed what belongs to the request.
 
     It has its whole body in memory, and no dependency of the request's scope is open: one that is
     must see a 503, and must leave after the response.
     """
-    stack = scope.get("fastapi_inner_astack")
-    return not getattr(stack, "_exit_callbacks", True) and type(response).__call__ is Response.__call__
+    if facts is None or facts.stack is None or not is_empty(scope.get(facts.stack)):
+        return False
+    return type(response).__call__ is Response.__call__
 
 
 def client_waits(scope: Scope) -> bool:
@@ -26,9 +29,14 @@ def client_waits(scope: Scope) -> bool:
 
 
 class Facts:
-    """What is found out once per route."""
+    """What is found out once per route.
 
-    __slots__ = ("strict",)
+    Args:
+        stack: where the framework keeps, in a scope, what leaves after the response; None: it closes nothing.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("stack", "strict")
+
+    def __init__(self, stack: str | None = None) -> None:
+        self.stack = stack
         self.strict: bool | None = None

@@ -10,10 +10,10 @@ from copy import deepcopy
 from typing import Any, Final, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
 from pydantic import BaseModel, ConfigDict
-from starlette._utils import is_async_callable
 from starlette.background import BackgroundTask as StarletteBackgroundTask
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
+from postlude.compat import is_async_callable
 from postlude.enqueue.port import Desk, Prepared
 from postlude.errors import PostludeError
 from postlude.jobs.handle import Job

@@ -16,9 +16,6 @@ from starlette.routing import Router
 
 from postlude.request.background import CURRENT
 
-ENDPOINT: Final = "get_request_handler.<locals>.app"
-"""The qualified name of what FastAPI makes of an endpoint."""
-
 _NOTED: Final = "postlude_noted"
 _DEPTH: Final = 8
 _BREADTH: Final = 64
@@ -98,12 +95,17 @@ def _belonging(response: Any, calls: list[Call] | None, every: list[Any]) -> Any
     return last if calls is None else None  # it may be the endpoint's own response: nothing is dropped
 
 
-def note(handler: Any) -> Around:
-    """Let the calls be noted that a route's own handler makes of the endpoint."""
-    if getattr(handler, "__qualname__", "") == ENDPOINT:
+def note(handler: Any, endpoint: str) -> Around:
+    """Let the calls be noted that a route's own handler makes of the endpoint.
+
+    Args:
+        handler: of the route.
+        endpoint: the qualified name of what the framework makes of an endpoint.
+    """
+    if getattr(handler, "__qualname__", "") == endpoint:
         return Around.NOTHING
     found = False
-    for holder, name, inner in list(_endpoints(handler)):
+    for holder, name, inner in list(_endpoints(handler, endpoint)):
         found = True
         if not hasattr(inner, _NOTED):
             if isinstance(holder, CellType):
@@ -128,7 +130,7 @@ def _noting(endpoint: Handler) -> Handler:
     return call
 
 
-def _endpoints(handler: Any) -> Iterator[tuple[Any, Any, Any]]:
+def _endpoints(handler: Any, endpoint: str) -> Iterator[tuple[Any, Any, Any]]:
     """Find where a handler holds what FastAPI made of the endpoint: the cell or dict, and the key in it."""
     seen: set[int] = set()
     layer = [handler]
@@ -139,7 +141,7 @@ def _endpoints(handler: Any) -> Iterator[tuple[Any, Any, Any]]:
                 continue
             seen.add(id(node))
             for holder, name, part in _held(node):
-                if getattr(part, "__qualname__", "") == ENDPOINT:
+                if getattr(part, "__qualname__", "") == endpoint:
                     if holder is not None:
                         yield holder, name, part
                 elif callable(part) and not isinstance(part, (type, Starlette, Router)):

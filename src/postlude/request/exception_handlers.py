@@ -11,7 +11,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
-from starlette._utils import is_async_callable
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
@@ -20,6 +19,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
+from postlude.compat import exception_handlers, is_async_callable
 from postlude.enqueue.port import Desk
 from postlude.request.receipt import Receipt
 from postlude.request.route import SCOPE_KEY
@@ -110,8 +110,7 @@ def _watch_stack(stack: Any, desk_of: DeskOf) -> None:
         if isinstance(node, ServerErrorMiddleware) and node.handler is not None:
             node.handler = _answering(node.handler, desk_of)
         elif isinstance(node, ExceptionMiddleware):
-            for handlers in (node._exception_handlers, node._status_handlers):
-                known: dict[Any, Any] = handlers
+            for known in exception_handlers(node):
                 known.update({key: _answering(handler, desk_of) for key, handler in known.items()})
 
 

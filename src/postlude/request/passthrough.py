@@ -7,7 +7,6 @@ of requests has ended when its handle is there, which then gives its result.
 """
 
 import asyncio
-from asyncio import _get_running_loop
 from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping
 from contextvars import ContextVar
 from functools import partial
@@ -15,9 +14,9 @@ from traceback import format_exception_only
 from typing import Any, Final
 from uuid import uuid4
 
-from starlette._utils import is_async_callable
 from starlette.types import Scope
 
+from postlude.compat import is_async_callable, running_loop
 from postlude.enqueue.bulk import Blocking
 from postlude.errors import JobFailed, NotDurable, TaskDefinitionError
 from postlude.jobs.handle import NOWHERE, Enquiries, Job
@@ -130,7 +129,7 @@ class OffBlocking(Blocking):
         Raises:
             RuntimeError: called on an event loop, which it would block.
         """
-        if _get_running_loop() is not None:
+        if running_loop() is not None:
             raise RuntimeError("postlude.blocking would block this event loop: await postlude.add_task(...)")
         return asyncio.run(self._off.run_all(calls))
 

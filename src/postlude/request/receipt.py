@@ -109,7 +109,7 @@ class Receipt:
                 # The application may return one response object many times: leave it as it is.
                 response = self.response = copy.copy(response)
             response.background = None
-        if own is None and may_be_held(scope, response):
+        if own is None and may_be_held(scope, response, self.facts):
             self.held = True
         else:
             await self.send(own, scope, receive, send)

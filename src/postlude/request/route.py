@@ -4,11 +4,11 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from starlette._utils import is_async_callable
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from postlude.compat import is_async_callable
 from postlude.enqueue.port import Desk
 from postlude.request.asgi_scope import Facts
 from postlude.request.background import CURRENT
@@ -64,14 +64,15 @@ def _pointing(response: Any) -> Any:
     return response
 
 
-def track(app: ASGIApp, *, shared: bool = False) -> ASGIApp:
+def track(app: ASGIApp, *, shared: bool = False, stack: str | None = None) -> ASGIApp:
     """Return an ASGI application that keeps a `Receipt` while `app` handles a marked request.
 
     Args:
         app: handles one route.
         shared: the application serves several routes, so what is known of one says nothing of another.
+        stack: see `Facts`.
     """
-    facts = None if shared else Facts()
+    facts = None if shared else Facts(stack)
 
     async def tracked(scope: Scope, receive: Receive, send: Send) -> None:
         desk: Desk | None = scope.get(SCOPE_KEY)

@@ -5,6 +5,8 @@ import threading
 from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar
 
+from postlude.compat import running_loop
+
 T = TypeVar("T")
 
 
@@ -37,7 +39,7 @@ class Reply(Generic[T]):
     @classmethod
     def here(cls) -> "Reply[T]":
         """Return a reply for the event loop that runs here, if one does."""
-        return cls(asyncio._get_running_loop())
+        return cls(running_loop())
 
     @classmethod
     def of(cls, value: T) -> "Reply[T]":

@@ -12,6 +12,8 @@ import typing
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from postlude.compat import ParameterKind
+
 _MISSING: Final = inspect.Parameter.empty
 _ANYTHING: Final = frozenset({inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD})
 
@@ -20,7 +22,7 @@ class Parameter(NamedTuple):
     """One parameter, with its annotation resolved."""
 
     name: str
-    kind: inspect._ParameterKind
+    kind: ParameterKind
     annotation: Any
     """`Any` if it has none."""
     required: bool

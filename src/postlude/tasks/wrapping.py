@@ -1,12 +1,14 @@
 """How a task looks like the function that it wraps, to `inspect` and to frameworks."""
 
-import asyncio.coroutines
+import asyncio
 import functools
 import inspect
 import sys
 from collections.abc import Callable
 from types import CodeType
 from typing import Any, Final
+
+from postlude.compat import marks_of_coroutine_functions
 
 _OF_FUNCTIONS: Final = (*functools.WRAPPER_ASSIGNMENTS, "__code__", "__defaults__", "__kwdefaults__")
 
@@ -34,11 +36,9 @@ def function_like(function: Any, is_async: bool) -> dict[str, Any]:
     attributes = dict(getattr(function, "__dict__", {}))
     attributes.update({name: getattr(function, name) for name in _OF_FUNCTIONS if hasattr(function, name)})
     attributes["__wrapped__"] = function
-    if is_async and sys.version_info >= (3, 12):
-        marked = inspect.markcoroutinefunction(lambda: None)
-        attributes.update(vars(marked))
-    elif is_async:
-        attributes["_is_coroutine"] = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    if is_async:
+        attributes.update(marks_of_coroutine_functions())
+    if is_async and sys.version_info < (3, 12):
         code = attributes.get("__code__")  # which older versions of Starlette look at instead
         if isinstance(code, CodeType) and not code.co_flags & inspect.CO_COROUTINE:
             attributes["__code__"] = code.replace(co_flags=code.co_flags | inspect.CO_COROUTINE)

@@ -1,7 +1,6 @@
 """Running held jobs: by the real runner, on the loop that they belong to, until nothing is due."""
 
 import asyncio
-from asyncio import _get_running_loop
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, NamedTuple, TypeVar
 
@@ -9,6 +8,7 @@ from anyio import CancelScope
 from anyio.from_thread import start_blocking_portal
 
 from postlude.app.components import Parts
+from postlude.compat import running_loop
 from postlude.errors import Discard, PostludeError, Snooze
 from postlude.model.outcome import Outcome
 from postlude.model.state import State
@@ -139,7 +139,7 @@ def from_sync(loops: Iterable[Loop | None], call: Callable[[], Awaitable[T]], na
     Raises:
         RuntimeError: this is an event loop.
     """
-    if _get_running_loop() is not None:
+    if running_loop() is not None:
         raise RuntimeError(
             f"postlude_jobs.{name}() would block this event loop: await postlude_jobs.{name}_async()"
         )

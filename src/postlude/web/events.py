@@ -1,13 +1,13 @@
 """The state of one job as server-sent events: at once as it is, then whenever it has changed."""
 
 import asyncio
-import signal
 from collections.abc import Callable
 from typing import Final
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from postlude.compat import server_stops
 from postlude.errors import JobNotFound, JournalUnavailable
 from postlude.jobs.inspector import JobStatus
 from postlude.jobs.subscriptions import Watch
@@ -90,12 +90,6 @@ def event_id(status: JobStatus) -> str:
 def nothing_new(status: JobStatus, last: str | None) -> bool:
     """Whether a reader that comes back has seen the job's end: a browser asks again until it is told so."""
     return status.ended and last == event_id(status)
-
-
-def server_stops() -> bool:
-    """Whether uvicorn has been told to stop: it waits for open streams before it lets anybody know."""
-    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-    return getattr(server, "should_exit", False) is True
 
 
 def _event(status: JobStatus, data: str) -> bytes:

@@ -19,7 +19,9 @@ from starlette.responses import Response
 from starlette.routing import NoMatchFound
 from starlette.types import Message, Scope
 
+from postlude.compat import EXCEPTION_HANDLERS, SilentLoop
 from postlude.enqueue.port import Desk, Prepared, Turn
+from postlude.frameworks.fastapi.internals import INCLUDED, MIDDLEWARE_STACK, SCOPED
 from postlude.jobs.handle import Job
 from postlude.request.route import SCOPE_KEY
 
@@ -27,11 +29,6 @@ _GOOD: Final = ["left", "commit", "http.response.start", "http.response.body", "
 _OWN: Final = ["left", "commit", "commit", "http.response.start", "http.response.body", "start", "start"]
 _BAD: Final = ["left", "http.response.start", "http.response.body"]
 _SOCKET: Final = ["websocket.accept", "left", "commit", "start"]
-
-_SCOPED: Final = "scope" in Depends.__code__.co_varnames
-"""Whether dependencies can leave before the response. Before FastAPI 0.121 there is no choice: up to 0.117
-all do, and from 0.118 on none does."""
-
 
 _PATIENCE: Final = 5
 """Seconds in which it has to answer; it takes 0.01."""
@@ -120,7 +117,7 @@ class Canary:
 
         # A parameter, and the routes return responses: FastAPI 0.121.0 ignores the scope of a route's own
         # dependencies, and what makes a response of other values is wrapped by Datadog.
-        leaving: Any = Depends(leaves, scope="function") if _SCOPED else Depends(leaves)
+        leaving: Any = Depends(leaves, scope="function") if SCOPED else Depends(leaves)
 
         async def good(tasks: BackgroundTasks, left: Annotated[None, leaving]) -> Response:
             tasks.add_task(_nothing)
@@ -166,7 +163,7 @@ class Canary:
 
     def _prove_all(self) -> None:
         _let_nobody_trace()
-        loop = _Loop()
+        loop = SilentLoop(_Patience())
         task = loop.create_task(self._prove_each())
         try:
             loop.run_until_complete(task)
@@ -182,8 +179,7 @@ class Canary:
 
     def _places(self) -> Iterator[str]:
         yield from ("", "/included", "/mounted", "/added", "/late")
-        # Since 0.137 an included router is asked for its routes; before, they were copied from it.
-        if any(type(route).__name__ == "_IncludedRouter" for route in self.app.routes):
+        if any(isinstance(route, INCLUDED) for route in self.app.routes):
             yield "/growing/added"
 
     async def _prove(self, path: str, expected: list[str]) -> None:
@@ -191,7 +187,7 @@ class Canary:
         async with AsyncExitStack() as stack:
             await self.app(_scope(path, self._desk, self.app, stack), _Receive(path), self._send)
         seen = self._desk.seen
-        if not _SCOPED:
+        if not SCOPED:
             seen, expected = _but_leaving(seen), _but_leaving(expected)
         if seen != expected:
             raise NotProven(f"{path}: {seen} instead of {expected}")
@@ -216,26 +212,17 @@ def _let_nobody_trace() -> None:
         )
 
 
-class _Loop(asyncio.BaseEventLoop):
-    """An event loop that hears of nothing outside: it opens no files, and nothing is logged of it."""
+class _Patience:
+    """Waits for what a thread may have to say, for so long."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.set_debug(False)
-        self._selector = self
         self._until = time.monotonic() + _PATIENCE
 
-    def select(self, timeout: float | None) -> list[Any]:
-        """Return what has happened outside: nothing, but a thread may have had something to say."""
+    def __call__(self, timeout: float | None) -> None:
         if timeout != 0:
             time.sleep(0.001)
             if time.monotonic() > self._until:
                 raise NotProven(f"a route waited for {_PATIENCE} s")
-        return []
-
-    def _process_events(self, events: list[Any]) -> None: ...
-
-    def _write_to_self(self) -> None: ...
 
 
 def _nothing() -> None: ...
@@ -280,7 +267,7 @@ def _scope(path: str, desk: Desk, app: Any, stack: AsyncExitStack) -> Scope:
         # What an application's own middlewares put there, and Datadog's; without it, its routes warn.
         "datadog": {},
         "app": app,
-        "starlette.exception_handlers": ({_Expected: _answer}, {}),
-        "fastapi_middleware_astack": stack,
+        EXCEPTION_HANDLERS: ({_Expected: _answer}, {}),
+        MIDDLEWARE_STACK: stack,
         SCOPE_KEY: desk,
     }

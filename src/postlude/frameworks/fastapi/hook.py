@@ -1,4 +1,4 @@
-"""The hook in FastAPI: the only file that replaces names of its modules.
+"""The hook in FastAPI: what replaces names of its modules.
 
 Three names: the class that dependency solving instantiates for a background tasks parameter, and
 the two functions that make a route's ASGI application. Routes made earlier are made anew with
@@ -6,10 +6,9 @@ the same functions. All of it does nothing for scopes that `postlude.middleware`
 """
 
 import functools
-import importlib
 from collections.abc import Awaitable, Callable
 from copy import deepcopy
-from typing import Annotated, Any, Final, get_args, get_origin
+from typing import Any, Final
 
 import fastapi
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
@@ -17,6 +16,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Scope
 
 from postlude.errors import UnsupportedFramework
+from postlude.frameworks.fastapi import internals
 from postlude.frameworks.fastapi.canary import Canary
 from postlude.frameworks.fastapi.routes import cover
 from postlude.frameworks.fastapi.session import answer_session
@@ -28,10 +28,6 @@ from postlude.request.passthrough import PASSING, Passing
 from postlude.request.receipt import Receipt
 from postlude.request.replaced import is_mock, is_replaced, meant
 from postlude.request.route import answer, track
-
-# Imported by name, because type checkers take module attributes for constants.
-utils: Final[Any] = importlib.import_module("fastapi.dependencies.utils")
-routing: Final[Any] = importlib.import_module("fastapi.routing")
 
 __all__ = ["cover", "install"]
 
@@ -196,36 +192,22 @@ class PassedBackgroundTasks(fastapi.BackgroundTasks, RequestTasks):
 def _is_strict(request: Receipt | Passing) -> bool:
     facts = request.facts
     if facts is None:
-        return _asks_strictly(_dependant(request.scope))
+        return _asks_strictly(request.scope)
     if facts.strict is None:
-        facts.strict = _asks_strictly(_dependant(request.scope))
+        facts.strict = _asks_strictly(request.scope)
     return facts.strict
 
 
-def _dependant(scope: Scope) -> Any:
-    """Return what FastAPI found out about the parameters of the scope's route."""
-    route = scope.get("route")
-    context = scope.get("fastapi", {}).get("effective_route_context")
-    if context is not None and (route is None or context.original_route is route):
-        return context.dependant
-    return getattr(route, "dependant", None)
-
-
-def _asks_strictly(dependant: Any) -> bool:
-    if dependant is None:
-        return False
-    name = dependant.background_tasks_param_name
-    if name is not None:
-        annotation = utils.get_typed_signature(dependant.call).parameters[name].annotation
-        if get_origin(annotation) is Annotated:
-            annotation = get_args(annotation)[0]
-        if isinstance(annotation, type) and issubclass(annotation, BackgroundTasks):
-            return True
-    return any(_asks_strictly(sub) for sub in dependant.dependencies)
+def _asks_strictly(scope: Scope) -> bool:
+    dependant = internals.dependant_of(scope)
+    return dependant is not None and any(
+        isinstance(annotation, type) and issubclass(annotation, BackgroundTasks)
+        for annotation in internals.tasks_annotations(dependant)
+    )
 
 
 def _answer_route(handler: Callable[..., Any]) -> Callable[[Request], Awaitable[Any]]:
-    return answer(handler, note(handler))
+    return answer(handler, note(handler, internals.ENDPOINT))
 
 
 def install() -> None:
@@ -234,37 +216,33 @@ def install() -> None:
     Raises:
         UnsupportedFramework: this version of FastAPI does not work as the hook needs.
     """
-    if utils.BackgroundTasks is InjectedBackgroundTasks:
+    before = internals.replaceable()
+    if before.background_tasks is InjectedBackgroundTasks:
         return
-    before = (utils.BackgroundTasks, routing.request_response, routing.websocket_session)
     try:
         canary = Canary()
-        _replace(
-            InjectedBackgroundTasks,
-            _wrap(routing.request_response, _answer_route),
-            _wrap(routing.websocket_session, answer_session),
+        internals.replace(
+            internals.Replaceable(
+                InjectedBackgroundTasks,
+                _wrap(before.request_response, _answer_route),
+                _wrap(before.websocket_session, answer_session),
+            )
         )
         cover(canary.app)
         canary.add_late()
         cover(canary.app)  # as an application's start does
         canary.prove()
     except Exception as error:
-        _replace(*before)
+        internals.replace(before)
         raise UnsupportedFramework(
             f"FastAPI {fastapi.__version__} does not work as Postlude needs ({error}). "
             f"Postlude supports FastAPI {SUPPORTED}."
         ) from error
 
 
-def _replace(tasks: Any, request_response: Any, websocket_session: Any) -> None:
-    utils.BackgroundTasks = tasks
-    routing.request_response = request_response
-    routing.websocket_session = websocket_session
-
-
 def _wrap(make: Callable[[Any], ASGIApp], answering: Callable[[Any], Any]) -> Callable[[Any], ASGIApp]:
     @functools.wraps(make)
     def make_tracked(func: Any) -> ASGIApp:
-        return track(make(answering(func)))
+        return track(make(answering(func)), stack=internals.REQUEST_STACK)
 
     return make_tracked

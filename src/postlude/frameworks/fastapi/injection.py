@@ -18,6 +18,7 @@ from fastapi.routing import APIRoute
 from starlette.types import Message, Receive, Scope, Send
 
 from postlude.errors import PostludeError, TaskDefinitionError
+from postlude.frameworks.fastapi.internals import MIDDLEWARE_STACK, taken_from_request
 from postlude.messages.raised import frames_of, is_a, origins_of
 from postlude.runner.attempt.injection import InThread
 from postlude.runner.attempt.unrun import refuse_unrun
@@ -32,7 +33,6 @@ _ATTEMPT: Final = "postlude.attempt"
 _REQUEST: Final = "postlude_request"
 """A parameter of the endpoint, beside those that the task's dependencies fill."""
 
-_FROM_REQUEST: Final = ("path_params", "query_params", "header_params", "cookie_params", "body_params")
 _READ_BY_FASTAPI: Final = frozenset({"headers", "query_params", "path_params", "cookies"})
 _ALLOWED: Final = frozenset({"app", "state", "scope"})
 
@@ -67,7 +67,7 @@ class FastAPIInjection:
             "type": "http",
             "app": self._app,
             "state": dict(self._state()),
-            "fastapi_middleware_astack": AsyncExitStack(),
+            MIDDLEWARE_STACK: AsyncExitStack(),
             _ATTEMPT: attempt,
         }
         try:
@@ -200,16 +200,11 @@ def _endpoint_of(task: Task[..., Any]) -> Callable[..., Any]:
 
 def _refuse_fields(task: str, route: APIRoute) -> None:
     """Make sure that FastAPI too takes nothing in a tree of dependencies from a request."""
-    waiting: list[Any] = [route.dependant]
-    while waiting:
-        dependant = waiting.pop()
-        waiting += dependant.dependencies
-        for kind in _FROM_REQUEST:
-            for field in getattr(dependant, kind):
-                raise TaskDefinitionError(
-                    f"{task}: FastAPI {fastapi.__version__} takes {field.name!r} of {dependant.call!r} for "
-                    f"one of the {kind} of a request, and a task has none; annotate it so that it can tell"
-                )
+    for taken in taken_from_request(route):
+        raise TaskDefinitionError(
+            f"{task}: FastAPI {fastapi.__version__} takes {taken.name!r} of {taken.of!r} for one of the "
+            f"{taken.kind} of a request, and a task has none; annotate it so that it can tell"
+        )
 
 
 class _Route(APIRoute):

@@ -1,7 +1,6 @@
 """FastAPI's routes: finding what handles each of them, and making those that came too early anew."""
 
 import functools
-import importlib
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final
@@ -11,28 +10,28 @@ from starlette.routing import Host, Mount, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from postlude.errors import UnsupportedFramework
+from postlude.frameworks.fastapi.internals import (
+    CONTEXTS,
+    ENDPOINTS,
+    FRONTENDS,
+    INCLUDED,
+    MADE,
+    MAKERS,
+    application_of,
+    behind_frontends,
+    behind_included,
+    handler_in,
+    made_of,
+)
 from postlude.messages.quoting import quoted
 from postlude.request.background import CURRENT
 from postlude.request.first_byte import FirstByte
 from postlude.request.receipt import Receipt
 from postlude.request.route import is_tracked, track
 
-# Some of these names are replaced while the program runs, and some exist in newer versions only.
-routing: Final[Any] = importlib.import_module("fastapi.routing")
-
-_MAKERS: Final = ("request_response.<locals>.app", "websocket_session.<locals>.app")
-"""The applications that the replaced functions made, by qualified name."""
-
 _DEPTH: Final = 8
 _BREADTH: Final = 64
 """How far wrappers around a route's application are looked through."""
-
-# Newer than the oldest FastAPI that is supported; nothing is an instance of ().
-_INCLUDED: Final[Any] = getattr(routing, "_IncludedRouter", ())
-_CONTEXTS: Final[Any] = getattr(routing, "_EffectiveRouteContext", ())
-_FRONTENDS: Final[Any] = getattr(routing, "_FrontendRouteGroup", ())
-_MADE: Final[Any] = (routing.APIRoute, routing.APIWebSocketRoute, _FRONTENDS)
-"""The routes whose handlers FastAPI makes; any other is the application's own."""
 
 
 def cover(app: Any) -> None:
@@ -61,33 +60,30 @@ def _handlers(app: Any) -> Iterator[tuple[Any, Any, str]]:
         if id(node) in seen:
             continue
         seen[id(node)] = node
-        if isinstance(node, (routing.APIRoute, routing.APIWebSocketRoute)):
+        if isinstance(node, ENDPOINTS):
             yield node, node, "app"
-        elif isinstance(node, _FRONTENDS):
+        elif isinstance(node, FRONTENDS):
             yield node, node, "handle"
         elif (
-            isinstance(node, _CONTEXTS) and isinstance(node.original_route, _MADE) and _app(node) is not None
+            isinstance(node, CONTEXTS)
+            and isinstance(node.original_route, MADE)
+            and application_of(node) is not None
         ):
             yield node.original_route, node, "app"
         else:
             todo += _children(node)
 
 
-def _app(context: Any) -> Any:
-    return getattr(context, "app", None)  # up to 0.142.0 there is none: it is made anew for each request
-
-
 def _children(node: Any) -> list[Any]:
     """Return what is behind a node that handles no route itself; what is to be looked at first comes last."""
-    if isinstance(node, _INCLUDED):
-        low: Any = getattr(node, "effective_low_priority_routes", list)  # since 0.138
-        return [*low(), *node.effective_candidates(), node.original_router]
-    if isinstance(node, _CONTEXTS):
+    if isinstance(node, INCLUDED):
+        return behind_included(node)
+    if isinstance(node, CONTEXTS):
         return [node.starlette_route]
     if isinstance(node, Starlette):
         return [node.router]
     if isinstance(node, Router):
-        return [*node.routes, *getattr(node, "_low_priority_routes", ())]
+        return [*node.routes, *behind_frontends(node)]
     if isinstance(node, (Mount, Host)):
         return _inside(node.app, (Starlette, Router))
     return []
@@ -111,10 +107,10 @@ def _inside(app: Any, wanted: tuple[type, ...]) -> list[Any]:
             if not wanted or isinstance(node, wanted):
                 found.append(node)
             # What FastAPI made is the end: its closures lead to the handler and back to the application.
-            made = getattr(node, "__qualname__", "") in _MAKERS
+            made = getattr(node, "__qualname__", "") in MAKERS
             ends = made or is_tracked(node) or isinstance(node, (Starlette, Router, type))
             # Nor does it say anything of a method of a group of frontends what the group holds now.
-            if not ends and not isinstance(node, _FRONTENDS):
+            if not ends and not isinstance(node, FRONTENDS):
                 deeper += [part for part in _held(node) if callable(part)]
         layer = deeper[:_BREADTH]
     return found
@@ -137,18 +133,15 @@ def _repair(holder: Any, attribute: str) -> bool:
     while hasattr(app, "app"):
         holder, attribute, app = app, "app", app.app
     group = getattr(app, "__self__", None)
-    if isinstance(group, _FRONTENDS):
+    if isinstance(group, FRONTENDS):
         if not is_tracked(group.handle):
             group.handle = track(_answer_frontend(group.handle), shared=True)
         setattr(holder, attribute, group.handle)
         return True
     made = getattr(app, "__qualname__", "")
-    if made not in _MAKERS:
+    if made not in MAKERS:
         return False
-    cells = dict(zip(app.__code__.co_freevars, app.__closure__ or (), strict=True))
-    handler = cells["f"] if "f" in cells else cells["func"]
-    make = routing.request_response if made == _MAKERS[0] else routing.websocket_session
-    setattr(holder, attribute, make(handler.cell_contents))
+    setattr(holder, attribute, made_of(made, handler_in(app)))
     return True
 
 

@@ -1,16 +1,14 @@
 """WebSocket sessions: their jobs are stored when they end."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 
 from anyio import CancelScope
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from postlude.frameworks.fastapi.internals import FUNCTION_STACK
 from postlude.request.background import CURRENT
 from postlude.request.receipt import Receipt
-
-_FUNCTION_STACK: Final = "fastapi_function_astack"
-"""Where FastAPI, since 0.121, keeps the stack of a request's function-scoped dependencies."""
 
 
 class _SessionEnd:
@@ -41,7 +39,7 @@ def answer_session(
         if receipt is None:
             await function(websocket)
             return
-        stack = websocket.scope.get(_FUNCTION_STACK)
+        stack = websocket.scope.get(FUNCTION_STACK)
         if stack is None:
             async with _SessionEnd(receipt):
                 await function(websocket)

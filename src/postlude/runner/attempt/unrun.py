@@ -4,6 +4,7 @@ import inspect
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, Final
 
+from postlude.compat import is_future
 from postlude.jobs.current import Noted
 
 _GENERATORS: Final = (GeneratorType, AsyncGeneratorType)
@@ -30,7 +31,7 @@ def refuse_unrun(name: str, value: Any, *, on_loop: bool = False) -> None:
                 f"{name} returned a generator, of which nothing has run; write a def that uses it up"
             )
         return
-    elif kind is Noted or not hasattr(kind, "__await__") or (on_loop and _is_future(kind)):
+    elif kind is Noted or not hasattr(kind, "__await__") or (on_loop and is_future(kind)):
         return
     else:
         what = f"an awaitable ({kind.__qualname__})"
@@ -47,7 +48,3 @@ def _has_begun(generator: Any) -> bool:
     else:
         begun, code = generator.ag_frame is None, generator.ag_code
     return begun or code.co_name == "<genexpr>"
-
-
-def _is_future(kind: type) -> bool:
-    return hasattr(kind, "_asyncio_future_blocking")

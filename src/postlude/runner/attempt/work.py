@@ -7,6 +7,7 @@ from enum import Enum, auto
 from itertools import islice
 from typing import Any, Final, Protocol
 
+from postlude.compat import running_loop
 from postlude.jobs.current import CurrentJob
 from postlude.jobs.handle import NOWHERE as NO_JOURNAL
 from postlude.jobs.handle import Enquiries, Job
@@ -154,7 +155,7 @@ class Work:
         if waiter is None or waiter.done():
             return
         loop = waiter.get_loop()
-        if loop is asyncio._get_running_loop():
+        if loop is running_loop():
             waiter.set_result(None)
         else:
             with suppress(RuntimeError):  # it has closed: nobody waits there any more

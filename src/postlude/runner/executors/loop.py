@@ -6,6 +6,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from postlude.compat import forget_task
 from postlude.errors import TaskDefinitionError
 from postlude.model.outcome import SUCCEEDED, Outcome
 from postlude.runner.attempt.execution import kept
@@ -168,7 +169,7 @@ def cancel(task: asyncio.Task[None]) -> None:
 
 def leave_alone(task: asyncio.Task[None]) -> None:
     """Let nobody wait for a task that may not end, nor end it as garbage."""
-    asyncio._unregister_task(task)  # `asyncio.run` cancels and awaits all that it knows of
+    forget_task(task)  # `asyncio.run` cancels and awaits all that it knows of
     # At the interpreter's end its coroutine would be closed. One that swallows that as it swallows its
     # cancellation finds no loop to wait on, and goes round for ever.
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(task))

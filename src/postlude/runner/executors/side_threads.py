@@ -7,9 +7,8 @@ from contextvars import copy_context
 from typing import Any
 
 from anyio import CapacityLimiter
-from anyio._backends._asyncio import AsyncIOBackend
-from anyio._core._eventloop import claim_worker_thread
 
+from postlude.compat import worker_thread
 from postlude.runner.attempt.work import Work
 from postlude.runner.executors.protocol import AGAIN_AFTER
 from postlude.runner.executors.threads import MOST_HUNG
@@ -116,7 +115,7 @@ class _Call:
             del error
 
     def _run(self) -> None:
-        with claim_worker_thread(AsyncIOBackend, self._loop):
+        with worker_thread(self._loop):
             try:
                 self._value = self._context.run(self._function)
             except StopIteration:  # no coroutine may raise it

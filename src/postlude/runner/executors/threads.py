@@ -7,9 +7,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Final
 
-from anyio._backends._asyncio import AsyncIOBackend
-from anyio._core._eventloop import claim_worker_thread
-
+from postlude.compat import worker_thread
 from postlude.model.outcome import Outcome
 from postlude.runner.attempt.execution import run_sync
 from postlude.runner.attempt.work import Work, fields
@@ -155,7 +153,7 @@ class ThreadLane:
         return True
 
     def _serve(self) -> None:
-        with claim_worker_thread(AsyncIOBackend, self._loop):
+        with worker_thread(self._loop):
             while self._run_what_waits():
                 self._idle.append(None)
                 if self.waiting:

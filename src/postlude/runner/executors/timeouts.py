@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from postlude.compat import running_loop
 from postlude.runner.attempt.work import Stopping, Work, fields
 from postlude.runner.executors.protocol import Lane
 from postlude.telemetry.log import Log
@@ -52,7 +53,7 @@ class Interruptions:
         work.seconds = seconds
         if work.current is not None:
             work.current.until = time.monotonic() + seconds
-        if asyncio._get_running_loop() is self._loop:
+        if running_loop() is self._loop:
             self._arm(work)
         else:
             self._loop.call_soon_threadsafe(self._arm, work)

@@ -8,12 +8,13 @@ import asyncio
 import os
 import threading
 import weakref
-from asyncio import AbstractEventLoop, _get_running_loop
+from asyncio import AbstractEventLoop
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
+from postlude.compat import running_loop
 from postlude.errors import ForkedJournal, JournalUnavailable, PostludeError
 from postlude.stores.grouped.backend import Backend, Broken, Busy, Verb
 from postlude.stores.grouped.batching import Batch, Gate, Request, Standing
@@ -83,7 +84,7 @@ class Writer:
             self.refuse_fork()
         if self._stopping:
             return Reply.failed(JournalUnavailable("the journal is closed"))
-        loop = _get_running_loop()
+        loop = running_loop()
         request = Request(verb, argument, loop)
         gate = self._gate
         if gate is None or gate.loop is not loop:

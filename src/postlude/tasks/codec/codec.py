@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 from pydantic_core import from_json, to_json
 
+from postlude.compat import ParameterKind
 from postlude.errors import InvalidArguments, NotDurable
 from postlude.messages.quoting import cut, quoted
 from postlude.tasks.codec.parameter import Field, write
@@ -275,7 +276,7 @@ def refuse(task: str, refusal: Refusal | None) -> None:
         raise NotDurable(f"{task}: {refusal}")
 
 
-def _of_kind(parameters: tuple[Any, ...], kind: inspect._ParameterKind) -> str | None:
+def _of_kind(parameters: tuple[Any, ...], kind: ParameterKind) -> str | None:
     return next((p.name for p in parameters if p.kind is kind), None)
 
 

@@ -12,8 +12,9 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe, wait
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from postlude.compat import interpreter_flags
 from postlude.runner.executors.process.failures import how_it_died
 from postlude.runner.executors.process.messages import Answer, Boot, Order, Step, answer_of, pack, unpack
 
@@ -153,8 +154,9 @@ class Keeper:
         ours, theirs = Pipe()
         try:
             path = json.dumps([entry for entry in sys.path if isinstance(entry, str)])
+            python = [sys.executable, *interpreter_flags(), "-c", _PROGRAM]
             self._process = subprocess.Popen(
-                [sys.executable, *_flags(), "-c", _PROGRAM, str(theirs.fileno()), str(os.getpid()), path],
+                [*python, str(theirs.fileno()), str(os.getpid()), path],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,  # whatever its jobs start ends with it
@@ -245,9 +247,3 @@ class Keeper:
             self._loop.call_soon_threadsafe(self._tell_loop, self, event)
         except RuntimeError:  # the loop has closed: nobody waits for what comes
             self.kill()
-
-
-def _flags() -> list[str]:
-    """Return the options that this Python was started with (-O, -W, -X and the like)."""
-    flags: Any = subprocess
-    return list(flags._args_from_interpreter_flags())
