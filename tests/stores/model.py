@@ -200,7 +200,10 @@ class Model:
 
     def _replace(self, one: ModelJob, job: NewJob) -> None:
         lane = one.lane
+        self.aliases[one.job.id] = one
         one.job = one.job._replace(
+            id=job.id,
+            owner=job.owner,
             payload=job.payload,
             created=job.created,
             priority=job.priority,

@@ -1,5 +1,6 @@
 """A call that was merged into another's job by its key: its id tells how that stands, and no more."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -123,6 +124,41 @@ async def test_it_does_not_cancel_anothers_job(merged: Callable[..., Any]) -> No
         assert (await two.told(two.first))["state"] == "queued"
         assert (await two.client.delete(f"/jobs/{two.first.id}")).status_code == 200
         assert (await two.told(two.second))["error"]["code"] == "cancelled"
+
+
+@pytest.mark.parametrize("whose", ["carol", "broken"])
+async def test_of_calls_that_replace_each_other_the_last_is_told_all(
+    merged: Callable[..., Any], whose: str
+) -> None:
+    async with merged(on_conflict="replace", delay=3600) as two:
+        ends = [asyncio.create_task(job.result(60)) for job in (two.first, two.second)]
+        await eventually(lambda: _when(len(two.postlude.parts.hub.watched) == 2))
+        task = two.postlude.task(export, retry=Retry(attempts=1))
+        third = await two.postlude.add_task(task.using(key=ADA, on_conflict="replace"), whose)
+        returning.GATE.set()
+        async with asyncio.timeout(4):  # it takes 5 s to look at what nobody says has changed
+            found = await asyncio.gather(*ends, return_exceptions=True)
+        assert {str(each) for each in found} == {str(found[0])}
+        assert f"orders of {whose}" in str(found[0])
+        last = await two.told(third)
+        assert (last["id"], last["arguments"]["named"]) == (third.id, {"whose": whose})
+        assert f"orders of {whose}" in str(last["result"] or last["error"])
+        for job in (two.first, two.second):
+            told = await two.told(job)
+            assert (told["id"], told["state"], told["result"]) == (job.id, last["state"], None)
+            assert ("orders of" in str(told), third.id in str(told)) == (False, False)
+
+
+async def test_who_was_replaced_cancels_nothing(merged: Callable[..., Any]) -> None:
+    async with merged(on_conflict="replace", delay=3600) as two:
+        assert (await two.client.delete(f"/jobs/{two.first.id}")).status_code == 409
+        assert (await two.told(two.second))["state"] == "queued"
+        assert (await two.client.delete(f"/jobs/{two.second.id}")).status_code == 200
+        assert (await two.told(two.first))["error"]["code"] == "cancelled"
+
+
+async def _when(this: bool) -> bool:
+    return this
 
 
 async def test_in_the_process_it_keeps_its_own_id(merged: Callable[..., Any]) -> None:

@@ -17,7 +17,7 @@ from postlude.errors import JobNotFound
 from postlude.model.ids import id_text
 from postlude.model.job import JobRecord, Progress
 from postlude.model.snapshot import Snapshot
-from postlude.model.state import Stored
+from postlude.model.state import State, Stored
 from postlude.stores.loops import call_on
 from postlude.stores.protocol import Reading
 
@@ -75,6 +75,11 @@ class Hub:
     def patience(self) -> float:
         """Seconds until a watch that nobody has woken looks by itself."""
         return LOOK_ANYWAY if self._served else self._config.poll_every
+
+    @property
+    def eager(self) -> float:
+        """Seconds until one looks by itself that may not be woken by what it waits for."""
+        return self._config.poll_every
 
     def enter(self, id: bytes, watch: "Watch") -> None:
         """Wake a watch when this job changes."""
@@ -183,7 +188,7 @@ class Watch:
 
     async def _wait(self, until: float | None) -> bool:
         """Wait for news; False if `until` came before."""
-        patience = self._hub.patience
+        patience = self._patience
         left = patience if until is None else until - self._loop.time()
         if left <= 0:
             return False
@@ -195,6 +200,13 @@ class Watch:
             return False
         self._stale = True
         return True
+
+    @property
+    def _patience(self) -> float:
+        """Another call may replace a job that has a key and waits: from then on it has that call's id."""
+        record = self._record
+        may_change = record is not None and record.key is not None and record.state is State.QUEUED
+        return self._hub.eager if may_change else self._hub.patience
 
     async def _breathe(self) -> None:
         """Let pieces of progress come together; anything else is heard at once."""

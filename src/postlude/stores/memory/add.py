@@ -107,14 +107,19 @@ class Intake:
         return Row(seq, job, stored)
 
     def _join(self, row: Row, job: NewJob, now: int) -> Added:
-        self._shelves.alias(job.id, row)
         if job.conflict is Conflict.REPLACE and row.stored in QUEUED:
+            self._shelves.alias(row.job.id, row)
             self._replace(row, job, now)
+            self._shelves.by_id[job.id] = row
+        else:
+            self._shelves.alias(job.id, row)
         return Added(row.seq, 0, joined=True)
 
     def _replace(self, row: Row, job: NewJob, now: int) -> None:
         row.forget_runs()
         new = row.job._replace(
+            id=job.id,
+            owner=job.owner,
             payload=job.payload,
             created=job.created,
             priority=job.priority,

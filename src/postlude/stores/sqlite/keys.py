@@ -86,10 +86,11 @@ class Keys:
         """Let the job that has the key stand for this one; None if no job has it."""
         if job.key is None:
             return None
-        row = self._new.get((job.task, job.key))
+        row, id = self._new.get((job.task, job.key)), job.id
         if row is not None:
             joined = Joined(0, row)
             if job.conflict is Conflict.REPLACE and Stored(self._rows[row][3]) in _QUEUED:
+                id = self._rows[row][0]
                 self._replace_row(row, job)
         else:
             found = self._found(job)
@@ -101,7 +102,8 @@ class Keys:
                 self._replace(seq, Stored(state), lane, job)
                 if started is not None:
                     _forget_runs(self._tx, seq)
-        self._aliases.append((job.id, joined))
+                return joined
+        self._aliases.append((id, joined))
         return joined
 
     def write_aliases(self, first: int) -> None:
@@ -121,17 +123,18 @@ class Keys:
         tx, task = self._tx, self._tx.task_id(job.task)
         if job.key is not None:
             self._known.pop((task, job.key), None)  # what was found of it is not true any more
+        tx.run("keep_id", seq)
         if lane is not None and was is Stored.READY:
             # Out of its lane first, so that it does not count against itself.
             tx.run(
                 "replace_job", seq, int(Stored.SCHEDULED), job.priority, tx.now, None, lane, None, None,
-                job.created,
+                job.created, job.id, job.owner,
             )  # fmt: skip
             self.left.add((task, lane))
         state, due, reason = self._landing(job.due, job.lane, task)
         tx.run(
             "replace_job", seq, int(state), job.priority, due, reason, job.lane, job.opts, job.context,
-            job.created,
+            job.created, job.id, job.owner,
         )  # fmt: skip
         tx.run("replace_payload", seq, job.payload)
         if state is Stored.READY and job.lane is not None:
@@ -148,7 +151,7 @@ class Keys:
         self._tx.count(task, Stored(columns[3]), None)
         self._tx.count(task, None, state)
         columns[3:6] = [int(state), job.priority, due]
-        columns[8] = job.created
+        columns[0], columns[8], columns[11] = job.id, job.created, job.owner
         columns[13:] = [reason, job.key, job.lane, job.opts, job.context]
         self._payloads[row] = job.payload
 

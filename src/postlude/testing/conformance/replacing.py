@@ -1,7 +1,8 @@
 """A call that replaces the queued job that has its key."""
 
 from postlude.clock import SECOND
-from postlude.model.job import Conflict, NewJob, Progress, ProgressNote
+from postlude.config import Keep
+from postlude.model.job import Cancel, Conflict, NewJob, Progress, ProgressNote
 from postlude.model.limits import Bounds
 from postlude.model.outcome import LogLine, Parked
 from postlude.model.state import Reason, State, Stored
@@ -28,16 +29,16 @@ class ReplacingCases(Cases):
     def test_it_becomes_what_the_new_call_asks_for(self, driver: Driver) -> None:
         old = driver.new(key="k", payload=b"old", owner="ada", opts='{"t":1}', context='{"c":1}')
         (first,) = driver.add(old)
-        new = again(driver, priority=-2)
+        new = again(driver, priority=-2)._replace(owner="bob")
         assert driver.add(new) == [(first.seq, 0, True)]
         record = driver.record(old)
-        assert (record.id, record.seq, record.owner) == (old.id, first.seq, "ada")
+        assert (record.id, record.seq, record.owner) == (new.id, first.seq, "bob")
         assert (record.payload, record.priority) == (new.payload, -2)
         assert (record.opts, record.context, record.stored) == (new.opts, new.context, Stored.READY)
         assert driver.record(new) == record
         claim = driver.claim_one(driver.enlist())
         assert (claim.id, claim.payload, claim.opts, claim.context) == (
-            old.id,
+            new.id,
             new.payload,
             new.opts,
             new.context,
@@ -54,14 +55,52 @@ class ReplacingCases(Cases):
     def test_its_priority_decides_where_it_is_claimed(self, driver: Driver) -> None:
         old, other = driver.new(key="k", priority=5), driver.new(priority=1)
         driver.add(old, other)
-        driver.add(again(driver, priority=0))
-        assert [claim.id for claim in driver.claim(driver.enlist())] == [old.id, other.id]
+        new = again(driver, priority=0)
+        driver.add(new)
+        assert [claim.id for claim in driver.claim(driver.enlist())] == [new.id, other.id]
 
     def test_it_keeps_its_place_among_equals(self, driver: Driver) -> None:
         old, other = driver.new(key="k"), driver.new()
         driver.add(old, other)
-        driver.add(again(driver))
-        assert [claim.id for claim in driver.claim(driver.enlist())] == [old.id, other.id]
+        driver.add(new := again(driver))
+        assert [claim.id for claim in driver.claim(driver.enlist())] == [new.id, other.id]
+
+    def test_it_has_the_id_of_the_last_call_and_all_others_lead_to_it(self, driver: Driver) -> None:
+        """What it returns is the last call's business, and may be nobody else's."""
+        first, kept = driver.new(key="k"), driver.new(key="k")
+        driver.add(first)
+        driver.add(kept)
+        calls = [again(driver) for _ in range(3)]
+        driver.add(calls[0])
+        driver.add(*calls[1:])
+        runner = driver.enlist()
+        claim = driver.claim_one(runner)
+        late = again(driver)
+        driver.add(late)
+        assert claim.id == calls[2].id
+        assert {driver.record(call).id for call in (first, kept, *calls, late)} == {claim.id}
+        assert driver.finish(claim)
+        driver.reopen()
+        assert {driver.record(call).id for call in (first, kept, *calls, late)} == {claim.id}
+        driver.clock.advance(10_000_000)
+        while driver.store.prune(Keep()).wait(PATIENCE):
+            pass
+        assert {driver.store.get(call.id).wait(PATIENCE) for call in (first, kept, *calls, late)} == {None}
+
+    def test_of_one_call_the_last_has_the_id(self, driver: Driver) -> None:
+        jobs = [driver.new(key="k"), again(driver), driver.new(key="k"), again(driver)]
+        driver.add(*jobs)
+        assert driver.claim_one(driver.enlist()).id == jobs[3].id
+        assert {driver.record(job).id for job in jobs} == {jobs[3].id}
+
+    def test_it_is_cancelled_and_retried_by_any_of_its_ids(self, driver: Driver) -> None:
+        old, new = driver.new(key="k"), again(driver)
+        driver.add(old)
+        driver.add(new)
+        for cancelled, retried in ((old, new), (new, old)):
+            assert driver.store.cancel([cancelled.id]).wait(PATIENCE) == [Cancel.CANCELLED]
+            assert driver.store.retry([retried.id]).wait(PATIENCE) == [True]
+        assert driver.claim_one(driver.enlist()).id == new.id
 
     def test_with_a_delay_it_waits_for_the_last_call(self, driver: Driver) -> None:
         """A debounce: each call within the delay puts the run off."""
@@ -75,7 +114,7 @@ class ReplacingCases(Cases):
         assert driver.record(old).due == driver.clock.now() + 10 * SECOND
         driver.clock.advance(10)
         assert driver.promote() == 1
-        assert driver.claim_one(runner).id == old.id
+        assert driver.claim_one(runner).id == driver.record(old).id
 
     def test_a_ready_job_can_be_put_off(self, driver: Driver) -> None:
         old = driver.new(key="k")
@@ -89,7 +128,7 @@ class ReplacingCases(Cases):
         driver.add(old)
         driver.add(again(driver))
         assert driver.store.promote().wait(5) == (0, None)
-        assert driver.claim_one(driver.enlist()).id == old.id
+        assert driver.claim_one(driver.enlist()).id == driver.record(old).id
         driver.clock.advance(10)
         assert driver.promote() == 0
 
@@ -117,13 +156,13 @@ class ReplacingCases(Cases):
         driver.release(runner, lost)
         driver.add(again(driver))
         assert driver.finish(lost) is False
-        assert driver.claim_one(runner).id == old.id
+        assert driver.claim_one(runner).id == driver.record(old).id
 
     def test_two_of_one_call(self, driver: Driver) -> None:
         old, new = driver.new(key="k", payload=b"old", after=60), again(driver)
         driver.add(old, new)
         claim = driver.claim_one(driver.enlist())
-        assert (claim.id, claim.payload) == (old.id, new.payload)
+        assert (claim.id, claim.payload) == (new.id, new.payload)
 
     def test_twice_by_one_call(self, driver: Driver) -> None:
         old = driver.new(key="k")
@@ -167,7 +206,7 @@ class ReplacingCases(Cases):
         assert (record.failures, record.attempts, record.error) == (0, (), None)
         assert (record.logs, record.progress, record.started) == ((), None, None)
         claim = driver.claim_one(runner)
-        assert (claim.id, claim.failures) == (old.id, 0)
+        assert (claim.id, claim.failures) == (driver.record(old).id, 0)
         assert driver.finish(claim, driver.failed(retry_after=60))
         assert [attempt.number for attempt in driver.record(old).attempts] == [1]
 
@@ -201,7 +240,7 @@ class ReplacingCases(Cases):
         driver.finish(held[first.id])
         assert driver.lie(old) == [(Stored.BLOCKED, Reason.LIMIT)]
         driver.finish(held[busy.id])
-        assert driver.claim_one(runner).id == old.id
+        assert driver.claim_one(runner).id == driver.record(old).id
 
     def test_a_replaced_job_changes_lanes(self, driver: Driver) -> None:
         driver.declare(Bounds("task", "app:task", 1))

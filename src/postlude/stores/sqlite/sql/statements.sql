@@ -45,6 +45,9 @@ ON CONFLICT DO UPDATE SET n = coalesce(n, 0) + excluded.n
 -- name: add_aliases
 INSERT INTO alias (id, job) VALUES (?, ?)
 
+-- name: keep_id
+INSERT INTO alias (id, job) SELECT id, seq FROM job WHERE seq = ?
+
 -- name: ids_joined
 SELECT count(*) FROM alias WHERE job = ?
 
@@ -59,7 +62,7 @@ WHERE job.key IS NOT NULL AND job.state < 5
 
 -- name: replace_job
 UPDATE job SET state = ?2, priority = ?3, due = ?4, reason = ?5, lane = ?6, opts = ?7, context = ?8,
-    created = ?9, failures = 0, started = NULL, runner = 0
+    created = ?9, id = ?10, owner = ?11, failures = 0, started = NULL, runner = 0
 WHERE seq = ?1
 
 -- name: replace_payload
