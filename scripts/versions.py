@@ -28,7 +28,8 @@ RELEASES = ROOT / "requirements" / "versions.txt"
 COMPAT = "tests/test_compat.py"
 APPLICATION = ("tests/versions/test_application.py", "tests/versions/test_internals.py", COMPAT)
 STARLETTE = ("tests/versions/test_starlette.py", COMPAT)
-REQUEST = (*APPLICATION, "tests/request", "-m", "not disk and not process and not slow")
+SIDE = ("tests/request", "tests/frameworks/fastapi")
+REQUEST = (*APPLICATION, *SIDE, "-m", "not disk and not process and not slow")
 
 TURNS = ("0.117.1", "0.136.3", "0.137.0", "0.142.0", "0.142.1")
 """The ends of stretches in which FastAPI works alike: with these, every test of the request's side is run.

@@ -13,8 +13,8 @@ from fastapi.testclient import TestClient
 
 from postlude import Postlude
 from postlude.model.state import State
-from tests.app.test_install import stored
 from tests.app.work import breaks, say
+from tests.frameworks.test_install import stored
 
 SHARED: dict[str, Any] = {}
 

@@ -14,8 +14,8 @@ from fastapi.testclient import TestClient
 from postlude import Config, Local, Postlude, Rate
 from postlude.model.retry import Exponential
 from postlude.model.state import State
-from tests.app.test_install import stored
 from tests.app.work import breaks, note, note_sync, say
+from tests.frameworks.test_install import stored
 
 EAGER = Config(reap_every=0.0, tune_gc=False)
 

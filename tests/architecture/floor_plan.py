@@ -54,6 +54,13 @@ LONGEST_FILE = 300
 LONGER_FOR_A_REASON: dict[str, str] = {}
 """File: the reason that it is better in one piece."""
 
+TESTS_OF_THE_WHOLE = frozenset(
+    {"architecture", "demo", "durability", "scripts", "tour", "typing", "versions"}
+)
+"""The folders of tests that are of no one room; `app` has those of a whole application."""
+
+TEST_DATA = frozenset({"golden"})
+
 PUBLIC_NAMES: dict[str, frozenset[str]] = {
     "__init__.py": frozenset({"BackgroundTask", "BackgroundTasks", "Postlude"}),
 }

@@ -203,6 +203,16 @@ def private_names(root: Path, homes: tuple[str, ...]) -> list[str]:
     ]
 
 
+def homeless_tests(tests: Path, root: Path, others: frozenset[str]) -> list[str]:
+    """Return the folders with Python files under `tests` that are neither rooms of the package nor others."""
+    folders = {file.parent.relative_to(tests) for file in sources(tests)}
+    return sorted(
+        str(folder)
+        for folder in folders
+        if folder.parts and folder.parts[0] not in others and not (root / folder).is_dir()
+    )
+
+
 def public_names(file: Path) -> list[str]:
     """Return what a module's `__all__` lists, without importing it."""
     for node in ast.parse(file.read_text("utf-8")).body:

@@ -52,6 +52,27 @@ def test_private_names_of_others_are_in_their_places() -> None:
     assert rules.private_names(SOURCE, floor_plan.PRIVATE_NAMES_HOMES) == []
 
 
+def test_tests_lie_in_the_rooms_that_they_are_of() -> None:
+    tests = Path(__file__).parents[1]
+    folders = rules.homeless_tests(tests, SOURCE, floor_plan.TESTS_OF_THE_WHOLE)
+    assert [folder for folder in folders if Path(folder).name not in floor_plan.TEST_DATA] == []
+
+
+def test_a_folder_of_tests_without_a_room_is_noticed(tree: Tree, tmp_path: Path) -> None:
+    root = tree(_modules())
+    for name in (
+        "conftest.py",
+        "tour/test_a.py",
+        "model/test_job.py",
+        "model/deep/test_a.py",
+        "odd/test_a.py",
+    ):
+        file = tmp_path / "tests" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    assert rules.homeless_tests(tmp_path / "tests", root, frozenset({"tour"})) == ["model/deep", "odd"]
+
+
 @pytest.mark.parametrize("module", floor_plan.PUBLIC_NAMES)
 def test_public_names_are_kept(module: str) -> None:
     assert floor_plan.PUBLIC_NAMES[module] <= set(rules.public_names(SOURCE / module))

@@ -31,7 +31,7 @@ from tests.runner import process_app, process_tasks
 
 pytestmark = [pytest.mark.anyio, pytest.mark.process]
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ID = bytes(range(16))
 
 

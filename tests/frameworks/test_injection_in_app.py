@@ -374,7 +374,7 @@ async def test_an_error_whose_class_does_not_let_itself_be_handled() -> None:
         job = await postlude.add_task(postlude.task(raises_peculiarly, retry=Retry(attempts=1)))
         status = await becomes(postlude, job, State.FAILED)
     assert [attempt.error for attempt in status.attempts] == [
-        "tests.app.test_depends_in_app.Peculiar: a name"
+        "tests.frameworks.test_injection_in_app.Peculiar: a name"
     ]
 
 

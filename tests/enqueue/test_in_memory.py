@@ -76,9 +76,9 @@ def test_each_kind_is_counted_and_warned_of_once(
     counters = postlude.counters
     assert counters.memory_only == 7
     assert [(kind.task, kind.calls) for kind in counters.memory_tasks] == [
-        ("tests.app.test_in_memory:Bus.publish", 3),
-        ("an object of tests.app.test_in_memory:Bus", 1),
-        ("tests.app.test_in_memory:closure.<locals>.inner", 1),
+        ("tests.enqueue.test_in_memory:Bus.publish", 3),
+        ("an object of tests.enqueue.test_in_memory:Bus", 1),
+        ("tests.enqueue.test_in_memory:closure.<locals>.inner", 1),
         ("an object of unittest.mock:Mock", 1),
         ("posix:fspath", 1),
     ]
@@ -101,7 +101,7 @@ def test_the_end_sums_up(app: FastAPI, log: list[str], caplog: pytest.LogCapture
     assert len(told) == 1, "once, as long as no other kind comes"
     line = added.__code__.co_firstlineno + 4
     assert told[0].startswith("2 tasks of 1 kind ran in memory only")
-    assert f"tests.app.test_in_memory:Bus.publish ({HERE}:{line})" in told[0]
+    assert f"tests.enqueue.test_in_memory:Bus.publish ({HERE}:{line})" in told[0]
     assert told[0].endswith("Instead of a method of an object, add a function that makes the object again")
 
 

@@ -1,0 +1,5 @@
+"""Journals for the tests of how calls become jobs."""
+
+from tests.app.conftest import folder as folder
+from tests.app.conftest import location as location
+from tests.app.conftest import log as log
