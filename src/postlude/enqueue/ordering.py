@@ -76,6 +76,14 @@ def _chains(works: Sequence[Work]) -> list[list[Work]]:
     return [*chains.values(), *alone]
 
 
+def chain(works: Sequence[Work]) -> None:
+    """Make one chain of what a request has stored at several times, and runs itself."""
+    for plain in _chains([work for work in works if work.fence and not work.concurrent]):
+        for before, behind in pairwise(plain):
+            if before.follower is None:
+                before.follower = behind
+
+
 def new_jobs(placed: Sequence[Placed], patience: float) -> list[NewJob]:
     """Return what the journal is given of jobs.
 

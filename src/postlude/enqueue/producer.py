@@ -9,7 +9,7 @@ from postlude.compat import running_loop
 from postlude.config import Config
 from postlude.enqueue.batcher import Gathering
 from postlude.enqueue.in_memory import InMemory
-from postlude.enqueue.ordering import Placed, in_order, new_jobs
+from postlude.enqueue.ordering import Placed, chain, in_order, new_jobs
 from postlude.enqueue.sync_limits import Declaring
 from postlude.enqueue.visiting import Visiting
 from postlude.errors import JournalUnavailable, PostludeError
@@ -253,6 +253,7 @@ class Producer:
         if served is not None:
             await served[0].wait_for(prepared)
         else:
+            chain(prepared)
             await self._visits.run(prepared)
 
     async def reach(self, turn: Turn, visits: Collection[asyncio.Task[None]]) -> None:

@@ -58,7 +58,8 @@ class Answer:
             cancelled = False
             raise
         finally:
-            if (receipt.committed or receipt.memory) and not receipt.end_at_once():
+            used = receipt.committed or receipt.memory or receipt.own is not None
+            if used and not receipt.end_at_once():
                 await receipt.end(cancelled=cancelled)
 
     @staticmethod

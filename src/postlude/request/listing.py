@@ -7,7 +7,7 @@ from starlette.background import BackgroundTask as StarletteBackgroundTask
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
 from postlude.enqueue.port import Desk, Prepared, Turn
-from postlude.errors import NotDurable, RequestOver
+from postlude.errors import NotDurable, PostludeError, RequestOver
 from postlude.request.background import BackgroundTask, Copied, InMemory
 from postlude.request.replaced import is_mock, unwatched
 from postlude.tasks.names import describe
@@ -166,8 +166,24 @@ def take(desk: Desk, tasks: list[Any], own: Any) -> list[Prepared | Turn]:
     return [item for item in found if item is not None]
 
 
-def salvaged(desk: Desk, failed: Sequence[Injected], own: Any) -> list[Prepared]:
-    """Take out of the lists of calls that have failed what is stored although they have."""
+async def store_salvaged(desk: Desk, failed: Sequence[Injected], own: Any) -> list[Prepared]:
+    """Store what is stored although its call has failed, and take it out of the lists of such calls.
+
+    Returns:
+        What is stored. A journal that does not take it is for the log: the request fails with its own error.
+    """
+    kept = _salvaged(desk, failed, own)
+    try:
+        if kept:
+            await desk.commit(kept)
+    except PostludeError:
+        names = ", ".join(prepared.job.task for prepared in kept)
+        log.exception("The journal did not take the jobs of a failed request: %s", names)
+        return []
+    return kept
+
+
+def _salvaged(desk: Desk, failed: Sequence[Injected], own: Any) -> list[Prepared]:
     kept: list[Prepared] = []
     for injected in failed:
         for task in list(injected.tasks):

@@ -89,10 +89,15 @@ class Order:
 
     def _let(self, jobs: Sequence[Prepared], turn: Turn | None = None) -> None:
         if jobs and not self._desk.start(jobs):
-            visit = asyncio.get_running_loop().create_task(self._visit(jobs, turn))
+            earlier = [visit for visit, _ in self._visits]
+            visit = asyncio.get_running_loop().create_task(self._visit(jobs, turn, earlier))
             self._visits.append((visit, jobs))
 
-    async def _visit(self, jobs: Sequence[Prepared], turn: Turn | None) -> None:
+    async def _visit(
+        self, jobs: Sequence[Prepared], turn: Turn | None, earlier: Sequence[asyncio.Task[None]]
+    ) -> None:
+        if turn is None and earlier:
+            await asyncio.wait(earlier, timeout=self._desk.patience)
         if turn is not None:  # it may not have run, and so it has not waited
             await self._desk.reach(turn, [visit for visit, some in self._visits if some is not jobs])
         await self._desk.settle(jobs)

@@ -16,19 +16,13 @@ from starlette.types import Receive, Scope, Send
 from postlude.enqueue.port import Desk, Prepared, Turn
 from postlude.errors import NotDurable, PostludeError
 from postlude.jobs.handle import Job
+from postlude.request import listing
 from postlude.request.asgi_scope import Facts, client_waits, may_be_held
 from postlude.request.background import Collected
 from postlude.request.calls import Call
 from postlude.request.first_byte import FirstByte, begins_at_once
-from postlude.request.listing import (
-    Injected,
-    is_wrapped_call,
-    keep_in_memory,
-    parts_of,
-    salvaged,
-    take,
-    too_late,
-)  # fmt: skip
+from postlude.request.growing import Growing, growing
+from postlude.request.listing import Injected
 from postlude.request.order import Order, last_plain
 from postlude.request.responses import point_to, refused
 from postlude.telemetry.log import Log
@@ -45,7 +39,7 @@ class Receipt:
 
     __slots__ = (
         "accepted", "answered", "calls", "committed", "desk", "dropped", "facts", "held",
-        "injected", "memory", "order", "over", "response", "scope", "started", "unseen",
+        "injected", "memory", "order", "over", "own", "response", "scope", "started", "unseen",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, scope: Scope, facts: Facts | None) -> None:
@@ -59,6 +53,8 @@ class Receipt:
         self.unseen = False
         """Whether the route may call its endpoint again, and nothing tells when."""
         self.response: Any = None
+        self.own: Growing | None = None
+        """The response's own background."""
         self.accepted: Job[Any] | None = None
         self.committed: list[Prepared] | None = None
         self.memory: list[Turn] | None = None
@@ -71,7 +67,7 @@ class Receipt:
     def prepare(self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Prepared:
         """Prepare a call for this request; see `Desk.prepare`. `RequestOver`: it has ended."""
         if self.over:
-            raise too_late(function)
+            raise listing.too_late(function)
         return self.desk.prepare(function, args, kwargs)
 
     def add(
@@ -81,11 +77,11 @@ class Receipt:
         try:
             prepared = (self if self.over else self.desk).prepare(function, args, kwargs)
         except NotDurable as why:
-            if is_wrapped_call(function, args, kwargs):
-                return self.add(tasks, *parts_of(function))
+            if listing.is_wrapped_call(function, args, kwargs):
+                return self.add(tasks, *listing.parts_of(function))
             if tasks.strict or self.desk.declares(function):
                 raise
-            keep_in_memory(self.desk, tasks.tasks, function, args, kwargs, why)
+            listing.keep_in_memory(self.desk, tasks.tasks, function, args, kwargs, why)
             return None
         tasks.tasks.append(Collected(function, args, kwargs, prepared, self))
         # FastAPI's own parameter gives nothing back, and is everywhere: no handle is made for it.
@@ -175,21 +171,16 @@ class Receipt:
     async def store_what_failed(self, own: Any = None) -> None:
         """Store what is stored although a call of the endpoint, or the request, has failed."""
         failed = [*(self.dropped or ()), None if self.answered else self.injected]
-        kept = salvaged(self.desk, [each for each in failed if each is not None], own)
-        if not kept:
-            return
-        try:
-            await self.desk.commit(kept)
-        except PostludeError:
-            names = ", ".join(prepared.job.task for prepared in kept)
-            log.exception("The journal did not take the jobs of a failed request: %s", names)
-        else:
+        kept = await listing.store_salvaged(self.desk, [each for each in failed if each is not None], own)
+        if kept:
             self._note(kept)
 
     def end_at_once(self) -> bool:
         """End the request, if nothing of it is left to wait for: nearly always."""
         committed, injected = self.committed, self.injected
         if committed is None or self.order is not None or (injected is not None and injected.tasks):
+            return False
+        if self.own is not None and self.own.has_grown():
             return False
         if client_waits(self.scope):
             return False
@@ -215,7 +206,7 @@ class Receipt:
                 error = await self._store_late() or error
                 self._start()
                 if cancelled and self.memory:
-                    log.error("A cancelled request dropped %d tasks without durable form", len(self.memory))
+                    Order.drop(self.order, self.memory)
                     self.memory = None
                 elif self.memory is not None:
                     try:
@@ -233,7 +224,8 @@ class Receipt:
             raise error
 
     def _is_late(self) -> bool:
-        return self.answered and self.injected is not None and bool(self.injected.tasks)
+        late = self.injected is not None and self.injected.tasks
+        return self.answered and bool(late or (self.own is not None and self.own.has_grown()))
 
     async def _store_late(self) -> Exception | None:
         with CancelScope(shield=True):
@@ -256,11 +248,12 @@ class Receipt:
             (self.desk if self.order is None else self.order).start(rest)
 
     def _let_go(self) -> None:
-        """Forget the request. The injected object points here: a cycle, and the whole request hung on it.
+        """Forget the request: left to the garbage collector, that cost more time than all that is done here.
 
-        Left to the garbage collector, that cost more time than everything else that is done here.
+        The injected object points here: a cycle, and the whole request hung on it.
         """
-        self.injected = self.dropped = self.calls = self.response = self.committed = self.order = None
+        self.injected = self.dropped = self.calls = self.response = None
+        self.committed = self.order = self.own = None
         self.scope = _NO_SCOPE
 
     async def run_in_memory(self) -> None:
@@ -288,6 +281,10 @@ class Receipt:
         """Take what has been added; all of it stays if a declared task among it cannot be kept."""
         injected = self.injected
         tasks: list[Any] = [] if injected is None else injected.tasks
+        if own is not None:
+            self.own = growing(own)
+        elif self.own is not None:
+            own = self.own.take()
         if injected is not None and injected.replaced and injected.is_called():
             self.injected, tasks = None, [injected]
         elif len(tasks) == 1 and own is None:  # nearly always
@@ -297,4 +294,4 @@ class Receipt:
                 if prepared is not None:
                     del tasks[0]
                     return [prepared]
-        return take(self.desk, tasks, own)
+        return listing.take(self.desk, tasks, own)

@@ -100,7 +100,8 @@ def track(app: ASGIApp, *, shared: bool = False, stack: str | None = None) -> AS
             raise
         finally:
             CURRENT.reset(token)
-            if (receipt.injected is not None or receipt.committed is not None) and not receipt.end_at_once():
+            used = receipt.injected is not None or receipt.committed is not None or receipt.own is not None
+            if used and not receipt.end_at_once():
                 await receipt.end(cancelled=cancelled)
 
     tracked.__dict__[SCOPE_KEY] = True
