@@ -5,6 +5,7 @@ from postlude.config import Config, Keep
 from postlude.engines.local import Local
 from postlude.errors import (
     Discard,
+    ForkedJournal,
     InvalidArguments,
     InvalidResult,
     JobCancelled,
@@ -30,21 +31,28 @@ from postlude.jobs.current import CurrentJob, current_job, raise_if_cancelled
 from postlude.jobs.handle import Job
 from postlude.model.job import Cancel, Progress
 from postlude.model.limits import Limit, Rate
-from postlude.model.retry import Exponential, Fixed, Linear, Retry
+from postlude.model.retry import Backoff, Exponential, Fixed, Linear, Retry
 from postlude.model.snapshot import Snapshot
-from postlude.model.state import State
+from postlude.model.state import Reason, State
 from postlude.request.background import BackgroundTask, BackgroundTasks
+from postlude.stores.protocol import Store
+from postlude.stores.values import Pause
+from postlude.tasks.call import Call
 from postlude.tasks.inject.dependencies import injected
+from postlude.tasks.task import Task
 
 __all__ = [
     "BackgroundTask",
     "BackgroundTasks",
+    "Backoff",
+    "Call",
     "Cancel",
     "Config",
     "CurrentJob",
     "Discard",
     "Exponential",
     "Fixed",
+    "ForkedJournal",
     "InvalidArguments",
     "InvalidResult",
     "Job",
@@ -61,10 +69,12 @@ __all__ = [
     "Local",
     "NotDurable",
     "NothingToPause",
+    "Pause",
     "Postlude",
     "PostludeError",
     "Progress",
     "Rate",
+    "Reason",
     "RequestOver",
     "ResultDropped",
     "Retry",
@@ -72,6 +82,8 @@ __all__ = [
     "Snapshot",
     "Snooze",
     "State",
+    "Store",
+    "Task",
     "TaskDefinitionError",
     "UnknownTask",
     "UnsupportedFramework",

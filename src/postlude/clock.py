@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Final, Protocol
 
+__all__ = ["LATEST", "SECOND", "Clock", "ManualClock", "SystemClock", "boot_id"]
+
 SECOND: Final = 1_000_000
 """One second in the unit of every time that is stored: microseconds."""
 

@@ -5,6 +5,31 @@ An error is named for the fact and its message names the remedy.
 
 from postlude.model.wait import Wait, When, wait_of
 
+__all__ = [
+    "Discard",
+    "ForkedJournal",
+    "InvalidArguments",
+    "InvalidResult",
+    "JobCancelled",
+    "JobFailed",
+    "JobNotFound",
+    "JobRefused",
+    "JournalRefused",
+    "JournalUnavailable",
+    "KeyTaken",
+    "NotDurable",
+    "NothingToPause",
+    "PostludeError",
+    "RequestOver",
+    "ResultDropped",
+    "RetryLater",
+    "Snooze",
+    "TaskDefinitionError",
+    "UnknownTask",
+    "UnsupportedFramework",
+    "WaitsForItself",
+]
+
 
 class PostludeError(Exception):
     """The root of all errors that Postlude raises."""

@@ -11,6 +11,8 @@ from starlette.requests import Request
 
 from postlude.request.route import answer, track
 
+__all__ = ["Route"]
+
 _METHODS = ("get", "head", "post", "put", "patch", "delete", "options", "query")
 
 

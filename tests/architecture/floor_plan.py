@@ -60,8 +60,3 @@ TESTS_OF_THE_WHOLE = frozenset(
 """The folders of tests that are of no one room; `app` has those of a whole application."""
 
 TEST_DATA = frozenset({"golden"})
-
-PUBLIC_NAMES: dict[str, frozenset[str]] = {
-    "__init__.py": frozenset({"BackgroundTask", "BackgroundTasks", "Postlude"}),
-}
-"""What users may rely on, at the least: a name that leaves this list breaks somebody."""

@@ -73,11 +73,6 @@ def test_a_folder_of_tests_without_a_room_is_noticed(tree: Tree, tmp_path: Path)
     assert rules.homeless_tests(tmp_path / "tests", root, frozenset({"tour"})) == ["model/deep", "odd"]
 
 
-@pytest.mark.parametrize("module", floor_plan.PUBLIC_NAMES)
-def test_public_names_are_kept(module: str) -> None:
-    assert floor_plan.PUBLIC_NAMES[module] <= set(rules.public_names(SOURCE / module))
-
-
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
     """Write a small package."""
