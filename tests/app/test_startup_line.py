@@ -168,14 +168,15 @@ class Told(logging.Handler):
         self.texts.append(f"{record.name} {record.getMessage()}")
 
 
-@pytest.fixture
-def server() -> Iterator[Told]:
-    """The server's logger, as uvicorn sets it up."""
-    told, logger = Told(), logging.getLogger("uvicorn.error")
+@pytest.fixture(params=["uvicorn.error", "gunicorn.error", "hypercorn.error", "_granian"])
+def server(request: pytest.FixtureRequest) -> Iterator[Told]:
+    """The server's logger, as it sets it up."""
+    told, logger = Told(), logging.getLogger(request.param)
     before = logger.level, logger.propagate
     logger.addHandler(told)
     logger.setLevel(logging.INFO)
     logger.propagate = False
+    told.set_name(request.param)
     yield told
     logger.removeHandler(told)
     logger.setLevel(before[0])
@@ -186,12 +187,12 @@ def test_the_servers_log_is_used_where_ours_shows_nothing(
     server: Told, caplog: pytest.LogCaptureFixture
 ) -> None:
     announce("here")
-    assert server.texts == ["uvicorn.error postlude: here"]
+    assert server.texts == [f"{server.name} postlude: here"]
     with caplog.at_level(logging.INFO, "postlude"):
         announce("there")
     with caplog.at_level(logging.WARNING, "postlude"):
         announce("nowhere")
-    assert server.texts == ["uvicorn.error postlude: here"]
+    assert server.texts == [f"{server.name} postlude: here"]
     assert [record.message for record in caplog.records if record.name == "postlude"] == ["there"]
 
 
