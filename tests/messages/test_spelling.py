@@ -11,6 +11,7 @@ from postlude import (
     Config,
     Exponential,
     Fixed,
+    Job,
     Keep,
     Limit,
     Linear,
@@ -114,6 +115,8 @@ class TestPostlude:
         [
             ({"stoer": "memory"}, r"Postlude\(stoer='memory'\): there is no stoer=; did you mean store="),
             ({"broker": "redis://x"}, r"Postlude\(broker='redis://x'\): write store="),
+            ({"path": "x.db"}, r'Postlude\(path=\'x.db\'\): write store="sqlite:///jobs.db"'),
+            ({"grace": 3}, r"Postlude\(grace=3\): write config=Config\(grace=3\)"),
             ({"zzz": object()}, r"Postlude\(zzz=\.\.\.\): there is no zzz=; there are app, store, packages"),
         ],
     )
@@ -132,6 +135,24 @@ class TestPostlude:
             Own(shoop="ada")  # type: ignore[call-arg]
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("get", "job has no 'get'; write await job.result(timeout=60)"),
+        ("state", "job has no 'state'; write (await job.status()).state"),
+        ("revoke", "job has no 'revoke'; write await job.cancel()"),
+        ("job_id", "job has no 'job_id'; write job.id"),
+        ("zzz", "job has no 'zzz'"),
+    ],
+)
+def test_what_jobs_of_others_can_do(name: str, words: str) -> None:
+    job: Job[None] = Job(b"0" * 16, "shop:send", "default")
+    with pytest.raises(AttributeError) as caught:
+        getattr(job, name)
+    assert str(caught.value) == words
+    assert copy.deepcopy(job) == copy.copy(job) == job
+
+
 DECLARED: list[tuple[dict[str, Any], str]] = [
     ({"max_retries": 3}, "max_retries= is no option here; write retry=Retry(attempts=4)"),
     ({"retries": None}, "write retry=Retry(attempts=4)"),
@@ -145,12 +166,14 @@ DECLARED: list[tuple[dict[str, Any], str]] = [
     ({"max_concurrency": 4}, "write limit=Limit(4)"),
     ({"countdown": 60}, "write task.using(delay=60)"),
     ({"acks_late": True}, 'delivery="at_most_once" is the contrary'),
-    ({"bind": True}, "current_job() inside the function"),
+    ({"bind": True}, "; leave it out: current_job() inside the function"),
     ({"ignore_result": True}, "kept by its return annotation"),
     ({"queue_name": "mail"}, "write queue='mail'"),
     ({"link": send}, "at the end of the function"),
     ({"retry": 3}, "retry=3: give Retry(...): write retry=Retry(attempts=3)"),
     ({"retry": True}, "retry=True: give Retry(...)"),
+    ({"retry": False}, "retry=False: give Retry(...): write retry=Retry(attempts=1)"),
+    ({"retry": None}, "retry=None: give Retry(...): write retry=Retry(attempts=1)"),
     ({"limit": 4}, "limit=4: give Limit(...): write limit=Limit(concurrent=4)"),
     ({"rate": 100}, "write rate=Rate(count=100)"),
     ({"rate": "10/m"}, "rate='10/m': give Rate(...)"),
@@ -204,7 +227,13 @@ class TestOptions:
 VALUES: list[tuple[Any, dict[str, Any], str]] = [
     (Retry, {"max_retries": 3}, "Retry(max_retries=3): write Retry(attempts=4)"),
     (Retry, {"max_attempts": 3}, "Retry(max_attempts=3): write Retry(attempts=3)"),
-    (Retry, {"delay": 3}, "Retry(delay=3): there is no delay=; there are attempts, backoff, on, unless"),
+    (Retry, {"delay": 3}, "Retry(delay=3): write Retry(backoff=Fixed(3))"),
+    (Retry, {"max": 3}, "Retry(max=3): write Retry(attempts=3)"),
+    (Retry, {"exceptions": (OSError,)}, "Retry(exceptions=...): write Retry(on=(ConnectionError,))"),
+    (Retry, {"zzz": 3}, "Retry(zzz=3): there is no zzz=; there are attempts, backoff, on, unless"),
+    (Limit, {"max": 3}, "Limit(max=3): write Limit(concurrent=3)"),
+    (Rate, {"limit": 3}, "Rate(limit=3): write Rate(3, per=60)"),
+    (Config, {"workers": 9}, "write threads=9 and loop_slots=9"),
     (Retry, {"attempt": 3}, "there is no attempt=; did you mean attempts=?"),
     (Retry, {"default_retry_delay": 9}, "write Retry(backoff=Fixed(9))"),
     (Exponential, {"frist": 3}, "did you mean first=?"),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 from uuid import UUID
 
 from postlude.app.components import Counters, Parts
+from postlude.config import Config
 from postlude.enqueue.bulk import add_all
 from postlude.jobs.handle import Job
 from postlude.messages.spelling import no_such, parameters_of, refuse_unknown
@@ -28,7 +29,7 @@ class Verbs:
 
         def __new__(cls, *args: Any, **kwargs: Any) -> Any:
             """Say what was meant by a keyword that is not there."""
-            refuse_unknown(cls.__name__, kwargs, parameters_of(cls.__init__))
+            refuse_unknown(cls.__name__, kwargs, parameters_of(cls.__init__), Config.__annotations__)
             return super().__new__(cls)
 
         def __getattr__(self, name: str) -> Any:

@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from postlude.errors import JobNotFound
+from postlude.messages.spelling import no_such
 from postlude.model.ids import id_text
 from postlude.model.job import Cancel, Progress
 from postlude.model.snapshot import Snapshot
@@ -70,6 +71,11 @@ class Job(Generic[R_co]):
 
     def __repr__(self) -> str:
         return f"<Job {self.id} of {self.task}>"
+
+    if not TYPE_CHECKING:  # checkers know what there is
+
+        def __getattr__(self, name: str) -> Any:
+            raise no_such(self, name, "job")
 
     @property
     def id(self) -> str:

@@ -79,13 +79,40 @@ _VERBS: Final[dict[str, str]] = {
 }
 """What tasks and applications of other queues can do, and what does the same here."""
 
+_RESULT: Final = "await job.result(timeout=60)"
+_STATUS: Final = "(await job.status()).state"
+
+_HANDLES: Final[dict[str, str]] = {
+    **dict.fromkeys(("get", "wait", "join", "wait_result", "return_value", "get_result", "value"), _RESULT),
+    **dict.fromkeys(("state", "info", "get_status", "successful", "is_finished", "is_failed"), _STATUS),
+    **dict.fromkeys(("ready", "failed", "done", "finished", "is_done", "is_ready", "refresh"), _STATUS),
+    **dict.fromkeys(("revoke", "abort", "terminate", "delete", "stop"), "await job.cancel()"),
+    **dict.fromkeys(("task_id", "job_id", "message_id", "uuid", "key"), "job.id"),
+}
+"""What handles of jobs can do elsewhere, and what does the same here."""
+
+_OF_KIND: Final[dict[str, dict[str, str]]] = {
+    "Retry": {
+        **dict.fromkeys(("delay", "interval", "wait", "countdown", "seconds"), "Retry(backoff=Fixed({0}))"),
+        **dict.fromkeys(("max", "times", "count", "total", "stop"), "Retry(attempts={0})"),
+        **dict.fromkeys(("exceptions", "errors"), "Retry(on=(ConnectionError,))"),
+    },
+    "Limit": dict.fromkeys(("max", "limit", "n", "slots", "size", "max_running"), "Limit(concurrent={0})"),
+    "Rate": dict.fromkeys(("limit", "max", "rate", "max_rate"), "Rate({0}, per=60)"),
+}
+"""What a value's keyword is called elsewhere."""
+
 _SETTINGS: Final[dict[str, str]] = {
-    **dict.fromkeys(("concurrency", "max_workers", "worker_concurrency"), "threads={0} and loop_slots={0}"),
+    **dict.fromkeys(
+        ("concurrency", "max_workers", "workers", "max_jobs", "worker_concurrency"),
+        "threads={0} and loop_slots={0}",
+    ),
     **dict.fromkeys(("shutdown_timeout", "grace_period", "graceful_timeout"), "grace={0}"),
     **dict.fromkeys(("result_ttl", "keep_results"), "keep=Keep(success_seconds={0})"),
 }
 _PLACES: Final = dict.fromkeys(
-    ("broker", "broker_url", "url", "redis", "dsn", "database", "backend"), "store="
+    ("broker", "broker_url", "url", "redis", "redis_url", "dsn", "database", "backend", "path", "journal"),
+    'store="sqlite:///jobs.db"',
 )
 
 
@@ -95,9 +122,9 @@ def near(name: str, known: Iterable[str]) -> str | None:
 
 
 def option_here(name: str, value: Any) -> str | None:
-    """Return what to write for an option of another queue; None for any other name."""
+    """Return what to do instead of an option of another queue; None for any other name."""
     written = _OPTIONS.get(name)
-    return None if written is None else _filled(written, value)
+    return None if written is None else _to_write(_filled(written, value))
 
 
 def no_such(owner: object, name: str, called: str) -> AttributeError:
@@ -109,15 +136,23 @@ def no_such(owner: object, name: str, called: str) -> AttributeError:
         called: the whole name of a task; or what the owner is called.
     """
     short = called.rpartition(":")[2].rpartition(".")[2]
-    here = _VERBS.get(name)
+    here = (_HANDLES if called == "job" else _VERBS).get(name)
     what = f"{short} has no {quoted(name)}"
     if here is not None:
         what += "; write " + here.format(task="send_receipt" if ":" not in called else short)
     return AttributeError(what, name=name, obj=owner)
 
 
-def refuse_unknown(kind: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
+def refuse_unknown(
+    kind: str, given: Mapping[str, Any], known: Iterable[str], settings: Iterable[str] = ()
+) -> None:
     """Make sure that keyword arguments have names that are there.
+
+    Args:
+        kind: whose they are.
+        given: the arguments.
+        known: the names that are there.
+        settings: names that belong into `config=Config(...)`.
 
     Raises:
         TypeError: one has not; the message shows what to write.
@@ -125,11 +160,15 @@ def refuse_unknown(kind: str, given: Mapping[str, Any], known: Iterable[str]) ->
     known = list(known)
     for name, value in given.items():
         if name not in known:
+            if name in settings:
+                raise TypeError(
+                    f"{kind}({name}={_shown(value)}): write config=Config({name}={_shown(value)})"
+                )
             raise TypeError(f"{kind}({cut(name)}={_shown(value)}): {_instead(kind, name, value, known)}")
 
 
 def _instead(kind: str, name: str, value: Any, known: list[str]) -> str:
-    written = {"Config": _SETTINGS, "Postlude": _PLACES}.get(kind, {}).get(name)
+    written = {"Config": _SETTINGS, "Postlude": _PLACES, **_OF_KIND}.get(kind, {}).get(name)
     if written is None and kind in ("Retry", "Limit", "Rate") and (option := _OPTIONS.get(name)) is not None:
         written = option.removeprefix("retry=").removeprefix("limit=") if f"={kind}(" in option else None
     if written is not None:
@@ -160,6 +199,10 @@ def parameters_of(function: Callable[..., Any]) -> list[str]:
     kinds = inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL
     parameters = list(inspect.signature(function).parameters.values())[1:]
     return [parameter.name for parameter in parameters if parameter.kind not in kinds]
+
+
+def _to_write(line: str) -> str:
+    return line if line.startswith(("leave it out", "there are none")) else f"write {line}"
 
 
 def _filled(written: str, value: Any) -> str:

@@ -94,7 +94,7 @@ def checked(name: str, value: Any, allowed: type) -> Any:
             where = "@postlude.task(...)" if allowed is CallOptions else "task.using(...)"
             hint = f"; it belongs to {where}"
         elif here is not None:
-            hint = f"; write {here}"
+            hint = f"; {here}"
         raise TaskDefinitionError(f"{cut(name)}= is no option here{hint}")
     problem = _CHECKS[name](value)
     if problem is not None:
@@ -160,8 +160,9 @@ def _of(kind: type, first: str) -> Any:
         if isinstance(value, kind):
             return None
         name = kind.__name__
-        line = f": write {name.lower()}={name}({first}={quoted(value)})"
-        return f"give {name}(...)" + (line if type(value) is int and value > 0 else "")
+        number = 1 if kind is Retry and value in (None, False, 0) else value
+        line = f": write {name.lower()}={name}({first}={quoted(number)})"
+        return f"give {name}(...)" + (line if type(number) is int and number > 0 else "")
 
     return check
 
@@ -209,5 +210,5 @@ def meant_by(kwargs: dict[str, Any], named: frozenset[str]) -> str:
             return "; the function's arguments follow it as they are: add_task(function, 7, to=...)"
         here = option_here(name, kwargs[name])
         if here is not None:
-            return f"; write {here}"
+            return f"; {here}"
     return ""

@@ -21,6 +21,7 @@ from postlude.tasks.signature import read_parameters, read_signature, without_in
 from postlude.tasks.task import Task
 from postlude.testing.records import call_text
 
+NOT_YET: Final = "; a plain function has one when it has been added: give the function, or 'module:name'"
 HINT: Final = "; did you mean "
 """What an error says that knows a name near to the one that was given."""
 
@@ -163,7 +164,7 @@ def _task_called(registry: Registry, name: str) -> Task[..., Any]:
             ) from None
         if not tasks:
             near = get_close_matches(cut(name), [each.rpartition(":")[2] for each in registry.names])
-            hint = f"{HINT}{near[0]!r}?" if near else ""
+            hint = f"{HINT}{near[0]!r}?" if near else "" if ":" in name else NOT_YET
             raise UnknownTask(f"{unknown}{hint}") from None
         return next(iter(tasks))
 
