@@ -119,6 +119,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "closure": (sample.taking(int), "defined inside a function; move it to module level"),
     "bound method": (sample.mail.of_object, "bound to an object"),
     "object": (sample.mail, "register it: postlude.task"),
+    "name of a function": ("shop:send", "'shop:send' is a text: pass the function itself, not its name"),
     "built-in": (print, "builtins:print is not a plain function; register it: postlude.task"),
     "C function of a library": (os.remove, "remove is not a plain function; register it: postlude.task"),
     "function of a library": (os.makedirs, "not in the application's own packages; register it"),

@@ -54,6 +54,8 @@ def refuse_generator(function: Any) -> None:
 def refuse_nameless(function: Any) -> None:
     """Raise if a plain function cannot be found again by a name."""
     kind = type(function)
+    if isinstance(function, str):
+        raise NotDurable(f"{quoted(function)} is a text: pass the function itself, not its name")
     if not callable(function):
         raise NotDurable(
             f"{describe(function)} is no function but what calling one gives: pass the function and its "
