@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from contextvars import Context
 from pathlib import Path
 from typing import Any
@@ -449,7 +451,7 @@ async def test_what_a_job_leaves_behind_on_purpose_stays(bench: Bench, tmp_path:
 
 
 PROGRAM = """
-import asyncio, os, sys, time
+import asyncio, os, subprocess, sys, time
 from contextvars import Context
 from pathlib import Path
 
@@ -463,20 +465,36 @@ registry = Registry()
 def name() -> str:
     return __name__
 
+def start(mark: str) -> None:
+    program = subprocess.Popen(["sleep", "600"])
+    Path(mark + ".tmp").write_text(f"{os.getpid()} {program.pid}")
+    Path(mark + ".tmp").rename(mark)
+
 @registry.task
 def hang(mark: str) -> None:
-    Path(mark).write_text(str(os.getpid()))
+    start(mark)
     sum(range(10**12))  # holds the interpreter lock
+
+@registry.task
+def leave(mark: str) -> str:
+    start(mark)
+    return "left"
 
 async def main() -> None:
     lane = lanes.ProcessLane(
         2, lambda work: Context(), lambda work, result: print(result.result, flush=True),
         recycle_jobs=10, recycle_bytes=2**40,
     )
-    for task, args in ((name, ()), (hang, (sys.argv[1],))):
+    for task, args in ((name, ()), (globals()[sys.argv[2]], (sys.argv[1],))):
         work = Work(b"0" * 16, task.name, "default", task.encode(args, {}).payload, 0)
         work.task = task
         lane.submit(work)
+    if sys.argv[2] == "hang":
+        while not Path(sys.argv[1]).exists():
+            await asyncio.sleep(0.01)
+        if not os.fork():  # outlives this process, and has what that had open
+            Path(sys.argv[1] + ".fork").write_text(str(os.getpid()))
+            time.sleep(600)
     await asyncio.sleep(60)
 
 if __name__ == "__main__":
@@ -486,18 +504,50 @@ if __name__ == "__main__":
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process that computes in C ends later")
 async def test_tasks_of_a_main_module_run_and_end_with_their_parent(tmp_path: Path) -> None:
-    program, mark = tmp_path / "program.py", tmp_path / "mark"
+    """With what they have started, although something else has inherited all that their parent had open."""
+    fork = tmp_path / "mark.fork"
+    with a_program(tmp_path, "hang") as mark:
+        busy, program = map(int, mark.read_text().split())
+        await until(lambda: fork.exists() and bool(fork.read_text()))
+        assert runs(program)
+    try:
+        await until(lambda: not is_there(busy))
+        await until(lambda: not runs(program))
+    finally:
+        os.kill(int(fork.read_text()), signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process that computes in C ends later")
+async def test_what_a_job_leaves_behind_stays_although_the_parent_is_killed(tmp_path: Path) -> None:
+    with a_program(tmp_path, "leave") as mark:
+        idle, program = map(int, mark.read_text().split())
+    try:
+        await until(lambda: not is_there(idle))
+        assert runs(program)
+    finally:
+        os.kill(program, signal.SIGKILL)
+
+
+@contextmanager
+def a_program(folder: Path, task: str) -> Iterator[Path]:
+    """Run a program whose jobs run in processes, until the second one has started something; then kill it."""
+    program, mark = folder / "program.py", folder / "mark"
     program.write_text(PROGRAM)
-    parent = subprocess.Popen([sys.executable, str(program), str(mark)], stdout=subprocess.PIPE)
+    parent = subprocess.Popen([sys.executable, str(program), str(mark), task], stdout=subprocess.PIPE)
     try:
         assert parent.stdout is not None
-        assert parent.stdout.readline() == b"b'\"program\"'\n"
-        await until(lambda: mark.exists() and bool(mark.read_text()))
-        busy = int(mark.read_text())
+        told = {parent.stdout.readline() for _ in range(2 if task == "leave" else 1)}
+        assert b"b'\"program\"'\n" in told
+        deadline = time.monotonic() + 20
+        while not mark.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        yield mark
     finally:
         parent.kill()
         parent.wait()
-    await until(lambda: not is_there(busy))
+        assert parent.stdout is not None
+        parent.stdout.close()
 
 
 def test_what_cannot_run_in_a_process_is_told_with_the_remedy() -> None:

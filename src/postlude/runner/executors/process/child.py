@@ -23,22 +23,22 @@ from postlude.jobs.current import CurrentJob
 from postlude.model.job import Progress
 from postlude.runner.attempt.logs import LogKeeper
 from postlude.runner.executors.process.attempt import attempt
+from postlude.runner.executors.process.lifeline import Lifeline
 from postlude.runner.executors.process.messages import Boot, Order, Step, boot_of, pack, unpack
 
 STEP_EVERY: Final = 0.1
 """Seconds between two reports of how far a job is."""
 
-_PR_SET_PDEATHSIG: Final = 1
 
-
-def main(fd: int, parent: int) -> None:
+def main(fd: int, parent: int, line: int) -> None:
     """Serve a parent until it says that it is enough, or is gone.
 
     Args:
         fd: the socket to it.
         parent: its process id.
+        line: by which what jobs have started ends with it.
     """
-    _end_with(parent)
+    lifeline = Lifeline(line, parent, group=_leads())
     os.set_inheritable(fd, False)
     connection = Connection(fd)
     # A process that a task forks must not keep the socket open after this one has died.
@@ -51,14 +51,15 @@ def main(fd: int, parent: int) -> None:
     if not faulthandler.is_enabled():
         with suppress(Exception):  # there may be no stderr
             faulthandler.enable()
-    Child(connection).serve()
+    Child(connection, lifeline).serve()
 
 
 class Child:
     """This process's side of the conversation."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, lifeline: Lifeline) -> None:
         self._connection = connection
+        self._lifeline = lifeline
         self._sending = threading.Lock()
         self._orders: SimpleQueue[tuple[Order, bytes] | None] = SimpleQueue()
         self._current: CurrentJob | None = None
@@ -81,7 +82,9 @@ class Child:
         current = CurrentJob(bytes.fromhex(order.id), order.task, order.queue, order.attempt, reporter)
         self._number, self._current = order.number, current
         current.cancelled = self._stop == order.number
+        self._lifeline.all_together()
         answer, result = attempt(order, payload, current, max_error)
+        self._lifeline.alone()
         self._current = None
         if current.cancelled:
             _end_what_jobs_started()
@@ -108,6 +111,8 @@ class Child:
                     case "leave":
                         self._orders.put(None)
                         return  # it has its own time to end
+        if self._current is None:
+            os._exit(0)  # what jobs that ended well have left may stay
         _end_all(0)
 
     def report(self, step: Step) -> None:
@@ -188,16 +193,6 @@ def _end_all(code: int) -> NoReturn:
     if _leads():
         os.killpg(0, signal.SIGKILL)
     os._exit(code)
-
-
-def _end_with(parent: int) -> None:
-    """Let the system end this process when its parent dies, also while it computes (Linux)."""
-    if sys.platform == "linux":
-        with suppress(ImportError, OSError, AttributeError):
-            ctypes = importlib.import_module("ctypes")  # which few builds of Python lack
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
 
 
 def _resident_bytes() -> int:

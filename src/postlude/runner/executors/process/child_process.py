@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from postlude.compat import interpreter_flags
 from postlude.runner.executors.process.failures import how_it_died
+from postlude.runner.executors.process.lifeline import cast, let_go
 from postlude.runner.executors.process.messages import Answer, Boot, Order, Step, answer_of, pack, unpack
 
 READY_WITHIN: Final = 60.0
@@ -32,7 +33,7 @@ DEAD_WITHIN: Final = 1.0
 
 _PROGRAM: Final = (
     "import json, sys; from sys import argv; sys.path[:] = json.loads(argv[3]); postlude_process = True; "
-    f"from {__package__}.child import main; main(int(argv[1]), int(argv[2]))"
+    f"from {__package__}.child import main; main(int(argv[1]), int(argv[2]), int(argv[4]))"
 )
 """Not `multiprocessing.Process`: that runs the application's main module in each process first."""
 
@@ -87,6 +88,7 @@ class Keeper:
         self._loop = loop
         self._messages: deque[bytes | None] = deque()
         self._process: subprocess.Popen[bytes] | None = None
+        self._line: int | None = None
         self._leaving = False
         self._taken = False
         self._waking = threading.Lock()
@@ -143,6 +145,8 @@ class Keeper:
             finally:
                 connection.close()
         code = self._reap()
+        if self._line is not None:
+            let_go(self._line)
         with self._waking:
             self._bell.close()
             self._ear.close()
@@ -152,13 +156,16 @@ class Keeper:
         if not sys.executable:
             raise OSError("sys.executable does not say where Python is")
         ours, theirs = Pipe()
+        line = -1
         try:
+            line, self._line = cast()
             path = json.dumps([entry for entry in sys.path if isinstance(entry, str)])
             python = [sys.executable, *interpreter_flags(), "-c", _PROGRAM]
+            told = [str(theirs.fileno()), str(os.getpid()), path, str(line)]
             self._process = subprocess.Popen(
-                [*python, str(theirs.fileno()), str(os.getpid()), path],
+                [*python, *told],
                 stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), line),
                 start_new_session=True,  # whatever its jobs start ends with it
             )
         except BaseException:
@@ -166,6 +173,8 @@ class Keeper:
             raise
         finally:
             theirs.close()
+            if line >= 0:
+                os.close(line)
         if self.doomed:
             self._end_group()
         return ours
