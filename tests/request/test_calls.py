@@ -81,8 +81,7 @@ def made_for_each_request(around: Around_) -> type[APIRoute]:
     return Route
 
 
-SEEN = [in_a_closure, in_an_attribute, in_two_layers]
-EVERY = [*SEEN, made_for_each_request]
+EVERY = [in_a_closure, in_an_attribute, in_two_layers, made_for_each_request]
 
 
 async def catching(original: Handler, request: Request) -> Any:
@@ -204,7 +203,7 @@ async def test_what_runs(
     assert sorted(ran(log)) == sorted(f"ran {name}" for name in expected)
 
 
-@pytest.mark.parametrize("kind", SEEN)
+@pytest.mark.parametrize("kind", EVERY)
 async def test_only_the_background_of_the_answer_that_the_route_made_itself(
     kind: Any, install: Install, desk: Recorder, log: list[str]
 ) -> None:

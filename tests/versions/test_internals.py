@@ -81,7 +81,10 @@ def fastapis_own() -> Iterator[internals.Replaceable]:
     """What the names mean where no Postlude is."""
     before = internals.replaceable()
     own = internals.Replaceable(
-        BackgroundTasks, inspect.unwrap(before.request_response), inspect.unwrap(before.websocket_session)
+        BackgroundTasks,
+        inspect.unwrap(before.request_response),
+        inspect.unwrap(before.websocket_session),
+        inspect.unwrap(before.get_request_handler),
     )
     internals.replace(own)
     yield own

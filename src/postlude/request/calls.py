@@ -95,6 +95,16 @@ def _belonging(response: Any, calls: list[Call] | None, every: list[Any]) -> Any
     return last if calls is None else None  # it may be the endpoint's own response: nothing is dropped
 
 
+def noted(endpoint: Handler) -> Handler:
+    """Return what the framework makes of an endpoint, so that its calls are noted, whoever makes them."""
+    return endpoint if hasattr(endpoint, _NOTED) else _noting(endpoint)
+
+
+def direct(handler: Any) -> Any:
+    """Return the handler of a route that calls its endpoint once: of that call, nothing is to be noted."""
+    return handler.__wrapped__ if hasattr(handler, _NOTED) else handler
+
+
 def note(handler: Any, endpoint: str) -> Around:
     """Let the calls be noted that a route's own handler makes of the endpoint.
 
@@ -102,7 +112,7 @@ def note(handler: Any, endpoint: str) -> Around:
         handler: of the route.
         endpoint: the qualified name of what the framework makes of an endpoint.
     """
-    if getattr(handler, "__qualname__", "") == endpoint:
+    if hasattr(handler, _NOTED) or getattr(handler, "__qualname__", "") == endpoint:
         return Around.NOTHING
     found = False
     for holder, name, inner in list(_endpoints(handler, endpoint)):
@@ -122,6 +132,8 @@ def _noting(endpoint: Handler) -> Handler:
         if receipt is None:
             return await endpoint(request)
         begin(receipt)
+        if receipt.calls is None:  # the route makes its handler while it handles the request
+            receipt.calls = []
         response = await endpoint(request)
         receipt.calls.append(Call(response, getattr(response, "background", None), receipt.injected))
         return response

@@ -1,8 +1,9 @@
 """The hook in FastAPI: what replaces names of its modules.
 
-Three names: the class that dependency solving instantiates for a background tasks parameter, and
-the two functions that make a route's ASGI application. Routes made earlier are made anew with
-the same functions. All of it does nothing for scopes that `postlude.middleware` has not marked.
+Four names: the class that dependency solving instantiates for a background tasks parameter, the two
+functions that make a route's ASGI application, and the one that makes a handler of an endpoint. Routes
+made earlier are made anew with the same functions. All of it does nothing for scopes that
+`postlude.middleware` has not marked.
 """
 
 import functools
@@ -22,7 +23,7 @@ from postlude.frameworks.fastapi.routes import cover
 from postlude.frameworks.fastapi.session import answer_session
 from postlude.jobs.handle import Job
 from postlude.request.background import CURRENT, Accepted, BackgroundTasks, RequestTasks, accepted_job
-from postlude.request.calls import begin, note
+from postlude.request.calls import begin, direct, note, noted
 from postlude.request.listing import is_call, parts_of
 from postlude.request.passthrough import PASSING, Passing
 from postlude.request.receipt import Receipt
@@ -207,11 +208,12 @@ def _asks_strictly(scope: Scope) -> bool:
 
 
 def _answer_route(handler: Callable[..., Any]) -> Callable[[Request], Awaitable[Any]]:
-    return answer(handler, note(handler, internals.ENDPOINT))
+    around = note(handler, internals.ENDPOINT)
+    return answer(direct(handler), around)
 
 
 def install() -> None:
-    """Replace the three names, once per process, and prove on a private application that it works.
+    """Replace the four names, once per process, and prove on a private application that it works.
 
     Raises:
         UnsupportedFramework: this version of FastAPI does not work as the hook needs.
@@ -226,6 +228,7 @@ def install() -> None:
                 InjectedBackgroundTasks,
                 _wrap(before.request_response, _answer_route),
                 _wrap(before.websocket_session, answer_session),
+                _let_note(before.get_request_handler),
             )
         )
         cover(canary.app)
@@ -246,3 +249,11 @@ def _wrap(make: Callable[[Any], ASGIApp], answering: Callable[[Any], Any]) -> Ca
         return track(make(answering(func)), stack=internals.REQUEST_STACK)
 
     return make_tracked
+
+
+def _let_note(make: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(make)
+    def make_noted(*args: Any, **kwargs: Any) -> Any:
+        return noted(make(*args, **kwargs))
+
+    return make_noted

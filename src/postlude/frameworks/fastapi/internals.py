@@ -77,11 +77,18 @@ class Replaceable(NamedTuple):
     """Makes a route's application of its handler."""
     websocket_session: Any
     """The same for a WebSocket."""
+    get_request_handler: Any
+    """Makes a route's handler of its endpoint."""
 
 
 def replaceable() -> Replaceable:
     """Return what these names mean now."""
-    return Replaceable(_utils.BackgroundTasks, _routing.request_response, _routing.websocket_session)
+    return Replaceable(
+        _utils.BackgroundTasks,
+        _routing.request_response,
+        _routing.websocket_session,
+        _routing.get_request_handler,
+    )
 
 
 def replace(names: Replaceable) -> None:
@@ -89,6 +96,7 @@ def replace(names: Replaceable) -> None:
     _utils.BackgroundTasks = names.background_tasks
     _routing.request_response = names.request_response
     _routing.websocket_session = names.websocket_session
+    _routing.get_request_handler = names.get_request_handler
 
 
 def made_of(name: str, handler: Any) -> Any:
