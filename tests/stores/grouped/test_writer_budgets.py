@@ -11,12 +11,23 @@ from postlude.stores.grouped import batching as gate
 from postlude.stores.grouped.backend import Busy, Verb
 from postlude.stores.grouped.batching import Batch, Gate
 from postlude.stores.grouped.writer import Writer
+from postlude.stores.reply import Reply
 from tests.stores.scripted import ScriptedBackend, answered, reached, told
 
 pytestmark = pytest.mark.anyio
 
 SHORT = 0.02
 """A budget, in seconds, that runs out while a door is closed."""
+
+LONG = 60.0
+"""One that ends when the test says so."""
+
+
+def run_out(writer: Writer, reply: Reply[Any]) -> None:
+    """Let the budget of a reply end now, when the writer is where the test wants it."""
+    assert isinstance(reply, gate.Request)
+    reply.due = 0.0
+    writer._gate_of(asyncio.get_running_loop())._look()
 
 
 async def test_a_budget_that_runs_out_before_the_writer_begins(
@@ -65,7 +76,9 @@ async def test_a_budget_that_runs_out_during_the_commit_is_disowned_under_the_lo
     writer: Writer, backend: ScriptedBackend
 ) -> None:
     backend.at_commit.close()
-    late, patient = writer.submit(Verb.ADD, "late", budget=SHORT), writer.submit(Verb.ADD, "patient")
+    late, patient = writer.submit(Verb.ADD, "late", budget=LONG), writer.submit(Verb.ADD, "patient")
+    await reached(backend.at_commit)
+    run_out(writer, late)
     await told(late)
     await answered(writer, backend)
     assert await patient == ("done", "patient")
@@ -81,7 +94,10 @@ async def test_jobs_that_cannot_be_disowned_do_not_stop_the_writer(
 
     backend.disown = fail  # type: ignore[method-assign]
     backend.at_commit.close()
-    await told(writer.submit(Verb.ADD, "late", budget=SHORT))
+    late = writer.submit(Verb.ADD, "late", budget=LONG)
+    await reached(backend.at_commit)
+    run_out(writer, late)
+    await told(late)
     await answered(writer, backend)
     assert "could not be cancelled" in caplog.text
 
@@ -89,7 +105,10 @@ async def test_jobs_that_cannot_be_disowned_do_not_stop_the_writer(
 async def test_a_commit_that_failed_has_nothing_to_disown(writer: Writer, backend: ScriptedBackend) -> None:
     backend.at_commit.close()
     backend.breaks = ["commit"]
-    await told(writer.submit(Verb.ADD, "late", budget=SHORT))
+    late = writer.submit(Verb.ADD, "late", budget=LONG)
+    await reached(backend.at_commit)
+    run_out(writer, late)
+    await told(late)
     await answered(writer, backend)
     assert backend.disowned == []
 
@@ -107,9 +126,9 @@ async def test_an_outcome_that_was_certain_first_is_told(
 
     monkeypatch.setattr(Gate, "answered", answered_late)
     door.close()
-    reply = writer.submit(Verb.ADD, "a", budget=SHORT)
+    reply = writer.submit(Verb.ADD, "a", budget=LONG)
     await reached(door)
-    await asyncio.sleep(2 * SHORT)
+    run_out(writer, reply)
     assert reply.future is not None
     assert not reply.future.done(), "nothing is said against an outcome that is on its way"
     await answered(writer, backend)
@@ -127,7 +146,9 @@ async def test_who_was_told_503_has_no_other_answer(
     """A caller that was cancelled in the very turn in which its budget ran out asks once more."""
     door = backend.at_commit if begun else backend.at_lock
     door.close()
-    reply = writer.submit(Verb.ADD, "a", budget=SHORT)
+    reply = writer.submit(Verb.ADD, "a", budget=LONG)
+    await reached(door)
+    run_out(writer, reply)
     assert "within its budget" in str(await told(reply))
     heard: list[JournalUnavailable] = []
 
@@ -174,11 +195,12 @@ async def test_each_of_two_batches_that_are_being_written_has_its_budgets(
     writer: Writer, backend: ScriptedBackend
 ) -> None:
     backend.at_commit.close()
-    first = writer.submit(Verb.ADD, "first", budget=SHORT)
+    first = writer.submit(Verb.ADD, "first", budget=LONG)
     await reached(backend.at_commit)
-    second = writer.submit(Verb.ADD, "second", rows=gate.ENOUGH, budget=SHORT)
-    third = writer.submit(Verb.ADD, "third", rows=gate.ENOUGH, budget=60.0)
+    second = writer.submit(Verb.ADD, "second", rows=gate.ENOUGH, budget=LONG)
+    third = writer.submit(Verb.ADD, "third", rows=gate.ENOUGH, budget=LONG)
     for late in (first, second):
+        run_out(writer, late)
         assert "budget" in str(await told(late))
     backend.at_commit.open()
     assert await third == ("done", "third")

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(autouse=True)
 def turns_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """What these tests count in turns of the loop does not come earlier because the machine is busy."""
-    for name in ("GATHER", "LATEST"):
+    for name in ("GATHER", "LATEST", "LINGER"):
         monkeypatch.setattr(gate, name, 60.0)
 
 
@@ -90,8 +90,9 @@ async def test_a_lazy_request_waits_for_company(writer: Writer, backend: Scripte
 
 
 async def test_a_lazy_request_does_not_wait_for_long(
-    writer: Writer, timers: list[tuple[float, asyncio.TimerHandle]]
+    writer: Writer, timers: list[tuple[float, asyncio.TimerHandle]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(gate, "LINGER", 0.002)
     answers = await asyncio.gather(*(writer.submit(Verb.FINISH, n, lazy=True) for n in range(3)))
     assert answers == [("done", n) for n in range(3)]
     assert [delay for delay, _ in timers] == [gate.LINGER], "one timer for all of them"
@@ -272,6 +273,7 @@ async def test_a_lazy_request_waits_for_company_and_comes_alone_in_the_end(
     for _ in range(2 * gate.QUIET):
         await asyncio.sleep(0)
     assert not _handed_over(writer, lazy)
+    writer._gate_of(asyncio.get_running_loop())._lingered()
     assert await lazy == ("done", "lazy")
 
 
