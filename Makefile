@@ -26,7 +26,11 @@ test: $(VENV)/.ready ## everything that must pass: lint, types, all tests (also 
 
 .PHONY: suite
 suite: $(VENV)/.ready
-	$(BIN)/python -m pytest -rs $(PYTEST)
+	@# 5: none of those that PYTEST names is of that part. Real servers and times want the machine alone.
+	@code=0; \
+	$(BIN)/python -m pytest -q -n 2 -m "not slow" $(PYTEST) || [ $$? = 5 ] || code=1; \
+	$(BIN)/python -m pytest -q -m slow $(PYTEST) || [ $$? = 5 ] || code=1; \
+	exit $$code
 
 .PHONY: unit
 unit: $(VENV)/.ready ## the tests that need neither a disk nor other processes, in less than 20 seconds
@@ -68,7 +72,7 @@ newest: $(VENV)/.ready
 	    echo "No newer Python than $$newest here: the tests run on it alone."; \
 	else \
 	    $(MAKE) --no-print-directory $(NEWEST_VENV)/.ready PYTHON="$$newest" && \
-	    $(NEWEST_VENV)/bin/python -m pytest -q -m "not slow" -p no:cacheprovider $(PYTEST); \
+	    $(NEWEST_VENV)/bin/python -m pytest -q -n 2 -m "not slow" -p no:cacheprovider $(PYTEST); \
 	fi
 
 .PHONY: browser

@@ -11,6 +11,7 @@ an environment of its own, made by uv (a second, from its cache) and removed aft
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -85,12 +86,15 @@ def ends(known: Sequence[str]) -> list[str]:
 
 def pythons() -> list[str]:
     """Return the newest patch of each Python here that Postlude supports, oldest first."""
-    found = {sys.version_info[:2]: sys.executable}
-    for path in (Path.home() / ".pyenv" / "versions").glob("3.*/bin/python"):
-        minor = key(path.parts[-3])[:2] if path.parts[-3].replace(".", "").isdigit() else (0, 0)
-        if minor >= (3, 11):
-            found.setdefault(minor, str(path))  # type: ignore[arg-type]
-    return [found[minor] for minor in sorted(found)]
+    found: dict[tuple[int, ...], str] = {sys.version_info[:2]: sys.executable}
+    kept = {path.parts[-3]: path for path in (Path.home() / ".pyenv" / "versions").glob("3.*/bin/python")}
+    for name in sorted((name for name in kept if re.fullmatch(r"[\d.]+", name)), key=key, reverse=True):
+        if key(name) >= (3, 11):
+            found.setdefault(key(name)[:2], str(kept[name]))
+    for minor in range(11, 16):
+        if path := shutil.which(f"python3.{minor}"):
+            found.setdefault((3, minor), path)
+    return [found[version] for version in sorted(found)]
 
 
 def matrix(every: bool, chosen: Sequence[str]) -> Iterator[Entry]:
@@ -111,6 +115,13 @@ def matrix(every: bool, chosen: Sequence[str]) -> Iterator[Entry]:
             )
 
 
+def as_pip() -> dict[str, str]:
+    """Return the environment for uv: packages come from where pip has them, Pythons only from here."""
+    said = {"UV_DEFAULT_INDEX": "PIP_INDEX_URL", "SSL_CERT_FILE": "PIP_CERT"}
+    taken = {ours: os.environ[theirs] for ours, theirs in said.items() if os.environ.get(theirs)}
+    return {"UV_PYTHON_DOWNLOADS": "never", **taken, **os.environ}
+
+
 def run(entry: Entry) -> Ran:
     """Make an environment, and run the tests in it."""
     with tempfile.TemporaryDirectory(prefix="postlude-versions-") as folder:
@@ -125,7 +136,7 @@ def run(entry: Entry) -> Ran:
             [*uv, "pip", "install", "--python", python, "--constraint", str(pins),
              f"{entry.package}=={entry.release}", *tools],
         ):  # fmt: skip
-            made = subprocess.run(command, capture_output=True, text=True, check=False)
+            made = subprocess.run(command, env=as_pip(), capture_output=True, text=True, check=False)
             if made.returncode != 0:
                 return Ran(entry, 0, made.stdout + made.stderr, "")
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -153,7 +164,8 @@ def main() -> int:
         for ran in pool.map(run, matrix(options.all, options.releases)):
             entry = ran.entry
             passed += ran.passed
-            python = Path(entry.python).parts[-3] if entry.python != sys.executable else ""
+            version = re.search(r"3\.\d+(\.\d+)?", entry.python)
+            python = version[0] if version and entry.python != sys.executable else ""
             end = "FAILED" if ran.output else f"{ran.passed} passed"
             print(f"{entry.package} {entry.release:<9} {ran.beside:<18} {python:<7} {end}", flush=True)
             if ran.output:
