@@ -522,6 +522,23 @@ def test_the_program_has_help() -> None:
 
 
 @pytest.mark.process
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_a_terminal_that_cannot_write_a_name_has_it_escaped(driver: Driver, encoding: str) -> None:
+    driver.add(driver.new("shop:任务"))
+    program = [sys.executable, "-c", "from postlude.cli import main; main()"]
+    for command in ("jobs", "show"):
+        id = [id_text(driver.store.page(JobFilter()).wait()[0].id)] if command == "show" else []
+        done = subprocess.run(
+            [*program, command, *id],
+            capture_output=True,
+            timeout=60,
+            env=os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "COLUMNS": "200"},
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert ("shop:任务" if encoding == "utf-8" else r"shop:\u4efb\u52a1") in done.stdout.decode(encoding)
+
+
+@pytest.mark.process
 @pytest.mark.parametrize("missing", ["typer", "rich"])
 def test_without_the_extra_the_remedy_is_named(missing: str) -> None:
     code = f"import sys; sys.modules[{missing!r}] = None; from postlude.cli import main; main()"

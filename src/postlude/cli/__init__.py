@@ -1,6 +1,7 @@
 """The `postlude` command."""
 
 import sys
+from io import TextIOWrapper
 
 _EXTRA = frozenset({"typer", "rich"})
 
@@ -14,4 +15,6 @@ def main() -> None:
             raise
         print("postlude: the command line needs an extra: pip install 'postlude[cli]'", file=sys.stderr)
         raise SystemExit(1) from None
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that the terminal's encoding does not have
     app()
