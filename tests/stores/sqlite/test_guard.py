@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 from postlude.errors import JournalUnavailable
 from postlude.model.job import NewJob
-from postlude.stores.sqlite import SqliteStore
+from postlude.stores.sqlite import SqliteStore, backend
 from postlude.stores.sqlite.guard import Guard
 
 pytestmark = pytest.mark.disk
@@ -291,6 +292,82 @@ def test_nobody_is_answered_where_it_cannot_be_saved(
     with pytest.raises(JournalUnavailable, match="cut short or overwritten"):
         add(store)
     assert "no job is accepted; what they held could not be saved" in caplog.text
+
+
+def copy_over(path: Path) -> None:
+    """Have another journal's bytes in the file, as `cp` does: no smaller, and with a header of its own."""
+    other = path.with_name("other.db")
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(other)) as copy:
+        source.backup(copy)
+        copy.execute("CREATE TABLE filler AS SELECT randomblob(2000000)")
+        copy.commit()
+    path.write_bytes(other.read_bytes())
+
+
+@pytest.mark.process
+def test_a_database_that_is_copied_over_the_open_one_is_noticed(
+    store: SqliteStore, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    add(store, 50)
+    code = "import sys; from tests.stores.test_guard import copy_over, Path; copy_over(Path(sys.argv[1]))"
+    before = path.stat().st_mtime_ns
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+    assert path.stat().st_mtime_ns != before
+    try:
+        add(store)
+    except JournalUnavailable:
+        assert "no job is accepted" in caplog.text
+    else:
+        assert on_the_disk(path) == 51
+    assert "cut short or overwritten in use" in caplog.text
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("more", range(60, 72, 3))
+def test_an_older_state_over_the_open_one_wherever_its_wal_is(
+    store: SqliteStore,
+    path: Path,
+    more: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(backend, "FOLD_FROM", 30)
+    add(store, 60)
+    older = path.with_name("older.db")
+    copy = "import shutil, sys; shutil.copyfile(sys.argv[1], sys.argv[2])"
+    subprocess.run([sys.executable, "-I", "-c", copy, str(path), str(older)], check=True)
+    add(store, more)
+    over = "import sys; f = open(sys.argv[2], 'r+b'); f.write(open(sys.argv[1], 'rb').read()); f.close()"
+    subprocess.run([sys.executable, "-I", "-c", over, str(older), str(path)], check=True)
+    try:
+        add(store)
+    except JournalUnavailable:
+        assert "no job is accepted" in caplog.text
+    else:
+        assert on_the_disk(path) == 61 + more
+    assert "cut short or overwritten in use" in caplog.text
+
+
+@pytest.mark.process
+def test_who_folds_the_wal_or_touches_the_files_is_no_harm(
+    store: SqliteStore, path: Path, neighbour: Neighbour, caplog: pytest.LogCaptureFixture
+) -> None:
+    fold = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+for mode in ("PASSIVE", "RESTART", "TRUNCATE"):
+    db.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+db.execute("VACUUM")
+"""
+    for number in range(1, 5):
+        add(store, 20)
+        neighbour.add()
+        subprocess.run([sys.executable, "-I", "-c", fold, str(path)], check=True)
+        neighbour.add()
+        os.utime(path)
+        add(store)
+        assert on_the_disk(path) == 23 * number
+    assert caplog.text == ""
 
 
 # -- what is refused ------------------------------------------------------------------------

@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-from postlude.stores.sqlite.guard import Guard, Index
+from postlude.stores.sqlite.guard import Guard
+from postlude.stores.sqlite.wal_index import Index
 from postlude.telemetry.log import Log
 
 log = Log("postlude.journal")

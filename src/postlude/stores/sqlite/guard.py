@@ -18,18 +18,14 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from postlude.stores.sqlite.wal_index import INDEX_SIZE, WAL_HEADER, Index, is_folded
+
 _HEADER: Final = b"SQLite format 3\0"
 _WAL_MAGIC: Final = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83", b"")
-_WAL_HEADER: Final = 32
-_FRAME_HEADER: Final = 24
 _SALTS_IN_WAL: Final = slice(16, 24)
 
-_INDEX: Final = struct.Struct("=14xHII8x8s")
-"""Of the -shm file: the size of a page, frames in the WAL, pages of the database, the WAL's salts."""
-_FOLDED: Final = struct.Struct("=6I")
-"""How many frames are in the database, and the readers' marks."""
-_FOLDED_AT: Final = 96
-_INDEX_SIZE: Final = 136
+_PAGE_ONE: Final = 100
+"""Bytes of the database's header."""
 
 _SHARED: Final = (0x4000_0002, 510)
 """Where in the database SQLite's connections hold their shared locks: first byte, and length."""
@@ -72,28 +68,6 @@ class Identity(NamedTuple):
         except OSError:
             return None
         return cls(found.st_dev, found.st_ino)
-
-
-class Index(NamedTuple):
-    """What the -shm file says of the WAL and the database."""
-
-    page: int
-    frames: int
-    pages: int
-    salts: bytes
-    folded: int
-    marks: tuple[int, ...] = ()
-    """Up to where in the WAL those read who hold the locks of these places."""
-
-    @property
-    def settled(self) -> bool:
-        """Whether all that was committed is in the database."""
-        return self.folded >= self.frames
-
-    @property
-    def wal_size(self) -> int:
-        """How many bytes of the WAL are in use."""
-        return _WAL_HEADER + self.frames * (self.page + _FRAME_HEADER) if self.frames else 0
 
 
 class _Held:
@@ -180,6 +154,9 @@ class Guard:
         self._wal_fd = -1
         self._size = self._wal_size = 0
         self._had_header = True
+        self._written = 0
+        """When the database was last written, as far as is known, and its header since then."""
+        self._head = self._index = b""
 
     def settle(self) -> None:
         """Note which files the connection has opened, right after it has; and hold them.
@@ -197,6 +174,7 @@ class Guard:
         wal = os.fstat(self._wal_fd)
         self.wal, self._wal_size = Identity(wal.st_dev, wal.st_ino), wal.st_size
         self._size = os.stat(self.path).st_size
+        self.folded()
         self._had_header = self._is_database()  # after a power loss it may stand in the WAL alone
 
     def ready(self) -> bool:
@@ -211,6 +189,7 @@ class Guard:
             and (index.st_dev, index.st_ino) == self.index
             and wal.st_size >= self._wal_size
             and database.st_size >= self._size
+            and database.st_mtime_ns == self._written
             and self._is_database()
             and self._is_wal()
         ) or self.look() is Found.IN_PLACE
@@ -224,7 +203,16 @@ class Guard:
         if (database.st_dev, database.st_ino) != self.database or (wal.st_dev, wal.st_ino) != self.wal:
             return False
         before, self._wal_size = self._wal_size, wal.st_size
-        return (wal.st_size >= before and self._is_wal()) or self.look() is Found.IN_PLACE
+        untouched = database.st_mtime_ns == self._written
+        if untouched:
+            assert self._held_index is not None
+            self._index = os.pread(self._held_index.fd, INDEX_SIZE, 0)  # a commit may have begun the WAL anew
+        return (untouched and wal.st_size >= before and self._is_wal()) or self.look() is Found.IN_PLACE
+
+    def folded(self) -> None:
+        """Note that this process has just written the database."""
+        self._written = os.fstat(self._held.fd).st_mtime_ns
+        self._head, self._index = self._read_head()
 
     def look(self) -> Found:
         """Find out what stands at the paths. Under the lock between writers."""
@@ -234,7 +222,8 @@ class Guard:
         if (database.st_dev, database.st_ino) != self.database:
             return Found.REPLACED
         index = self.read_index()
-        if database.st_size < min(self._size, index.pages * index.page) or not self._is_database():
+        cut = database.st_size < min(self._size, index.pages * index.page) or not self._is_database()
+        if cut or self._is_overwritten(database.st_mtime_ns):
             return Found.DAMAGED
         if Identity.of(self.wal_path) != self.wal:
             return Found.WAL_LOST
@@ -249,7 +238,7 @@ class Guard:
         """Whether an index is one of the WAL at the path."""
         try:
             with open(self.wal_path, "rb", buffering=0) as wal:
-                head, size = wal.read(_WAL_HEADER), os.fstat(wal.fileno()).st_size
+                head, size = wal.read(WAL_HEADER), os.fstat(wal.fileno()).st_size
         except OSError:
             return False
         return size >= index.wal_size and head[_SALTS_IN_WAL] == index.salts
@@ -257,12 +246,26 @@ class Guard:
     def read_index(self) -> Index:
         """Read what the connection's own -shm file says, wherever that is by now."""
         assert self._held_index is not None
-        raw = os.pread(self._held_index.fd, _INDEX_SIZE, 0)
-        if len(raw) < _INDEX_SIZE:
-            return Index(0, 0, 0, b"", 0)
-        page, frames, pages, salts = _INDEX.unpack_from(raw)
-        folded, *marks = _FOLDED.unpack_from(raw, _FOLDED_AT)
-        return Index(page if page > 1 else 65_536, frames, pages, salts, folded, tuple(marks))
+        return Index.of(self._held_index.fd)
+
+    def _is_overwritten(self, written: int) -> bool:
+        """Whether another database was copied over this one: it was written, and not by folding the WAL.
+
+        Where the header is the same, nothing is said: somebody may only have touched the file.
+        """
+        if written == self._written:
+            return False
+        head, index = self._read_head()
+        if head != self._head and not is_folded(self._index, index):
+            return True
+        self._written, self._head, self._index = written, head, index
+        return False
+
+    def _read_head(self) -> tuple[bytes, bytes]:
+        """Read the header first: whoever folds the WAL says so before it is changed."""
+        assert self._held_index is not None
+        head = os.pread(self._held.fd, _PAGE_ONE, 0)
+        return head, os.pread(self._held_index.fd, INDEX_SIZE, 0)
 
     def _is_database(self) -> bool:
         return os.pread(self._held.fd, len(_HEADER), 0) == _HEADER or not self._had_header

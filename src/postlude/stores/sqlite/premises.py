@@ -110,6 +110,7 @@ class Premises:
         """Note how many frames of the WAL there were when it was folded, and how many readers have kept."""
         if self._guard is None:
             return
+        self._guard.folded()
         if kept:
             self._growth.note(frames, self._guard)
         else:
