@@ -256,6 +256,7 @@ async def test_dependency_overrides(install: Install, desk: Recorder, log: list[
     assert desk.stored == ["override"]
 
 
+@pytest.mark.skipif(not hasattr(APIRouter, "frontend"), reason="none comes last before FastAPI 0.138")
 async def test_a_plain_route_that_comes_last_in_an_included_router_is_left_alone(
     install: Install, log: list[str]
 ) -> None:
