@@ -198,7 +198,7 @@ class Draw:
             self._holder.held[one.seq] = one
         last = following[-1] if following else row
         for one in (row, *following):
-            waits = one is last and one.follower is not None and one.follower.stored is Stored.BLOCKED
+            waits = one is last and one.waited_for_by is not None
             self._claims.append(one.claim(limited=limited, follows=one is not row, followed=waits))
         if limited:
             self._limited += 1

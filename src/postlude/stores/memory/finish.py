@@ -94,8 +94,12 @@ def _go_on(
 
 def ready_follower(shelves: Shelves, row: Row) -> None:
     """Let the job start that waited for the end of this one's first attempt."""
-    follower, row.follower = row.follower, None
-    if follower is not None and follower.stored is Stored.BLOCKED and follower.reason is None:
+    follower = row.waited_for_by
+    after, row.follower = row.follower, None
+    while after is not None and after.stored is Stored.CANCELLED:  # it must not keep others alive
+        cancelled, after = after, after.follower
+        cancelled.follower = None
+    if follower is not None:
         shelves.ready(follower)
 
 
@@ -115,8 +119,17 @@ def cancel(shelves: Shelves, row: Row | None, now: int) -> Cancel:
 
 def _end_cancelled(shelves: Shelves, row: Row, now: int) -> None:
     row.finished, row.unended = now, False
+    follows = _follows(shelves, row)
     shelves.move(row, Stored.CANCELLED, due=row.due)
-    ready_follower(shelves, row)
+    if not follows:  # or who follows it waits for the one that it has waited for
+        ready_follower(shelves, row)
+
+
+def _follows(shelves: Shelves, row: Row) -> bool:
+    """Whether a job waits for the one before it."""
+    before = shelves.rows.get(row.seq - 1)
+    waits = row.stored is Stored.BLOCKED and row.reason is None
+    return waits and before is not None and before.follower is row
 
 
 def give_back(shelves: Shelves, row: Row, now: int) -> None:

@@ -79,6 +79,15 @@ class Row:
         self.failures, self.started, self.progress = 0, None, None
         self.attempts, self.logs = (), ()
 
+    @property
+    def waited_for_by(self) -> "Row | None":
+        """The job that waits for this one, past those in between that were cancelled."""
+        after = self.follower
+        while after is not None and after.stored is Stored.CANCELLED:
+            after = after.follower
+        waits = after is not None and after.stored is Stored.BLOCKED and after.reason is None
+        return after if waits else None
+
     def claim(self, *, limited: bool, follows: bool = False, followed: bool = False) -> Claim:
         """Return the right to run it."""
         job = self.job

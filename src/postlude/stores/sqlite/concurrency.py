@@ -66,7 +66,7 @@ def follow_clock(tx: Transaction) -> None:
 
 
 def free_follower(tx: Transaction, seq: int) -> None:
-    """Let a job start that waits for the one before it, which has this `seq`; if there is one."""
+    """Let a job start that waits for this one, past those in between that were cancelled; if there is one."""
     follower = tx.value("follower", seq + 1)
     if follower is not None:
         enter(tx, [Entering(*follower)])

@@ -43,8 +43,9 @@ def _cancel_one(tx: Transaction, id: bytes) -> Cancel:
         return Cancel.ASKED
     if state not in _WAITING:
         return Cancel.TOO_LATE
+    follows = followed and state == Stored.BLOCKED and tx.value("follows", seq)
     _end(tx, seq, task, state, None)
-    if followed:
+    if followed and not follows:  # or who follows it waits for the one that it has waited for
         free_follower(tx, seq)
     if lane is not None:
         refill(tx, [(task, lane)])

@@ -109,6 +109,37 @@ class OrderCases(Cases):
         driver.store.cancel([first.id]).wait(PATIENCE)
         assert driver.claim_one(driver.enlist()).id == second.id
 
+    @pytest.mark.parametrize("gone", [[1], [1, 2], [2, 1], [2]])
+    def test_cancelling_one_in_the_middle_frees_nobody(self, driver: Driver, gone: list[int]) -> None:
+        runner = driver.enlist()
+        jobs = [driver.new(), *(driver.new(follows=True, after=15) for _ in range(3))]
+        driver.add(*jobs)
+        claims = driver.claim(runner, 1)
+        assert [claim.id for claim in claims] == [jobs[0].id]
+        for place in gone:
+            driver.store.cancel([jobs[place].id]).wait(PATIENCE)
+        assert driver.claim(runner) == []
+        left = [job.id for place, job in enumerate(jobs) if place not in gone]
+        for id in left[1:]:
+            driver.finish(claims[0])
+            claims = driver.claim(runner)
+            assert [claim.id for claim in claims] == [id]
+        driver.finish(claims[0])
+
+    def test_nor_while_the_first_waits(self, driver: Driver) -> None:
+        runner, first, second, last = driver.enlist(), driver.new(), *(driver.new(follows=True) for _ in "ab")
+        driver.add(first, second, last)
+        driver.store.cancel([second.id]).wait(PATIENCE)
+        driver.finish(driver.claim_one(runner))
+        assert driver.claim_one(runner).id == last.id
+
+    def test_who_follows_a_held_job_that_is_cancelled_is_free(self, driver: Driver) -> None:
+        runner, first, held = driver.enlist(), driver.new(), driver.new(held=True, after=15)
+        last = driver.new(follows=True, after=30)
+        driver.add(first, held, last)
+        driver.store.cancel([held.id]).wait(PATIENCE)
+        assert {claim.id for claim in driver.claim(runner)} == {first.id, last.id}
+
     def test_a_predecessor_that_died_for_good_frees_the_follower(self, driver: Driver) -> None:
         runner, first, second = driver.enlist(), driver.new(once=True), driver.new(follows=True)
         driver.add(first, second)

@@ -297,8 +297,19 @@ INSERT OR REPLACE INTO attempt (job, n, started, finished, error, traceback, hos
 SELECT json_group_array(json_array(seq, task, lane, state)) FROM job
 WHERE seq IN (SELECT value FROM json_each(?1)) AND state = 2 AND reason IS NULL
 
+-- name: follows
+SELECT EXISTS (SELECT 1 FROM job WHERE seq = ?1 AND state = 2 AND reason IS NULL)
+    AND EXISTS (SELECT 1 FROM job WHERE seq = ?1 - 1 AND followed)
+
 -- name: follower
-SELECT seq, task, lane, state FROM job WHERE seq = ? AND state = 2 AND reason IS NULL
+WITH RECURSIVE run (seq, state, followed) AS (
+    SELECT seq, state, followed FROM job WHERE seq = ?1
+    UNION ALL
+    SELECT job.seq, job.state, job.followed FROM run JOIN job ON job.seq = run.seq + 1
+    WHERE run.state = 10 AND run.followed
+)
+SELECT job.seq, job.task, job.lane, job.state FROM run JOIN job ON job.seq = run.seq
+WHERE job.state = 2 AND job.reason IS NULL
 
 -- name: lanes_of
 SELECT json_group_array(json_array(task, lane)) FROM (
