@@ -11,49 +11,59 @@ class Bucket:
     Args:
         every: microseconds between starts that come steadily.
         burst: so many may start at once after a pause.
+        full: when it is full again.
+        turns: the next turn to be handed out, if nothing can start before.
     """
 
-    __slots__ = ("_burst", "_every", "_full", "_turn")
+    __slots__ = ("burst", "every", "full", "turns")
 
-    def __init__(self, every: int, burst: int) -> None:
-        self._every = every
-        self._burst = burst
-        self._full = 0
-        self._turn = 0
-        """The next turn to be handed out, if nothing can start before."""
+    def __init__(self, every: int, burst: int, full: int = 0, turns: int = 0) -> None:
+        self.every = every
+        self.burst = burst
+        self.full = full
+        self.turns = turns
 
     def first(self, now: int) -> int:
         """Return when the next may start, at the earliest."""
-        return max(now, self._owed(now) - (self._burst - 1) * self._every)
+        return max(now, self._owed(now) - (self.burst - 1) * self.every)
+
+    def allowed(self, now: int) -> int:
+        """Return how many may start now."""
+        return max(0, (self.burst * self.every - max(0, self._owed(now) - now)) // self.every)
 
     def start(self, now: int) -> None:
         """Note that one starts now."""
-        self._full = max(self._owed(now), now) + self._every
+        self.full = max(self._owed(now), now) + self.every
+
+    def take(self, now: int) -> bool:
+        """Let one start now, if it may."""
+        if not self.allowed(now):
+            return False
+        self.start(now)
+        return True
 
     def turn(self, now: int) -> int:
         """Hand out the next turn to one that cannot start now: turns come one after another."""
-        turn = max(self._turn, self.first(now))
-        self._turn = turn + self._every
+        turn = max(self.turns, self.first(now))
+        self.turns = turn + self.every
         return turn
 
     def set_back(self, now: int) -> bool:
         """Say, once, whether the clock was set back since: then the turns handed out are far away."""
-        if self._full == self._owed(now):
+        if self.full == self._owed(now):
             return False
-        self._full, self._turn = self._owed(now), 0
+        self.full, self.turns = self._owed(now), 0
         return True
 
     def _owed(self, now: int) -> int:
         """Return when it is full again: after no longer than the burst takes, whatever the clock has done."""
-        return min(self._full, now + self._burst * self._every)
+        return min(self.full, now + self.burst * self.every)
 
     def adapted(self, every: int, burst: int, now: int) -> "Bucket":
         """Return the bucket under another rate; itself, if the rate is the same.
 
         What has started lately counts, but never for more than the other rate could owe.
         """
-        if (every, burst) == (self._every, self._burst):
+        if (every, burst) == (self.every, self.burst):
             return self
-        other = Bucket(every, burst)
-        other._full = min(self._full, now + burst * every)
-        return other
+        return Bucket(every, burst, min(self.full, now + burst * every))

@@ -10,6 +10,7 @@ from postlude.messages.quoting import quoted
 from postlude.model.job import Added, Conflict, NewJob
 from postlude.model.overrides import lifted
 from postlude.model.state import Reason, Stored
+from postlude.model.transition import starts_at_once
 from postlude.stores.memory.limits import Rules
 from postlude.stores.memory.row import Row
 from postlude.stores.memory.runners import MemoryRunner
@@ -48,11 +49,10 @@ class Intake:
         """Say whether jobs may be born claimed: they overtake nobody, and nothing has to be checked."""
         if self._rules.pauses:
             return False
-        for job in jobs:
-            # A follower's due time is no delay: it bounds its wait for the one before it.
-            delayed = job.due is not None and not job.follows and not job.held
-            bounded = job.rated or job.lane is not None
-            if delayed or bounded or job.once or self._shelves.waits(job.queue):
+        for job in jobs:  # a loop, because a generator takes longer than what it asks
+            if not starts_at_once(job):
+                return False
+            if self._shelves.waits(job.queue):
                 return False
         return True
 

@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from postlude.model.crash import RELEASED, End, Started, Verdict, judge
 from postlude.model.job import AttemptRecord, Cancel, Hold
-from postlude.model.outcome import Cancelled, Failed, Finish, Parked, Snoozed, Succeeded
+from postlude.model.outcome import Finish, Succeeded
 from postlude.model.state import Reason, Stored
+from postlude.model.transition import ending, may_be_written
 from postlude.stores.memory.row import NOBODY, Row
 from postlude.stores.memory.runners import MemoryRunner
 from postlude.stores.memory.shelves import Shelves
 
-_UNENDED = frozenset({Stored.RUNNING, Stored.READY, Stored.BLOCKED})
 _CANCELLABLE = frozenset({Stored.READY, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED})
 
 
@@ -29,14 +29,15 @@ class Buried(NamedTuple):
 
 def may_finish(row: Row, fence: int) -> bool:
     """Say whether an attempt's end may be written: nobody has taken the job over, nor ended it."""
-    return row.fence == fence and row.unended and row.stored in _UNENDED
+    return may_be_written(row.stored, row.unended, row.fence, fence)
 
 
 def write_finish(shelves: Shelves, row: Row, finish: Finish) -> None:
     """Write an attempt's end."""
     outcome = finish.outcome
+    after, due, reason, release, note, attempt = ending(outcome, asked=row.cancel_asked is not None)
     row.unended = False
-    row.suspect = row.suspect and isinstance(outcome, Parked)  # it has not run
+    row.suspect = row.suspect and after is Stored.PARKED  # it has not run
     row.started = finish.started
     if finish.logs:
         number = row.failures + 1
@@ -45,22 +46,14 @@ def write_finish(shelves: Shelves, row: Row, finish: Finish) -> None:
         # Released, and blocked when the next claim met it: it ends from where it was.
         shelves.move(row, Stored.READY)
     if isinstance(outcome, Succeeded):
-        row.result, row.finished = outcome.result, finish.finished
-        shelves.move(row, Stored.SUCCEEDED, Reason.RESULT_DROPPED if outcome.dropped else None)
-    elif isinstance(outcome, Failed):
-        _note_attempt(row, finish, outcome.error, outcome.traceback)
-        _go_on(shelves, row, finish, outcome.retry_at, Stored.FAILED, outcome.reason)
-    elif isinstance(outcome, Cancelled):
-        if outcome.error is not None:
-            _note_attempt(row, finish, outcome.error, outcome.traceback)
-        _go_on(shelves, row, finish, None, Stored.CANCELLED, outcome.reason)
-    elif isinstance(outcome, Snoozed):
-        _go_on(shelves, row, finish, outcome.due, Stored.CANCELLED, None)
-    elif row.cancel_asked is not None:
-        _go_on(shelves, row, finish, None, Stored.CANCELLED, None)
-    else:
-        row.release, row.note = outcome.release, outcome.why
-        shelves.move(row, Stored.PARKED, outcome.reason)
+        row.result = outcome.result
+    if attempt is not None:
+        _note_attempt(row, finish, *attempt)
+    if release is not None:
+        row.release, row.note = release, note
+    elif due is None:  # neither parked nor to go on: it has ended
+        row.finished = finish.finished
+    shelves.move(row, after, reason, due)
     ready_follower(shelves, row)
 
 
@@ -76,20 +69,6 @@ def _note_attempt(row: Row, finish: Finish, error: str, traceback: str) -> None:
         pid=os.getpid(),
     )
     row.attempts = (*row.attempts, attempt)
-
-
-def _go_on(
-    shelves: Shelves, row: Row, finish: Finish, again: int | None, end: Stored, reason: Reason | None
-) -> None:
-    """Schedule a job's next attempt; or end it, if there is none or somebody asked it to stop."""
-    if again is None:
-        row.finished = finish.finished
-        shelves.move(row, end, reason)
-    elif row.cancel_asked is not None:
-        row.finished = finish.finished
-        shelves.move(row, Stored.CANCELLED)
-    else:
-        shelves.move(row, Stored.SCHEDULED, due=again)
 
 
 def ready_follower(shelves: Shelves, row: Row) -> None:

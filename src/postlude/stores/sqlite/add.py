@@ -8,6 +8,7 @@ from typing import Any, Final
 from postlude.errors import KeyTaken
 from postlude.model.job import PLAIN, Added, NewJob
 from postlude.model.state import Reason, Stored
+from postlude.model.transition import starts_at_once
 from postlude.stores.sqlite.concurrency import Lane, refill, room_in
 from postlude.stores.sqlite.keys import Joined, Keys
 from postlude.stores.sqlite.transaction import Transaction
@@ -197,17 +198,7 @@ class Intake:
 
     def _born_claimed(self, jobs: Sequence[NewJob], runner: int) -> bool:
         """Whether a runner may start at once: it is alive and would overtake nobody."""
-        for job in jobs:
-            if (
-                job.once
-                or job.rated
-                or job.lane is not None
-                or (job.due is not None and not job.follows and not job.held)
-            ):
-                return False
-            if not self._lets_start(runner, job.queue):
-                return False
-        return True
+        return all(starts_at_once(job) and self._lets_start(runner, job.queue) for job in jobs)
 
     def _lets_start(self, runner: int, queue: str) -> bool:
         """Whether nothing waits in a queue, and nothing is paused."""

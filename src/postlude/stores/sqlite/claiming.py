@@ -6,10 +6,11 @@ from typing import Any, Final, NamedTuple
 
 from pydantic_core import to_json
 
+from postlude.model.bucket import Bucket
 from postlude.model.job import Claim, Claimed, Few, Room
 from postlude.model.state import Reason, Stored
 from postlude.stores.sqlite.concurrency import Entering, block, refill
-from postlude.stores.sqlite.limits import UNLIMITED, Bucket
+from postlude.stores.sqlite.limits import UNLIMITED
 from postlude.stores.sqlite.transaction import DamagedRow, Transaction
 
 MOST_LOOKED_AT: Final = 4000
@@ -122,7 +123,7 @@ class Search:
         for queue in queues:
             bucket = self._rules.queue_rates.get(queue)
             if bucket is not None and not bucket.allowed(self._tx.now) and self._tx.value("any_ready", queue):
-                yield bucket.next(self._tx.now)
+                yield bucket.first(self._tx.now)
 
     def _find(self, queues: list[str]) -> None:
         if self._call.suspect:
@@ -263,7 +264,7 @@ class Search:
         tx = self._tx
         block(tx, self._paused, Reason.PAUSED)
         for row, bucket in self._late:
-            tx.run("block_until", row.seq, bucket.give_turn(tx.now))
+            tx.run("block_until", row.seq, bucket.turn(tx.now))
             tx.count(row.task, Stored.READY, Stored.BLOCKED)
         left = [(row.task, row.lane) for row, _ in self._late if row.lane is not None]
         left += [(job.task, job.lane) for job in self._paused if job.lane is not None]

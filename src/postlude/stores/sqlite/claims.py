@@ -3,23 +3,19 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from pydantic_core import from_json
 
 from postlude.model.crash import RELEASED, End
 from postlude.model.job import Claimed, Hold
-from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Finish, Outcome, Parked, Snoozed, Succeeded
+from postlude.model.outcome import SUCCEEDED, Finish, Succeeded
 from postlude.model.state import Reason, Stored
+from postlude.model.transition import ending, may_be_written
 from postlude.stores.sqlite.claiming import FOLLOWED, ClaimCall, Search
 from postlude.stores.sqlite.concurrency import block_behind, follow_clock, free_follower, refill
 from postlude.stores.sqlite.control import cancel_asked
 from postlude.stores.sqlite.transaction import Transaction
-
-_RELEASED: Final = frozenset({Stored.READY, Stored.BLOCKED})
-
-_GOING_ON: Final = frozenset({Stored.SCHEDULED, Stored.PARKED})
-"""Where the end of an attempt leaves a job that may run again."""
 
 
 class ReleaseCall(NamedTuple):
@@ -118,16 +114,11 @@ class Claims:
         if standing is None:
             return False
         state, fence, task, failures, runner, _, asked, _ = standing
-        outcome = finish.outcome
-        # Waiting, but with no runner: released since this claim, and claimed by nobody. (An attempt
-        # that has ended leaves 0 there: it is not written again after a retry became due.)
-        held = state == Stored.RUNNING or (state in _RELEASED and runner is None)
-        if not fence or fence != finish.fence or not held:
+        # No runner: released since this claim, and claimed by nobody. (An attempt that has ended
+        # leaves 0 there: it is not written again after a retry became due.)
+        if not may_be_written(state, runner is None, fence, finish.fence):
             return False
-        after, due, reason, release = _landing(outcome)
-        if after in _GOING_ON and asked is not None:
-            after, due, reason, release = Stored.CANCELLED, None, None, None
-        attempt = _attempt(outcome)
+        after, due, reason, release, note, attempt = ending(finish.outcome, asked=asked is not None)
         _keep(tx, finish)
         if attempt is not None:
             failures += 1
@@ -139,8 +130,8 @@ class Claims:
             "finish_one", finish.seq, int(after), finish.started, finish.finished if after.final else None,
             failures, due, reason, release,
         )  # fmt: skip
-        if after is Stored.PARKED and isinstance(outcome, Parked):
-            tx.run("set_note", finish.seq, outcome.why)
+        if after is Stored.PARKED:
+            tx.run("set_note", finish.seq, note)
         tx.count(task, Stored(state), after)
         return True
 
@@ -164,27 +155,6 @@ def _keep(tx: Transaction, finish: Finish) -> None:
             tx.run("note_dropped", finish.seq, Reason.RESULT_DROPPED)
     if finish.logs:
         tx.run("add_log", finish.seq, 1, json.dumps(finish.logs))
-
-
-def _attempt(outcome: Outcome) -> tuple[str, str] | None:
-    """Return the error and the traceback to record, if the attempt counts."""
-    if isinstance(outcome, Failed | Cancelled) and outcome.error is not None:
-        return outcome.error, outcome.traceback
-    return None
-
-
-def _landing(outcome: Outcome) -> tuple[Stored, int | None, Reason | None, str | None]:
-    if isinstance(outcome, Succeeded):
-        return Stored.SUCCEEDED, None, Reason.RESULT_DROPPED if outcome.dropped else None, None
-    if isinstance(outcome, Parked):
-        return Stored.PARKED, None, outcome.reason, outcome.release
-    if isinstance(outcome, Snoozed):
-        return Stored.SCHEDULED, outcome.due, None, None
-    if isinstance(outcome, Cancelled):
-        return Stored.CANCELLED, None, outcome.reason, None
-    if outcome.retry_at is None:
-        return Stored.FAILED, None, outcome.reason, None
-    return Stored.SCHEDULED, outcome.retry_at, None, None
 
 
 def release_rows(tx: Transaction, rows: Sequence[tuple[int, int]]) -> tuple[int, int]:

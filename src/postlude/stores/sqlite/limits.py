@@ -3,65 +3,36 @@
 import json
 from typing import Any, Final
 
+from postlude.model.bucket import Bucket
 from postlude.stores.sqlite.sql import SQL
 
 UNLIMITED: Final = 1 << 60
 
 
-class Bucket:
-    """A rate, as a token bucket: it is full again at `tat`, and refused jobs are given turns.
+class KeptBucket(Bucket):
+    """A bucket as the journal keeps it.
 
     Args:
         name: the kind and the name that it is of.
-        every: microseconds between steady starts.
-        burst: so many may start at once after a pause.
-        tat: when it is full again.
-        turn: the next turn that can be given away.
+        every, burst, full, turns: see `Bucket`.
     """
 
-    __slots__ = ("burst", "changed", "every", "name", "tat", "turn")
+    __slots__ = ("_kept", "name")
 
-    def __init__(self, name: tuple[str, str], every: int, burst: int, tat: int, turn: int) -> None:
+    def __init__(self, name: tuple[str, str], every: int, burst: int, full: int, turns: int) -> None:
+        super().__init__(every, burst, full, turns)
         self.name = name
-        self.every = every
-        self.burst = burst
-        self.tat = tat
-        self.turn = turn
-        self.changed = False
+        self._kept = (full, turns)
 
-    def allowed(self, now: int) -> int:
-        """Return how many may start now."""
-        return max(0, (self.burst * self.every - max(0, self._full(now) - now)) // self.every)
+    @property
+    def changed(self) -> bool:
+        """Whether it is not as the journal has it."""
+        return (self.full, self.turns) != self._kept
 
-    def next(self, now: int) -> int:
-        """Return when one may start, if none may now."""
-        return self._full(now) - (self.burst - 1) * self.every
-
-    def take(self, now: int) -> bool:
-        """Let one start now, if it may."""
-        if not self.allowed(now):
-            return False
-        self.tat = max(self._full(now), now) + self.every
-        self.changed = True
-        return True
-
-    def give_turn(self, now: int) -> int:
-        """Return when a refused job is to try again: each at a moment of its own."""
-        due = max(self.turn, self.next(now))
-        self.turn = due + self.every
-        self.changed = True
-        return due
-
-    def set_back(self, now: int) -> bool:
-        """Say, once, whether the clock was set back since: then the turns that were given are far away."""
-        if self._full(now) == self.tat:
-            return False
-        self.tat, self.turn, self.changed = self._full(now), 0, True
-        return True
-
-    def _full(self, now: int) -> int:
-        """Return when it is full again; an empty one takes no longer than the burst, whatever was noted."""
-        return min(self.tat, now + self.burst * self.every)
+    def keep(self) -> tuple[int, int]:
+        """Return what the journal is to have of it."""
+        self._kept = (self.full, self.turns)
+        return self._kept
 
 
 class Rules:
@@ -76,12 +47,12 @@ class Rules:
         self.bounds: dict[tuple[str, str], tuple[int | None, int | None, int]] = {}
         self.limits: dict[int, int] = {}
         """By task's number: so many of one lane at once."""
-        self.rates: dict[int, Bucket] = {}
+        self.rates: dict[int, KeptBucket] = {}
         self.queue_limits: dict[str, int] = {}
-        self.queue_rates: dict[str, Bucket] = {}
+        self.queue_rates: dict[str, KeptBucket] = {}
         for kind, name, concurrent, every, burst, tat, turn, task in bounds:
             self.bounds[kind, name] = (concurrent, every, burst)
-            bucket = None if every is None else Bucket((kind, name), every, burst, tat, turn)
+            bucket = None if every is None else KeptBucket((kind, name), every, burst, tat, turn)
             if kind == "queue":
                 if concurrent is not None:
                     self.queue_limits[name] = concurrent
@@ -118,6 +89,6 @@ class Rules:
         """Whether a queue has a limit or a rate."""
         return queue in self.queue_limits or queue in self.queue_rates
 
-    def used(self) -> list[Bucket]:
+    def used(self) -> list[KeptBucket]:
         """Return the buckets that have changed."""
         return [b for b in (*self.rates.values(), *self.queue_rates.values()) if b.changed]

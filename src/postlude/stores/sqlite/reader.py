@@ -11,13 +11,13 @@ import apsw
 
 from postlude.clock import Clock, SystemClock, boot_id
 from postlude.errors import JournalUnavailable
+from postlude.model.bucket import Bucket
 from postlude.model.job import Hold, JobFilter, JobRecord
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Counts, Pause
 from postlude.stores.sqlite.cells import Cells, as_bytes, from_bytes
 from postlude.stores.sqlite.connection import open_reader
 from postlude.stores.sqlite.files import JournalFiles
-from postlude.stores.sqlite.limits import Bucket
 from postlude.stores.sqlite.locks.marks import is_dead, marks_path
 from postlude.stores.sqlite.records import Starts, record
 from postlude.stores.sqlite.sql import SQL
@@ -212,7 +212,7 @@ class JournalReader:
             if type(concurrent) is int and self._rows("running_in_queue", queue)[0][0] >= concurrent:
                 return Reason.LIMIT
             if all(type(number) is int and number > 0 for number in (every, burst)) and type(tat) is int:
-                bucket = Bucket(("queue", queue), every, burst, tat, 0)
+                bucket = Bucket(every, burst, tat)
                 return None if bucket.allowed(self._clock.now()) else Reason.RATE
         return None
 

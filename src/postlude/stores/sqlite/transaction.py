@@ -143,8 +143,7 @@ class Transaction:
 
     def _write_rates(self) -> None:
         for bucket in self.known_rules.used() if self.known_rules is not None else ():
-            self.run("use_rate", *bucket.name, bucket.tat, bucket.turn)
-            bucket.changed = False
+            self.run("use_rate", *bucket.name, *bucket.keep())
 
     def _learn(self, name: str) -> int:
         self.run("add_task_name", name)
