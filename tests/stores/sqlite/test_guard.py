@@ -309,7 +309,7 @@ def test_a_database_that_is_copied_over_the_open_one_is_noticed(
     store: SqliteStore, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     add(store, 50)
-    code = "import sys; from tests.stores.test_guard import copy_over, Path; copy_over(Path(sys.argv[1]))"
+    code = f"import sys; from {__name__} import copy_over, Path; copy_over(Path(sys.argv[1]))"
     before = path.stat().st_mtime_ns
     subprocess.run([sys.executable, "-c", code, str(path)], check=True)
     assert path.stat().st_mtime_ns != before
