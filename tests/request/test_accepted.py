@@ -57,6 +57,34 @@ def test_body_and_headers(install: Install) -> None:
     assert client.get(answer.headers["location"]).json() == body["id"]
 
 
+@pytest.mark.parametrize(
+    ("route", "jobs", "asked", "wanted"),
+    [
+        ("/t/{tenant}", "/t/{tenant}/jobs", "/t/acme", "/t/acme/jobs/"),
+        ("/t/{tenant}", "/t/{tenant}/jobs", "/t/%C3%A4%20b", "/t/%C3%A4%20b/jobs/"),
+        ("/t/{tenant:int}/{id}/{format}", "/t/{tenant:int}/jobs", "/t/7/x/csv", "/t/7/jobs/"),
+        ("/t/{tenant}", "/jobs", "/t/acme", "/jobs/"),
+        ("/t/{tenant}", "/u/{user}/jobs", "/t/acme", None),
+        ("/t/{tenant}", "/t/{tenant:int}/jobs", "/t/acme", None),
+    ],
+)
+async def test_the_status_route_has_the_parameters_of_the_requests_prefix(
+    install: Install, log: list[str], route: str, jobs: str, asked: str, wanted: str | None
+) -> None:
+    app, router = FastAPI(), APIRouter()
+    imports(router)
+    app.include_router(router, prefix=route)
+    app.include_router(status_router(), prefix=jobs)
+    install(app)
+    with TestClient(app) as client:
+        answer = client.post(f"{asked}/imports")
+        assert answer.status_code == 202
+        location = answer.headers.get("location")
+        assert location == (None if wanted is None else wanted + answer.json()["id"])
+        if location is not None:
+            assert client.get(location).json() == answer.json()["id"]
+
+
 def test_without_the_status_route_there_is_no_location(
     install: Install, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,11 +1,12 @@
 """What Postlude adds to an application's answers: the 503, and where a job's state is told."""
 
 import sys
+from collections.abc import Iterator
 from typing import Any, Final
+from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import NoMatchFound
 from starlette.types import Scope
 
 from postlude.errors import JournalUnavailable, KeyTaken, PostludeError
@@ -64,8 +65,8 @@ def point_to(job: Job[Any], scope: Scope, response: Response) -> None:
     if app not in _WARNED and len(_WARNED) < 1000:
         _WARNED.add(app)
         log.warning(
-            "tasks.accepted(...) gave an answer without Location: the application has no status route; "
-            "app.include_router(postlude.router(prefix='/jobs')) adds one"
+            "tasks.accepted(...) gave an answer without Location: the application has no status route "
+            "whose path can be filled; app.include_router(postlude.router(prefix='/jobs')) adds one"
         )
 
 
@@ -78,8 +79,20 @@ def _status_path(scope: Scope, job: str) -> str | None:
     for provider, prefix in ((app, own), (outermost, outer)):
         if provider is None:
             continue
-        try:
-            return str(prefix).rstrip("/") + str(provider.url_path_for(STATUS_ROUTE, id=job))
-        except NoMatchFound:
-            continue
+        for shared in _shared_parameters(scope):
+            try:
+                path = str(provider.url_path_for(STATUS_ROUTE, **shared, id=job))
+            except Exception:  # `NoMatchFound`, or a convertor does not take the value
+                continue
+            return str(prefix).rstrip("/") + path
     return None
+
+
+def _shared_parameters(scope: Scope) -> Iterator[dict[str, Any]]:
+    """Give what the status route's path may have of this request's: nothing, the first parameter, ... all."""
+    yield {}
+    shared: dict[str, Any] = {}
+    for name, value in scope.get("path_params", {}).items():
+        if name != "id":
+            shared[name] = quote(value, safe="") if isinstance(value, str) else value
+            yield shared
