@@ -53,7 +53,6 @@ TRIES: dict[str, Try] = {
     **{f"task({option}=)": declaring(option) for option in TaskOptions.__annotations__},
     "an option's name": lambda postlude: postlude.task(add).using(**{LONG: 1}),
     "a declared option's name": lambda postlude: postlude.task(add, **{LONG: 1}),
-    "an attribute": lambda postlude: getattr(postlude.task(add), LONG),
     "an attribute that is set": lambda postlude: setattr(postlude.task(add), LONG, 1),
     "Limit": lambda _: Limit(LONG),
     "Rate": lambda _: Rate(1, per=LONG),

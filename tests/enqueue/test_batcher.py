@@ -87,7 +87,9 @@ class HoldingRunner:
     def decline(self, jobs: int) -> None:
         self.reserved -= jobs
 
-    def take(self, works: Sequence[Work], added: Sequence[Added], reserved: int) -> None:
+    def take(
+        self, works: Sequence[Work], added: Sequence[Added], reserved: int, *, alone: bool = False
+    ) -> None:
         self.reserved -= reserved
         for work, (seq, fence, _) in zip(works, added, strict=True):
             work.seq, work.fence = seq, fence

@@ -75,7 +75,7 @@ class TestTasks:
     def test_of_other_names_nothing_is_guessed(self, task: Task[..., Any], name: str) -> None:
         with pytest.raises(AttributeError) as caught:
             getattr(task, name)
-        assert str(caught.value) == f"send has no {name!r}"
+        assert str(caught.value) == f"'Task' object has no attribute {name!r}"
         assert (caught.value.name, caught.value.obj) == (name, task), "Python looks for what was meant"
 
     def test_a_functions_own_attributes_are_there(self, registry: Registry) -> None:
@@ -83,6 +83,10 @@ class TestTasks:
 
         told.delay = 3  # type: ignore[attr-defined]
         assert registry.task(told).delay == 3  # type: ignore[attr-defined]
+
+    @pytest.mark.parametrize("kind", [Task, Postlude])
+    def test_attributes_that_are_there_are_found_the_short_way(self, kind: type) -> None:
+        assert not any({"__getattr__", "__getattribute__"} & vars(each).keys() for each in kind.__mro__[:-1])
 
     def test_copying_is_as_before(self, task: Task[..., Any]) -> None:
         assert copy.copy(task) is copy.deepcopy(task) is task
@@ -107,7 +111,7 @@ class TestPostlude:
         assert words in str(caught.value)
 
     def test_another_name(self) -> None:
-        with pytest.raises(AttributeError, match="postlude has no 'tsak'"):
+        with pytest.raises(AttributeError, match="no attribute 'tsak'"):
             _ = Postlude(store="memory").tsak  # type: ignore[attr-defined]
 
     @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from postlude.app.components import Counters, Parts
 from postlude.config import Config
 from postlude.enqueue.bulk import add_all
 from postlude.jobs.handle import Job
-from postlude.messages.spelling import no_such, parameters_of, refuse_unknown
+from postlude.messages.spelling import parameters_of, refuse_unknown, tells_what_to_write
 from postlude.model.job import Cancel
 from postlude.request.passthrough import Off
 from postlude.stores.protocol import Pause
@@ -19,6 +19,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+@tells_what_to_write("postlude")
 class Verbs:
     """The part of `Postlude` that needs no application."""
 
@@ -31,9 +32,6 @@ class Verbs:
             """Say what was meant by a keyword that is not there."""
             refuse_unknown(cls.__name__, kwargs, parameters_of(cls.__init__), Config.__annotations__)
             return super().__new__(cls)
-
-        def __getattr__(self, name: str) -> Any:
-            raise no_such(self, name, "postlude")
 
     @overload
     async def add_task(

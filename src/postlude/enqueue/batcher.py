@@ -197,7 +197,7 @@ class Gathering:
                 part.fail(error)
             return
         try:
-            runner.take(part.works, added, reserved)
+            runner.take(part.works, added, reserved, alone=True)
         except Exception as error:
             part.fail(error)
             raise

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from postlude.clock import Clock
 from postlude.compat import running_loop
@@ -167,7 +167,9 @@ class Producer:
                 return
             runner, gathering = served
         work = prepared[0]
-        if len(prepared) == 1 and after is None and work.usual and isinstance(work, Work):  # nearly always
+        if len(prepared) == 1 and after is None and work.usual:  # nearly always
+            if TYPE_CHECKING:
+                assert isinstance(work, Work)
             waiter = gathering.add(work)
             try:
                 await waiter

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 from functools import wraps
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from postlude.messages.quoting import cut, quoted
 
@@ -141,6 +141,35 @@ def no_such(owner: object, name: str, called: str) -> AttributeError:
     if here is not None:
         what += "; write " + here.format(task="send_receipt" if ":" not in called else short)
     return AttributeError(what, name=name, obj=owner)
+
+
+class _Elsewhere:
+    """An attribute of other queues' tasks or applications: whoever asks for it is told what to write."""
+
+    def __init__(self, name: str, called: str) -> None:
+        self._name = name
+        self._called = called
+
+    def __get__(self, owner: object, kind: type) -> NoReturn:
+        raise no_such(owner, self._name, str(getattr(owner, "__dict__", {}).get("name", self._called)))
+
+
+def tells_what_to_write(called: str) -> Callable[[type[T]], type[T]]:
+    """Let a class tell what to write in place of the attributes that it has at other queues.
+
+    Not by `__getattr__`: where a class has that, Python looks up every attribute of its objects the long way.
+
+    Args:
+        called: the name of its objects, where they have none of their own.
+    """
+
+    def tell(kind: type[T]) -> type[T]:
+        for name in _VERBS:
+            if not hasattr(kind, name):
+                setattr(kind, name, _Elsewhere(name, called))
+        return kind
+
+    return tell
 
 
 def refuse_unknown(

@@ -49,6 +49,8 @@ class Ends:
         self._hub = hub
         self._loop = asyncio.get_running_loop()
         self._gathered: list[tuple[Work, Finish]] = []
+        self._urgent = False
+        """Whether jobs in the journal may wait for one of these."""
         self._due = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -66,6 +68,8 @@ class Ends:
         if self._forgotten:
             return
         self._gathered.append((work, finish))
+        if work.urgent:
+            self._urgent = True
         if not self._due:
             self._due = True
             self._timer = self._loop.call_later(GATHER, self.offer)
@@ -87,15 +91,16 @@ class Ends:
             self._timer.cancel()
             self._timer = None
         offered, self._gathered = self._gathered, []
+        urgent, self._urgent = self._urgent, False
         if offered:
-            self._offer(offered)
+            self._offer(offered, urgent)
 
-    def _offer(self, offered: list[tuple[Work, Finish]]) -> None:
+    def _offer(self, offered: list[tuple[Work, Finish]], urgent: bool) -> None:
         reply = self._store.finish([finish for _, finish in offered])
         if reply.future is not None:
             self.under_way.add(reply.future)
         reply.then(lambda reply: self._answered(reply, offered))
-        self._written(len(offered), any(work.urgent for work, _ in offered))
+        self._written(len(offered), urgent)
 
     def forget(self) -> None:
         """Offer nothing more, also not again: these jobs run again."""
@@ -135,10 +140,11 @@ class Ends:
         if isinstance(why, _UNWRITABLE):
             if len(offered) > 1:
                 for one in offered:  # so that none waits for the one that is at fault
-                    self._offer([one])
+                    self._offer([one], one[0].urgent)
                 return
             offered = [(work, less_of(finish, why)) for work, finish in offered]
         self._gathered.extend(offered)
+        self._urgent |= any(work.urgent for work, _ in offered)
         if not self._due:
             self._due = True
             self._timer = self._loop.call_later(AGAIN_AFTER, self.offer)

@@ -46,6 +46,12 @@ class Held(dict[int, Work]):
             if work.follower is not None:
                 followers[work.follower.seq] = work.follower
 
+    def take_alone(self, works: Iterable[Work]) -> None:
+        """Hold works until their responses have ended; none of them follows another, nor is followed."""
+        alone = {work.seq: work for work in works}
+        self.update(alone)
+        self._answering.update(alone)
+
     def expect(self, works: Iterable[Work]) -> None:
         """Remember works that were queued, until their responses have ended.
 
@@ -69,12 +75,14 @@ class Held(dict[int, Work]):
         self._answering.update(waiting)
         return [work for work in works if work.seq not in waiting]
 
-    def answered(self, works: Iterable[Work]) -> list[Work]:
+    def answered(self, works: Sequence[Work]) -> Sequence[Work]:
         """Return those that may start: the responses of these have ended now."""
         answering = self._answering
         if self._expected:
             for work in works:
                 self._expected.pop(work.id, None)
+        if len(works) == 1:  # nearly always
+            return works if answering.pop(works[0].seq, None) is works[0] else ()
         return [work for work in works if answering.pop(work.seq, None) is work]
 
     def follow(self, before: Work, work: Work) -> None:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, Unpack
+from typing import Any, Final, Generic, ParamSpec, TypeVar, Unpack
 
 from postlude.errors import InvalidArguments, NotDurable, TaskDefinitionError
-from postlude.messages.spelling import no_such
+from postlude.messages.spelling import tells_what_to_write
 from postlude.tasks.call import Call
 from postlude.tasks.codec.codec import Codec
 from postlude.tasks.codec.payload import Encoded, Limits
@@ -27,6 +27,7 @@ MOST_VARIANTS: Final = 64
 """Copies with other options that a task remembers, so that the next call which gives the same is quick."""
 
 
+@tells_what_to_write("task")
 class Task(Generic[P, R]):
     """A function with a name and a policy. Frozen.
 
@@ -195,11 +196,6 @@ class Task(Generic[P, R]):
                 f'{self.name}: parameter {min(injected)!r} is filled by Depends, and run="process" has no '
                 f"application to fill it from; get the object inside the function, or leave out run="
             )
-
-    if not TYPE_CHECKING:  # checkers know what there is
-
-        def __getattr__(self, name: str) -> Any:
-            raise no_such(self, name, str(self.__dict__.get("name", "task")))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a task is frozen: {name[:80]!r} cannot be set")

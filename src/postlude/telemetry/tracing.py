@@ -84,14 +84,11 @@ class Tracers:
         if len(sys.modules) != self._modules:
             self._variables = tuple(_loaded())
             self._modules = len(sys.modules)
-        held: list[tuple[ContextVar[Any], Any]] | None = None
         for variable in self._variables:
-            if value := variable.get(None):
-                held = [*(held or ()), (variable, value)]
-        if held is None:
-            return None
-        self._known = True
-        return Trace(held)
+            if variable.get(None):
+                self._known = True
+                return Trace([(each, value) for each in self._variables if (value := each.get(None))])
+        return None
 
     def keep(self, jobs: Sequence[J]) -> Sequence[J]:
         """Keep the traces of those that wait in the journal until they are claimed; returns all."""

@@ -97,25 +97,27 @@ class InjectedBackgroundTasks(fastapi.BackgroundTasks, Collecting):
             if passing is not None and _is_strict(passing):
                 return PassedBackgroundTasks(passing)
             return fastapi.BackgroundTasks()
-        if receipt.injected is None or receipt.unseen:
-            if (
-                _FASTAPI.add_task is _FASTAPI_ADD
-                and _FASTAPI.__call__ is _FASTAPI_CALL
-                and StarletteBackgroundTasks.add_task is _STARLETTE_ADD
-                and StarletteBackgroundTasks.__call__ is _STARLETTE_CALL
-            ) or not _are_replaced():
-                self: InjectedBackgroundTasks = object.__new__(cls)
-            else:
-                self = object.__new__(ReplacedBackgroundTasks)
-            self._receipt = receipt
-            self.tasks = []
-            facts = receipt.facts
-            strict = None if facts is None else facts.strict
-            self.strict = _is_strict(receipt) if strict is None else strict
-            if receipt.injected is not None:
-                begin(receipt)
-            receipt.injected = self
-        return receipt.injected
+        injected = receipt.injected
+        if injected is not None:
+            if not receipt.unseen:
+                return injected
+            begin(receipt)
+        if (
+            _FASTAPI.add_task is _FASTAPI_ADD
+            and _FASTAPI.__call__ is _FASTAPI_CALL
+            and StarletteBackgroundTasks.add_task is _STARLETTE_ADD
+            and StarletteBackgroundTasks.__call__ is _STARLETTE_CALL
+        ) or not _are_replaced():
+            self: InjectedBackgroundTasks = object.__new__(cls)
+        else:
+            self = object.__new__(ReplacedBackgroundTasks)
+        self._receipt = receipt
+        self.tasks = []
+        facts = receipt.facts
+        strict = None if facts is None else facts.strict
+        self.strict = _is_strict(receipt) if strict is None else strict
+        receipt.injected = self
+        return self
 
     def __init__(self) -> None:
         """Nothing: `__new__` may have returned an object that holds tasks."""
