@@ -1,11 +1,13 @@
 """The demo as its users start it: the supervisor in a process of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -66,6 +68,15 @@ class Demo:
         finally:
             self._reader.join(5)
         return self.process.returncode
+
+    @contextmanager
+    def not_restarted(self) -> Iterator[None]:
+        """Stop the supervisor, and the mail server in it, for as long as the page needs to be seen."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def get(self, path: str) -> Any:
         """Return a route's JSON."""

@@ -125,10 +125,10 @@ def test_every_button_shows_what_it_does(page: Page) -> None:
     expect(page.locator("#import-note")).to_contain_text("succeeded: 238 orders")
     expect(page.locator("#import-problems li")).to_have_count(2)
 
-    page.get_by_role("button", name=f"Queue {SLOW_MAILS} slow mails").click()
-    expect(page.locator("#newsletter-note")).to_contain_text("newsletters have arrived")
     page.get_by_role("button", name="Upload the sample").click()
     expect(page.locator("#import-note")).to_contain_text("running")
+    page.get_by_role("button", name=f"Queue {SLOW_MAILS} slow mails").click()
+    expect(page.locator("#newsletter-note")).to_contain_text("newsletters have arrived")
     page.get_by_role("button", name="Kill the server").click()
     expect(page.locator("#server")).to_contain_text("The server is gone")
     expect(page.locator("#server")).to_contain_text("restarted once")
@@ -145,8 +145,9 @@ def test_what_is_left_out_or_stands_still_is_told(page: Page, demo: Demo) -> Non
     page.get_by_role("button", name=f"Queue {SLOW_MAILS} slow mails").click()
     expect(page.locator("#newsletter-note")).to_contain_text("The mail server refuses (step 2) for")
     expect(page.locator("#jobs-cut")).to_have_text(f"The newest 25 of {SLOW_MAILS}.")
-    page.get_by_role("button", name="Kill the server").click()
-    expect(page.locator("#newsletter-note")).to_contain_text("nothing moves until the server is back")
+    with demo.not_restarted():
+        page.get_by_role("button", name="Kill the server").click()
+        expect(page.locator("#newsletter-note")).to_contain_text("nothing moves until the server is back")
     # The one that was being sent when the server died may have arrived twice.
     expect(page.locator("#mails-cut")).to_have_text(re.compile(r"The newest 25 of 5[01]\."))
 
