@@ -48,7 +48,7 @@ class Bare:
         self._ids = itertools.count()
         self._adds: list[tuple[bytes, str, int, bytes]] = []
         self._waiting: list[asyncio.Future[int]] = []
-        self._ends: list[tuple[int, int, int]] = []
+        self._finisher: list[tuple[int, int, int]] = []
         self._handed: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._busy = self._gathering = False
         self._running: dict[int, asyncio.Task[None]] = {}
@@ -74,7 +74,7 @@ class Bare:
         try:
             await function()
         finally:
-            self._ends.append((started // 1000, time.time_ns() // 1000, seq))
+            self._finisher.append((started // 1000, time.time_ns() // 1000, seq))
             del self._running[seq]
             self._gather()
 
@@ -99,8 +99,8 @@ class Bare:
             asyncio.get_running_loop().call_soon(self._turn, now, quiet)
             return
         self._gathering, self._busy = False, True
-        self._handed.put((self._adds, self._waiting, self._ends))
-        self._adds, self._waiting, self._ends = [], [], []
+        self._handed.put((self._adds, self._waiting, self._finisher))
+        self._adds, self._waiting, self._finisher = [], [], []
 
     def _write(self, loop: asyncio.AbstractEventLoop) -> None:
         db = apsw.Connection(self._path)
@@ -123,5 +123,5 @@ class Bare:
         for seq, stored in enumerate(waiting, first):
             if not stored.done():
                 stored.set_result(seq)
-        if self._adds or self._ends:
+        if self._adds or self._finisher:
             self._gather()

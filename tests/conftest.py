@@ -12,7 +12,7 @@ import apsw
 import pytest
 from hypothesis import settings
 
-from postlude.runner.lease import Membership
+from postlude.runner.lease import Lease
 
 settings.register_profile("quick", max_examples=20, deadline=None)  # other work may keep this machine busy
 
@@ -58,17 +58,17 @@ def no_heart_beats_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     In the log of another test they would complain that their journal is closed.
     """
-    kept = list[Membership]()
-    keep = Membership.keep
+    kept = list[Lease]()
+    keep = Lease.keep
 
-    def noted(self: Membership, *args: Any) -> None:
+    def noted(self: Lease, *args: Any) -> None:
         kept.append(self)
         keep(self, *args)
 
-    monkeypatch.setattr(Membership, "keep", noted)
+    monkeypatch.setattr(Lease, "keep", noted)
     yield
-    for membership in kept:
-        membership.stop()
+    for lease in kept:
+        lease.stop()
 
 
 @pytest.fixture

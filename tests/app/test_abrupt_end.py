@@ -103,7 +103,7 @@ async def test_the_runner_ends_and_what_was_set_is_put_back(location: str) -> No
     made = logging.getLogRecordFactory()
     await life.end_abruptly()
     assert logging.getLogRecordFactory() is not made, "records are marked no longer"
-    assert postlude.parts.producer.attached is None
+    assert postlude.components.producer.attached is None
     await gone("postlude-heartbeat")
     await asyncio.sleep(0)
     assert "postlude-housekeeping" not in {task.get_name() for task in asyncio.all_tasks()}
@@ -123,7 +123,7 @@ async def test_so_it_is_when_the_end_comes_while_it_drains(
     """A server's patience may be shorter than the grace period."""
     factory, shop = logging.getLogRecordFactory(), Shop()
     life = await Life(shop.app).start()
-    runner = shop.postlude.parts.producer.attached
+    runner = shop.postlude.components.producer.attached
     assert runner is not None
     job = await shop.postlude.add_task(shop.slow)
     await logged("started")
@@ -185,7 +185,7 @@ async def test_who_waits_for_a_job_is_let_go(folder: Path, log: list[str]) -> No
     """A request of a test client waits for its jobs; the next start runs them."""
     shop = Shop()
     life = await Life(shop.app).start()
-    producer = shop.postlude.parts.producer
+    producer = shop.postlude.components.producer
     runner = producer.attached
     assert runner is not None
     work = producer.prepare(shop.slow, (), {})
@@ -212,13 +212,15 @@ async def test_no_end_is_written_any_more(
         say("ran")
 
     life = await Life(app).start()
-    runner = postlude.parts.producer.attached
+    runner = postlude.components.producer.attached
     assert runner is not None
     await postlude.add_task(quick)
     await logged("ran")
     await life.end_abruptly()
     await asyncio.wait_for(runner.idle(), 5)
-    assert postlude.parts.hub.patience == QUICK.poll_every, "who watches is not told by a runner any more"
+    assert postlude.components.hub.patience == QUICK.poll_every, (
+        "who watches is not told by a runner any more"
+    )
     monkeypatch.undo()
     life = await Life(app).start()
     await logged("ran", "ran")
@@ -237,7 +239,7 @@ async def test_what_is_committed_and_not_started_runs_after_the_next_start(
         say("ran")
 
     life = await Life(app).start()
-    producer = postlude.parts.producer
+    producer = postlude.components.producer
     work = producer.prepare(quick, (), {})
     runner = producer.attached
     assert runner is not None

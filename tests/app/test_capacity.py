@@ -53,7 +53,7 @@ async def test_in_threads_each_starts_when_the_one_before_has_ended(
     monkeypatch.setattr(thread_lane, "MOMENT", 60.0)
     postlude = Postlude(FastAPI(), store="memory", config=replace(FEW, grace=0.1))
     async with serving(postlude):
-        producer = postlude.parts.producer
+        producer = postlude.components.producer
         works = [producer.prepare(note_sync, (text,), {}) for text in "abcdef"]
         await producer.commit(works)
         producer.start(works)
@@ -67,7 +67,7 @@ async def test_also_one_that_had_to_queue(location: str, log: list[str], functio
     postlude = Postlude(FastAPI(), store=location, config=FEW)
     async with serving(postlude):
         await postlude.pause("default")
-        producer = postlude.parts.producer
+        producer = postlude.components.producer
         works = [producer.prepare(function, (str(number),), {}) for number in range(600)]  # type: ignore[arg-type]
         await producer.commit(works)
         assert not any(work.fence for work in works)
@@ -82,7 +82,7 @@ async def test_an_end_that_the_journal_has_to_hear_of_is_told_at_once(location: 
     postlude = Postlude(FastAPI(), store=location, config=FEW)
     async with serving(postlude):
         await postlude.pause(task="tests.app.work:note_sync")
-        producer = postlude.parts.producer
+        producer = postlude.components.producer
         works = [
             producer.prepare(function, (name,), {}) for name, function in zip("abab", [note] * 4, strict=True)
         ]
@@ -96,7 +96,7 @@ async def test_a_chain_of_jobs_that_nobody_can_run_comes_to_its_end(location: st
     """One lets the next start: not by calling it."""
     postlude = Postlude(FastAPI(), store=location, config=FEW)
     async with serving(postlude):
-        producer = postlude.parts.producer
+        producer = postlude.components.producer
         await postlude.pause("default")
         works = [producer.prepare(note, (str(number),), {}) for number in range(2000)]
         for work in works:
@@ -111,7 +111,7 @@ async def test_who_was_queued_waits_for_its_response_too(location: str, log: lis
     """Claimed by the process that answers it, it takes up nothing meanwhile."""
     postlude = Postlude(FastAPI(), store=location, config=FEW)
     async with serving(postlude):
-        producer = postlude.parts.producer
+        producer = postlude.components.producer
         await postlude.pause("default")
         works = [producer.prepare(note, (text,), {}) for text in "ab"]
         await producer.commit(works)
@@ -134,7 +134,7 @@ async def test_what_would_hold_a_place_meanwhile_does_not_wait(
     postlude = Postlude(FastAPI(), store=location, config=FEW)
     task = postlude.task(**policy)(note)
     async with serving(postlude):
-        producer = postlude.parts.producer
+        producer = postlude.components.producer
         work = producer.prepare(task, ("a",), {})
         await producer.commit([work])
         await becomes(postlude, work.job, State.SUCCEEDED)
@@ -153,9 +153,9 @@ async def test_by_default_as_much_runs_at_once_as_in_fastapi(location: str) -> N
         jobs += [await postlude.add_task(hold, "a") for _ in range(400)]
 
         async def all_run() -> bool | None:
-            runner = postlude.parts.producer.attached
+            runner = postlude.components.producer.attached
             assert runner is not None
-            return len(runner.workshop.tasks) == 400 or None
+            return len(runner.executors.tasks) == 400 or None
 
         await eventually(all_run)
         for job in jobs[:40]:
@@ -185,7 +185,7 @@ async def test_open_streams_delay_nobody(location: str, log: list[str]) -> None:
         tasks.add_task(note, "short")
 
     async with serving(postlude):
-        runner = postlude.parts.producer.attached
+        runner = postlude.components.producer.attached
         assert runner is not None
         streams = [asyncio.create_task(call(app, "/stream", log=[])) for _ in range(50)]
 

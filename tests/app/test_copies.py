@@ -128,7 +128,7 @@ def test_nothing_is_said_of_tasks_that_only_read(
 ) -> None:
     postlude = run(function, *args, times=5)
     assert told(caplog) == []
-    assert postlude.parts.equipment.copies.pending == {}
+    assert postlude.components.execution.copies.pending == {}
 
 
 def test_nobody_looks_where_nobody_would_hear_of_it(caplog: pytest.LogCaptureFixture) -> None:
@@ -136,7 +136,7 @@ def test_nobody_looks_where_nobody_would_hear_of_it(caplog: pytest.LogCaptureFix
     postlude = run(fills, {}, times=2)
     caplog.set_level(logging.INFO, "postlude.jobs")
     assert told(caplog) == []
-    assert postlude.parts.equipment.copies.pending == {}
+    assert postlude.components.execution.copies.pending == {}
 
 
 def test_nothing_is_said_of_declared_tasks(caplog: pytest.LogCaptureFixture) -> None:
@@ -148,4 +148,4 @@ def test_nothing_is_said_of_declared_tasks(caplog: pytest.LogCaptureFixture) -> 
 def test_what_cannot_be_compared_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
     postlude = run(touchy, Touchy())
     assert told(caplog) == []
-    assert [count.state for count in postlude.parts.store.counts().wait()] == ["succeeded"]
+    assert [count.state for count in postlude.components.store.counts().wait()] == ["succeeded"]

@@ -159,7 +159,7 @@ async def test_it_waits_for_what_is_being_stored(what: str) -> None:
     postlude = Postlude(store=store)
     await postlude.open()
     await postlude.start()
-    producer = postlude.parts.producer
+    producer = postlude.components.producer
     if what == "waits in its queue":
         await postlude.pause(queue="default")
     store.fails = what == "was refused"
@@ -187,7 +187,7 @@ async def test_what_is_stored_after_an_abrupt_end_does_not_start() -> None:
     postlude = Postlude(store=store)
     await postlude.open()
     await postlude.start()
-    producer = postlude.parts.producer
+    producer = postlude.components.producer
     runner = producer.attached
     assert runner is not None
     work = producer.prepare(nothing, (), {})

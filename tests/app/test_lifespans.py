@@ -62,15 +62,15 @@ def test_the_first_goes_on_when_the_second_has_ended(
         with TestClient(shop.app) as second:
             for client, word in ((first, "a"), (second, "b"), (first, "c")):
                 assert client.post(f"/{word}").status_code == 200
-            assert len(shop.postlude.parts.producer.runners) == 2
-        (runner,) = shop.postlude.parts.producer.runners
+            assert len(shop.postlude.components.producer.runners) == 2
+        (runner,) = shop.postlude.components.producer.runners
         assert not runner.draining
         assert first.post("/d").status_code == 200
     assert log == ["a", "b", "c", "d"]
     assert not [record for record in caplog.records if record.levelname != "INFO"]
     assert [shop.loops[word] is shop.loops["a"] for word in "abcd"] == [True, False, True, True]
     assert shop.pools == shop.loops, "each job sees what the lifespan of its loop has yielded"
-    assert shop.postlude.parts.producer.runners == []
+    assert shop.postlude.components.producer.runners == []
 
 
 def test_the_second_goes_on_when_the_first_has_ended(shop: Shop, log: list[str]) -> None:
@@ -92,13 +92,13 @@ async def test_those_of_one_loop_share_a_runner(shop: Shop, log: list[str]) -> N
     await one.open()
     await other.open()
     await asyncio.gather(one.start(), other.start())
-    (runner,) = shop.postlude.parts.producer.runners
+    (runner,) = shop.postlude.components.producer.runners
     await one.drain()
     await one.close()
-    assert shop.postlude.parts.producer.runners == [runner]
+    assert shop.postlude.components.producer.runners == [runner]
     await becomes(shop.postlude, await shop.postlude.add_task(say, "a"), State.SUCCEEDED)
     await other.drain()
-    assert shop.postlude.parts.producer.runners == []
+    assert shop.postlude.components.producer.runners == []
     await other.close()
     assert log == ["a"]
 
@@ -113,7 +113,7 @@ async def test_one_that_ends_without_its_shutdown_takes_no_other_along(shop: Sho
     await one.close()
     await becomes(shop.postlude, await shop.postlude.add_task(say, "a"), State.SUCCEEDED)
     await other.close()
-    assert shop.postlude.parts.producer.runners == []
+    assert shop.postlude.components.producer.runners == []
 
 
 @pytest.mark.anyio
@@ -133,7 +133,7 @@ async def test_one_that_cannot_start_leaves_the_journal_to_the_others(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, log: list[str]
 ) -> None:
     one, other = shop.postlude.begin(), shop.postlude.begin()
-    store = shop.postlude.parts.store
+    store = shop.postlude.components.store
     close = Mock(wraps=store.close)
     monkeypatch.setattr(store, "close", close)
     await one.open()

@@ -43,14 +43,14 @@ def using(option: str) -> Try:
     return lambda postlude: postlude.task(add, name="long:add").using(**{option: LONG})
 
 
-def declaring(option: str) -> Try:
+def sync_limits(option: str) -> Try:
     options: Any = {"name": "long:add", option: LONG}
     return lambda postlude: postlude.task(add, **options)
 
 
 TRIES: dict[str, Try] = {
     **{f"using({option}=)": using(option) for option in CallOptions.__annotations__},
-    **{f"task({option}=)": declaring(option) for option in TaskOptions.__annotations__},
+    **{f"task({option}=)": sync_limits(option) for option in TaskOptions.__annotations__},
     "an option's name": lambda postlude: postlude.task(add).using(**{LONG: 1}),
     "a declared option's name": lambda postlude: postlude.task(add, **{LONG: 1}),
     "an attribute that is set": lambda postlude: setattr(postlude.task(add), LONG, 1),

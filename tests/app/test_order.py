@@ -65,36 +65,36 @@ async def second() -> None:
 
 
 @pytest.fixture
-def gates() -> dict[str, asyncio.Event]:
+def batchings() -> dict[str, asyncio.Event]:
     GATES.update(running=asyncio.Event(), open=asyncio.Event(), second=asyncio.Event())
     return GATES
 
 
 async def test_a_plain_function_waits_for_the_one_before(
-    gates: dict[str, asyncio.Event], location: str, log: list[str]
+    batchings: dict[str, asyncio.Event], location: str, log: list[str]
 ) -> None:
     app = FastAPI()
     postlude = Postlude(app, store=location)
     two(app, waits_at_the_gate, second)
     async with serving(postlude):
         await call(app, "/x", log=[])
-        await gates["running"].wait()
+        await batchings["running"].wait()
         for _ in range(20):
             await asyncio.sleep(0)
         assert log == ["first starts"]
-        gates["open"].set()
+        batchings["open"].set()
     assert log == ["first starts", "first ends", "second"]
 
 
-async def test_but_not_for_ever(gates: dict[str, asyncio.Event], location: str, log: list[str]) -> None:
+async def test_but_not_for_ever(batchings: dict[str, asyncio.Event], location: str, log: list[str]) -> None:
     app = FastAPI()
     postlude = Postlude(app, store=location, config=Config(order_wait=0.05))
     two(app, waits_at_the_gate, second)
     async with serving(postlude):
         await call(app, "/x", log=[])
         async with asyncio.timeout(10):
-            await gates["second"].wait()
-        gates["open"].set()
+            await batchings["second"].wait()
+        batchings["open"].set()
     assert log == ["first starts", "second", "first ends"]
 
 

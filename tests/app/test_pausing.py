@@ -24,7 +24,7 @@ OPEN = threading.Event()
 
 
 @pytest.fixture(autouse=True)
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def batching(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(surplus, "HELD_FOR", 60)  # what goes back does so because of a pause
     OPEN.clear()
     yield
@@ -70,7 +70,7 @@ async def test_what_is_held_does_not_start_any_more(
     async with serving(postlude):
         jobs = [await postlude.add_task(task, str(number)) for number in range(2)]
         await started(1)
-        runner = postlude.parts.producer.attached
+        runner = postlude.components.producer.attached
         assert runner is not None
         assert runner.load == 2, "the second waits here for the place of the first"
         await postlude.pause(**what)
@@ -106,7 +106,7 @@ async def test_what_follows_in_a_chain_does_not_start_either(location: str, log:
     """It goes back when it would start, with those behind it, in order."""
     postlude = Postlude(FastAPI(), store=location, config=ONE)
     async with serving(postlude):
-        producer = postlude.parts.producer
+        producer = postlude.components.producer
         works = [producer.prepare(f, (t,), {}) for f, t in ((in_loop, "a"), (note, "b"), (note, "c"))]
         await producer.commit(works)
         producer.start(works)
@@ -124,7 +124,7 @@ async def test_what_follows_in_a_chain_does_not_start_either(location: str, log:
 async def test_what_waits_for_its_response_does_not_start_after_it(location: str, log: list[str]) -> None:
     postlude = Postlude(FastAPI(), store=location, config=ONE)
     async with serving(postlude):
-        producer = postlude.parts.producer
+        producer = postlude.components.producer
         work = producer.prepare(note, ("a",), {})
         await producer.commit([work])
         await postlude.pause("default")
@@ -138,7 +138,7 @@ async def test_what_waits_for_its_response_does_not_start_after_it(location: str
 async def test_who_waits_until_nothing_is_held_hears_that_it_went_back(location: str, log: list[str]) -> None:
     postlude = Postlude(FastAPI(), store=location, config=ONE)
     async with serving(postlude):
-        producer = postlude.parts.producer
+        producer = postlude.components.producer
         work = producer.prepare(note, ("a",), {})
         await producer.commit([work])
         runner = producer.attached

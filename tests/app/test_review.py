@@ -111,10 +111,10 @@ async def test_a_limit_that_is_declared_late_holds(location: str, log: list[str]
 @EVERY_STORE
 async def test_jobs_without_a_limit_do_not_wait_for_room_for_others(location: str, log: list[str]) -> None:
     """All threads run limited jobs, more of them wait; a due async job of another queue starts at once."""
-    gate = threading.Event()
+    batching = threading.Event()
 
     def holds(text: str) -> None:
-        gate.wait(20)
+        batching.wait(20)
 
     postlude = Postlude(store=location, config=Config(threads=2, poll_every=0.02, tune_gc=False))
     held = postlude.task(holds, name="holds", limit=Limit(100))
@@ -125,9 +125,9 @@ async def test_jobs_without_a_limit_do_not_wait_for_room_for_others(location: st
                 await postlude.add_task(held, str(number))
             job = await postlude.add_task(free.using(delay=0.1), "free")
             await becomes(postlude, job, State.SUCCEEDED)
-            gate.set()
+            batching.set()
     finally:
-        gate.set()
+        batching.set()
     assert log == ["free"]
 
 
@@ -145,7 +145,7 @@ async def test_telling_the_journal_of_bounds_keeps_no_request_waiting(
         return asked[-1]
 
     async with serving(postlude):
-        monkeypatch.setattr(postlude.parts.store, "declare", never)
+        monkeypatch.setattr(postlude.components.store, "declare", never)
         async with asyncio.timeout(5):
             await becomes(postlude, await postlude.add_task(limited, "1"), State.SUCCEEDED)
         assert len(asked) == 1

@@ -57,9 +57,9 @@ async def stand_still(postlude: Postlude, waits: Any, child: Any, parents: int =
     jobs = [await postlude.add_task(task, number) for number in range(parents)]
 
     async def all_wait() -> bool | None:
-        runner = postlude.parts.producer.attached
+        runner = postlude.components.producer.attached
         assert runner is not None
-        running = [work for lane in runner.workshop.lanes for work in lane.running]
+        running = [work for executor in runner.executors.members for work in executor.running]
         return len([w for w in running if w.current and w.current.waits]) == parents or None
 
     for job in jobs:
@@ -140,7 +140,7 @@ async def test_sync_functions_with_dependencies_too(caplog: pytest.LogCaptureFix
 async def test_nothing_is_said_while_what_is_waited_for_runs(
     location: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """All places of one lane are taken by jobs that wait, for jobs of another."""
+    """All places of one executor are taken by jobs that wait, for jobs of another."""
     caplog.set_level(logging.WARNING)
     postlude = Postlude(FastAPI(), store=location, config=FEW)
     go = shut()

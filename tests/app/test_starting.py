@@ -21,7 +21,7 @@ QUICK = Config(poll_every=0.005, reap_every=0.02, tune_gc=False)
 
 async def committed(postlude: Postlude, *functions: Any) -> tuple[Runner, list[Work]]:
     """Do what a request does before its response."""
-    producer = postlude.parts.producer
+    producer = postlude.components.producer
     works = [
         producer.prepare(function, (name,), {}) for name, function in zip("abc", functions, strict=False)
     ]
@@ -34,7 +34,7 @@ async def committed(postlude: Postlude, *functions: Any) -> tuple[Runner, list[W
 async def let_start(postlude: Postlude) -> tuple[Runner, Work]:
     """Do what a request does; its job starts in the next turn."""
     runner, (work,) = await committed(postlude, note)
-    assert postlude.parts.producer.start([work])
+    assert postlude.components.producer.start([work])
     return runner, work
 
 
@@ -79,9 +79,9 @@ async def test_who_asks_for_room_is_told_what_is_left_beside_it(log: list[str]) 
     postlude.task(turns, name="limited", limit=Limit(concurrent=5))
     async with serving(postlude):
         runner, (work,) = await committed(postlude, note)
-        before = sum(runner.room)
-        postlude.parts.producer.start([work])
-        assert sum(runner.room) == before - 1
+        before = sum(runner.free)
+        postlude.components.producer.start([work])
+        assert sum(runner.free) == before - 1
         await becomes(postlude, work.job, State.SUCCEEDED)
     assert LOG == ["a"]
 
@@ -91,9 +91,9 @@ async def test_places_that_claims_take_are_taken_at_once(log: list[str]) -> None
     postlude = Postlude(FastAPI(), store="memory", config=QUICK)
     postlude.task(note, name="limited", limit=Limit(concurrent=5))
     async with serving(postlude):
-        runner = postlude.parts.producer.attached
+        runner = postlude.components.producer.attached
         assert runner is not None
-        before = sum(runner.room)
+        before = sum(runner.free)
         payload = b'{"a":[],"k":{"text":"a"}}'
         runner.accept(
             [
@@ -101,7 +101,7 @@ async def test_places_that_claims_take_are_taken_at_once(log: list[str]) -> None
                 for seq in (1, 2)
             ]
         )
-        assert sum(runner.room) == before - 2
+        assert sum(runner.free) == before - 2
         await turns()
 
 
@@ -110,7 +110,7 @@ async def test_what_was_cancelled_while_its_response_was_on_its_way_does_not_run
     async with serving(postlude):
         runner, (first, second) = await committed(postlude, note, note)
         runner.stop_asked([second.seq])
-        postlude.parts.producer.start([first, second])
+        postlude.components.producer.start([first, second])
         await becomes(postlude, first.job, State.SUCCEEDED)
         await becomes(postlude, second.job, State.CANCELLED)
     assert LOG == ["a"]
@@ -122,7 +122,7 @@ async def test_what_waits_for_its_response_is_not_given_back(log: list[str]) -> 
     async with serving(postlude):
         runner, works = await committed(postlude, note, note)
         assert await asyncio.to_thread(runner.give_back) == 0
-        postlude.parts.producer.start(works)
+        postlude.components.producer.start(works)
         for work in works:
             await becomes(postlude, work.job, State.SUCCEEDED)
         await runner.idle()
@@ -137,7 +137,7 @@ async def test_what_waits_for_its_response_takes_nobodys_place(log: list[str]) -
         assert runner.load == 0
         assert runner.ahead == runner.pace.limit
         for _, works in waiting:
-            postlude.parts.producer.start(works)
+            postlude.components.producer.start(works)
         assert runner.load == 3, "of each request one can run"
         await runner.idle()
         assert runner.load == 0
@@ -153,7 +153,7 @@ async def test_who_is_cancelled_before_its_response_has_ended_ends_then(log: lis
         await becomes(postlude, first.job, State.CANCELLED)
         await turns()
         assert LOG == []
-        postlude.parts.producer.start([first, second])
+        postlude.components.producer.start([first, second])
         await becomes(postlude, second.job, State.SUCCEEDED)
     assert LOG == ["b"]
 
@@ -163,7 +163,7 @@ async def test_a_cancelled_follower_lets_nobody_start_before_its_turn(log: list[
     async with serving(postlude):
         go = shut()
         runner, (first, second, third) = await committed(postlude, hold, note, note)
-        postlude.parts.producer.start([first, second, third])
+        postlude.components.producer.start([first, second, third])
         runner.stop_asked([second.seq])
         await becomes(postlude, second.job, State.CANCELLED)
         await turns()
@@ -188,13 +188,13 @@ async def test_what_is_claimed_in_the_turn_that_lets_it_start_runs_once(log: lis
     async with serving(postlude):
         runner, (held,) = await committed(postlude, note)
         runner.claimer.stopped = True
-        producer = postlude.parts.producer
+        producer = postlude.components.producer
         queued = producer.prepare(note, ("queued",), {})
         await producer.store([queued])
         assert held.fence
         assert not queued.fence
-        runner.awaited.expect([queued])
-        claims = (await postlude.parts.store.claim(runner.number, 10, suspect=True)).claims
+        runner.waiters.expect([queued])
+        claims = (await postlude.components.store.claim(runner.number, 10, suspect=True)).claims
         producer.start([held, queued])
         runner.accept(claims)
         for work in (held, queued):

@@ -23,7 +23,7 @@ OPEN = threading.Event()
 
 
 @pytest.fixture(autouse=True)
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def batching(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(surplus, "HELD_FOR", 0.1)
     OPEN.clear()
     yield
@@ -51,7 +51,7 @@ async def logged(lines: int) -> None:
 def note_released(postlude: Postlude, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return where the jobs are noted that this one gives back."""
     released: list[int] = []
-    store = postlude.parts.store
+    store = postlude.components.store
     release = store.release
 
     def noted(runner: int, holds: Sequence[Hold]) -> Any:
@@ -87,7 +87,7 @@ async def test_a_chain_that_goes_to_another_process_keeps_its_order(log: list[st
         for _ in range(2):
             await busy.add_task(long_async, "long")
         await logged(2)
-        producer = busy.parts.producer
+        producer = busy.components.producer
         works = [producer.prepare(note, (text,), {}) for text in "abcde"]
         await producer.commit(works)
         assert all(work.fence for work in works)
@@ -143,7 +143,7 @@ async def test_who_waits_here_for_a_job_keeps_it_here(location: str, log: list[s
         for _ in range(2):
             await postlude.add_task(long_async, "long")
         await logged(2)
-        producer = postlude.parts.producer
+        producer = postlude.components.producer
         work = producer.prepare(note, ("short",), {})
         await producer.commit([work])
         producer.start([work])

@@ -301,7 +301,7 @@ def test_an_instrumentation_of_background_tasks_sees_each_by_its_name(
 Call = Callable[[Callable[[], Any]], Any]
 
 
-def awaited(call: Callable[[], Any]) -> Any:
+def waiters(call: Callable[[], Any]) -> Any:
     async def inner() -> Any:
         return call()
 
@@ -316,7 +316,7 @@ def breaks() -> None:
     raise KeyError("its own")
 
 
-WAYS = pytest.mark.parametrize("way", [awaited, in_thread])
+WAYS = pytest.mark.parametrize("way", [waiters, in_thread])
 
 
 @WAYS

@@ -24,7 +24,7 @@ from postlude.clock import SECOND, ManualClock
 from postlude.jobs.inspector import JobStatus
 from postlude.model.ids import id_text
 from postlude.model.job import JobFilter, NewJob, Progress, ProgressNote
-from postlude.model.limits import Bounds
+from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import Failed, LogLine, Parked, Succeeded
 from postlude.model.state import Reason
 from postlude.stores.protocol import Store
@@ -325,7 +325,7 @@ def test_a_job_that_is_asked_to_stop(driver: Driver) -> None:
 
 def test_why_the_jobs_of_a_queue_wait(driver: Driver) -> None:
     century = 100 * 365 * 86_400 * SECOND  # the command goes by the machine's clock
-    driver.declare(Bounds("queue", "limited", 1), Bounds("queue", "rated", every=century))
+    driver.declare(DeclaredLimits("queue", "limited", 1), DeclaredLimits("queue", "rated", every=century))
     driver.pause("queue", "paused")
     for queue in ("limited", "rated", "paused", "free"):
         driver.add(driver.new("shop:first", queue=queue), driver.new("shop:second", queue=queue))

@@ -82,7 +82,7 @@ class Disk:
                     longest = event.size
                 continue
             longest = max(longest, event.offset + len(event.data))
-            for piece in _parts(event):
+            for piece in _components(event):
                 if luck(number, next(part)):
                     _do(content, piece)
                 elif garbled and rng.random() < garbled:
@@ -97,8 +97,8 @@ def _luck(pending: Iterable[Write | Truncate], rng: Random) -> Luck:
     """Decide in which manner the unsynced writes of one file come about."""
     ends: list[int] = []
     for event in pending:
-        parts = 1 if isinstance(event, Truncate) else sum(1 for _ in _parts(event))
-        ends.append((ends[-1] if ends else 0) + parts)
+        components = 1 if isinstance(event, Truncate) else sum(1 for _ in _components(event))
+        ends.append((ends[-1] if ends else 0) + components)
     one = rng.randrange(ends[-1])
     often = rng.choice((0.1, 0.5, 0.9))
     whole = [rng.random() < often for _ in ends]
@@ -118,7 +118,7 @@ def _luck(pending: Iterable[Write | Truncate], rng: Random) -> Luck:
     return rng.choice(manners)
 
 
-def _parts(write: Write) -> Iterator[Write]:
+def _components(write: Write) -> Iterator[Write]:
     """Cut a write where the disk's sectors end."""
     start, end = write.offset, write.offset + len(write.data)
     while start < end:

@@ -90,8 +90,8 @@ class Workman:
 
     async def hung(self) -> int:
         """Return how many threads run work whose time is over."""
-        runner: Any = self._postlude.parts.producer.attached
-        return int(runner.workshop.hung)
+        runner: Any = self._postlude.components.producer.attached
+        return int(runner.executors.hung)
 
     async def cancel(self, id: str) -> str:
         """Ask for a job's end."""

@@ -6,8 +6,8 @@ import pytest
 
 from postlude import Limit, Local, Postlude, Rate
 from postlude.clock import SECOND
-from postlude.engines.local import bounds_of_queues, checked_queues
-from postlude.model.limits import Bounds
+from postlude.engines.local import checked_queues, limits_of_queues
+from postlude.model.limits import DeclaredLimits
 
 
 @pytest.mark.parametrize(
@@ -50,10 +50,10 @@ def test_a_queue_has_an_engine() -> None:
 
 def test_what_the_journal_is_told() -> None:
     queues = {"a": Local(), "b": Local(Limit(4)), "c": Local(rate=Rate(2, per=4))}
-    assert bounds_of_queues(queues) == [
-        Bounds("queue", "a", None, None, 1),
-        Bounds("queue", "b", 4, None, 1),
-        Bounds("queue", "c", None, 2 * SECOND, 2),
+    assert limits_of_queues(queues) == [
+        DeclaredLimits("queue", "a", None, None, 1),
+        DeclaredLimits("queue", "b", 4, None, 1),
+        DeclaredLimits("queue", "c", None, 2 * SECOND, 2),
     ]
 
 
@@ -63,8 +63,8 @@ def test_it_is_told_of_queues_and_tasks() -> None:
     @postlude.task(name="send", limit=Limit(2))
     def send() -> None: ...
 
-    assert postlude.parts.bounds() == [
-        Bounds("queue", "mail", 10, None, 1),
-        Bounds("task", "send", 2, None, 1),
+    assert postlude.components.bounds() == [
+        DeclaredLimits("queue", "mail", 10, None, 1),
+        DeclaredLimits("task", "send", 2, None, 1),
     ]
-    assert postlude.parts.producer.bounded_queues == {"mail"}
+    assert postlude.components.producer.bounded_queues == {"mail"}

@@ -11,7 +11,7 @@ from postlude import Postlude
 from postlude.clock import SystemClock
 from postlude.config import Config
 from postlude.enqueue import batcher as gathering
-from postlude.enqueue.batcher import Gathering
+from postlude.enqueue.batcher import Batcher
 from postlude.errors import ForkedJournal, JournalUnavailable
 from postlude.model.job import Added, NewJob
 from postlude.model.state import State
@@ -19,7 +19,7 @@ from postlude.runner.attempt.work import Work
 from postlude.stores.grouped.backend import Broken
 from postlude.stores.grouped.batching import ENOUGH
 from postlude.stores.memory.store import MemoryStore
-from postlude.stores.protocol import Guest
+from postlude.stores.protocol import BatchSource
 from postlude.stores.reply import Reply
 from tests.app.serving import serving
 
@@ -69,7 +69,7 @@ class HoldingRunner:
         self.reserved = 0
         self.held: list[Work] = []
         self.started: list[Work] = []
-        self.doubt = Doubting()
+        self.reconciler = Doubting()
 
     def follow(self, before: Work, work: Work) -> None:
         raise AssertionError("of one request each")
@@ -107,10 +107,10 @@ class OpenStore:
     def __init__(self) -> None:
         self.asked: list[tuple[list[bytes], int | None, float]] = []
         self.replies: list[Reply[list[Added]]] = []
-        self.guests: list[Guest] = []
+        self.guests: list[BatchSource] = []
         self.refuses: Callable[[Sequence[NewJob]], Exception | None] = lambda jobs: None
 
-    def gather(self, guest: Guest) -> None:
+    def gather(self, guest: BatchSource) -> None:
         self.guests.append(guest)
 
     def declare(self, bounds: object) -> Reply[None]:
@@ -149,8 +149,8 @@ class Scene:
         self.store = OpenStore()
         self.runner = HoldingRunner(limit)
         self.telling = Telling()
-        parts: Any = (self.store, self.runner, Config(budget=budget), self.telling)
-        self.gathering = Gathering(*parts)
+        components: Any = (self.store, self.runner, Config(budget=budget), self.telling)
+        self.gathering = Batcher(*components)
         self.works: list[Work] = []
 
     def add(self, queue: str = "default") -> asyncio.Future[None]:
@@ -341,7 +341,7 @@ async def test_what_is_not_confirmed_is_said_to_all() -> None:
             await waiter
     assert len(scene.store.asked) == 1
     assert scene.runner.reserved == 0
-    assert scene.runner.doubt.arisen == 1
+    assert scene.runner.reconciler.arisen == 1
 
 
 async def test_a_broken_journal_is_not_asked_again() -> None:
@@ -523,7 +523,7 @@ async def test_a_producer_brings_plain_jobs_together() -> None:
     store = CountingStore()
     postlude = Postlude(FastAPI(), store=store)
     async with serving(postlude):
-        producer = postlude.parts.producer
+        producer = postlude.components.producer
         runner = producer.attached
         assert runner is not None
         works = [producer.prepare(nothing, (), {}) for _ in range(4)]
@@ -541,7 +541,7 @@ async def test_a_commit_that_is_cancelled_before_is_not_stored() -> None:
     store = CountingStore()
     postlude = Postlude(FastAPI(), store=store)
     async with serving(postlude):
-        producer = postlude.parts.producer
+        producer = postlude.components.producer
         works = [producer.prepare(nothing, (), {}) for _ in range(2)]
         cancelled, other = (asyncio.create_task(producer.commit([work])) for work in works)
         await asyncio.sleep(0)
@@ -558,7 +558,7 @@ async def test_a_commit_that_is_cancelled_with_its_answer_runs() -> None:
     store = CountingStore()
     postlude = Postlude(FastAPI(), store=store)
     async with serving(postlude):
-        producer = postlude.parts.producer
+        producer = postlude.components.producer
         work = producer.prepare(nothing, (), {})
         request = asyncio.create_task(producer.commit([work]))
         while work.runner is None:  # until the answer has come, and the request has not heard of it

@@ -212,10 +212,10 @@ def test_what_came_later_is_checked_at_start_up(app: FastAPI, location: str) -> 
 @pytest.mark.anyio
 async def test_what_ends_after_its_time_commits_nothing(location: str, log: list[str]) -> None:
     """Its attempt has failed, and another one may have run meanwhile."""
-    gate = threading.Event()
+    batching = threading.Event()
 
     def slow(session: str = Depends(get_late_session)) -> None:
-        gate.wait(20)
+        batching.wait(20)
 
     async def stubborn(session: str = Depends(get_late_session)) -> None:
         try:
@@ -228,7 +228,7 @@ async def test_what_ends_after_its_time_commits_nothing(location: str, log: list
     async with serving(postlude):
         job = await postlude.add_task(postlude.task(slow, name="slow", timeout=0.05, retry=once))
         await becomes(postlude, job, State.FAILED)
-        gate.set()
+        batching.set()
         await asyncio.to_thread(until, 1)
         job = await postlude.add_task(postlude.task(stubborn, name="stubborn", timeout=0.05, retry=once))
         await becomes(postlude, job, State.FAILED)
@@ -338,8 +338,8 @@ async def test_tracebacks_begin_in_the_code_of_the_application(
     (record,) = [record for record in caplog.records if "failed, attempt 1" in record.getMessage()]
     assert record.exc_info is not None
     for told in (status.attempts[0].traceback, logging.Formatter().formatException(record.exc_info)):
-        parts = told.split("Traceback (most recent call last):\n")[1:]
-        assert [part.splitlines()[0].rpartition(" in ")[2] for part in parts] == begins, told
+        components = told.split("Traceback (most recent call last):\n")[1:]
+        assert [part.splitlines()[0].rpartition(" in ")[2] for part in components] == begins, told
 
 
 @pytest.mark.anyio

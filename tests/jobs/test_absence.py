@@ -33,7 +33,7 @@ def make(location: str, app: FastAPI | None = None) -> Postlude:
     return Postlude(app, store=location, config=QUICK, packages=["tests"])
 
 
-async def awaited(postlude: Postlude) -> None:
+async def waiters(postlude: Postlude) -> None:
     await postlude.add_task(note, "a")
 
 
@@ -46,7 +46,7 @@ async def blocking(postlude: Postlude) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("add", [awaited, in_bulk, blocking])
+@pytest.mark.parametrize("add", [waiters, in_bulk, blocking])
 async def test_who_adds_where_nobody_runs_jobs_is_told_once(
     add: Any, location: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -59,7 +59,7 @@ async def test_who_adds_where_nobody_runs_jobs_is_told_once(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("add", [awaited, in_bulk, blocking])
+@pytest.mark.parametrize("add", [waiters, in_bulk, blocking])
 async def test_nobody_is_told_where_this_process_runs_them(
     add: Any, location: str, caplog: pytest.LogCaptureFixture, log: list[str]
 ) -> None:
@@ -92,9 +92,9 @@ async def test_nobody_is_told_where_another_process_runs_them(caplog: pytest.Log
 @pytest.mark.anyio
 async def test_whoever_waits_for_a_result_is_told(location: str, caplog: pytest.LogCaptureFixture) -> None:
     postlude = make(location)
-    postlude.parts.absence.said = True
+    postlude.components.absence.said = True
     job = await postlude.add_task(note, "a")
-    postlude.parts.absence.said = False
+    postlude.components.absence.said = False
     with pytest.raises(TimeoutError, match=f"has not ended within 0.05 s; {NOBODY}"):
         await job.result(timeout=0.05)
     assert warned(caplog) == 1
@@ -111,7 +111,7 @@ async def test_a_parked_job_does_not_go_on(monkeypatch: pytest.MonkeyPatch) -> N
     async with serving(postlude):
         await postlude.pause(queue="default")
         job = await postlude.add_task(note, "a")
-        monkeypatch.setattr(postlude.parts.registry, "resolve", unknown)
+        monkeypatch.setattr(postlude.components.registry, "resolve", unknown)
         await postlude.resume(queue="default")
         await becomes(postlude, job, State.PARKED)
         with pytest.raises(TimeoutError, match="it is parked"):
@@ -141,7 +141,7 @@ async def client(location: str) -> AsyncIterator[tuple[Postlude, httpx.AsyncClie
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://shop") as asking:
         yield postlude, asking
-    await postlude.parts.leave(None)
+    await postlude.components.leave(None)
 
 
 @pytest.mark.anyio
@@ -209,7 +209,7 @@ async def test_a_journal_that_cannot_be_read_fails_no_request(
         raise JournalUnavailable("not now")
 
     with monkeypatch.context() as patch:
-        patch.setattr(postlude.parts.store, "enlist", refuse)
+        patch.setattr(postlude.components.store, "enlist", refuse)
         assert (await asking.get("/")).status_code == 200
         while "could not be looked at: not now" not in caplog.text:
             await asyncio.sleep(0)
@@ -226,5 +226,5 @@ def test_a_journal_in_memory_is_not_opened_for_a_look(caplog: pytest.LogCaptureF
 
     asyncio.run(ask())
     TestClient(app).get("/")
-    assert not postlude.parts._open
+    assert not postlude.components._open
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]

@@ -239,7 +239,7 @@ class TestPause:
     async def test_a_task_is_paused_under_all_of_its_names(self, location: str, meant: str) -> None:
         """By its old name, jobs would be stored that nothing stops, and of its old jobs none would."""
         postlude = made(location)
-        before = Postlude(store=postlude.parts.store)
+        before = Postlude(store=postlude.components.store)
         renamed = postlude.task(note, name="new", aliases=["old"])
         async with serving(postlude):
             assert await postlude.pause(task=meant) is True
@@ -257,7 +257,7 @@ class TestPause:
     async def test_a_name_that_only_jobs_have_can_be_paused(self, location: str) -> None:
         """They are another application's, or their task is gone: what is known here does not decide."""
         postlude = made(location)
-        theirs = Postlude(store=postlude.parts.store)
+        theirs = Postlude(store=postlude.components.store)
         await postlude.pause("default")  # it is open
         await theirs.add_task(theirs.task(note, name="theirs").using(queue="own"), "a")
         assert await postlude.pause("own") is True

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(autouse=True)
-def gate() -> Iterator[None]:
+def batching() -> Iterator[None]:
     returning.GATE.clear()
     yield
     returning.GATE.set()
@@ -53,7 +53,7 @@ async def test_every_one_who_waits_hears_it(location: str) -> None:
         returning.GATE.set()
         assert await asyncio.gather(*waits) == ["done"] * 20
         assert await job.result(timeout=0.5) == "done", "also who asks later"
-        assert not postlude.parts.hub.watched
+        assert not postlude.components.hub.watched
 
 
 async def test_nothing_is_a_result_too(location: str) -> None:
@@ -177,11 +177,11 @@ async def test_the_journal_cannot_be_read() -> None:
         job = await postlude.add_task(returning.waits)
         waiting = asyncio.create_task(job.result())
         await asyncio.sleep(0.05)
-        postlude.parts.store.close()
-        postlude.parts.hub.look()
+        postlude.components.store.close()
+        postlude.components.hub.look()
         with pytest.raises(JournalUnavailable):
             await asyncio.wait_for(waiting, 5)
-        postlude.parts.store.open()
+        postlude.components.store.open()
         returning.GATE.set()
 
 

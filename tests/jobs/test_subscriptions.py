@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
-def gate() -> Iterator[None]:
+def batching() -> Iterator[None]:
     returning.GATE.clear()
     yield
     returning.GATE.set()
@@ -82,7 +82,7 @@ async def test_from_its_place_in_the_queue_to_its_end(location: str) -> None:
             assert await job.result(timeout=10) == "done"
             await eventually(lambda: _when(seen[-1].ended))
     assert states(seen) == [State.QUEUED, State.RUNNING, State.SUCCEEDED]
-    assert not postlude.parts.hub.watched
+    assert not postlude.components.hub.watched
 
 
 async def _when(condition: bool) -> bool | None:
@@ -141,13 +141,13 @@ async def test_who_stops_listening_is_forgotten(location: str) -> None:
     postlude = Postlude(store=location)
     job = await postlude.add_task(returning.nothing)
     async for _ in job.changes():
-        assert postlude.parts.hub.watched
+        assert postlude.components.hub.watched
         break
-    await eventually(lambda: _when(not postlude.parts.hub.watched))
+    await eventually(lambda: _when(not postlude.components.hub.watched))
     waiting = asyncio.create_task(job.result())
-    await eventually(lambda: _when(bool(postlude.parts.hub.watched)))
+    await eventually(lambda: _when(bool(postlude.components.hub.watched)))
     waiting.cancel()
-    await eventually(lambda: _when(not postlude.parts.hub.watched))
+    await eventually(lambda: _when(not postlude.components.hub.watched))
     await postlude.close()
 
 
@@ -169,20 +169,20 @@ async def test_a_joined_call_hears_of_the_job_that_stands_for_it(location: str) 
 async def test_a_job_that_is_pruned_meanwhile() -> None:
     postlude = Postlude(store="memory")
     await postlude.open()
-    hub = postlude.parts.hub
+    hub = postlude.components.hub
     job = await postlude.add_task(returning.nothing)
-    with hub.watch(job.raw_id) as watch:
-        assert await watch.news() is not None
-        assert await watch.news(within=0.01) is None
-    with hub.watch(bytes(16)) as watch, pytest.raises(JobNotFound):
-        await watch.news()
+    with hub.subscription(job.raw_id) as subscription:
+        assert await subscription.news() is not None
+        assert await subscription.news(within=0.01) is None
+    with hub.subscription(bytes(16)) as subscription, pytest.raises(JobNotFound):
+        await subscription.news()
     assert not hub.watched
 
 
 async def test_inside_a_process_nobody_looks_again_and_again() -> None:
     postlude = Postlude(store="memory", config=EAGER)
-    store = CountingStore(postlude.parts.store)
-    postlude.parts.hub._store = store
+    store = CountingStore(postlude.components.store)
+    postlude.components.hub._store = store
     async with serving(postlude):
         job = await postlude.add_task(returning.waits)
         waiting = asyncio.create_task(job.result())
@@ -197,8 +197,8 @@ async def test_inside_a_process_nobody_looks_again_and_again() -> None:
 
 async def test_where_nobody_watches_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     postlude = Postlude(store="memory", config=EAGER)
-    store = CountingStore(postlude.parts.store)
-    postlude.parts.hub._store = store
+    store = CountingStore(postlude.components.store)
+    postlude.components.hub._store = store
     async with serving(postlude):
         for _ in range(20):
             await postlude.add_task(returning.waits_sync, 0)
@@ -236,10 +236,10 @@ def test_a_watch_is_woken_on_its_own_loop() -> None:
 
 def test_a_loop_that_has_closed_harms_nobody() -> None:
     postlude = Postlude(store="memory")
-    hub: Hub = postlude.parts.hub
+    hub: Hub = postlude.components.hub
 
     async def leave_it() -> None:
-        hub.watch(bytes(16)).__enter__()
+        hub.subscription(bytes(16)).__enter__()
 
     asyncio.run(leave_it())
     hub.note(bytes(16))
@@ -250,13 +250,13 @@ def test_a_loop_that_has_closed_harms_nobody() -> None:
 async def test_what_nobody_tells_is_found_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(changes, "LOOK_ANYWAY", 0.1)
     postlude = Postlude(store="memory", config=Config(poll_every=5))
-    hub = postlude.parts.hub
+    hub = postlude.components.hub
     await postlude.open()
     hub.serve(True)
     job = await postlude.add_task(returning.nothing)
     waiting = asyncio.create_task(job.result())
     await asyncio.sleep(0.05)
-    await postlude.parts.store.cancel([job.raw_id])
+    await postlude.components.store.cancel([job.raw_id])
     done, _ = await asyncio.wait([waiting], timeout=1)
     assert done
     assert isinstance(waiting.exception(), Exception)
@@ -301,8 +301,8 @@ async def another_process() -> AsyncIterator[subprocess.Popen[str]]:
 async def test_another_process_runs_it(served: bool) -> None:
     """It is heard of within half a second, and the journal is not asked more than four times a second."""
     postlude = Postlude(store="sqlite:///jobs.db", config=Config(loop_slots=1))
-    store = CountingStore(postlude.parts.store)
-    postlude.parts.hub._store = store
+    store = CountingStore(postlude.components.store)
+    postlude.components.hub._store = store
     await postlude.open()
     async with another_process() as process:
         assert process.stdin is not None

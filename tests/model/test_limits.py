@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from postlude.clock import SECOND
 from postlude.errors import TaskDefinitionError
-from postlude.model.limits import Bounds, Limit, Rate, bounds_of
+from postlude.model.limits import DeclaredLimits, Limit, Rate, bounds_of
 
 
 @pytest.mark.parametrize("concurrent", [0, -1, 1.0, "4", True, None])
@@ -54,6 +54,6 @@ def test_a_rate_is_kept_to_the_microsecond(count: int, per: float) -> None:
 
 
 def test_what_the_journal_is_told() -> None:
-    assert bounds_of("task", "a", None, None) == Bounds("task", "a", None, None, 1)
-    assert bounds_of("task", "a", Limit(4, per="b"), None) == Bounds("task", "a", 4, None, 1)
-    assert bounds_of("queue", "q", Limit(4), Rate(9, 3)) == Bounds("queue", "q", 4, SECOND // 3, 9)
+    assert bounds_of("task", "a", None, None) == DeclaredLimits("task", "a", None, None, 1)
+    assert bounds_of("task", "a", Limit(4, per="b"), None) == DeclaredLimits("task", "a", 4, None, 1)
+    assert bounds_of("queue", "q", Limit(4), Rate(9, 3)) == DeclaredLimits("queue", "q", 4, SECOND // 3, 9)

@@ -87,17 +87,17 @@ def test_an_end_is_written_for_the_claim_that_holds_and_no_other(
         NewJob,
         id=st.just(b""), task=st.just("t"), queue=st.just("q"), payload=st.just(b""), created=st.just(0),
         due=st.none() | st.just(1), once=st.booleans(), follows=st.booleans(), rated=st.booleans(),
-        lane=st.none() | st.just(""), held=st.booleans(), priority=st.integers(-1, 1),
+        concurrency_key=st.none() | st.just(""), held=st.booleans(), priority=st.integers(-1, 1),
     )
 )  # fmt: skip
 def test_what_is_checked_by_claims_is_not_born_claimed(job: NewJob) -> None:
     if starts_at_once(job):
-        assert (job.once, job.rated, job.lane) == (False, False, None)
+        assert (job.once, job.rated, job.concurrency_key) == (False, False, None)
         assert job.due is None or job.follows or job.held
         assert not starts_at_once(job._replace(rated=True))
         assert not starts_at_once(job._replace(due=1, follows=False, held=False))
     elif not (job.once or job.rated):
-        assert job.lane is not None or (job.due is not None and not job.follows and not job.held)
+        assert job.concurrency_key is not None or (job.due is not None and not job.follows and not job.held)
 
 
 def test_a_plain_job_is() -> None:

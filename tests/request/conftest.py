@@ -45,22 +45,22 @@ def make_desk(request: pytest.FixtureRequest, tmp_path: Path, log: list[str]) ->
         return made[-1]
 
     yield make
-    for desk in made:
-        desk.close_the_books()
+    for port in made:
+        port.close_the_books()
 
 
 @pytest.fixture
-def desk(make_desk: MakeDesk) -> Recorder:
+def port(make_desk: MakeDesk) -> Recorder:
     return make_desk()
 
 
 @pytest.fixture
-def install(desk: Recorder) -> Install:
+def install(port: Recorder) -> Install:
     """Give an application a Postlude."""
 
-    def give(app: Any, *, desk: Recorder = desk) -> RecordingPostlude:
-        desk.host.install(app)
-        return desk.host
+    def give(app: Any, *, port: Recorder = port) -> RecordingPostlude:
+        port.host.install(app)
+        return port.host
 
     return give
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from postlude import Config, Postlude
 from postlude.app.lifecycle import Lifespan
-from postlude.enqueue.port import Desk, Prepared, Turn
+from postlude.enqueue.port import Port, Prepared, Turn
 from postlude.errors import JournalUnavailable
 from postlude.model.job import Added, JobFilter, JobRecord, NewJob
 from postlude.model.state import State
@@ -107,8 +107,8 @@ class Recorder:
         self.log.append("settle")
         await self.host.real.settle(prepared)
 
-    async def reach(self, turn: Turn, visits: Collection[asyncio.Task[None]]) -> None:
-        await self.host.real.reach(turn, visits)
+    async def reach(self, turn: Turn, inline: Collection[asyncio.Task[None]]) -> None:
+        await self.host.real.reach(turn, inline)
 
     @property
     def patience(self) -> float:
@@ -131,8 +131,8 @@ class Recorder:
 
     def records(self) -> list[JobRecord]:
         """Read the journal, oldest first. Not on an event loop."""
-        self.host.parts.ensure_open()
-        return self.host.parts.store.page(JobFilter(limit=10_000)).wait()[::-1]
+        self.host.components.ensure_open()
+        return self.host.components.store.page(JobFilter(limit=10_000)).wait()[::-1]
 
     def close_the_books(self) -> None:
         """What was acknowledged is in the journal, nothing else is, and all of it has run, once."""
@@ -144,8 +144,8 @@ class Recorder:
             ended = [record.state in (State.SUCCEEDED, State.FAILED) for record in records]
             assert all(ended), [(argument(record), record.state) for record in records]
         finally:
-            self.host.parts.visits.close()
-            self.host.parts.store.close()
+            self.host.components.inline.close()
+            self.host.components.store.close()
 
 
 class RecordingPostlude(Postlude):
@@ -159,11 +159,11 @@ class RecordingPostlude(Postlude):
         self._recorder = recorder
 
     @property
-    def real(self) -> Desk:
-        return super().desk
+    def real(self) -> Port:
+        return super().port
 
     @property
-    def desk(self) -> Desk:
+    def port(self) -> Port:
         return self._recorder
 
     def verify(self) -> None:
@@ -184,7 +184,7 @@ class RecordingLifespan(Lifespan):
     """Tells its host of each step."""
 
     def __init__(self, host: RecordingPostlude) -> None:
-        super().__init__(host.parts)
+        super().__init__(host.components)
         self._host = host
 
     async def open(self) -> None:

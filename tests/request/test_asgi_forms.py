@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from postlude import BackgroundTask, Postlude
-from postlude.request.middleware import OffMiddleware, PostludeMiddleware
+from postlude.request.middleware import PassthroughMiddleware, PostludeMiddleware
 from postlude.starlette import Route
 from tests.request.calls import note
 
@@ -101,7 +101,7 @@ def asgi_applications() -> Iterator[tuple[str, ASGIApp]]:
     yield "Starlette's route", Route("/", Response).app
     behind = app.router
     yield "the middleware", PostludeMiddleware(behind, postlude)
-    yield "the middleware that is off", OffMiddleware(behind, Any, print, print, print)  # type: ignore[arg-type]
+    yield "the middleware that is off", PassthroughMiddleware(behind, Any, print, print, print)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("sniff", SNIFFS)

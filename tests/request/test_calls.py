@@ -189,33 +189,33 @@ async def returns_its_own(tasks: BackgroundTasks) -> Any:
 @pytest.mark.usefixtures("newly_installed")
 async def test_what_runs(
     around: Around_, endpoint: Any, expected: list[str], kind: Any, before: bool,
-    install: Install, desk: Recorder, log: list[str],
+    install: Install, port: Recorder, log: list[str],
 ) -> None:  # fmt: skip
     if before:
         app = application(kind, around, endpoint)
         install(app)
     else:
-        desk.host  # noqa: B018  # the names are replaced when it is made
+        port.host  # noqa: B018  # the names are replaced when it is made
         app = application(kind, around, endpoint)
         install(app)
     assert status(await call(app, "/x", log=log)) in (200, 500)
-    assert desk.stored == expected
+    assert port.stored == expected
     assert sorted(ran(log)) == sorted(f"ran {name}" for name in expected)
 
 
 @pytest.mark.parametrize("kind", EVERY)
 async def test_only_the_background_of_the_answer_that_the_route_made_itself(
-    kind: Any, install: Install, desk: Recorder, log: list[str]
+    kind: Any, install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = application(kind, catching_with_own, fails)
     install(app)
     assert status(await call(app, "/x", log=log)) == 500
-    assert desk.stored == ["audit", "own"]
+    assert port.stored == ["audit", "own"]
 
 
 @pytest.mark.parametrize("kind", EVERY)
 async def test_tries_that_failed_have_no_tasks(
-    kind: Any, install: Install, desk: Recorder, log: list[str]
+    kind: Any, install: Install, port: Recorder, log: list[str]
 ) -> None:
     async def third_time(tasks: BackgroundTasks) -> int:
         log.append("called")
@@ -228,10 +228,10 @@ async def test_tries_that_failed_have_no_tasks(
     app = application(kind, three_times, third_time)
     install(app)
     assert status(await call(app, "/x", log=log)) == 200
-    assert desk.stored == ["audit 1", "audit 2", "try 3"]
+    assert port.stored == ["audit 1", "audit 2", "try 3"]
 
 
-async def test_a_route_that_adds_nothing_is_not_looked_through(install: Install, desk: Recorder) -> None:
+async def test_a_route_that_adds_nothing_is_not_looked_through(install: Install, port: Recorder) -> None:
     app = FastAPI()
     app.get("/x")(succeeds)
     route: Any = app.routes[-1]

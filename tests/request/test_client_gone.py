@@ -30,7 +30,7 @@ class TestClientGone:
     @pytest.mark.parametrize("at", ["http.response.start", "http.response.body"])
     @pytest.mark.parametrize("spec_version", ["2.0", "2.4"])
     async def test_send_raises(
-        self, spec_version: str, at: str, response: Any, install: Install, desk: Recorder, log: list[str]
+        self, spec_version: str, at: str, response: Any, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app = simple(install)
         answering(response, BackgroundTasks)(app)
@@ -42,12 +42,12 @@ class TestClientGone:
         # Whether the server hears of it depends on the version of the protocol.
         with suppress(Exception):
             await call(app, "/x", log=log, on_send=on_send, spec_version=spec_version)
-        assert desk.stored == ["a"]
+        assert port.stored == ["a"]
         assert log[-1] == "ran a"
 
     @pytest.mark.parametrize("gone_after", [0, None])
     async def test_disconnect_while_streaming(
-        self, gone_after: int | None, install: Install, desk: Recorder, log: list[str]
+        self, gone_after: int | None, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app = simple(install)
 
@@ -63,12 +63,12 @@ class TestClientGone:
             return StreamingResponse(body())
 
         await call(app, "/x", log=log, spec_version="2.0", gone_after=gone_after)
-        assert desk.stored == ["a"]
+        assert port.stored == ["a"]
         assert log[-1] == "ran a"
 
     @pytest.mark.parametrize("serving", [True, False])
     async def test_cancelled_while_sending(
-        self, serving: bool, install: Install, desk: Recorder, log: list[str]
+        self, serving: bool, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app = simple(install)
         reached = asyncio.Event()
@@ -85,18 +85,18 @@ class TestClientGone:
 
             return StreamingResponse(body())
 
-        async with desk.running() if serving else nullcontext():
+        async with port.running() if serving else nullcontext():
             request = asyncio.create_task(call(app, "/x", log=log))
             await reached.wait()
             request.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await request
-            assert desk.stored == ["a", "late"]
+            assert port.stored == ["a", "late"]
         assert sorted(ran(log)) == ["ran a", "ran late"]
 
     @pytest.mark.parametrize("serving", [True, False])
     async def test_a_cancelled_scope_still_stores_what_came_late(
-        self, serving: bool, install: Install, desk: Recorder, log: list[str]
+        self, serving: bool, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app = simple(install)
         cancelled = CancelScope()
@@ -111,15 +111,15 @@ class TestClientGone:
 
             return StreamingResponse(body())
 
-        async with desk.running() if serving else nullcontext():
+        async with port.running() if serving else nullcontext():
             with cancelled:
                 await call(app, "/x", log=log)
-            assert desk.stored == ["late"]
+            assert port.stored == ["late"]
         assert ran(log) == ["ran late"]
 
     @pytest.mark.parametrize("serving", [True, False])
     async def test_cancelled_before_the_handler_has_ended(
-        self, serving: bool, install: Install, desk: Recorder, log: list[str]
+        self, serving: bool, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app = simple(install)
         reached = asyncio.Event()
@@ -130,31 +130,31 @@ class TestClientGone:
             reached.set()
             await asyncio.Event().wait()
 
-        async with desk.running() if serving else nullcontext():
+        async with port.running() if serving else nullcontext():
             request = asyncio.create_task(call(app, "/x", log=log))
             await reached.wait()
             request.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await request
-        assert (desk.stored, ran(log)) == ([], [])
+        assert (port.stored, ran(log)) == ([], [])
 
     async def test_cancelled_during_the_commit(
-        self, install: Install, desk: Recorder, log: list[str]
+        self, install: Install, port: Recorder, log: list[str]
     ) -> None:
         """Nothing was acknowledged: what reached the journal all the same runs, and is no orphan."""
         app = simple(install)
         answering(plain, BackgroundTasks)(app)
-        async with desk.running():
+        async with port.running():
             request = asyncio.create_task(call(app, "/x", log=log))
-            desk.store.at_add = request.cancel
+            port.store.at_add = request.cancel
             with pytest.raises(asyncio.CancelledError):
                 await request
-        assert ("start" in log) is (desk.commits == 1)
-        desk.stored = [argument(record) for record in await asyncio.to_thread(desk.records)]
-        assert ran(log) == [f"ran {text}" for text in desk.stored]
+        assert ("start" in log) is (port.commits == 1)
+        port.stored = [argument(record) for record in await asyncio.to_thread(port.records)]
+        assert ran(log) == [f"ran {text}" for text in port.stored]
 
     async def test_what_runs_in_memory_runs_too(
-        self, install: Install, desk: Recorder, log: list[str]
+        self, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app = simple(install)
 

@@ -73,7 +73,7 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("parameter", PARAMETERS)
 @pytest.mark.parametrize("way", list(WAYS))
 async def test_it_raises_on_the_line(
-    way: str, parameter: Any, shop: Shop, desk: Recorder, log: list[str]
+    way: str, parameter: Any, shop: Shop, port: Recorder, log: list[str]
 ) -> None:
     function = WAYS[way](shop.remind)
 
@@ -85,12 +85,12 @@ async def test_it_raises_on_the_line(
         tasks.add_task(note, "a")
 
     assert status(await call(shop.app, "/x", log=log)) == 200
-    assert ("raised" in log, desk.in_memory_calls, desk.stored) == (True, [], ["a"])
+    assert ("raised" in log, port.in_memory_calls, port.stored) == (True, [], ["a"])
     assert "ran 7" not in log
 
 
 async def test_it_raises_in_sync_endpoints_and_in_dependencies(
-    shop: Shop, desk: Recorder, log: list[str]
+    shop: Shop, port: Recorder, log: list[str]
 ) -> None:
     sync_task = shop.postlude.task(remind_sync, name="remind_sync")
 
@@ -106,11 +106,11 @@ async def test_it_raises_in_sync_endpoints_and_in_dependencies(
         log.append("raised")
 
     assert status(await call(shop.app, "/x", log=log)) == 200
-    assert (log.count("raised"), desk.in_memory_calls, desk.stored) == (2, [], [])
+    assert (log.count("raised"), port.in_memory_calls, port.stored) == (2, [], [])
 
 
 async def test_one_that_nobody_catches_is_the_requests_error(
-    shop: Shop, desk: Recorder, log: list[str]
+    shop: Shop, port: Recorder, log: list[str]
 ) -> None:
     @shop.app.get("/x")
     async def endpoint(tasks: BackgroundTasks) -> None:
@@ -119,10 +119,10 @@ async def test_one_that_nobody_catches_is_the_requests_error(
 
     with pytest.raises(NotDurable, match="remind: argument 'text' is of type int"):
         await call(shop.app, "/x", log=log)
-    assert (desk.stored, "ran 7" in log) == ([], False)
+    assert (port.stored, "ran 7" in log) == ([], False)
 
 
-async def test_a_registered_function_of_a_library(shop: Shop, desk: Recorder, log: list[str]) -> None:
+async def test_a_registered_function_of_a_library(shop: Shop, port: Recorder, log: list[str]) -> None:
     shop.postlude.task(note_object)
 
     @shop.app.get("/x")
@@ -132,11 +132,11 @@ async def test_a_registered_function_of_a_library(shop: Shop, desk: Recorder, lo
         log.append("raised")
 
     await call(shop.app, "/x", log=log)
-    assert ("raised" in log, desk.in_memory_calls) == (True, [])
+    assert ("raised" in log, port.in_memory_calls) == (True, [])
 
 
 async def test_plain_functions_and_mocks_of_tasks_run_in_memory_as_ever(
-    shop: Shop, desk: Recorder, log: list[str]
+    shop: Shop, port: Recorder, log: list[str]
 ) -> None:
     mock = create_autospec(shop.remind)
 
@@ -148,7 +148,7 @@ async def test_plain_functions_and_mocks_of_tasks_run_in_memory_as_ever(
     await call(shop.app, "/x", log=log)
     assert "ran in memory" in log
     mock.assert_called_once_with("7")
-    assert len(desk.in_memory_calls) == 2
+    assert len(port.in_memory_calls) == 2
 
 
 class TestByHand:
@@ -157,7 +157,7 @@ class TestByHand:
     @pytest.mark.parametrize("own", [StarletteTask, "starlette", "fastapi"])
     @pytest.mark.parametrize("wrong", [(7,), ()], ids=["type", "missing"])
     async def test_in_a_responses_own_background(
-        self, wrong: tuple[Any, ...], own: Any, shop: Shop, desk: Recorder, log: list[str]
+        self, wrong: tuple[Any, ...], own: Any, shop: Shop, port: Recorder, log: list[str]
     ) -> None:
         """Nothing of the request is stored, but for what is kept although it fails."""
 
@@ -173,9 +173,9 @@ class TestByHand:
         sent: list[Any] = []
         with pytest.raises(TypeError, match="remind: "):
             await call(shop.app, "/x", log=log, on_send=sent.append)
-        assert (status(sent), desk.stored, "ran a" in log) == (500, ["b"], False)
+        assert (status(sent), port.stored, "ran a" in log) == (500, ["b"], False)
 
-    async def test_made_before_the_request(self, shop: Shop, desk: Recorder, log: list[str]) -> None:
+    async def test_made_before_the_request(self, shop: Shop, port: Recorder, log: list[str]) -> None:
         made = BackgroundTask(shop.remind, 7)
 
         @shop.app.get("/x")
@@ -184,9 +184,9 @@ class TestByHand:
 
         with pytest.raises(NotDurable):
             await call(shop.app, "/x", log=log)
-        assert (desk.stored, "ran 7" in log) == ([], False)
+        assert (port.stored, "ran 7" in log) == ([], False)
 
-    async def test_put_into_the_list(self, shop: Shop, desk: Recorder, log: list[str]) -> None:
+    async def test_put_into_the_list(self, shop: Shop, port: Recorder, log: list[str]) -> None:
         @shop.app.get("/x")
         async def endpoint(tasks: BackgroundTasks) -> None:
             tasks.add_task(note, "a")
@@ -195,10 +195,10 @@ class TestByHand:
         sent: list[Any] = []
         with pytest.raises(NotDurable):
             await call(shop.app, "/x", log=log, on_send=sent.append)
-        assert (status(sent), desk.stored, "ran 7" in log) == (500, [], False)
+        assert (status(sent), port.stored, "ran 7" in log) == (500, [], False)
 
     async def test_of_a_request_that_has_failed_anyway(
-        self, shop: Shop, desk: Recorder, log: list[str], caplog: pytest.LogCaptureFixture
+        self, shop: Shop, port: Recorder, log: list[str], caplog: pytest.LogCaptureFixture
     ) -> None:
         @shop.app.get("/x")
         async def endpoint(tasks: BackgroundTasks) -> None:
@@ -207,10 +207,10 @@ class TestByHand:
             raise HTTPException(418)
 
         assert status(await call(shop.app, "/x", log=log)) == 418
-        assert (desk.stored, "ran 7" in log) == (["b"], False)
+        assert (port.stored, "ran 7" in log) == (["b"], False)
         assert "dropped a task that cannot be kept: remind" in caplog.text
 
-    async def test_while_the_response_is_on_its_way(self, shop: Shop, desk: Recorder, log: list[str]) -> None:
+    async def test_while_the_response_is_on_its_way(self, shop: Shop, port: Recorder, log: list[str]) -> None:
         @shop.app.get("/x")
         async def endpoint(tasks: BackgroundTasks) -> Any:
             tasks.add_task(note, "a")
@@ -224,10 +224,10 @@ class TestByHand:
 
         with pytest.raises(NotDurable):
             await call(shop.app, "/x", log=log)
-        assert (desk.stored, "ran a" in log, "ran 7" in log) == (["a", "b"], True, False)
+        assert (port.stored, "ran a" in log, "ran 7" in log) == (["a", "b"], True, False)
 
     @pytest.mark.skipif(not SCOPED, reason="before FastAPI 0.121 dependencies leave before the response")
-    async def test_when_the_response_has_been_sent(self, shop: Shop, desk: Recorder, log: list[str]) -> None:
+    async def test_when_the_response_has_been_sent(self, shop: Shop, port: Recorder, log: list[str]) -> None:
         async def dependency(tasks: BackgroundTasks) -> AsyncIterator[None]:
             yield
             with pytest.raises(NotDurable):
@@ -238,11 +238,11 @@ class TestByHand:
         async def endpoint() -> None: ...
 
         assert status(await call(shop.app, "/x", log=log)) == 200
-        assert ("raised" in log, desk.stored, "ran 7" in log) == (True, [], False)
+        assert ("raised" in log, port.stored, "ran 7" in log) == (True, [], False)
 
 
 @pytest.mark.parametrize("by_hand", [False, True])
-def test_in_a_websocket(by_hand: bool, shop: Shop, desk: Recorder, log: list[str]) -> None:
+def test_in_a_websocket(by_hand: bool, shop: Shop, port: Recorder, log: list[str]) -> None:
     @shop.app.websocket("/x")
     async def endpoint(websocket: WebSocket, tasks: BackgroundTasks) -> None:
         await websocket.accept()
@@ -258,4 +258,4 @@ def test_in_a_websocket(by_hand: bool, shop: Shop, desk: Recorder, log: list[str
         suppress(KeyError),
     ):
         client.receive()
-    assert (desk.stored, "ran 7" in log) == ([], False)
+    assert (port.stored, "ran 7" in log) == ([], False)

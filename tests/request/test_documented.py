@@ -45,7 +45,7 @@ def test_a_file_is_written_after_the_response(install: Install, directory: Path)
 @pytest.mark.anyio
 @pytest.mark.parametrize("serving", [True, False])
 async def test_not_before_the_response_has_left(
-    serving: bool, install: Install, desk: Recorder, directory: Path, log: list[str]
+    serving: bool, install: Install, port: Recorder, directory: Path, log: list[str]
 ) -> None:
     app = FastAPI()
 
@@ -56,7 +56,7 @@ async def test_not_before_the_response_has_left(
 
     install(app)
     there: list[bool] = []
-    async with desk.running() if serving else nullcontext():
+    async with port.running() if serving else nullcontext():
         await call(
             app,
             "/send-notification/foo@example.com",

@@ -70,7 +70,7 @@ def answering(app: Any, kind: Any, what: Any, is_async: bool) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("raised", list(RAISED))
 async def test_they_are_stored_before_the_answer_and_run_after_it(
-    raised: str, kind: Any, is_async: bool, serving: bool, install: Install, desk: Recorder, log: list[str]
+    raised: str, kind: Any, is_async: bool, serving: bool, install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = simple(install)
     what, make = RAISED[raised]
@@ -89,17 +89,17 @@ async def test_they_are_stored_before_the_answer_and_run_after_it(
             assert raised in ("any exception", "500")
 
     if serving:
-        async with desk.running():
+        async with port.running():
             await ask()
     else:
         await ask()
-    assert desk.stored == ["a"]
+    assert port.stored == ["a"]
     assert [entry for entry in happened(log) if entry in ORDER] == ORDER
     assert ran(log) == ["ran a"]
 
 
 async def test_errors_that_come_from_no_route_of_ours(
-    install: Install, desk: Recorder, log: list[str]
+    install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = simple(install)
     answering(app, StarletteTask, 404, True)
@@ -111,12 +111,12 @@ async def test_errors_that_come_from_no_route_of_ours(
     app.add_route("/plain", plain)
     assert status(await call(app, "/nowhere", log=log)) == 418
     assert status(await call(app, "/plain", log=log)) == 418
-    assert desk.stored == ["a", "a"]
+    assert port.stored == ["a", "a"]
 
 
 @pytest.mark.parametrize("mount", ["before", "after", "wrapped"])
 async def test_handlers_of_a_mounted_application(
-    mount: str, install: Install, desk: Recorder, log: list[str]
+    mount: str, install: Install, port: Recorder, log: list[str]
 ) -> None:
     app, sub = FastAPI(), FastAPI()
     for what in (Refused, 404, Exception):
@@ -139,12 +139,12 @@ async def test_handlers_of_a_mounted_application(
         assert status(await call(app, path, log=log)) == 418
     with pytest.raises(ZeroDivisionError):
         await call(app, "/m/any", log=log)
-    assert desk.stored == ["a", "a", "a"]
+    assert port.stored == ["a", "a", "a"]
     await call(sub, "/x", log=log)  # by itself it has no Postlude
-    assert desk.stored == ["a", "a", "a"]
+    assert port.stored == ["a", "a", "a"]
 
 
-async def test_a_starlette_application(install: Install, desk: Recorder, log: list[str]) -> None:
+async def test_a_starlette_application(install: Install, port: Recorder, log: list[str]) -> None:
     async def plain(request: Request) -> Response:
         raise Refused
 
@@ -153,7 +153,7 @@ async def test_a_starlette_application(install: Install, desk: Recorder, log: li
     answering(app, StarletteTask, Refused, True)
     install(app)
     assert status(await call(app, "/x", log=log)) == 418
-    assert desk.stored == ["a"]
+    assert port.stored == ["a"]
 
 
 HANDED: dict[str, Any] = {
@@ -167,7 +167,7 @@ HANDED: dict[str, Any] = {
 @pytest.mark.parametrize("what", [Refused, Exception])
 @pytest.mark.parametrize("way", list(HANDED))
 async def test_the_requests_own_tasks_handed_on(
-    way: str, what: Any, parameter: Any, install: Install, desk: Recorder, log: list[str]
+    way: str, what: Any, parameter: Any, install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = simple(install)
 
@@ -186,12 +186,12 @@ async def test_the_requests_own_tasks_handed_on(
         assert status(await call(app, "/x", log=log)) == 401
     except Refused:
         assert what is Exception
-    assert sorted(desk.stored) == ["a", "b"]
+    assert sorted(port.stored) == ["a", "b"]
     assert sorted(ran(log)) == ["ran a", "ran b"]
 
 
 async def test_the_handle_that_was_told_is_that_of_the_job(
-    install: Install, desk: Recorder, log: list[str]
+    install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = simple(install)
     ids: list[str] = []
@@ -205,13 +205,13 @@ async def test_the_handle_that_was_told_is_that_of_the_job(
     async def endpoint(tasks: postlude.fastapi.BackgroundTasks) -> None:
         raise Refused(tasks)
 
-    async with desk.running():
+    async with port.running():
         await call(app, "/x", log=log)
-        assert (await desk.host.parts.handles.find(ids[0])).id == ids[0]
+        assert (await port.host.components.queries.find(ids[0])).id == ids[0]
 
 
 async def test_what_has_no_durable_form_runs_in_memory(
-    install: Install, desk: Recorder, log: list[str]
+    install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = simple(install)
 
@@ -224,11 +224,11 @@ async def test_what_has_no_durable_form_runs_in_memory(
         raise Refused
 
     assert status(await call(app, "/x", log=log)) == 418
-    assert (desk.in_memory_calls, ran(log)) == (["note_object"], ["ran in memory"])
+    assert (port.in_memory_calls, ran(log)) == (["note_object"], ["ran in memory"])
 
 
 @pytest.mark.parametrize("what", [Refused, HTTPException, Exception])
-async def test_unavailable_is_503(what: Any, install: Install, desk: Recorder, log: list[str]) -> None:
+async def test_unavailable_is_503(what: Any, install: Install, port: Recorder, log: list[str]) -> None:
     app = simple(install)
     for each in (what, HTTPException):
         answering(app, StarletteTask, each, True)
@@ -237,18 +237,18 @@ async def test_unavailable_is_503(what: Any, install: Install, desk: Recorder, l
     async def endpoint() -> None:
         raise HTTPException(403) if what is HTTPException else Refused
 
-    desk.unavailable = True
+    port.unavailable = True
     sent: list[Any] = []
     try:
         await call(app, "/x", log=log, on_send=sent.append)
     except Refused:
         assert what is Exception
     assert (status(sent), header(sent, "retry-after")) == (503, "1")
-    assert (desk.stored, ran(log)) == ([], [])
+    assert (port.stored, ran(log)) == ([], [])
 
 
 async def test_requests_of_other_applications_are_left_alone(
-    install: Install, desk: Recorder, log: list[str]
+    install: Install, port: Recorder, log: list[str]
 ) -> None:
     other = FastAPI()
     answering(other, StarletteTask, Refused, True)
@@ -259,11 +259,11 @@ async def test_requests_of_other_applications_are_left_alone(
 
     simple(install)
     await call(other, "/x", log=log)
-    assert (desk.stored, ran(log)) == ([], ["ran a"])
+    assert (port.stored, ran(log)) == ([], ["ran a"])
 
 
 @pytest.mark.skipif(not ANSWERS_SESSIONS, reason="this Starlette drops what handlers return to WebSockets")
-def test_a_websocket_that_is_denied(install: Install, desk: Recorder, log: list[str]) -> None:
+def test_a_websocket_that_is_denied(install: Install, port: Recorder, log: list[str]) -> None:
     app = simple(install)
     answering(app, StarletteTask, Refused, True)
 
@@ -274,5 +274,5 @@ def test_a_websocket_that_is_denied(install: Install, desk: Recorder, log: list[
     with TestClient(app) as client, pytest.raises(WebSocketDenialResponse) as denied:
         client.websocket_connect("/ws").__enter__()
     assert denied.value.status_code == 418
-    assert desk.stored == ["a"]
+    assert port.stored == ["a"]
     assert ran(log) == ["ran a"]

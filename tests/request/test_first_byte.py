@@ -69,7 +69,7 @@ def a_folder() -> Any:
 @pytest.mark.parametrize("parameter", PARAMETERS)
 @pytest.mark.parametrize("make", [missing, a_folder, Failing, Debugging])
 async def test_nothing_is_stored_but_what_is_for_failures(
-    make: Any, parameter: Any, own: bool, install: Install, desk: Recorder, log: list[str]
+    make: Any, parameter: Any, own: bool, install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = simple(install)
 
@@ -86,10 +86,10 @@ async def test_nothing_is_stored_but_what_is_for_failures(
 
     with pytest.raises((RuntimeError, Broken)):
         await call(app, "/x", log=log)
-    assert desk.stored == (["b", "own audit"] if own else ["b"])
+    assert port.stored == (["b", "own audit"] if own else ["b"])
 
 
-async def test_a_handler_answers_for_it(install: Install, desk: Recorder, log: list[str]) -> None:
+async def test_a_handler_answers_for_it(install: Install, port: Recorder, log: list[str]) -> None:
     app = simple(install)
 
     @app.exception_handler(Broken)
@@ -103,11 +103,11 @@ async def test_a_handler_answers_for_it(install: Install, desk: Recorder, log: l
         return Failing()
 
     assert status(await call(app, "/x", log=log)) == 418
-    assert (desk.stored, ran(log)) == ([], [])
+    assert (port.stored, ran(log)) == ([], [])
 
 
 async def test_what_looks_for_its_file_commits_right_before_it_begins(
-    tmp_path: Path, install: Install, desk: Recorder, log: list[str]
+    tmp_path: Path, install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = simple(install)
     (tmp_path / "file").write_text("x")
@@ -117,7 +117,7 @@ async def test_what_looks_for_its_file_commits_right_before_it_begins(
         tasks.accepted(tasks.add_task(note, "a"))
         return FileResponse(tmp_path / "file")
 
-    async with desk.running():
+    async with port.running():
         sent = await call(app, "/x", log=log)
         assert (status(sent), header(sent, "retry-after")) == (200, "1")
         assert happened(log) == ["commit a", "start", "body", "start a"]
@@ -132,7 +132,7 @@ async def streaming(fails_at: int) -> AsyncIterator[bytes]:
 
 @pytest.mark.parametrize("spec_version", ["2.3", "2.4"])
 async def test_one_that_has_begun_is_answered(
-    spec_version: str, install: Install, desk: Recorder, log: list[str]
+    spec_version: str, install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = simple(install)
 
@@ -144,7 +144,7 @@ async def test_one_that_has_begun_is_answered(
 
     with pytest.raises((Broken, ExceptionGroup)):  # older versions of Starlette leave it in its group
         await call(app, "/x", log=log, spec_version=spec_version)
-    assert desk.stored == ["a"]
+    assert port.stored == ["a"]
     assert sorted(ran(log)) == ["ran a", "ran in memory"]
 
 
@@ -155,7 +155,7 @@ def stream() -> Any:
 @pytest.mark.parametrize("spec_version", ["2.3", "2.4"])
 @pytest.mark.parametrize("make", [stream, Stubborn, Grouped])
 async def test_unavailable_is_503_whatever_the_response_does(
-    make: Any, spec_version: str, install: Install, desk: Recorder, log: list[str]
+    make: Any, spec_version: str, install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = simple(install)
 
@@ -170,15 +170,15 @@ async def test_unavailable_is_503_whatever_the_response_does(
         tasks.add_task(note_object, object())
         return make()
 
-    desk.unavailable = True
+    port.unavailable = True
     sent = await call(app, "/x", log=log, spec_version=spec_version)
     assert (status(sent), header(sent, "retry-after"), sent[1]["body"]) == (503, "1", b'{"mine":true}')
     assert len([message for message in sent if message["type"] == "http.response.start"]) == 1
-    assert (desk.stored, ran(log)) == ([], [])
+    assert (port.stored, ran(log)) == ([], [])
 
 
 async def test_a_job_that_the_journal_refuses_is_the_programs_fault(
-    install: Install, desk: Recorder, log: list[str], monkeypatch: pytest.MonkeyPatch
+    install: Install, port: Recorder, log: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever was told 503 would try for ever."""
     app = simple(install)
@@ -186,16 +186,16 @@ async def test_a_job_that_the_journal_refuses_is_the_programs_fault(
 
     def again(function: Any, args: Any, kwargs: Any) -> Any:
         if not prepared:
-            prepared.append(desk.host.real.prepare(function, args, kwargs))
+            prepared.append(port.host.real.prepare(function, args, kwargs))
         return prepared[0]
 
-    monkeypatch.setattr(desk, "prepare", again)
+    monkeypatch.setattr(port, "prepare", again)
 
     @app.get("/x")
     async def endpoint(tasks: BackgroundTasks) -> Any:
         tasks.add_task(note, "a")
 
-    async with desk.running():
+    async with port.running():
         assert status(await call(app, "/x", log=log)) == 200
         for _ in range(2):
             with pytest.raises(postlude.JobRefused):

@@ -43,7 +43,7 @@ class Failed(Exception):
 @pytest.mark.parametrize("serving", [True, False])
 @pytest.mark.parametrize("make", LISTS)
 async def test_the_own_background_of_a_response_while_it_runs(
-    make: Any, serving: bool, install: Install, desk: Recorder, log: list[str]
+    make: Any, serving: bool, install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = simple(install)
 
@@ -54,17 +54,17 @@ async def test_the_own_background_of_a_response_while_it_runs(
         own.add_task(note, "a")
         return Response(background=own)
 
-    async with desk.running() if serving else nullcontext():
+    async with port.running() if serving else nullcontext():
         await call(app, "/x", log=log)
     assert ran(log) == ["ran first", "ran a", "ran second", "ran third"]
-    assert desk.stored == ["a", "third"]
+    assert port.stored == ["a", "third"]
 
 
 @pytest.mark.parametrize("serving", [True, False])
 @pytest.mark.parametrize("empty", [True, False])
 @pytest.mark.parametrize("make", LISTS)
 async def test_the_own_background_of_a_response_while_it_streams(
-    make: Any, empty: bool, serving: bool, install: Install, desk: Recorder, log: list[str]
+    make: Any, empty: bool, serving: bool, install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = simple(install)
 
@@ -80,7 +80,7 @@ async def test_the_own_background_of_a_response_while_it_streams(
 
         return StreamingResponse(body(), background=own)
 
-    async with desk.running() if serving else nullcontext():
+    async with port.running() if serving else nullcontext():
         await call(app, "/x", log=log)
     assert ran(log) == (["ran late"] if empty else ["ran a", "ran late"])
 
@@ -101,19 +101,19 @@ def failing(app: FastAPI, background: Callable[[Request], Any], log: list[str]) 
 
 @pytest.mark.parametrize("serving", [True, False])
 async def test_tasks_of_a_failed_request_that_an_exception_handler_hands_on(
-    serving: bool, install: Install, desk: Recorder, log: list[str]
+    serving: bool, install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = simple(install)
     failing(app, lambda request: request.state.tasks, log)
-    async with desk.running() if serving else nullcontext():
+    async with port.running() if serving else nullcontext():
         await call(app, "/x", log=log)
     assert ran(log) == ["ran first", "ran second", "ran third"]
-    assert desk.stored == ["third"]
+    assert port.stored == ["third"]
 
 
 @pytest.mark.parametrize("make", LISTS)
 async def test_the_background_of_an_exception_handlers_answer(
-    make: Any, install: Install, desk: Recorder, log: list[str]
+    make: Any, install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = simple(install)
 
@@ -129,7 +129,7 @@ async def test_the_background_of_an_exception_handlers_answer(
 
 @pytest.mark.parametrize("serving", [True, False])
 async def test_what_comes_late_runs_when_what_came_before_has_ended(
-    serving: bool, install: Install, desk: Recorder, log: list[str], monkeypatch: pytest.MonkeyPatch
+    serving: bool, install: Install, port: Recorder, log: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def slow(text: str) -> None:
         for _ in range(20):
@@ -157,14 +157,14 @@ async def test_what_comes_late_runs_when_what_came_before_has_ended(
 
         return StreamingResponse(body())
 
-    async with desk.running() if serving else nullcontext():
+    async with port.running() if serving else nullcontext():
         await call(app, "/x", log=log)
     assert ran(log) == ["ran a", "ran b", "ran late", "ran later", "ran last"][: 5 if SCOPED else 4]
 
 
 @pytest.mark.parametrize("serving", [True, False])
 async def test_cancelled_before_a_task_in_memory_the_jobs_after_it_run(
-    serving: bool, install: Install, desk: Recorder, log: list[str]
+    serving: bool, install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = simple(install)
     reached = asyncio.Event()
@@ -182,7 +182,7 @@ async def test_cancelled_before_a_task_in_memory_the_jobs_after_it_run(
 
         return StreamingResponse(body())
 
-    async with desk.running() if serving else nullcontext():
+    async with port.running() if serving else nullcontext():
         request = asyncio.create_task(call(app, "/x", log=log))
         await reached.wait()
         request.cancel()

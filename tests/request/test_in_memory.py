@@ -22,7 +22,7 @@ class TestWithoutDurableForm:
     """FastAPI's parameter runs it in memory, Postlude's raises on the line."""
 
     @pytest.mark.parametrize("parameter", [BackgroundTasks, StarletteTasks])
-    async def test_lenient(self, parameter: Any, install: Install, desk: Recorder, log: list[str]) -> None:
+    async def test_lenient(self, parameter: Any, install: Install, port: Recorder, log: list[str]) -> None:
         app = simple(install)
 
         async def session() -> AsyncIterator[None]:
@@ -35,15 +35,15 @@ class TestWithoutDurableForm:
             tasks.add_task(note, "a")
 
         await call(app, "/x", log=log)
-        assert desk.in_memory_calls == ["note_object"]
-        assert desk.stored == ["a"]
+        assert port.in_memory_calls == ["note_object"]
+        assert port.stored == ["a"]
         assert log.index("body") < log.index("ran in memory")
         if SCOPED:
             assert log.index("ran in memory") < log.index("left")
 
     @pytest.mark.parametrize("where", ["route", "dependency", "annotated"])
     async def test_strict_if_anything_asked_with_ours(
-        self, where: str, install: Install, desk: Recorder, log: list[str]
+        self, where: str, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app = simple(install)
         ours = postlude.fastapi.BackgroundTasks
@@ -62,10 +62,10 @@ class TestWithoutDurableForm:
 
         assert status(await call(app, "/x", log=log)) == 200
         assert "raised" in log
-        assert desk.in_memory_calls == []
+        assert port.in_memory_calls == []
 
     async def test_all_run_and_the_first_error_is_raised(
-        self, install: Install, desk: Recorder, log: list[str]
+        self, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app = simple(install)
 

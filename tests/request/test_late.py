@@ -23,7 +23,7 @@ class TestLate:
     @pytest.mark.parametrize("parameter", PARAMETERS)
     @pytest.mark.skipif(not SCOPED, reason="before FastAPI 0.121 dependencies leave before the response")
     async def test_after_yield_in_a_request_scoped_dependency(
-        self, parameter: Any, install: Install, desk: Recorder, log: list[str]
+        self, parameter: Any, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app = simple(install)
 
@@ -37,7 +37,7 @@ class TestLate:
         await call(app, "/x", log=log)
         assert log.index("body") < log.index("commit late") < log.index("start late") < log.index("ran late")
 
-    async def test_while_the_response_streams(self, install: Install, desk: Recorder, log: list[str]) -> None:
+    async def test_while_the_response_streams(self, install: Install, port: Recorder, log: list[str]) -> None:
         app = simple(install)
 
         @app.get("/x")
@@ -52,12 +52,12 @@ class TestLate:
             return StreamingResponse(body())
 
         await call(app, "/x", log=log)
-        assert desk.stored == ["a", "late"]
-        assert desk.starts == 2
+        assert port.stored == ["a", "late"]
+        assert port.starts == 2
         assert log.index("ran a") < log.index("ran late")
 
     async def test_after_yield_of_a_failed_request_nothing_is_stored(
-        self, install: Install, desk: Recorder, log: list[str]
+        self, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app = simple(install)
 
@@ -73,7 +73,7 @@ class TestLate:
             raise HTTPException(418)
 
         assert status(await call(app, "/x", log=log)) == 418
-        assert desk.stored == ["audit"]
+        assert port.stored == ["audit"]
         assert "start audit" in log
 
     async def test_when_the_request_is_over(self, install: Install, log: list[str]) -> None:

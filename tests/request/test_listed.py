@@ -62,7 +62,7 @@ WAYS: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
 
 @pytest.mark.parametrize("parameter", PARAMETERS)
 @pytest.mark.parametrize("way", list(WAYS))
-async def test_jobs(way: str, parameter: Any, install: Install, desk: Recorder, log: list[str]) -> None:
+async def test_jobs(way: str, parameter: Any, install: Install, port: Recorder, log: list[str]) -> None:
     app = simple(install)
     background, expected = WAYS[way]
 
@@ -72,17 +72,17 @@ async def test_jobs(way: str, parameter: Any, install: Install, desk: Recorder, 
         return Response(background=background(tasks))
 
     assert status(await call(app, "/x", log=log)) == 200
-    assert desk.stored == expected
+    assert port.stored == expected
     assert sorted(ran(log)) == sorted(f"ran {name}" for name in expected)
     # And once more: what the application keeps is a new job each time.
     assert status(await call(app, "/x", log=log)) == 200
-    assert desk.stored == expected * 2
+    assert port.stored == expected * 2
 
 
 @pytest.mark.parametrize(
     "way", ["its tasks", "nested", "a copy", "a deep copy", "copies of its tasks", "one twice"]
 )
-async def test_tasks_in_memory(way: str, install: Install, desk: Recorder, log: list[str]) -> None:
+async def test_tasks_in_memory(way: str, install: Install, port: Recorder, log: list[str]) -> None:
     app = simple(install)
     background, expected = WAYS[way]
 
@@ -96,7 +96,7 @@ async def test_tasks_in_memory(way: str, install: Install, desk: Recorder, log: 
 
 
 async def test_the_handle_is_that_of_the_job_whatever_list_it_comes_from(
-    install: Install, desk: Recorder, log: list[str]
+    install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = simple(install)
     ids: list[str] = []
@@ -106,14 +106,14 @@ async def test_the_handle_is_that_of_the_job_whatever_list_it_comes_from(
         ids.append(tasks.add_task(note, "a").id)
         return Response(background=copy.copy(tasks))
 
-    async with desk.running():
+    async with port.running():
         await call(app, "/x", log=log)
-        stored = await desk.host.parts.handles.find(ids[0])
+        stored = await port.host.components.queries.find(ids[0])
     assert stored.id == ids[0]
 
 
 async def test_a_task_object_given_for_a_function_is_its_call(
-    install: Install, desk: Recorder, log: list[str]
+    install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = simple(install)
 
@@ -123,11 +123,11 @@ async def test_a_task_object_given_for_a_function_is_its_call(
         return Response(background=StarletteTasks([StarletteTask(StarletteTask(note, "b"))]))
 
     await call(app, "/x", log=log)
-    assert (desk.stored, desk.in_memory_calls) == (["a", "b"], [])
+    assert (port.stored, port.in_memory_calls) == (["a", "b"], [])
 
 
 async def test_a_list_within_itself_fails_as_it_always_did(
-    install: Install, desk: Recorder, log: list[str]
+    install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = simple(install)
 
@@ -139,7 +139,7 @@ async def test_a_list_within_itself_fails_as_it_always_did(
 
     with pytest.raises(RecursionError):
         await call(app, "/x", log=log)
-    assert desk.stored == ["own"]
+    assert port.stored == ["own"]
     LOG.clear()
 
 

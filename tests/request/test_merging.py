@@ -22,7 +22,7 @@ class TestMerging:
     """One object for all parameters of a request, in FastAPI's order."""
 
     async def test_all_levels_and_annotations_share_one_object(
-        self, install: Install, desk: Recorder, log: list[str]
+        self, install: Install, port: Recorder, log: list[str]
     ) -> None:
         seen: list[Any] = []
 
@@ -52,8 +52,8 @@ class TestMerging:
         await call(app, "/x", log=log)
         assert len({id(tasks) for tasks in seen}) == 1
         assert isinstance(seen[0], (BackgroundTasks, postlude.fastapi.BackgroundTasks))
-        assert desk.stored == ["app", "sub", "dependency", "endpoint"]
-        assert desk.commits == 1
+        assert port.stored == ["app", "sub", "dependency", "endpoint"]
+        assert port.commits == 1
 
     async def test_add_task_gives_a_job(self, install: Install, log: list[str]) -> None:
         app = simple(install)

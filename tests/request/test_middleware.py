@@ -122,7 +122,7 @@ def test_too_late(install: Install) -> None:
 
 @pytest.mark.parametrize("lifespan", [True, False])
 def test_a_test_client_has_jobs_done_when_the_call_returns(
-    lifespan: bool, install: Install, desk: Recorder, log: list[str]
+    lifespan: bool, install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = FastAPI()
     host = install(app)

@@ -33,7 +33,7 @@ def application(install: Install, parameter: Any = BackgroundTasks) -> FastAPI:
 @pytest.mark.parametrize("autospec", [True, False])
 @pytest.mark.parametrize("owner", CLASSES)
 async def test_add_task(
-    owner: Any, autospec: bool, parameter: Any, install: Install, desk: Recorder, log: list[str]
+    owner: Any, autospec: bool, parameter: Any, install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = application(install, parameter)
     with (
@@ -43,46 +43,46 @@ async def test_add_task(
     ):
         await call(app, "/x", log=log)
     assert mock.call_args.args[-2:] == (note, "a")
-    assert (desk.stored, ran(log)) == ([], [])
+    assert (port.stored, ran(log)) == ([], [])
     await call(app, "/x", log=log)
-    assert desk.stored == ["a"]
+    assert port.stored == ["a"]
 
 
 @pytest.mark.parametrize("owner", CLASSES)
 async def test_a_spy_sees_the_call_and_the_job_is_stored(
-    owner: Any, install: Install, desk: Recorder, log: list[str]
+    owner: Any, install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = application(install)
     real = owner.add_task
     with patch.object(owner, "add_task", autospec=True, side_effect=real) as spy:
         await call(app, "/x", log=log)
     assert spy.call_count == 1
-    assert desk.stored == ["a"]
+    assert port.stored == ["a"]
 
 
 async def test_a_function_in_its_place(
-    install: Install, desk: Recorder, log: list[str], monkeypatch: pytest.MonkeyPatch
+    install: Install, port: Recorder, log: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = application(install)
     monkeypatch.setattr(BackgroundTasks, "add_task", lambda self, func, *args: log.append(f"added {args[0]}"))
     await call(app, "/x", log=log)
-    assert ("added a" in log, desk.stored) == (True, [])
+    assert ("added a" in log, port.stored) == (True, [])
 
 
 @pytest.mark.parametrize("autospec", [True, False])
 @pytest.mark.parametrize("owner", CLASSES)
 async def test_running_them(
-    owner: Any, autospec: bool, install: Install, desk: Recorder, log: list[str]
+    owner: Any, autospec: bool, install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = application(install)
     options: Any = {"autospec": True} if autospec else {"new": AsyncMock()}
     with patch.object(owner, "__call__", **options) as mock:
         await call(app, "/x", log=log)
     assert mock.await_count == 1
-    assert (desk.stored, ran(log)) == ([], [])
+    assert (port.stored, ran(log)) == ([], [])
 
 
-async def test_running_one_of_them(install: Install, desk: Recorder, log: list[str]) -> None:
+async def test_running_one_of_them(install: Install, port: Recorder, log: list[str]) -> None:
     app = simple(install)
 
     @app.get("/own")
@@ -91,12 +91,12 @@ async def test_running_one_of_them(install: Install, desk: Recorder, log: list[s
 
     with patch.object(StarletteTask, "__call__", new=AsyncMock()) as mock:
         await call(app, "/own", log=log)
-    assert (mock.await_count, desk.stored, ran(log)) == (1, [], [])
+    assert (mock.await_count, port.stored, ran(log)) == (1, [], [])
 
 
 @pytest.mark.parametrize("make", [Mock, MagicMock, lambda: MagicMock(spec=BackgroundTasks)])
 async def test_a_dependency_that_is_overridden(
-    make: Any, install: Install, desk: Recorder, log: list[str]
+    make: Any, install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = simple(install)
 
@@ -111,11 +111,11 @@ async def test_a_dependency_that_is_overridden(
     app.dependency_overrides[get_tasks] = lambda: mock
     await call(app, "/x", log=log)
     mock.add_task.assert_called_once_with(note, "a")
-    assert desk.stored == []
+    assert port.stored == []
 
 
 async def test_called_in_a_handler_they_run_here_and_now_and_again_after_the_response(
-    install: Install, desk: Recorder, log: list[str]
+    install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = simple(install)
 
@@ -129,11 +129,11 @@ async def test_called_in_a_handler_they_run_here_and_now_and_again_after_the_res
     await call(app, "/x", log=log)
     assert ran(log[: log.index("called")]) == ["ran a", "ran in memory"]
     assert sorted(ran(log[log.index("called") :])) == ["ran a", "ran in memory"]
-    assert desk.stored == ["a"]
+    assert port.stored == ["a"]
 
 
 async def test_called_and_cleared_they_do_not_run_again(
-    install: Install, desk: Recorder, log: list[str]
+    install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = simple(install)
 
@@ -144,11 +144,11 @@ async def test_called_and_cleared_they_do_not_run_again(
         tasks.tasks.clear()
 
     await call(app, "/x", log=log)
-    assert (ran(log), desk.stored) == (["ran a"], [])
+    assert (ran(log), port.stored) == (["ran a"], [])
 
 
 async def test_a_task_in_memory_that_adds_one_that_adds_one(
-    install: Install, desk: Recorder, log: list[str]
+    install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = simple(install)
 
@@ -170,4 +170,4 @@ async def test_a_task_in_memory_that_adds_one_that_adds_one(
 
     await call(app, "/x", log=log)
     assert sorted(ran(log)) == ["ran 1", "ran 2", "ran 3", "ran a"]
-    assert desk.stored == ["a"]
+    assert port.stored == ["a"]

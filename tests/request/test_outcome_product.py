@@ -46,19 +46,19 @@ def ending(how: str) -> Callable[[Router], None]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_success(kind: Any, install: Install, desk: Recorder, log: list[str]) -> None:
+async def test_success(kind: Any, install: Install, port: Recorder, log: list[str]) -> None:
     app, path = kind(ending("success"), install)
-    async with desk.running():
+    async with port.running():
         assert status(await call(app, path, log=log)) == 200
         assert happened(log) == ["commit a", "commit b", "start", "body", "start a", "start b"]
-        assert desk.commits == 1
+        assert port.commits == 1
     assert sorted(ran(log)) == ["ran a", "ran b"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_http_exception(kind: Any, install: Install, desk: Recorder, log: list[str]) -> None:
+async def test_http_exception(kind: Any, install: Install, port: Recorder, log: list[str]) -> None:
     app, path = kind(ending("http"), install)
-    async with desk.running():
+    async with port.running():
         assert status(await call(app, path, log=log)) == 418
         assert happened(log) == KEPT
     assert ran(log) == ["ran b"]
@@ -66,9 +66,9 @@ async def test_http_exception(kind: Any, install: Install, desk: Recorder, log: 
 
 @pytest.mark.parametrize("how", ["error", "model", "dependency"])
 @pytest.mark.parametrize("kind", KINDS)
-async def test_unhandled_error(kind: Any, how: str, install: Install, desk: Recorder, log: list[str]) -> None:
+async def test_unhandled_error(kind: Any, how: str, install: Install, port: Recorder, log: list[str]) -> None:
     app, path = kind(ending(how), install)
-    async with desk.running():
+    async with port.running():
         with pytest.raises(ResponseValidationError if how == "model" else Broken):
             await call(app, path, log=log)
         # Here the server's 500 comes last, because Starlette sends it from the outermost place.
@@ -79,27 +79,27 @@ async def test_unhandled_error(kind: Any, how: str, install: Install, desk: Reco
 @pytest.mark.parametrize("how", ["success", "http"])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_journal_unavailable(
-    kind: Any, how: str, install: Install, desk: Recorder, log: list[str]
+    kind: Any, how: str, install: Install, port: Recorder, log: list[str]
 ) -> None:
     app, path = kind(ending(how), install)
-    async with desk.running():
-        desk.unavailable = True
+    async with port.running():
+        port.unavailable = True
         sent = await call(app, path, log=log)
         assert status(sent) == (418 if how == "http" else 503)
         assert header(sent, "retry-after") == (None if how == "http" else "1")
         assert happened(log) == ["start", "body"]
-        desk.unavailable = False
+        port.unavailable = False
         assert status(await call(app, path, log=log)) == (418 if how == "http" else 200)
-        assert desk.stored == (["b"] if how == "http" else ["a", "b"])
+        assert port.stored == (["b"] if how == "http" else ["a", "b"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_client_gone(kind: Any, install: Install, desk: Recorder, log: list[str]) -> None:
+async def test_client_gone(kind: Any, install: Install, port: Recorder, log: list[str]) -> None:
     def on_send(message: Any) -> None:
         raise OSError("the connection is closed")
 
     app, path = kind(ending("success"), install)
-    async with desk.running():
+    async with port.running():
         # Whether the server hears of it depends on the middleware in between.
         with suppress(Exception):
             await call(app, path, log=log, on_send=on_send)

@@ -21,7 +21,7 @@ class TestOutcomes:
 
     @pytest.mark.parametrize("parameter", PARAMETERS)
     async def test_unhandled_error(
-        self, parameter: Any, install: Install, desk: Recorder, log: list[str]
+        self, parameter: Any, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app = simple(install)
 
@@ -33,12 +33,12 @@ class TestOutcomes:
 
         with pytest.raises(ZeroDivisionError):
             await call(app, "/x", log=log)
-        assert desk.stored == ["b"]
-        assert desk.starts == 1
+        assert port.stored == ["b"]
+        assert port.starts == 1
 
     @pytest.mark.parametrize("handled", [True, False])
     async def test_response_model_fails(
-        self, handled: bool, install: Install, desk: Recorder, log: list[str]
+        self, handled: bool, install: Install, port: Recorder, log: list[str]
     ) -> None:
         from fastapi.exceptions import ResponseValidationError
 
@@ -59,12 +59,12 @@ class TestOutcomes:
         else:
             with pytest.raises(ResponseValidationError):
                 await call(app, "/x", log=log)
-        assert desk.stored == []
+        assert port.stored == []
 
     @pytest.mark.parametrize("handled", [True, False])
     @pytest.mark.parametrize("parameter", PARAMETERS[:2])
     async def test_function_scoped_dependency_fails_in_its_exit(
-        self, parameter: Any, handled: bool, install: Install, desk: Recorder, log: list[str]
+        self, parameter: Any, handled: bool, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app = simple(install)
 
@@ -88,11 +88,11 @@ class TestOutcomes:
         else:
             with pytest.raises(ZeroDivisionError):
                 await call(app, "/x", log=log)
-        assert desk.stored == ["b"]
+        assert port.stored == ["b"]
         assert log.index("left") < log.index("commit b")
 
     async def test_commit_after_function_scoped_dependencies_have_left(
-        self, install: Install, desk: Recorder, log: list[str]
+        self, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app = simple(install)
 
@@ -104,12 +104,12 @@ class TestOutcomes:
         async def endpoint(tasks: BackgroundTasks) -> None:
             tasks.add_task(note, "a")
 
-        async with desk.running():
+        async with port.running():
             await call(app, "/x", log=log)
             assert happened(log) == ["left", *ORDER]
 
     async def test_request_scoped_dependencies_have_left_before_a_job_starts(
-        self, install: Install, desk: Recorder, log: list[str]
+        self, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app = simple(install)
 
@@ -125,7 +125,7 @@ class TestOutcomes:
         assert log.index("left") < log.index("start a") < log.index("ran a")
 
     async def test_journal_unavailable_is_503_that_handlers_and_dependencies_see(
-        self, install: Install, desk: Recorder, log: list[str]
+        self, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app = simple(install)
 
@@ -146,19 +146,19 @@ class TestOutcomes:
             tasks.add_task(note, "a")
             tasks.add_task(note_object, object())
 
-        desk.unavailable = True
+        port.unavailable = True
         sent = await call(app, "/x", log=log)
         assert (status(sent), header(sent, "retry-after")) == (503, "1")
         assert b"mine" in sent[1]["body"]
         assert "ran in memory" not in log
         if SCOPED:
             assert "dependency saw 503" in log
-        desk.unavailable = False
+        port.unavailable = False
         assert status(await call(app, "/x", log=log)) == 200
-        assert desk.stored == ["a"]
+        assert port.stored == ["a"]
 
     async def test_an_earlier_job_that_fails_does_not_stop_later_ones(
-        self, install: Install, desk: Recorder, log: list[str]
+        self, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app = simple(install)
 
@@ -170,11 +170,11 @@ class TestOutcomes:
         assert status(await call(app, "/x", log=log)) == 200
         assert ran(log) == ["ran a", "ran b"]
 
-    async def test_no_task_no_commit(self, install: Install, desk: Recorder, log: list[str]) -> None:
+    async def test_no_task_no_commit(self, install: Install, port: Recorder, log: list[str]) -> None:
         app = simple(install)
 
         @app.get("/x")
         async def endpoint(tasks: BackgroundTasks) -> None: ...
 
         await call(app, "/x", log=log)
-        assert (desk.commits, desk.starts) == (0, 0)
+        assert (port.commits, port.starts) == (0, 0)

@@ -31,7 +31,7 @@ class TestOwnBackground:
         ],
     )
     async def test_both_run_injected_first(
-        self, parameter: Any, own: Any, install: Install, desk: Recorder, log: list[str]
+        self, parameter: Any, own: Any, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app = simple(install)
 
@@ -56,13 +56,13 @@ class TestOwnBackground:
 
         assert status(await call(app, "/x", log=log)) == 200
         expected = ["own"] if parameter is None else ["a", "own"]
-        assert desk.stored == expected
+        assert port.stored == expected
         assert [entry for entry in log if entry.startswith("ran")] == [f"ran {name}" for name in expected]
         assert log.index("commit own") < log.index("start")
 
     @pytest.mark.parametrize("own", [StarletteTask, BackgroundTask])
     async def test_what_an_instrumentation_has_wrapped_is_a_job_all_the_same(
-        self, own: Any, install: Install, desk: Recorder, log: list[str], monkeypatch: pytest.MonkeyPatch
+        self, own: Any, install: Install, port: Recorder, log: list[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         original = StarletteTask.__call__
 
@@ -78,11 +78,11 @@ class TestOwnBackground:
             return JSONResponse({}, background=own(note, "own"))
 
         await call(app, "/x", log=log)
-        assert desk.stored == ["own"]
-        assert desk.in_memory_calls == []
+        assert port.stored == ["own"]
+        assert port.in_memory_calls == []
 
     async def test_the_injected_object_returned_by_hand_is_not_run_twice(
-        self, install: Install, desk: Recorder, log: list[str]
+        self, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app = simple(install)
 
@@ -92,11 +92,11 @@ class TestOwnBackground:
             return JSONResponse({}, background=tasks)
 
         await call(app, "/x", log=log)
-        assert desk.stored == ["a"]
+        assert port.stored == ["a"]
         assert log.count("ran a") == 1
 
     async def test_an_unknown_callable_runs_in_memory_after_the_response(
-        self, install: Install, desk: Recorder, log: list[str]
+        self, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app = simple(install)
 
@@ -109,11 +109,11 @@ class TestOwnBackground:
             return JSONResponse({}, background=own)  # type: ignore[arg-type]
 
         await call(app, "/x", log=log)
-        assert desk.stored == ["a"]
+        assert port.stored == ["a"]
         assert log.index("body") < log.index("ran own")
 
     async def test_a_response_object_that_is_returned_twice_keeps_its_background(
-        self, install: Install, desk: Recorder, log: list[str]
+        self, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app = simple(install)
         shared = JSONResponse({}, background=StarletteTask(note, "own"))
@@ -125,4 +125,4 @@ class TestOwnBackground:
 
         await call(app, "/x", log=log)
         await call(app, "/x", log=log)
-        assert desk.stored == ["a", "own", "a", "own"]
+        assert port.stored == ["a", "own", "a", "own"]

@@ -60,14 +60,14 @@ ENDPOINTS: list[Any] = [endpoint, endpoint_sync, Endpoint, EndpointSync, functoo
 @pytest.mark.parametrize("mounted", [True, False])
 @pytest.mark.parametrize("function", ENDPOINTS)
 async def test_a_response_of_our_route_is_a_receipt(
-    function: Any, mounted: bool, install: Install, desk: Recorder, log: list[str]
+    function: Any, mounted: bool, install: Install, port: Recorder, log: list[str]
 ) -> None:
     route = Route("/x", function, methods=["GET"])
     app = Starlette(routes=[Mount("/m", routes=[route])] if mounted else [route])
     install(app)
     assert status(await call(app, "/m/x" if mounted else "/x", log=log)) == 200
-    assert desk.stored == ["a", "b"]
-    assert desk.commits == 1
+    assert port.stored == ["a", "b"]
+    assert port.commits == 1
     assert log[1:5] == ["commit a", "commit b", "start", "body"]
     assert log[-2:] == ["ran a", "ran b"]
 
@@ -87,7 +87,7 @@ def test_a_route_is_known_by_what_it_was_given(function: Any) -> None:
 
 
 async def test_route_middleware_and_methods_are_kept(
-    install: Install, desk: Recorder, log: list[str]
+    install: Install, port: Recorder, log: list[str]
 ) -> None:
     zips = [Middleware(GZipMiddleware, minimum_size=1)]
     app = Starlette(routes=[Route("/x", endpoint, middleware=zips)])
@@ -95,26 +95,26 @@ async def test_route_middleware_and_methods_are_kept(
     sent = await call(app, "/x", log=log, headers=((b"accept-encoding", b"gzip"),))
     assert (b"content-encoding", b"gzip") in sent[0]["headers"]
     assert status(await call(app, "/x", "POST", log=log)) == 405
-    assert desk.stored == ["a", "b"]
+    assert port.stored == ["a", "b"]
 
 
-async def test_a_plain_route_runs_in_memory(install: Install, desk: Recorder, log: list[str]) -> None:
+async def test_a_plain_route_runs_in_memory(install: Install, port: Recorder, log: list[str]) -> None:
     app = Starlette(routes=[StarletteRoute("/x", endpoint)])
     install(app)
     await call(app, "/x", log=log)
-    assert desk.stored == []
+    assert port.stored == []
     assert log[1:] == ["start", "body", "ran a", "ran b"]
 
 
-async def test_unavailable(install: Install, desk: Recorder, log: list[str]) -> None:
+async def test_unavailable(install: Install, port: Recorder, log: list[str]) -> None:
     app = Starlette(routes=[Route("/x", endpoint), Route("/c", Endpoint)])
     install(app)
-    desk.unavailable = True
+    port.unavailable = True
     assert status(await call(app, "/x", log=log)) == 503
     assert status(await call(app, "/c", log=log)) == 503
 
 
-async def test_a_failed_handler_stores_nothing(install: Install, desk: Recorder, log: list[str]) -> None:
+async def test_a_failed_handler_stores_nothing(install: Install, port: Recorder, log: list[str]) -> None:
     async def bad(request: Request) -> Response:
         respond()
         raise HTTPException(418)
@@ -122,7 +122,7 @@ async def test_a_failed_handler_stores_nothing(install: Install, desk: Recorder,
     app = Starlette(routes=[Route("/x", bad)])
     install(app)
     assert status(await call(app, "/x", log=log)) == 418
-    assert desk.stored == []
+    assert port.stored == []
 
 
 @pytest.mark.parametrize("make", [BackgroundTask, lambda f, *a: BackgroundTasks().add_task(f, *a)])
@@ -141,19 +141,19 @@ async def test_ours_by_hand_is_strict_on_its_line(
     assert "raised" in log
 
 
-async def test_starlettes_by_hand_is_lenient(install: Install, desk: Recorder, log: list[str]) -> None:
+async def test_starlettes_by_hand_is_lenient(install: Install, port: Recorder, log: list[str]) -> None:
     async def lenient(request: Request) -> Response:
         return Response(background=StarletteTask(note_object, object()))
 
     app = Starlette(routes=[Route("/x", lenient)])
     install(app)
     await call(app, "/x", log=log)
-    assert desk.in_memory_calls == ["note_object"]
+    assert port.in_memory_calls == ["note_object"]
     assert log[-2:] == ["body", "ran in memory"] or log[-2:] == ["start", "ran in memory"]
 
 
 async def test_arguments_are_what_they_were_when_the_task_was_made(
-    install: Install, desk: Recorder, log: list[str]
+    install: Install, port: Recorder, log: list[str]
 ) -> None:
     async def twice(request: Request) -> Response:
         task = BackgroundTask(note, "a")
@@ -165,7 +165,7 @@ async def test_arguments_are_what_they_were_when_the_task_was_made(
     install(app)
     await call(app, "/x", log=log)
     await call(app, "/x", log=log)
-    assert desk.stored == ["a", "a"], "a task that is returned again is another job"
+    assert port.stored == ["a", "a"], "a task that is returned again is another job"
 
 
 class TestByHandWithoutPostlude:

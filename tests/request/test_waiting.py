@@ -21,13 +21,13 @@ DEBUG: dict[str, Any] = {"http.response.debug": {}}
     [(True, {}, False), (True, DEBUG, True), (False, {}, True), (False, DEBUG, True)],
 )
 async def test_waits(
-    serving: bool, extensions: dict[str, Any], waits: bool, install: Install, desk: Recorder, log: list[str]
+    serving: bool, extensions: dict[str, Any], waits: bool, install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = simple(install)
     answering(plain, BackgroundTasks)(app)
     async with AsyncExitStack() as stack:
         if serving:
-            await stack.enter_async_context(desk.running())
+            await stack.enter_async_context(port.running())
         await call(app, "/x", log=log, extensions=extensions)
         assert ("settle" in log) is waits
         assert ran(log) == (["ran a"] if waits else [])

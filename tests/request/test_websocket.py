@@ -23,7 +23,7 @@ class TestWebSocket:
     @pytest.mark.parametrize("kind", ["before", "after", "router", "mount"])
     @pytest.mark.parametrize("end", ["return", "disconnect", "error"])
     def test_ends(
-        self, end: str, kind: str, parameter: Any, install: Install, desk: Recorder, log: list[str]
+        self, end: str, kind: str, parameter: Any, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app, router, sub = FastAPI(), APIRouter(), FastAPI()
         if kind == "after":
@@ -64,12 +64,12 @@ class TestWebSocket:
             assert client.receive_text() == "hello"
             if end != "disconnect":
                 client.receive()
-        assert desk.stored == (["b"] if end == "error" else ["dependency", "a", "b"])
+        assert port.stored == (["b"] if end == "error" else ["dependency", "a", "b"])
         assert log.index("left") < log.index("commit b") < log.index("start b") < log.index("ran b")
 
     @pytest.mark.skipif("scope" not in Depends.__code__.co_varnames, reason="no function scope")
     def test_a_function_scoped_dependency_that_fails_in_its_exit(
-        self, install: Install, desk: Recorder, log: list[str]
+        self, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app = FastAPI()
 
@@ -86,4 +86,4 @@ class TestWebSocket:
         install(app)
         with pytest.raises(ZeroDivisionError), TestClient(app).websocket_connect("/x") as client:
             client.receive()
-        assert desk.stored == []
+        assert port.stored == []

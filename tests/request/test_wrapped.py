@@ -68,7 +68,7 @@ async def test_what_a_tracing_package_puts_around_a_function_does_not_keep_it_in
     parameter: Any,
     owners: list[Any],
     install: Install,
-    desk: Recorder,
+    port: Recorder,
     log: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -77,11 +77,11 @@ async def test_what_a_tracing_package_puts_around_a_function_does_not_keep_it_in
     for owner in owners:
         monkeypatch.setattr(owner, "add_task", make(owner.add_task, []))
     await call(app, "/x", log=log)
-    assert (desk.stored, desk.in_memory_calls, ran(log)) == (["a"], [], ["ran a"])
+    assert (port.stored, port.in_memory_calls, ran(log)) == (["a"], [], ["ran a"])
 
 
 async def test_nor_one_in_the_own_background_of_a_response(
-    owners: list[Any], install: Install, desk: Recorder, log: list[str], monkeypatch: pytest.MonkeyPatch
+    owners: list[Any], install: Install, port: Recorder, log: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = simple(install)
     make = written_in("ddtrace", wrapping)
@@ -96,21 +96,21 @@ async def test_nor_one_in_the_own_background_of_a_response(
 
     await call(app, "/own/fastapi", log=log)
     await call(app, "/own/starlette", log=log)
-    assert (desk.stored, desk.in_memory_calls) == (["fastapi", "starlette"], [])
+    assert (port.stored, port.in_memory_calls) == (["fastapi", "starlette"], [])
 
 
 async def test_a_mock_before_a_tracing_package_is_called(
-    owners: list[Any], install: Install, desk: Recorder, log: list[str], monkeypatch: pytest.MonkeyPatch
+    owners: list[Any], install: Install, port: Recorder, log: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = application(install)
     for owner in owners:
         monkeypatch.setattr(owner, "add_task", written_in("ddtrace", wrapping)(owner.add_task, []))
     with patch.object(owners[0], "add_task") as mock:
         await call(app, "/x", log=log)
-    assert (mock.call_count, desk.stored) == (1, [])
+    assert (mock.call_count, port.stored) == (1, [])
     with patch.object(owners[0], "add_task", autospec=True, side_effect=owners[0].add_task) as spy:
         await call(app, "/x", log=log)
-    assert (spy.call_count, desk.stored, desk.in_memory_calls) == (1, ["a"], [])
+    assert (spy.call_count, port.stored, port.in_memory_calls) == (1, ["a"], [])
 
 
 @pytest.mark.parametrize("parameter", PARAMETERS)
@@ -118,7 +118,7 @@ async def test_a_wrapper_of_the_application_is_called_and_said_to_be_left_out(
     parameter: Any,
     owners: list[Any],
     install: Install,
-    desk: Recorder,
+    port: Recorder,
     log: list[str],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -131,12 +131,12 @@ async def test_a_wrapper_of_the_application_is_called_and_said_to_be_left_out(
     with caplog.at_level(logging.WARNING, "postlude"):
         await call(app, "/x", log=log)
     assert (seen[0], len(seen)) == (note, len(owners))
-    assert (desk.stored, desk.in_memory_calls) == (["a"], [])
+    assert (port.stored, port.in_memory_calls) == (["a"], [])
     assert sum("without what is put around it" in message for message in caplog.messages) == 1
 
 
 async def test_what_says_nothing_of_the_method_may_add_something_else(
-    owners: list[Any], install: Install, desk: Recorder, log: list[str], monkeypatch: pytest.MonkeyPatch
+    owners: list[Any], install: Install, port: Recorder, log: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = application(install)
     for owner in owners:
@@ -144,12 +144,12 @@ async def test_what_says_nothing_of_the_method_may_add_something_else(
         del method.__dict__["__wrapped__"]
         monkeypatch.setattr(owner, "add_task", method)
     await call(app, "/x", log=log)
-    assert (desk.stored, len(desk.in_memory_calls), ran(log)) == ([], 1, ["ran a"])
+    assert (port.stored, len(port.in_memory_calls), ran(log)) == ([], 1, ["ran a"])
 
 
 @pytest.mark.parametrize("owner", CLASSES)
 async def test_a_spy_gets_the_handle_of_the_job(
-    owner: Any, install: Install, desk: Recorder, log: list[str]
+    owner: Any, install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = simple(install)
 
@@ -159,4 +159,4 @@ async def test_a_spy_gets_the_handle_of_the_job(
 
     with patch.object(owner, "add_task", autospec=True, side_effect=owner.add_task):
         await call(app, "/x", log=log)
-    assert desk.stored == ["a"]
+    assert port.stored == ["a"]

@@ -10,9 +10,9 @@ import pytest
 from postlude.clock import SECOND, ManualClock
 from postlude.errors import JournalUnavailable
 from postlude.jobs.subscriptions import Hub
-from postlude.model.job import Claim, Claimed, Few, Room
+from postlude.model.job import Claim, Claimed, Few, FreeSlots
 from postlude.runner.claimer import Claimer
-from postlude.runner.lease import Membership
+from postlude.runner.lease import Lease
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 
@@ -30,14 +30,14 @@ class Journal:
     """Answers when it is told to, and remembers what it was asked."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[int, int, bool, Room]] = []
+        self.asked: list[tuple[int, int, bool, FreeSlots]] = []
         self.replies: list[Reply[Claimed]] = []
 
     def claim(
-        self, runner: int, limit: int, *, suspect: bool, room: Room, behind: int, few: Sequence[Few]
+        self, runner: int, limit: int, *, suspect: bool, free: FreeSlots, behind: int, few: Sequence[Few]
     ) -> Reply[Claimed]:
         self.few = few
-        self.asked.append((runner, limit, suspect, room))
+        self.asked.append((runner, limit, suspect, free))
         self.replies.append(Reply.here())
         return self.replies[-1]
 
@@ -60,7 +60,7 @@ class Taker:
     def __init__(self) -> None:
         self.pace = cast(Any, FakePace())
         self.load = 0
-        self.room = Room(2, 1, 0)
+        self.free = FreeSlots(2, 1, 0)
         self.wants_suspect = True
         self.groups: Sequence[Few] = ()
         self.taken: list[Claim] = []
@@ -91,7 +91,7 @@ class Scene:
         self.journal, self.taker, self.hub, self.clock = Journal(), Taker(), FakeHub(), ManualClock()
         self.claimer = Claimer(
             cast(Store, self.journal),
-            cast(Membership, FakeMembership()),
+            cast(Lease, FakeMembership()),
             self.taker,
             self.clock,
             cast(Hub, self.hub),
@@ -110,10 +110,10 @@ async def scene() -> Scene:
 async def test_it_asks_for_what_the_runner_may_hold_beyond_what_it_holds(scene: Scene) -> None:
     scene.taker.load = 3
     scene.claimer.pump()
-    assert scene.journal.asked == [(7, 7, True, Room(2, 1, 0))]
-    scene.taker.wants_suspect, scene.taker.load, scene.taker.room = False, 0, Room(0, 0, 5)
+    assert scene.journal.asked == [(7, 7, True, FreeSlots(2, 1, 0))]
+    scene.taker.wants_suspect, scene.taker.load, scene.taker.free = False, 0, FreeSlots(0, 0, 5)
     await scene.journal.answer(Claimed([], more=True))
-    assert scene.journal.asked[1:] == [(7, 10, False, Room(0, 0, 5))]
+    assert scene.journal.asked[1:] == [(7, 10, False, FreeSlots(0, 0, 5))]
 
 
 async def test_one_request_at_a_time(scene: Scene) -> None:
@@ -164,20 +164,20 @@ async def test_more_is_asked_for_at_once_if_it_holds_little_still(scene: Scene) 
 
 async def test_without_room_what_was_held_back_is_not_asked_for(scene: Scene) -> None:
     """It ends this claim of its queue, and the next one would end there too."""
-    scene.taker.room = Room(0, 0, 0)
+    scene.taker.free = FreeSlots(0, 0, 0)
     scene.claimer.pump()
     assert scene.times == 1, "there may be jobs that need no room"
     await scene.journal.answer(Claimed([], more=True))
     scene.claimer.pump()
     assert scene.times == 1
-    scene.taker.room = Room(0, 1, 0)
+    scene.taker.free = FreeSlots(0, 1, 0)
     scene.claimer.pump()
     assert scene.times == 2
 
 
 async def test_without_room_it_asks_again_when_it_hears_of_work(scene: Scene) -> None:
     """Of jobs that have no limit, perhaps."""
-    scene.taker.room = Room(0, 0, 0)
+    scene.taker.free = FreeSlots(0, 0, 0)
     scene.claimer.pump()
     await scene.journal.answer(Claimed([], more=True))
     scene.claimer.notify()
@@ -187,7 +187,7 @@ async def test_without_room_it_asks_again_when_it_hears_of_work(scene: Scene) ->
 async def test_with_room_that_was_not_used_up_something_else_held_it_back(scene: Scene) -> None:
     scene.taker.pace.limit = 2
     scene.claimer.pump()
-    scene.taker.room = Room(0, 0, 0)
+    scene.taker.free = FreeSlots(0, 0, 0)
     await scene.journal.answer(Claimed(claims(2), more=True))
     scene.taker.load = 0
     scene.claimer.pump()

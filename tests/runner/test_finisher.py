@@ -10,7 +10,7 @@ from postlude.errors import JournalUnavailable
 from postlude.model.outcome import SUCCEEDED, Failed, Finish, LogLine
 from postlude.runner import finisher as ends
 from postlude.runner.attempt.work import Work
-from postlude.runner.finisher import Ends
+from postlude.runner.finisher import Finisher
 from postlude.stores.reply import Reply
 
 pytestmark = pytest.mark.anyio
@@ -45,12 +45,12 @@ def journal() -> Journal:
     return Journal()
 
 
-def end(to: Ends) -> None:
+def end(to: Finisher) -> None:
     to.add(Work(b"0" * 16, "app:f", "default", b"", 0), Finish(1, 1, "app:f", 0, 1, SUCCEEDED))
 
 
-def made(journal: Journal) -> Ends:
-    return Ends(cast(Any, journal), lambda ended, limited: None)
+def made(journal: Journal) -> Finisher:
+    return Finisher(cast(Any, journal), lambda ended, limited: None)
 
 
 async def test_many_are_offered_at_once(journal: Journal) -> None:

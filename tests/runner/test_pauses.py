@@ -8,7 +8,7 @@ import pytest
 
 from postlude.model.job import Claim
 from postlude.runner.attempt.work import Work
-from postlude.runner.executors.pool import Workshop
+from postlude.runner.executors.pool import ExecutorPool
 from postlude.runner.giving_back import GivingBack
 from postlude.runner.pauses import Pauses
 from postlude.stores.protocol import Pause
@@ -24,7 +24,7 @@ class Scene:
         self.asked: list[Callable[[Work], bool]] = []
         self.keeps_back: Callable[[Work], bool] | None = None
         self.claiming = False
-        self.pauses = Pauses(cast(GivingBack, self), cast(Workshop, self), lambda: self.claiming)
+        self.pauses = Pauses(cast(GivingBack, self), cast(ExecutorPool, self), lambda: self.claiming)
 
     def some(self, which: Callable[[Work], bool]) -> Reply[int]:
         self.asked.append(which)

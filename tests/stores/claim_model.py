@@ -1,6 +1,6 @@
 """What a claim may answer: the protocol leaves it choices, so its answer is checked and taken over."""
 
-from postlude.model.job import Claimed, Room
+from postlude.model.job import Claimed, FreeSlots
 from postlude.model.state import Reason, Stored
 from postlude.stores.protocol import Pause
 from tests.stores.model import Model, ModelJob
@@ -17,11 +17,11 @@ class ClaimCheck:
         now: when.
     """
 
-    def __init__(self, model: Model, runner: int, limit: int, room: Room | None, now: int) -> None:
+    def __init__(self, model: Model, runner: int, limit: int, free: FreeSlots | None, now: int) -> None:
         self._model = model
         self._runner = runner
         self._limit = limit
-        self._room = 1_000_000 if room is None else sum(room)
+        self._free = 1_000_000 if free is None else sum(free)
         self._now = now
         self._limited = 0
         self._aside = False
@@ -38,7 +38,7 @@ class ClaimCheck:
             got = [one for one in claimed if one.job.queue == queue]
             assert got == could[: len(got)], "claimed out of order"
         assert len(claimed) <= self._limit
-        assert self._limited <= self._room
+        assert self._limited <= self._free
         self._check_what_is_left(answer)
 
     def _claim(self, answer: Claimed, number: int) -> ModelJob:
@@ -69,7 +69,7 @@ class ClaimCheck:
         found.sort(key=lambda each: each[0])
         done: list[ModelJob] = []
         while found:
-            # One of a full lane can only be met once another one of it has been set aside.
+            # One of a full concurrency key can only be met once another one of it has been set aside.
             next_one = next(each for each in found if each[1].stored is Stored.READY)
             found.remove(next_one)
             self._block(next_one[1], next_one[2])
@@ -87,12 +87,12 @@ class ClaimCheck:
             bucket = model.rates["task", task]
             assert bucket.first(self._now) > self._now, "refused although the rate allows it"
             one.goes(Stored.BLOCKED, reason, bucket.give_turn(self._now))
-        model.enter([], [one.lane])
+        model.enter([], [one.concurrency_key])
 
     def _check_what_is_left(self, answer: Claimed) -> None:
         model, now = self._model, self._now
         agains = []
-        no_room = self._limited >= self._room
+        no_room = self._limited >= self._free
         wanting = False
         for queue in {one.job.queue for one in model.ready()}:
             if Pause("queue", queue) in model.paused:
@@ -117,7 +117,7 @@ class ClaimCheck:
     def _is_limited(self, one: ModelJob) -> bool:
         model, job = self._model, one.job
         bounded = ("task", job.task) in model.rates or ("queue", job.queue) in model.bounds
-        return job.lane is not None or bounded
+        return job.concurrency_key is not None or bounded
 
     def _is_full(self, queue: str) -> bool:
         bounds = self._model.bounds.get(("queue", queue))

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from postlude.clock import SECOND, ManualClock
 from postlude.model.job import NewJob, Progress, ProgressNote
-from postlude.model.limits import Bounds
+from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import LogLine, Outcome, Parked, Succeeded
 from postlude.model.state import Reason
 from postlude.stores.protocol import Enlisted, Store
@@ -76,7 +76,9 @@ class Life:
         self.jobs: dict[str, list[NewJob]] = {}
         driver = Driver(Bench(path), self.clock)
         driver.declare(
-            Bounds("task", "limited", 1), Bounds("task", "rated", every=SECOND), Bounds("queue", "bounded", 5)
+            DeclaredLimits("task", "limited", 1),
+            DeclaredLimits("task", "rated", every=SECOND),
+            DeclaredLimits("queue", "bounded", 5),
         )
         self._fill(driver)
         # Not closed in order: a process died with what it ran.
@@ -92,7 +94,7 @@ class Life:
             self._end(driver, runner, claim)
         self._add(driver, "ready", opts='{"t":5}', context='{"c":1}', key="k", owner="ada")
         self._add(driver, "scheduled", after=60)
-        self._add(driver, "limited", lane="x")
+        self._add(driver, "limited", concurrency_key="x")
         self._add(driver, "rated", rated=True)
         self._add(driver, "bounded", queue="bounded", rated=True)
         self._add(driver, "other", queue="other", priority=1)

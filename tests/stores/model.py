@@ -1,7 +1,7 @@
 """What a store should do, in the simplest words: a list of jobs that is searched from end to end.
 
-Where the protocol leaves a choice (which of several jobs that come to a full lane at once are ready),
-the model looks at what the store has chosen, and checks that it was free to.
+Where the protocol leaves a choice (which of several jobs that come to a full concurrency key at once are
+ready), the model looks at what the store has chosen, and checks that it was free to.
 
 Jobs never start here (nothing is marked), so a death charges nobody; the conformance cases about
 deaths cover that.
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from postlude.model.job import Added, Cancel, Conflict, Hold, JobRecord, NewJob
-from postlude.model.limits import Bounds
+from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import Cancelled, Failed, Outcome, Parked, Snoozed, Succeeded
 from postlude.model.overrides import lifted
 from postlude.model.state import FINAL, Reason, Stored
@@ -21,7 +21,7 @@ QUEUED = (Stored.READY, Stored.SCHEDULED, Stored.BLOCKED)
 IN_LANE = (Stored.READY, Stored.RUNNING)
 ENDED_BADLY = (Stored.FAILED, Stored.CANCELLED)
 
-LaneKey = tuple[str, str | None]
+ConcurrencyKeyOf = tuple[str, str | None]
 
 
 @dataclass(eq=False)
@@ -45,8 +45,8 @@ class ModelJob:
         return self.job.priority, self.seq
 
     @property
-    def lane(self) -> LaneKey:
-        return self.job.task, self.job.lane
+    def concurrency_key(self) -> ConcurrencyKeyOf:
+        return self.job.task, self.job.concurrency_key
 
     @property
     def waits_for_predecessor(self) -> bool:
@@ -91,7 +91,7 @@ class Model:
     leases: dict[int, int] = field(default_factory=dict)
     """When each enlisted runner's lease runs out."""
     paused: set[Pause] = field(default_factory=set)
-    bounds: dict[tuple[str, str], Bounds] = field(default_factory=dict)
+    bounds: dict[tuple[str, str], DeclaredLimits] = field(default_factory=dict)
     rates: dict[tuple[str, str], Bucket] = field(default_factory=dict)
 
     # Looking
@@ -114,11 +114,11 @@ class Model:
         found = (one for one in self.jobs if (one.job.task, one.job.key) == key and one.stored not in FINAL)
         return None if job.key is None else next(found, None)
 
-    def room(self, lane: LaneKey) -> int:
-        """Return how many more of a lane may be ready; a large number without a limit."""
-        limit = self._limit(lane[0])
-        taken = sum(one.lane == lane and one.stored in IN_LANE for one in self.jobs)
-        return 1_000_000 if limit is None or lane[1] is None else limit - taken
+    def free(self, concurrency_key: ConcurrencyKeyOf) -> int:
+        """Return how many more of a concurrency key may be ready; a large number without a limit."""
+        limit = self._limit(concurrency_key[0])
+        taken = sum(one.concurrency_key == concurrency_key and one.stored in IN_LANE for one in self.jobs)
+        return 1_000_000 if limit is None or concurrency_key[1] is None else limit - taken
 
     def _limit(self, task: str) -> int | None:
         bounds = self.bounds.get(("task", task))
@@ -126,24 +126,29 @@ class Model:
 
     # Lanes
 
-    def enter(self, jobs: Iterable[ModelJob], left: Iterable[LaneKey] = ()) -> int:
-        """Let jobs be ready, and the next ones of lanes that were left; returns how many of the jobs are."""
+    def enter(self, jobs: Iterable[ModelJob], left: Iterable[ConcurrencyKeyOf] = ()) -> int:
+        """Let jobs be ready, and the next ones of concurrency keys that were left; returns how many of the
+        jobs are."""
         entering = list(jobs)
         for one in entering:
             one.goes(Stored.BLOCKED, Reason.LIMIT)
-        for lane in {*left, *(one.lane for one in entering)}:
-            waiting = [one for one in self.where(Stored.BLOCKED, Reason.LIMIT) if one.lane == lane]
+        for concurrency_key in {*left, *(one.concurrency_key for one in entering)}:
+            waiting = [
+                one
+                for one in self.where(Stored.BLOCKED, Reason.LIMIT)
+                if one.concurrency_key == concurrency_key
+            ]
             waiting.sort(key=lambda one: one.order)
-            room = max(0, self.room(lane))
+            free = max(0, self.free(concurrency_key))
             new = [one for one in waiting if one in entering]
             old = [one for one in waiting if one not in entering]
-            if new and 0 < room < len(waiting):
+            if new and 0 < free < len(waiting):
                 chosen = [one for one in waiting if self.look(one).stored is Stored.READY]
-                assert len(chosen) == room, "a lane is too full, or not full enough"
+                assert len(chosen) == free, "a lane is too full, or not full enough"
                 first = [one for one in chosen if one in old]
-                assert first == old[: len(first)], "it is another one's turn in this lane"
+                assert first == old[: len(first)], "it is another one's turn in this concurrency key"
             else:
-                chosen = waiting[:room]
+                chosen = waiting[:free]
             for one in chosen:
                 one.goes(Stored.READY)
         return sum(one.stored is Stored.READY for one in entering)
@@ -165,7 +170,7 @@ class Model:
         hindered = any(
             job.once
             or job.rated
-            or job.lane is not None
+            or job.concurrency_key is not None
             or (job.due is not None and not job.follows)
             or job.queue in busy
             for job in jobs
@@ -199,7 +204,7 @@ class Model:
             before = one
 
     def _replace(self, one: ModelJob, job: NewJob) -> None:
-        lane = one.lane
+        concurrency_key = one.concurrency_key
         self.aliases[one.job.id] = one
         one.job = one.job._replace(
             id=job.id,
@@ -209,19 +214,19 @@ class Model:
             priority=job.priority,
             opts=job.opts,
             context=job.context,
-            lane=job.lane,
+            concurrency_key=job.concurrency_key,
         )
         one.predecessor, one.unended, one.failures = None, False, 0
-        was_ready, moves = one.stored is Stored.READY, one.lane != lane
+        was_ready, moves = one.stored is Stored.READY, one.concurrency_key != concurrency_key
         if job.due is not None:
             one.goes(Stored.SCHEDULED, due=job.due)
         elif moves or not was_ready:
             self.enter([one])
-        elif self.room(lane) < 0 and self.look(one).stored is Stored.BLOCKED:
+        elif self.free(concurrency_key) < 0 and self.look(one).stored is Stored.BLOCKED:
             # More are ready or running than may be (some were given back): it may lose its place.
             one.goes(Stored.BLOCKED, Reason.LIMIT)
         if was_ready:
-            self.enter([], [lane])
+            self.enter([], [concurrency_key])
 
     def cancel(self, id: bytes, known: bool = True) -> Cancel:
         one = self.named(id)
@@ -326,11 +331,11 @@ class Model:
         self._left(jobs)
 
     def _left(self, jobs: Sequence[ModelJob]) -> None:
-        """What waited for these may be ready: those that follow, the next ones of their lanes."""
+        """What waited for these may be ready: those that follow, the next ones of their concurrency keys."""
         free = [one for one in self.jobs if one.predecessor in jobs and one.waits_for_predecessor]
-        self.enter(free, [one.lane for one in jobs])
+        self.enter(free, [one.concurrency_key for one in jobs])
 
-    def declare(self, bounds: Sequence[Bounds]) -> None:
+    def declare(self, bounds: Sequence[DeclaredLimits]) -> None:
         limited = {name for (kind, name), one in self.bounds.items() if kind == "task" and one.concurrent}
         self.bounds = {(one.kind, one.name): one for one in bounds}
         rates = {(b.kind, b.name): Bucket(b.every, b.burst) for b in bounds if b.every is not None}
@@ -338,17 +343,17 @@ class Model:
         for one in self.jobs:
             task = one.job.task
             new = self._limit(task) is not None and task not in limited
-            if new and one.job.lane is None and one.stored not in FINAL:
-                one.job = one.job._replace(lane="")
-        lanes = {one.lane for one in self.jobs}
-        for lane in lanes:
-            last = [one for one in reversed(self.ready()) if one.lane == lane]
-            for one in last[: max(0, -self.room(lane))]:
+            if new and one.job.concurrency_key is None and one.stored not in FINAL:
+                one.job = one.job._replace(concurrency_key="")
+        concurrency_keys = {one.concurrency_key for one in self.jobs}
+        for concurrency_key in concurrency_keys:
+            last = [one for one in reversed(self.ready()) if one.concurrency_key == concurrency_key]
+            for one in last[: max(0, -self.free(concurrency_key))]:
                 one.goes(Stored.BLOCKED, Reason.LIMIT)
         turns = [
             one for one in self.where(Stored.BLOCKED, Reason.RATE) if ("task", one.job.task) not in self.rates
         ]
-        self.enter(turns, lanes)
+        self.enter(turns, concurrency_keys)
 
     # Upkeep
 

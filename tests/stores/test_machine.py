@@ -27,8 +27,8 @@ from hypothesis.stateful import (
 
 from postlude.clock import SECOND, ManualClock
 from postlude.errors import KeyTaken
-from postlude.model.job import Claim, Conflict, Hold, NewJob, Room
-from postlude.model.limits import Bounds
+from postlude.model.job import Claim, Conflict, FreeSlots, Hold, NewJob
+from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Outcome, Parked, Snoozed, Succeeded
 from postlude.model.overrides import Opts
 from postlude.model.state import Reason, Stored
@@ -45,7 +45,9 @@ if EXAMPLES:
     pytestmark = pytest.mark.timeout(0)
 
 LIMITS = st.integers(min_value=1, max_value=5)
-ROOMS = st.sampled_from([None, None, Room(9, 0, 0), Room(1, 1, 0), Room(0, 1, 0), Room(0, 0, 0)])
+ROOMS = st.sampled_from(
+    [None, None, FreeSlots(9, 0, 0), FreeSlots(1, 1, 0), FreeSlots(0, 1, 0), FreeSlots(0, 0, 0)]
+)
 OPTS = st.sampled_from([None, None, Opts(timeout=1.0).text(), Opts(timeout=1.0, expires=1).text()])
 PAUSES = st.sampled_from([Pause("queue", "q"), Pause("queue", "r"), Pause("task", "a"), Pause("task", "b")])
 CONCURRENT = st.sampled_from([None, 1, 2, 3])
@@ -67,7 +69,7 @@ def calls(draw: st.DrawFn) -> list[dict[str, Any]]:
             "follows": st.booleans(),
             "key": st.sampled_from([None, None, "k", "l"]),
             "conflict": st.sampled_from(Conflict),
-            "lane": st.sampled_from([None, None, "x", "y"]),
+            "concurrency_key": st.sampled_from([None, None, "x", "y"]),
             "rated": st.sampled_from([False, False, False, True]),
             "opts": OPTS,
             "context": st.sampled_from([None, "{}"]),
@@ -83,7 +85,7 @@ def calls(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 
 @st.composite
-def declarations(draw: st.DrawFn) -> list[Bounds]:
+def declarations(draw: st.DrawFn) -> list[DeclaredLimits]:
     """Draw what a release says."""
     found = []
     for kind, name, rate in (
@@ -95,7 +97,7 @@ def declarations(draw: st.DrawFn) -> list[Bounds]:
         concurrent = draw(CONCURRENT)
         rated = rate if draw(st.booleans()) else {}
         if concurrent is not None or rated:
-            found.append(Bounds(kind, name, concurrent, **rated))
+            found.append(DeclaredLimits(kind, name, concurrent, **rated))
     return found
 
 
@@ -132,7 +134,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.driver.store.close()
 
     @initialize(target=runners, bounds=declarations())
-    def begin(self, bounds: list[Bounds]) -> Any:
+    def begin(self, bounds: list[DeclaredLimits]) -> Any:
         self.declare(bounds)
         return multiple(self.enlist(), self.enlist())
 
@@ -174,10 +176,10 @@ class StoreMachine(RuleBasedStateMachine):
         assert [self.driver.store.get(job.id).wait(5) for job in jobs] == [None] * len(jobs)
         return multiple()
 
-    @rule(target=holds, runner=runners, limit=LIMITS, room=ROOMS)
-    def claim(self, runner: Enlisted, limit: int, room: Room | None) -> Any:
-        answer = self.driver.claimed(runner, limit, room=room)
-        ClaimCheck(self.model, runner.runner, limit, room, self.clock.now()).take_over(answer)
+    @rule(target=holds, runner=runners, limit=LIMITS, free=ROOMS)
+    def claim(self, runner: Enlisted, limit: int, free: FreeSlots | None) -> Any:
+        answer = self.driver.claimed(runner, limit, free=free)
+        ClaimCheck(self.model, runner.runner, limit, free, self.clock.now()).take_over(answer)
         return multiple(*[Hold(claim.seq, claim.fence) for claim in answer.claims])
 
     @rule(target=holds, runner=runners)
@@ -228,7 +230,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.driver.resume(*what) is self.model.resume(what)
 
     @rule(bounds=declarations())
-    def declare(self, bounds: list[Bounds]) -> None:
+    def declare(self, bounds: list[DeclaredLimits]) -> None:
         self.driver.declare(*bounds)
         self.model.declare(bounds)
 

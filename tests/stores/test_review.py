@@ -13,7 +13,7 @@ import pytest
 from postlude.clock import SECOND, ManualClock
 from postlude.errors import JournalUnavailable
 from postlude.model.job import Conflict, NewJob
-from postlude.model.limits import Bounds
+from postlude.model.limits import DeclaredLimits
 from postlude.model.state import State, Stored
 from postlude.stores.protocol import NewRunner
 from postlude.stores.sqlite import SqliteStore
@@ -38,8 +38,8 @@ def driver(bench: StoreBench) -> Iterator[Driver]:
     driver.store.close()
 
 
-def rate(every: int, burst: int, concurrent: int | None = None) -> Bounds:
-    return Bounds("task", "app:task", concurrent, every, burst)
+def rate(every: int, burst: int, concurrent: int | None = None) -> DeclaredLimits:
+    return DeclaredLimits("task", "app:task", concurrent, every, burst)
 
 
 def test_turns_of_a_slow_rate_are_not_waited_for_under_a_faster_one(driver: Driver) -> None:
@@ -67,23 +67,23 @@ def test_a_faster_rate_does_not_wait_for_what_the_slow_one_has_used_up(driver: D
 
 def test_a_rate_that_is_taken_off_a_limited_task(driver: Driver) -> None:
     driver.declare(rate(HOUR, 1, 9))
-    runner, jobs = driver.enlist(), [driver.new(lane="", rated=True) for _ in range(3)]
+    runner, jobs = driver.enlist(), [driver.new(concurrency_key="", rated=True) for _ in range(3)]
     driver.add(*jobs)
     assert len(driver.claim(runner)) == 1
-    driver.declare(Bounds("task", "app:task", 9))
+    driver.declare(DeclaredLimits("task", "app:task", 9))
     assert len(driver.claim(runner)) == 2
 
 
 @pytest.mark.parametrize("undo", ["resume", "declare"])
 def test_those_that_were_blocked_take_their_places_by_priority(driver: Driver, undo: str) -> None:
     runner = driver.enlist()
-    jobs = [driver.new(lane="", rated=True, priority=priority) for priority in (5, 4, -7, 3)]
+    jobs = [driver.new(concurrency_key="", rated=True, priority=priority) for priority in (5, 4, -7, 3)]
     if undo == "resume":
-        driver.declare(Bounds("task", "app:task", 1))
+        driver.declare(DeclaredLimits("task", "app:task", 1))
         driver.pause("task", "app:task")
     else:
         driver.declare(rate(HOUR, 1, 1))
-        driver.add(driver.new(lane="", rated=True))
+        driver.add(driver.new(concurrency_key="", rated=True))
         driver.finish(driver.claim_one(runner))
     driver.add(*jobs)
     while any(driver.record(job).reason in (None, "limit") for job in jobs):
@@ -91,7 +91,7 @@ def test_those_that_were_blocked_take_their_places_by_priority(driver: Driver, u
     if undo == "resume":
         driver.resume("task", "app:task")
     else:
-        driver.declare(Bounds("task", "app:task", 1))
+        driver.declare(DeclaredLimits("task", "app:task", 1))
     assert driver.claim_one(runner).id == jobs[2].id
 
 
@@ -174,7 +174,7 @@ def test_a_new_limit_takes_in_all_that_have_not_ended(driver: Driver) -> None:
     driver.add(late, scheduled)
     assert driver.claim(runner) == []
     driver.add(ready)
-    driver.declare(Bounds("task", "app:task", 1))
+    driver.declare(DeclaredLimits("task", "app:task", 1))
     driver.clock.advance(2)
     driver.promote()
     assert driver.claim(runner) == []
@@ -190,8 +190,12 @@ def test_a_new_limit_takes_in_all_that_have_not_ended(driver: Driver) -> None:
 def test_tasks_without_limits_cost_claims_and_finishes_nothing(tmp_path: Path) -> None:
     """All that is declared is read in each of their transactions."""
     driver = Driver(SqliteBench(tmp_path), ManualClock())
-    driver.declare(*(Bounds("task", f"app:task{number}") for number in range(200)), rate(SECOND, 2))
-    driver.declare(Bounds("queue", "q", 1), Bounds("task", "app:task"), Bounds("task", "app:other"))
+    driver.declare(*(DeclaredLimits("task", f"app:task{number}") for number in range(200)), rate(SECOND, 2))
+    driver.declare(
+        DeclaredLimits("queue", "q", 1),
+        DeclaredLimits("task", "app:task"),
+        DeclaredLimits("task", "app:other"),
+    )
     driver.store.close()
     db = apsw.Connection(str(tmp_path / "journal.db"))
     try:
@@ -226,9 +230,9 @@ def test_the_next_of_a_lane_is_found_without_looking_at_those_that_wait_for_some
     try:
         for name in ("waiting_in_lane", "last_ready_in_lane"):
             steps = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {SQL[name]}", (1, "", 1))]
-            assert any("job_lane (task=? AND lane=? AND state=? AND reason=?)" in step for step in steps), (
-                steps
-            )
+            assert any(
+                "job_lane (task=? AND concurrency key=? AND state=? AND reason=?)" in step for step in steps
+            ), steps
             assert not any("TEMP B-TREE" in step for step in steps), steps
     finally:
         db.close()
@@ -236,11 +240,15 @@ def test_the_next_of_a_lane_is_found_without_looking_at_those_that_wait_for_some
 
 def test_applications_that_share_a_journal_keep_their_bounds(driver: Driver) -> None:
     """Each says what it knows of; what it does not know of stays as others have said."""
-    driver.store.declare([Bounds("task", "shop:mail", 1), Bounds("queue", "mail", 3)]).wait(PATIENCE)
-    driver.store.declare([Bounds("task", "crm:sync", 2), Bounds("task", "crm:free")]).wait(PATIENCE)
-    jobs = [driver.new("shop:mail", lane="") for _ in range(2)]
+    driver.store.declare([DeclaredLimits("task", "shop:mail", 1), DeclaredLimits("queue", "mail", 3)]).wait(
+        PATIENCE
+    )
+    driver.store.declare([DeclaredLimits("task", "crm:sync", 2), DeclaredLimits("task", "crm:free")]).wait(
+        PATIENCE
+    )
+    jobs = [driver.new("shop:mail", concurrency_key="") for _ in range(2)]
     driver.add(*jobs)
     assert driver.states(*jobs) == [State.QUEUED] * 2
     assert [claim.id for claim in driver.claim(driver.enlist())] == [jobs[0].id]
-    driver.store.declare([Bounds("task", "shop:mail")]).wait(PATIENCE)
+    driver.store.declare([DeclaredLimits("task", "shop:mail")]).wait(PATIENCE)
     assert [claim.id for claim in driver.claim(driver.enlist())] == [jobs[1].id]

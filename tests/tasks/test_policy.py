@@ -15,7 +15,7 @@ from postlude.clock import LATEST, SECOND
 from postlude.errors import TaskDefinitionError
 from postlude.messages.quoting import quoted
 from postlude.model.job import Conflict
-from postlude.model.limits import Bounds, Limit, Rate
+from postlude.model.limits import DeclaredLimits, Limit, Rate
 from postlude.model.overrides import Opts, read_opts
 from postlude.model.retry import Exponential, Fixed, Linear, Retry
 from postlude.tasks.policy import Policy, Terms
@@ -285,7 +285,9 @@ class TestDeclared:
 
     def test_bounds_are_told_under_each_name(self, registry: Registry) -> None:
         registry.task(send, name="new", aliases=["old"], limit=Limit(4), rate=Rate(10, per=5))
-        assert registry.bounds == [Bounds("task", name, 4, SECOND // 2, 10) for name in ("new", "old")]
+        assert registry.bounds == [
+            DeclaredLimits("task", name, 4, SECOND // 2, 10) for name in ("new", "old")
+        ]
 
     def test_a_job_must_start_and_end_in_time_since_it_was_added(self, registry: Registry) -> None:
         policy = registry.task(send, expires=30, deadline=60).policy
@@ -483,25 +485,25 @@ def per_one(
 
 
 class TestLanes:
-    def lane(self, registry: Registry, per: str | None, *args: Any, **kwargs: Any) -> str | None:
+    def concurrency_key(self, registry: Registry, per: str | None, *args: Any, **kwargs: Any) -> str | None:
         task = registry.task(per_one, name=f"per {per}", limit=Limit(1, per=per))
-        lane = task.lane(task.encode(args, kwargs))
-        assert task.using(priority=1).lane(task.encode(args, kwargs)) == lane
-        return lane
+        concurrency_key = task.concurrency_key(task.encode(args, kwargs))
+        assert task.using(priority=1).concurrency_key(task.encode(args, kwargs)) == concurrency_key
+        return concurrency_key
 
     def test_a_task_without_a_limit_has_none(self, registry: Registry) -> None:
         task = registry.task(per_one, rate=Rate(5))
-        assert task.lane(task.encode((), {})) is None
+        assert task.concurrency_key(task.encode((), {})) is None
 
     def test_a_limit_for_all_is_one_lane(self, registry: Registry) -> None:
-        assert self.lane(registry, None, "acme") == ""
-        assert self.lane(registry, None, "other", 5) == ""
+        assert self.concurrency_key(registry, None, "acme") == ""
+        assert self.concurrency_key(registry, None, "other", 5) == ""
 
     def test_each_value_has_its_own(self, registry: Registry) -> None:
-        assert self.lane(registry, "tenant", "acme") == "acme"
-        assert self.lane(registry, "tenant", tenant="other") == "other"
-        assert self.lane(registry, "tenant", "acme", UUID(int=2).int, UUID(int=2)) == "acme"
-        assert self.lane(registry, "other", other=7) == "7"
+        assert self.concurrency_key(registry, "tenant", "acme") == "acme"
+        assert self.concurrency_key(registry, "tenant", tenant="other") == "other"
+        assert self.concurrency_key(registry, "tenant", "acme", UUID(int=2).int, UUID(int=2)) == "acme"
+        assert self.concurrency_key(registry, "other", other=7) == "7"
 
     @pytest.mark.parametrize("name", ["tenant", "number", "id", "colour", "day", "names", "other"])
     def test_the_default_left_out_is_the_default_given(self, registry: Registry, name: str) -> None:
@@ -514,7 +516,9 @@ class TestLanes:
             "names": ["a"],
             "other": 0,
         }
-        assert self.lane(registry, name) == self.lane(registry, name, **{name: defaults[name]})
+        assert self.concurrency_key(registry, name) == self.concurrency_key(
+            registry, name, **{name: defaults[name]}
+        )
 
     def test_a_default_that_cannot_be_kept_stands_for_itself(self, registry: Registry) -> None:
         nothing = object()
@@ -522,27 +526,29 @@ class TestLanes:
         def search(words: Any = nothing) -> None: ...
 
         task = registry.task(search, name="search", limit=Limit(1, per="words"))
-        assert task.lane(task.encode((), {})) == repr(repr(nothing)).replace("'", '"')
+        assert task.concurrency_key(task.encode((), {})) == repr(repr(nothing)).replace("'", '"')
 
     def test_values_of_other_types_are_told_apart(self, registry: Registry) -> None:
-        assert self.lane(registry, "id", id=UUID(int=255)) == str(UUID(int=255))
-        assert self.lane(registry, "names", names=["a", "b"]) == '["a", "b"]'
-        assert self.lane(registry, "number", number=2.5) == "2.5"
+        assert self.concurrency_key(registry, "id", id=UUID(int=255)) == str(UUID(int=255))
+        assert self.concurrency_key(registry, "names", names=["a", "b"]) == '["a", "b"]'
+        assert self.concurrency_key(registry, "number", number=2.5) == "2.5"
 
     def test_the_order_of_keys_does_not_matter(self, registry: Registry) -> None:
         def count(words: dict[str, int]) -> None: ...
 
         task = registry.task(count, name="count", limit=Limit(1, per="words"))
-        lanes = {task.lane(task.encode((words,), {})) for words in ({"a": 1, "b": 2}, {"b": 2, "a": 1})}
-        assert lanes == {'{"a": 1, "b": 2}'}
+        concurrency_keys = {
+            task.concurrency_key(task.encode((words,), {})) for words in ({"a": 1, "b": 2}, {"b": 2, "a": 1})
+        }
+        assert concurrency_keys == {'{"a": 1, "b": 2}'}
 
     def test_long_values_are_hashed(self, registry: Registry) -> None:
-        assert self.lane(registry, "tenant", "x" * 100) == "x" * 100
-        long = self.lane(registry, "tenant", "x" * 101)
+        assert self.concurrency_key(registry, "tenant", "x" * 100) == "x" * 100
+        long = self.concurrency_key(registry, "tenant", "x" * 101)
         assert long is not None
         assert long.startswith("sha256:")
         assert len(long) == 71
-        assert long != self.lane(registry, "tenant", "x" * 101 + "y")
+        assert long != self.concurrency_key(registry, "tenant", "x" * 101 + "y")
 
     @pytest.mark.parametrize("per", ["tenent", "args", "kwargs", ""])
     def test_it_is_an_argument_of_the_task(self, registry: Registry, per: str) -> None:

@@ -71,7 +71,7 @@ def test_a_lifespan_that_ends_in_a_test_it_did_not_begin_in(done: list[str]) -> 
         outer.post("/orders", params={"number": 1, "to": "ada"})
         outer.__exit__(None, None, None)
         assert jobs.drain().succeeded == 2
-    assert postlude.parts.producer.attached is None
+    assert postlude.components.producer.attached is None
 
 
 def test_a_lifespan_that_goes_on_after_the_test_that_it_began_in(done: list[str]) -> None:
@@ -86,11 +86,11 @@ def test_a_lifespan_that_goes_on_after_the_test_that_it_began_in(done: list[str]
 
 
 def test_without_the_fixture_jobs_have_run_when_the_call_returns(client: TestClient, done: list[str]) -> None:
-    before = postlude.parts
+    before = postlude.components
     with PostludeJobs():
         client.post("/orders", params={"number": 1, "to": "ada"})
-        assert postlude.parts is not before
-    assert postlude.parts is before
+        assert postlude.components is not before
+    assert postlude.components is before
     client.post("/orders", params={"number": 2, "to": "bob"})
     assert done == ["receipt 2 bob", "ledger 2"]
     with TestClient(app) as served:
@@ -112,7 +112,7 @@ def test_a_journal_that_does_not_answer_is_a_503(
         return Reply.failed(JournalUnavailable("full"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(postlude.parts.store, "add", refuse)
+        patch.setattr(postlude.components.store, "add", refuse)
         assert client.post("/orders", params={"number": 1, "to": "ada"}).status_code == 503
     assert postlude_jobs.added() == []
 
@@ -136,10 +136,10 @@ def test_an_application_made_in_the_test_is_covered(postlude_jobs: PostludeJobs,
     own = FastAPI()
     made = Postlude(own, store="memory", packages=["tests"])
     own.post("/orders")(order)
-    before = made.parts
+    before = made.components
     with TestClient(own) as client:
         client.post("/orders", params={"number": 1, "to": "ada"})
-    assert made.parts is before
+    assert made.components is before
     assert done == []
     assert postlude_jobs.of(made).count() == 2
     assert postlude_jobs.of(postlude).count() == 0

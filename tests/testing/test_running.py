@@ -160,7 +160,7 @@ def test_a_job_whose_function_is_gone_is_parked(postlude_jobs: PostludeJobs) -> 
     async def later() -> None: ...
 
     own.blocking.add_task(own.task(later, name="later"))
-    registry = own.parts.registry
+    registry = own.components.registry
     for names in (registry._by_name, registry._declared):
         names.clear()
     assert postlude_jobs.of(own).drain() == Drained(parked=1)
@@ -260,5 +260,5 @@ def test_draining_leaves_no_runner_behind(
     with caplog.at_level(logging.WARNING):
         TestClient(app).post("/more/1")
         postlude_jobs.drain()
-    assert postlude.parts.producer.attached is None
+    assert postlude.components.producer.attached is None
     assert caplog.text == ""

@@ -154,7 +154,7 @@ def ran() -> list[str]:
 
 def stored(client: TestClient, postlude: Postlude) -> int:
     async def count() -> int:
-        return len(await postlude.parts.store.page(JobFilter(limit=10_000)))
+        return len(await postlude.components.store.page(JobFilter(limit=10_000)))
 
     assert client.portal is not None
     return client.portal.call(count)

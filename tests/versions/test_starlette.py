@@ -77,7 +77,7 @@ def test_route(
     place: str, path: str, status: int, expected: list[str], client: TestClient, postlude: Postlude
 ) -> None:
     async def count() -> int:
-        return len(await postlude.parts.store.page(JobFilter(limit=10_000)))
+        return len(await postlude.components.store.page(JobFilter(limit=10_000)))
 
     assert client.portal is not None
     before = client.portal.call(count)

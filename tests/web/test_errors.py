@@ -126,7 +126,7 @@ def breaks() -> None:
 
 
 @pytest.fixture(autouse=True)
-def gate() -> Iterator[None]:
+def batching() -> Iterator[None]:
     returning.GATE.clear()
     yield
     returning.GATE.set()

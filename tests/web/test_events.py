@@ -30,7 +30,7 @@ UNKNOWN = "0199b7c4-0000-7000-8000-000000000000"
 
 
 @pytest.fixture(autouse=True)
-def gate() -> Iterator[None]:
+def batching() -> Iterator[None]:
     returning.GATE.clear()
     yield
     returning.GATE.set()
@@ -157,10 +157,10 @@ async def test_a_reader_that_goes_is_forgotten_at_once(app: FastAPI, postlude: P
         job = await postlude.add_task(returning.waits)
         async with reading(app, f"/jobs/{job.id}/events") as reader:
             await eventually(lambda: when(bool(reader.states)))
-            assert postlude.parts.hub.watched
+            assert postlude.components.hub.watched
             reader.gone.set()
             await asyncio.wait_for(asyncio.shield(reader.call), 5)
-            assert not postlude.parts.hub.watched
+            assert not postlude.components.hub.watched
         returning.GATE.set()
 
 

@@ -13,22 +13,22 @@ from postlude.app.served import Served, Serving
 from postlude.clock import Clock
 from postlude.compat import running_loop
 from postlude.config import Config
-from postlude.engines.local import Local, bounds_of_queues
+from postlude.engines.local import Local, limits_of_queues
 from postlude.enqueue.bulk import Blocking
 from postlude.enqueue.in_memory import MemoryTask
 from postlude.enqueue.producer import Producer
-from postlude.enqueue.sync_limits import Declaring
-from postlude.enqueue.visiting import Visiting
+from postlude.enqueue.sync_limits import SyncLimits
+from postlude.enqueue.visiting import InlinePort
 from postlude.errors import PostludeError
 from postlude.jobs.absence import Absence
-from postlude.jobs.control import Operations
+from postlude.jobs.control import Control
 from postlude.jobs.inspector import Inspector
-from postlude.jobs.queries import Handles
+from postlude.jobs.queries import JobQueries
 from postlude.jobs.subscriptions import Hub
-from postlude.model.limits import Bounds
+from postlude.model.limits import DeclaredLimits
 from postlude.request.pending import unstored
-from postlude.runner.executors.pool import Equipment
-from postlude.runner.inline import Visits
+from postlude.runner.executors.pool import ExecutionContext
+from postlude.runner.inline import Inline
 from postlude.runner.news import News
 from postlude.runner.runner import Runner
 from postlude.runner.service import Service
@@ -50,7 +50,7 @@ class Counters(NamedTuple):
     """The kinds of task that ran in memory: which function, the line that added it, why, and how often."""
 
 
-class Parts:
+class Components:
     """A journal and what works with it.
 
     Args:
@@ -58,9 +58,9 @@ class Parts:
         registry: what is a task.
         config: numbers and switches.
         clock: the time.
-        equipment: what the application gives those who run its jobs.
+        execution: what the application gives those who run its jobs.
         queues: those that the application has described.
-        visits: who runs jobs where no runner serves the loop; usually `Visits`.
+        inline: who runs jobs where no runner serves the loop; usually `Inline`.
         service: makes who runs them on one loop; usually a `Service`.
     """
 
@@ -70,47 +70,45 @@ class Parts:
         registry: Registry,
         config: Config,
         clock: Clock,
-        equipment: Equipment | None = None,
+        execution: ExecutionContext | None = None,
         queues: Mapping[str, Local] | None = None,
         *,
-        visits: Visiting | None = None,
+        inline: InlinePort | None = None,
         service: Callable[[], Serving] | None = None,
     ) -> None:
         self.store = store
         self.registry = registry
         self.config = config
         self.clock = clock
-        self.equipment = equipment = equipment or Equipment()
+        self.execution = execution = execution or ExecutionContext()
         self.queues = queues = queues or {}
         self.hub = Hub(store, config)
-        given = (store, registry, config, clock, equipment, self.hub)
-        self.visits = visits or Visits(*given)
+        given = (store, registry, config, clock, execution, self.hub)
+        self.inline = inline or Inline(*given)
         news = News(store)
         self._served = Served(
             service or (lambda: Service(*given, news, self.bounds)), self._attach, self._detach
         )
-        self.operations = Operations(
-            store, self.opened, self._told, self._stirred, self._paused, registry, queues
-        )
+        self.control = Control(store, self.opened, self._told, self._stirred, self._paused, registry, queues)
         self.absence = Absence(store, config, clock, self._runs_jobs)
-        self.handles = Handles(
-            store, registry, config, self.hub, self.operations, self.opened, unstored, self.absence
+        self.queries = JobQueries(
+            store, registry, config, self.hub, self.control, self.opened, unstored, self.absence
         )
-        declaring = Declaring(store, registry, self.bounds)
+        sync_limits = SyncLimits(store, registry, self.bounds)
         self.producer = Producer(
             store,
             registry,
             config,
             clock,
-            self.visits,
+            self.inline,
             self.opened,
-            self.handles,
-            equipment.carried,
-            declaring,
-            equipment.tracers,
+            self.queries,
+            execution.carried,
+            sync_limits,
+            execution.tracers,
         )
         bounded_queues = frozenset(name for name, engine in queues.items() if engine.bounded)
-        self.producer.bounded_queues = equipment.bounded_queues = bounded_queues
+        self.producer.bounded_queues = execution.bounded_queues = bounded_queues
         self.inspector = Inspector(store)
         self.blocking = Blocking(self.producer, store, config, self.ensure_open, self.absence)
         self._opening = threading.Lock()
@@ -127,7 +125,7 @@ class Parts:
         A journal in memory has nothing that another process has left, so it is not opened for this.
         """
         if self._open or not isinstance(self.store, MemoryStore):
-            self.visits.look_in(self.opened)
+            self.inline.look_in(self.opened)
 
     async def opened(self) -> None:
         """Open the journal, if nobody has.
@@ -150,9 +148,9 @@ class Parts:
             self.store.open()
             self._open = True
 
-    def bounds(self) -> list[Bounds]:
+    def bounds(self) -> list[DeclaredLimits]:
         """Return what this release says of its tasks and queues."""
-        return bounds_of_queues(self.queues) + self.registry.bounds
+        return limits_of_queues(self.queues) + self.registry.bounds
 
     def _told(self, id: bytes) -> None:
         """A job that runs was asked to stop: tell the runners here, one of which may have it."""
@@ -163,7 +161,7 @@ class Parts:
     async def _paused(self, what: Sequence[Pause], paused: bool) -> None:
         """Somebody has paused this, or resumed it: the runners here hear of it before that has been said."""
         here = asyncio.get_running_loop()
-        for runner in [*self.producer.runners, *self.visits.runners]:
+        for runner in [*self.producer.runners, *self.inline.runners]:
             told = runner.pauses.told(what, paused=paused)
             if runner.loop is here:
                 await told
@@ -181,7 +179,7 @@ class Parts:
     @property
     def counters(self) -> Counters:
         """What an operator should know of this process."""
-        hung = sum(runner.workshop.hung for runner in self.producer.runners)
+        hung = sum(runner.executors.hung for runner in self.producer.runners)
         memory = self.producer.memory
         return Counters(memory.calls, hung, memory.kinds)
 
@@ -222,7 +220,7 @@ class Parts:
                 self._users.discard(user)
                 if not self._users:
                     self._open = False
-                    self.visits.close()
+                    self.inline.close()
                     self.store.close()
 
         await asyncio.to_thread(leave)

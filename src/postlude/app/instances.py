@@ -8,7 +8,7 @@ from weakref import WeakSet
 T = TypeVar("T")
 
 
-class Census(Generic[T]):
+class Instances(Generic[T]):
     """Knows its members for as long as they live, and tells who asks of new ones."""
 
     def __init__(self) -> None:

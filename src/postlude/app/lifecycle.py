@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 
-from postlude.app.components import Parts
+from postlude.app.components import Components
 from postlude.errors import PostludeError
 from postlude.model.state import State
 from postlude.runner.executors.process import inside
@@ -18,11 +18,11 @@ class Lifespan:
     the last lifespan of all.
 
     Args:
-        parts: the journal, and what works with it.
+        components: the journal, and what works with it.
     """
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, components: Components) -> None:
+        self._components = components
         self._entered = False
         self._served: asyncio.AbstractEventLoop | None = None
 
@@ -37,7 +37,7 @@ class Lifespan:
                 'a process of run="process" tasks must not start the application that it imports: put what '
                 'starts it under `if __name__ == "__main__":`'
             )
-        await self._parts.enter(self)
+        await self._components.enter(self)
         self._entered = True
         try:
             await self._say_what_waits()
@@ -46,7 +46,7 @@ class Lifespan:
             raise
 
     async def _say_what_waits(self) -> None:
-        store = self._parts.store
+        store = self._components.store
         jobs: Counter[State] = Counter()
         for count in await store.counts():
             jobs[count.state] += count.jobs
@@ -56,22 +56,22 @@ class Lifespan:
 
     async def start(self) -> None:
         """Have a runner serve this loop."""
-        await self._parts.serve()
+        await self._components.serve()
         self._served = asyncio.get_running_loop()
 
     async def drain(self) -> None:
         """Let the runner of the loop go: with its last lifespan it stops claiming, lets running jobs end,
         and releases the rest."""
         if self._served is not None:
-            await self._parts.release()
-            self._parts.producer.memory.sum_up()
+            await self._components.release()
+            self._components.producer.memory.sum_up()
             self._served = None  # not before: who is cancelled meanwhile is abandoned
 
     async def close(self) -> None:
         """Close the journal, if no other lifespan has it open. Does nothing before `open`."""
         served, self._served = self._served, None
         if served is not None:
-            self._parts.abandon(served)
+            self._components.abandon(served)
         if self._entered:
             self._entered = False
-            await self._parts.leave(self)
+            await self._components.leave(self)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, TypeVar, Unpac
 
 from starlette.applications import Starlette
 
-from postlude.app.components import Parts
-from postlude.app.instances import Census
+from postlude.app.components import Components
+from postlude.app.instances import Instances
 from postlude.app.lifecycle import Lifespan
 from postlude.app.maker import name_of, root_of
 from postlude.app.verbs import Verbs
@@ -16,15 +16,21 @@ from postlude.clock import Clock, SystemClock
 from postlude.config import Config
 from postlude.engines.local import Local, checked_queues
 from postlude.enqueue.bulk import Blocking
-from postlude.enqueue.port import Desk
+from postlude.enqueue.port import Port
 from postlude.errors import PostludeError
 from postlude.frameworks.injection import ApplicationInjection
-from postlude.frameworks.install import hook, hook_if_possible, install, install_off, say_what_is_not_durable
+from postlude.frameworks.install import (
+    hook,
+    hook_if_possible,
+    install,
+    install_passthrough,
+    say_what_is_not_durable,
+)
 from postlude.jobs.inspector import Inspector
 from postlude.messages.quoting import quoted
 from postlude.request.exception_handlers import watch_handlers
-from postlude.request.passthrough import Off, OffBlocking, passing_state
-from postlude.runner.executors.pool import Equipment
+from postlude.request.passthrough import Passthrough, PassthroughBlocking, passing_state
+from postlude.runner.executors.pool import ExecutionContext
 from postlude.stores.memory import MemoryStore
 from postlude.stores.open import choose_store
 from postlude.stores.protocol import Store
@@ -107,11 +113,13 @@ class Postlude(Verbs):
         self._app: Starlette | None = None
         self._injection = ApplicationInjection(passing_state)
         self._registry.fill = self._injection.fill
-        self._off = Off(self._registry, self._injection.fill) if chosen is None else None
+        self._off = Passthrough(self._registry, self._injection.fill) if chosen is None else None
         kept: Store = MemoryStore(clock) if chosen is None else chosen
-        equipment = Equipment(carried)
-        equipment.injection = self._injection
-        self._parts = Parts(kept, self._registry, self.config, clock, equipment, checked_queues(queues))
+        execution = ExecutionContext(carried)
+        execution.injection = self._injection
+        self._components = Components(
+            kept, self._registry, self.config, clock, execution, checked_queues(queues)
+        )
         self._lifespan = self.begin()
         # Already here, for the routes that are made before `install`.
         if self._off is None:
@@ -164,7 +172,7 @@ class Postlude(Verbs):
         if self._off is None:
             install(app, self, self._injection.keep_state)
         else:
-            install_off(app, self._off, _announce_off, self._injection.keep_state)
+            install_passthrough(app, self._off, _announce_off, self._injection.keep_state)
         self._app = app
         self._injection.join(app)
 
@@ -193,8 +201,8 @@ class Postlude(Verbs):
             prefix=prefix,
             dependencies=dependencies,
             errors=errors,
-            operations=lambda: self._parts.operations,
-            watch=lambda id: self._parts.hub.watch(id),
+            control=lambda: self._components.control,
+            subscription=lambda id: self._components.hub.subscription(id),
             **options,
         )
 
@@ -204,17 +212,17 @@ class Postlude(Verbs):
         return self._off is not None
 
     @property
-    def desk(self) -> Desk:
+    def port(self) -> Port:
         """Where the application's requests hand in their jobs."""
         # A desk is only ever given back what it has prepared itself.
-        return self._parts.producer  # type: ignore[return-value]
+        return self._components.producer  # type: ignore[return-value]
 
     def verify(self) -> None:
         """Make sure that every route gives receipts."""
         assert self._app is not None
         be_heard()
         hook(self._app)
-        watch_handlers(self._app, lambda: self.desk)
+        watch_handlers(self._app, lambda: self.port)
         self._registry.check()
         say_what_is_not_durable(self._app)
 
@@ -222,11 +230,11 @@ class Postlude(Verbs):
 
     def look_in(self) -> None:
         """Let run what waits in the journal: a request has come, and no lifespan runs."""
-        self._parts.look_in()
+        self._components.look_in()
 
     def begin(self) -> Lifespan:
         """Return a new lifespan of the application; it may have several at once."""
-        return Lifespan(self._parts)
+        return Lifespan(self._components)
 
     async def open(self) -> None:
         """Open the journal, where no server runs the application's lifespan; see `Lifespan.open`."""
@@ -250,27 +258,27 @@ class Postlude(Verbs):
     @property
     def inspector(self) -> Inspector:
         """Looking at jobs: `get`, `page`, `counts`."""
-        return self._parts.inspector
+        return self._components.inspector
 
     @property
     def blocking(self) -> Blocking:
         """Adding jobs from sync code."""
-        return self._parts.blocking if self._off is None else OffBlocking(self._off)
+        return self._components.blocking if self._off is None else PassthroughBlocking(self._off)
 
     @property
-    def parts(self) -> Parts:
+    def components(self) -> Components:
         """Its journal, and what works with it."""
-        return self._parts
+        return self._components
 
-    def work_with(self, parts: Parts) -> None:
+    def work_with(self, components: Components) -> None:
         """Work with another journal from now on; for tests.
 
         Requests that are under way end with the one that they began with, and so does a lifespan.
         """
-        self._parts = parts
+        self._components = components
 
 
-EVERY_POSTLUDE: Final[Census[Postlude]] = Census()
+EVERY_POSTLUDE: Final[Instances[Postlude]] = Instances()
 """Those of this process, for its tests."""
 
 

@@ -4,13 +4,13 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 from uuid import UUID
 
-from postlude.app.components import Counters, Parts
+from postlude.app.components import Components, Counters
 from postlude.config import Config
 from postlude.enqueue.bulk import add_all
 from postlude.jobs.handle import Job
 from postlude.messages.spelling import parameters_of, refuse_unknown, tells_what_to_write
 from postlude.model.job import Cancel
-from postlude.request.passthrough import Off
+from postlude.request.passthrough import Passthrough
 from postlude.stores.protocol import Pause
 from postlude.tasks.call import Call
 from postlude.tasks.task import Task
@@ -23,8 +23,8 @@ R = TypeVar("R")
 class Verbs:
     """The part of `Postlude` that needs no application."""
 
-    _parts: Parts
-    _off: Off | None
+    _components: Components
+    _off: Passthrough | None
 
     if not TYPE_CHECKING:  # checkers know what there is
 
@@ -50,15 +50,15 @@ class Verbs:
         """
         if self._off is not None:
             return await self._off.run(function, args, kwargs)
-        producer = self._parts.producer
+        producer = self._components.producer
         work = producer.prepare(function, args, kwargs)
         if producer.serves():
             await producer.commit([work])
             producer.start([work])
         else:
-            await self._parts.opened()
+            await self._components.opened()
             await producer.store([work])
-            await self._parts.absence.look()
+            await self._components.absence.look()
         return work.job
 
     async def add_tasks(
@@ -75,9 +75,9 @@ class Verbs:
         """
         if self._off is not None:
             return await self._off.run_all(calls)
-        await self._parts.opened()
-        jobs = await add_all(self._parts.producer, calls, atomic=atomic)
-        await self._parts.absence.look()
+        await self._components.opened()
+        jobs = await add_all(self._components.producer, calls, atomic=atomic)
+        await self._components.absence.look()
         return jobs
 
     async def job(self, id: str | UUID) -> Job[Any]:
@@ -87,31 +87,31 @@ class Verbs:
             JobNotFound: no job has this id, or it has been pruned, or it is not an id.
             JournalUnavailable: the journal cannot be read now.
         """
-        return await self._parts.handles.find(id)
+        return await self._components.queries.find(id)
 
     @property
     def counters(self) -> Counters:
         """What operators should look at, of this process: tasks in memory only, threads that hang."""
-        return self._parts.counters
+        return self._components.counters
 
     async def cancel(self, job: str | UUID) -> Cancel:
-        """Cancel a job: at once if it waits; if it runs, ask it to stop. See `Operations.cancel`.
+        """Cancel a job: at once if it waits; if it runs, ask it to stop. See `Control.cancel`.
 
         Raises:
             JobNotFound: `job` is not the id of a job.
             JournalUnavailable: the journal cannot be written now.
         """
-        return await self._parts.operations.cancel(job)
+        return await self._components.control.cancel(job)
 
     async def retry(self, job: str | UUID) -> bool:
-        """Run a job again that has failed or was cancelled; False if it has not. See `Operations.retry`.
+        """Run a job again that has failed or was cancelled; False if it has not. See `Control.retry`.
 
         Raises:
             JobNotFound: `job` is not the id of a job.
             KeyTaken: another job with its key waits or runs.
             JournalUnavailable: the journal cannot be written now.
         """
-        return await self._parts.operations.retry(job)
+        return await self._components.control.retry(job)
 
     async def pause(self, queue: str | None = None, *, task: Task[..., Any] | str | None = None) -> bool:
         """Let no job of a queue, or of a task, start until `resume`; in all processes, over restarts.
@@ -124,7 +124,7 @@ class Verbs:
             NothingToPause: no task of this release and no job has this queue, or this name.
             JournalUnavailable: the journal cannot be written now.
         """
-        return await self._parts.operations.pause(queue, task=task)
+        return await self._components.control.pause(queue, task=task)
 
     async def resume(self, queue: str | None = None, *, task: Task[..., Any] | str | None = None) -> bool:
         """Undo `pause`; False if it was not paused.
@@ -133,7 +133,7 @@ class Verbs:
             PostludeError: neither or both are given.
             JournalUnavailable: the journal cannot be written now.
         """
-        return await self._parts.operations.resume(queue, task=task)
+        return await self._components.control.resume(queue, task=task)
 
     async def paused(self) -> list[Pause]:
         """Return what is paused: queues and tasks, by name.
@@ -141,4 +141,4 @@ class Verbs:
         Raises:
             JournalUnavailable: the journal cannot be read now.
         """
-        return await self._parts.operations.paused()
+        return await self._components.control.paused()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from postlude.messages.quoting import quoted
 from postlude.messages.spelling import spelled
-from postlude.model.limits import Bounds, Limit, Rate, bounds_of
+from postlude.model.limits import DeclaredLimits, Limit, Rate, bounds_of
 
 
 @spelled
@@ -58,6 +58,6 @@ def checked_queues(queues: Mapping[str, Local] | None) -> dict[str, Local]:
     return found
 
 
-def bounds_of_queues(queues: Mapping[str, Local]) -> list[Bounds]:
+def limits_of_queues(queues: Mapping[str, Local]) -> list[DeclaredLimits]:
     """Return what the journal is told of queues."""
     return [bounds_of("queue", name, engine.limit, engine.rate) for name, engine in queues.items()]

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Final
 
 from postlude.config import Config
-from postlude.enqueue.sync_limits import Declaring
+from postlude.enqueue.sync_limits import SyncLimits
 from postlude.errors import JobRefused, JournalUnavailable
 from postlude.model.job import Added
 from postlude.runner.attempt.work import Work, plain_jobs
@@ -75,7 +75,7 @@ class Part:
                 waiter.set_exception(error)
 
 
-class Gathering:
+class Batcher:
     """Gathers the jobs of one event loop of which nothing special is said, one of each request: nearly all.
 
     The journal stores those of one call all or none, and lets all of them start at once or none. So those
@@ -87,16 +87,16 @@ class Gathering:
         store: the journal.
         runner: serves the loop.
         config: the budget of a write.
-        declaring: tells the journal of limits and rates before it is given jobs.
+        sync_limits: tells the journal of limits and rates before it is given jobs.
     """
 
-    def __init__(self, store: Store, runner: Runner, config: Config, declaring: Declaring) -> None:
+    def __init__(self, store: Store, runner: Runner, config: Config, sync_limits: SyncLimits) -> None:
         self._store = store
         self._runner = runner
         self._loop = runner.loop
         self._budget = config.budget
-        self._declaring = declaring
-        self._parts: list[Part] = []
+        self._sync_limits = sync_limits
+        self._components: list[Part] = []
         """Oldest first."""
         self._open: dict[str, Part] = {}
         """By queue, the one that takes more."""
@@ -125,12 +125,12 @@ class Gathering:
         return waiter
 
     def _new_part(self, queue: str, now: float) -> Part:
-        if not self._parts:
+        if not self._components:
             if self._timer is None:
                 self._timer = self._loop.call_later(self._budget, self._look)
             self._store.gather(self)
         part = self._open[queue] = Part(queue, now, self._budget)
-        self._parts.append(part)
+        self._components.append(part)
         return part
 
     def leave(self, work: Work, waiter: asyncio.Future[None]) -> None:
@@ -139,7 +139,7 @@ class Gathering:
             if work.runner is not None:  # the answer came in the very turn of the cancellation
                 work.runner.start([work])
             return
-        for part in self._parts:
+        for part in self._components:
             if part.withdraw(work, waiter):
                 self._gathered -= 1
                 if not part.works:
@@ -148,13 +148,13 @@ class Gathering:
 
     def hand_in(self) -> None:
         """Ask the journal to store what has gathered. On the loop."""
-        for part in self._drop(self._parts):
+        for part in self._drop(self._components):
             self._ask_for(part)
 
     def _drop(self, parts: list[Part]) -> list[Part]:
         """Forget these, the oldest or all."""
-        self._parts = [part for part in self._parts if part not in parts]
-        self._open = {part.queue: part for part in self._parts}
+        self._components = [part for part in self._components if part not in parts]
+        self._open = {part.queue: part for part in self._components}
         self._gathered -= sum(len(part.works) for part in parts)
         return parts
 
@@ -174,7 +174,7 @@ class Gathering:
             return
         reserved = 0 if holder is None else len(part.works)
         try:
-            self._declaring.tell()
+            self._sync_limits.tell()
             budget = part.due - monotonic()
             reply = self._store.add(plain_jobs(part.works), claim_for=holder, budget=budget)
         except Exception as error:
@@ -193,7 +193,7 @@ class Gathering:
                 for one in part.singly():
                     self._ask_for(one)
             else:
-                runner.doubt.arise()
+                runner.reconciler.arise()
                 part.fail(error)
             return
         try:
@@ -211,13 +211,13 @@ class Gathering:
         """Tell those whose budget has run out before the journal was asked."""
         self._timer = None
         now = monotonic()
-        late = [part for part in self._parts if part.due <= now]
+        late = [part for part in self._components if part.due <= now]
         for part in self._drop(late):
             part.fail(
                 JournalUnavailable("the journal did not come to the write within its budget; try again")
             )
-        if self._parts:
-            self._timer = self._loop.call_later(self._parts[0].due - now, self._look)
+        if self._components:
+            self._timer = self._loop.call_later(self._components[0].due - now, self._look)
 
 
 def _refused(error: Exception) -> bool:

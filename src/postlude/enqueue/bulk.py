@@ -132,7 +132,7 @@ class Blocking:
         return jobs
 
     def _store_group(self, works: Sequence[Work]) -> None:
-        self._producer.declaring.tell()
+        self._producer.sync_limits.tell()
         reply = self._store.add([work.new_job(False, None) for work in works])
         try:
             place(works, reply.wait(self._config.budget))

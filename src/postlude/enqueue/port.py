@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from postlude.jobs.handle import Job
 from postlude.runner.turn import Turn
 
-__all__ = ["Desk", "Prepared", "Turn"]
+__all__ = ["Port", "Prepared", "Turn"]
 
 
 class Prepared(Protocol):
@@ -29,7 +29,7 @@ class Prepared(Protocol):
         ...
 
 
-class Desk(Protocol):
+class Port(Protocol):
     """Where requests hand in their jobs. Implemented by `postlude.enqueue.producer.Producer`."""
 
     def prepare(
@@ -69,14 +69,14 @@ class Desk(Protocol):
         """
         ...
 
-    async def reach(self, turn: Turn, visits: Collection[asyncio.Task[None]]) -> None:
+    async def reach(self, turn: Turn, inline: Collection[asyncio.Task[None]]) -> None:
         """Return when a task in memory may run: the first attempt of the job before it has ended.
 
         Or after `patience`; a job that waits for a place here has all the time that it needs.
 
         Args:
             turn: its place.
-            visits: what runs the request's jobs, where no runner serves this event loop.
+            inline: what runs the request's jobs, where no runner serves this event loop.
         """
         ...
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from postlude.clock import Clock
 from postlude.compat import running_loop
 from postlude.config import Config
-from postlude.enqueue.batcher import Gathering
+from postlude.enqueue.batcher import Batcher
 from postlude.enqueue.in_memory import InMemory
 from postlude.enqueue.ordering import Placed, chain, in_order, new_jobs
-from postlude.enqueue.sync_limits import Declaring
-from postlude.enqueue.visiting import Visiting
+from postlude.enqueue.sync_limits import SyncLimits
+from postlude.enqueue.visiting import InlinePort
 from postlude.errors import JournalUnavailable, PostludeError
 from postlude.jobs.handle import Enquiries
 from postlude.model.ids import IdSource
@@ -31,18 +31,18 @@ from postlude.telemetry.tracing import Tracers
 
 
 class Producer:
-    """Turns calls into jobs: the `Desk` of the web frameworks' side.
+    """Turns calls into jobs: the `Port` of the web frameworks' side.
 
     Args:
         store: the journal.
         registry: what is a task.
         config: the budget of a write.
         clock: the time.
-        visits: runs jobs inside requests, where no runner serves the event loop.
+        inline: runs jobs inside requests, where no runner serves the event loop.
         opened: opens the journal if nobody has; awaited before a write without a lifespan.
         enquiries: answers what the handles of its jobs ask.
         carried: the context variables that travel with jobs.
-        declaring: tells the journal of limits and rates before it is given jobs.
+        sync_limits: tells the journal of limits and rates before it is given jobs.
         tracers: what traces the requests that add jobs.
     """
 
@@ -52,21 +52,21 @@ class Producer:
         registry: Registry,
         config: Config,
         clock: Clock,
-        visits: Visiting,
+        inline: InlinePort,
         opened: Callable[[], Awaitable[None]],
         enquiries: Enquiries,
         carried: Carried,
-        declaring: Declaring,
+        sync_limits: SyncLimits,
         tracers: Tracers,
     ) -> None:
         self._store = store
         self._registry = registry
         self._config = config
         self._clock = clock
-        self._visits = visits
+        self._inline = inline
         self._opened = opened
         self._enquiries = enquiries
-        self.declaring = declaring
+        self.sync_limits = sync_limits
         self._tracers = tracers
         self._carried = carried
         self._carries = bool(carried)
@@ -75,15 +75,15 @@ class Producer:
         self._ids: IdSource | None = None
         self._runner: Runner | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._gathering: Gathering | None = None
-        self._served: dict[asyncio.AbstractEventLoop | None, tuple[Runner, Gathering]] = {}
+        self._gathering: Batcher | None = None
+        self._served: dict[asyncio.AbstractEventLoop | None, tuple[Runner, Batcher]] = {}
         """By loop. The one above is the first of them, and nearly always the only one."""
         self.memory = InMemory()
         """Tasks that ran in memory, because they have no durable form."""
 
     def attach(self, runner: Runner) -> None:
         """Give to this runner what its loop's requests add."""
-        gathering = Gathering(self._store, runner, self._config, self.declaring)
+        gathering = Batcher(self._store, runner, self._config, self.sync_limits)
         self._served[runner.loop] = runner, gathering
         if self._loop is None or self._loop.is_closed():
             # The loop last: another loop's requests, in another thread, must not take these for theirs.
@@ -142,12 +142,12 @@ class Producer:
         if task.special:
             work.terms = task.terms(work.created)
             work.opts = None if work.terms is None else work.terms.opts
-            work.lane = task.lane(encoded)
+            work.concurrency_key = task.concurrency_key(encoded)
         work.rated = task.rated or work.queue in self.bounded_queues
         work.context = self._carried.capture()
 
     async def commit(self, prepared: Sequence[Work | Turn], after: Work | None = None) -> None:
-        """Write a request's jobs, all or none; returns when they are on disk. See `Desk.commit`.
+        """Write a request's jobs, all or none; returns when they are on disk. See `Port.commit`.
 
         Raises:
             JournalUnavailable: not confirmed within the budget.
@@ -163,7 +163,7 @@ class Producer:
                 await self._opened()
                 placed = in_order(prepared, after)
                 if placed:
-                    await self._store_placed(placed, holder=await self._visits.runner())
+                    await self._store_placed(placed, holder=await self._inline.runner())
                 return
             runner, gathering = served
         work = prepared[0]
@@ -185,7 +185,7 @@ class Producer:
 
     async def _commit_placed(self, placed: Sequence[Placed], runner: Runner) -> None:
         works = [work for work, _, _ in placed]
-        self.declaring.tell()
+        self.sync_limits.tell()
         heads = sum(not links for _, links, _ in placed)
         holder = runner.reserve(heads)
         reserved = heads if holder else 0
@@ -202,7 +202,7 @@ class Producer:
         except PostludeError as error:
             runner.decline(reserved)
             if isinstance(error, JournalUnavailable):
-                runner.doubt.arise()
+                runner.reconciler.arise()
             raise
         runner.take(works, added, reserved)
 
@@ -227,14 +227,14 @@ class Producer:
 
     async def _store_placed(self, placed: Sequence[Placed], holder: int | None) -> None:
         works = [work for work, _, _ in placed]
-        self.declaring.tell()
+        self.sync_limits.tell()
         reply = self._ask(placed, holder)
         try:
             place(works, await reply)
         except asyncio.CancelledError:
             if not reply.withdraw() and holder is not None:
                 # It is being committed, and nobody will run it in this call: a later one does.
-                reply.orphan(lambda: self._visits.let_go(works, reply))
+                reply.orphan(lambda: self._inline.let_go(works, reply))
             raise
 
     def _ask(self, placed: Sequence[Placed], holder: int | None) -> Reply[list[Added]]:
@@ -256,18 +256,18 @@ class Producer:
             await served[0].wait_for(prepared)
         else:
             chain(prepared)
-            await self._visits.run(prepared)
+            await self._inline.run(prepared)
 
-    async def reach(self, turn: Turn, visits: Collection[asyncio.Task[None]]) -> None:
-        """Return when a task in memory may run. See `Desk.reach`."""
+    async def reach(self, turn: Turn, inline: Collection[asyncio.Task[None]]) -> None:
+        """Return when a task in memory may run. See `Port.reach`."""
         work = turn.before
         if work is None or work.over or work.written:
             return
         served = self._served.get(running_loop())
         if served is not None:
-            await served[0].awaited.first_attempt(work, self._config.order_wait)
+            await served[0].waiters.first_attempt(work, self._config.order_wait)
         else:
-            await first_of_visit(work, visits, self._config.order_wait)
+            await first_of_visit(work, inline, self._config.order_wait)
 
     @property
     def patience(self) -> float:
@@ -275,7 +275,7 @@ class Producer:
         return self._config.order_wait
 
     def free(self, turn: Turn) -> None:
-        """A task in memory keeps nothing back any more. See `Desk.free`."""
+        """A task in memory keeps nothing back any more. See `Port.free`."""
         if turn.before is not None and turn.heads and turn.heads[0].fence:
             self._follow(turn.before, turn.heads[0])  # it did not run, and so it has not waited
         queued = [work.seq for work in turn.heads if work.seq and not work.fence]

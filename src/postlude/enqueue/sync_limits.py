@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from postlude.errors import PostludeError
-from postlude.model.limits import Bounds
+from postlude.model.limits import DeclaredLimits
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 from postlude.tasks.registry import Registry
@@ -16,7 +16,7 @@ NOT_TOLD: Final = -1
 """In place of how many bounds the journal was told of."""
 
 
-class Declaring:
+class SyncLimits:
     """Tells it before the first job is added, and again when a task with a limit was declared since.
 
     That happens when a module is imported late, say.
@@ -27,7 +27,9 @@ class Declaring:
         bounds: what this release says of its tasks and queues.
     """
 
-    def __init__(self, store: Store, registry: Registry, bounds: Callable[[], Sequence[Bounds]]) -> None:
+    def __init__(
+        self, store: Store, registry: Registry, bounds: Callable[[], Sequence[DeclaredLimits]]
+    ) -> None:
         self._store = store
         self._registry = registry
         self._bounds = bounds

@@ -9,8 +9,8 @@ from postlude.runner.runner import Runner
 from postlude.stores.reply import Reply
 
 
-class Visiting(Protocol):
-    """Who runs jobs where no runner serves the event loop; see `postlude.runner.inline.Visits`."""
+class InlinePort(Protocol):
+    """Who runs jobs where no runner serves the event loop; see `postlude.runner.inline.Inline`."""
 
     @property
     def runners(self) -> Sequence[Runner]:

@@ -10,8 +10,8 @@ from starlette.routing import Route
 
 from postlude.errors import UnsupportedFramework
 from postlude.request.exception_handlers import watch_handlers
-from postlude.request.middleware import Host, OffMiddleware, PostludeMiddleware, join
-from postlude.request.passthrough import Off
+from postlude.request.middleware import Host, PassthroughMiddleware, PostludeMiddleware, join
+from postlude.request.passthrough import Passthrough
 from postlude.telemetry.log import Log
 
 log = Log("postlude")
@@ -69,12 +69,12 @@ def install(
     """
     hook(app)
     join(app, PostludeMiddleware, host=host, keep_state=keep_state)
-    watch_handlers(app, lambda: host.desk)
+    watch_handlers(app, lambda: host.port)
 
 
-def install_off(
+def install_passthrough(
     app: Starlette,
-    off: Off,
+    off: Passthrough,
     announce: Callable[[], None],
     keep_state: Callable[[MutableMapping[str, Any]], None],
 ) -> None:
@@ -91,4 +91,4 @@ def install_off(
     """
     hook_if_possible(app)
     verify = partial(hook_if_possible, app)
-    join(app, OffMiddleware, off=off, verify=verify, announce=announce, keep_state=keep_state)
+    join(app, PassthroughMiddleware, off=off, verify=verify, announce=announce, keep_state=keep_state)

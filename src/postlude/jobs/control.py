@@ -14,7 +14,7 @@ from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
 
 
-class Operations:
+class Control:
     """The verbs, each durable when it returns.
 
     Args:

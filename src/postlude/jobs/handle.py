@@ -14,7 +14,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class Enquiries(Protocol):
-    """Where handles ask about their jobs. Implemented by `postlude.jobs.queries.Handles`."""
+    """Where handles ask about their jobs. Implemented by `postlude.jobs.queries.JobQueries`."""
 
     async def result(self, id: bytes, timeout: float | None) -> Any:
         """Wait for a job's end and return its result; see `Job.result`."""

@@ -19,7 +19,7 @@ from postlude.errors import (
     UnknownTask,
 )
 from postlude.jobs.absence import NOBODY, Absence
-from postlude.jobs.control import Operations, raw_id
+from postlude.jobs.control import Control, raw_id
 from postlude.jobs.current import waiting_for
 from postlude.jobs.handle import Job
 from postlude.jobs.subscriptions import Hub
@@ -34,7 +34,7 @@ AGAIN_AFTER: Final = 0.01
 """Seconds until a job is looked for again that its request is about to store."""
 
 
-class Handles:
+class JobQueries:
     """Answers what the handles of one journal's jobs ask.
 
     Args:
@@ -42,7 +42,7 @@ class Handles:
         registry: by whose functions results are read.
         config: how often to look for a job that is about to be stored.
         hub: tells of changes.
-        operations: cancels.
+        control: cancels.
         opened: opens the journal if nobody has.
         unstored: whether the request that runs here may not have stored the job with this id yet;
             raises `WaitsForItself` if it has not begun to.
@@ -55,7 +55,7 @@ class Handles:
         registry: Registry,
         config: Config,
         hub: Hub,
-        operations: Operations,
+        control: Control,
         opened: Callable[[], Awaitable[None]],
         unstored: Callable[[bytes], bool],
         absence: Absence,
@@ -64,7 +64,7 @@ class Handles:
         self._registry = registry
         self._config = config
         self._hub = hub
-        self._operations = operations
+        self._control = control
         self._opened = opened
         self._unstored = unstored
         self._absence = absence
@@ -106,18 +106,18 @@ class Handles:
     async def snapshot(self, id: bytes) -> Snapshot:
         """Return a job as it is now; see `Job.status`."""
         await self._stored(id)
-        with self._hub.watch(id) as watch:
-            record = await watch.news()
+        with self._hub.subscription(id) as subscription:
+            record = await subscription.news()
         assert record is not None
         return Snapshot.of(record)
 
     async def changes(self, id: bytes) -> AsyncIterator[Snapshot]:
         """Return a job as it is now and whenever it has changed; see `Job.changes`."""
         await self._stored(id)
-        with self._hub.watch(id) as watch:
+        with self._hub.subscription(id) as subscription:
             while True:
                 with waiting_for(id):
-                    record = await watch.news()
+                    record = await subscription.news()
                 assert record is not None
                 snapshot = Snapshot.of(record)
                 yield snapshot
@@ -127,7 +127,7 @@ class Handles:
     async def cancel(self, id: bytes) -> Cancel:
         """Cancel a job; see `Job.cancel`."""
         await self._stored(id)
-        return await self._operations.cancel(UUID(bytes=id))
+        return await self._control.cancel(UUID(bytes=id))
 
     async def _stored(self, id: bytes) -> None:
         """Return when the journal knows the job, or is not about to."""
@@ -147,10 +147,10 @@ class Handles:
         return record
 
     async def _end(self, id: bytes) -> JobRecord:
-        with self._hub.watch(id) as watch:
+        with self._hub.subscription(id) as subscription:
             looked = False
             while True:
-                record = await watch.news()
+                record = await subscription.news()
                 assert record is not None
                 if record.stored.final:
                     return record

@@ -37,7 +37,7 @@ class Hub:
     """
 
     def __init__(self, store: Reading, config: Config) -> None:
-        self.watched: dict[bytes, tuple[Watch, ...]] = {}
+        self.watched: dict[bytes, tuple[Subscription, ...]] = {}
         """The watches of each watched job; empty, and so false, nearly always."""
         self._store = store
         self._config = config
@@ -46,30 +46,30 @@ class Hub:
 
     def note(self, id: bytes) -> None:
         """Something about a job has been written here. From any thread."""
-        for watch in self.watched.get(id, ()):
-            watch.wake()
+        for subscription in self.watched.get(id, ()):
+            subscription.wake()
 
     def note_progress(self, id: bytes, progress: Progress) -> None:
         """A job that runs here has said how far it is; the journal may not know yet. From any thread."""
-        for watch in self.watched.get(id, ()):
-            watch.wake(progress)
+        for subscription in self.watched.get(id, ()):
+            subscription.wake(progress)
 
     def look(self) -> None:
         """Something about any job may have been written elsewhere. From any thread."""
         if self.watched:
             with self._lock:
-                watches = {watch for group in self.watched.values() for watch in group}
-            for watch in watches:
-                watch.wake()
+                subscriptions = {subscription for group in self.watched.values() for subscription in group}
+            for subscription in subscriptions:
+                subscription.wake()
 
     def serve(self, served: bool) -> None:
         """Rely on a runner to tell of changes, or do so no longer."""
         self._served = served
         self.look()
 
-    def watch(self, id: bytes) -> "Watch":
+    def subscription(self, id: bytes) -> "Subscription":
         """Return a watch of a job, to be entered on the loop that reads it."""
-        return Watch(self, self._store, id)
+        return Subscription(self, self._store, id)
 
     @property
     def patience(self) -> float:
@@ -81,22 +81,22 @@ class Hub:
         """Seconds until one looks by itself that may not be woken by what it waits for."""
         return self._config.poll_every
 
-    def enter(self, id: bytes, watch: "Watch") -> None:
+    def enter(self, id: bytes, subscription: "Subscription") -> None:
         """Wake a watch when this job changes."""
         with self._lock:
-            self.watched[id] = (*self.watched.get(id, ()), watch)
+            self.watched[id] = (*self.watched.get(id, ()), subscription)
 
-    def leave(self, id: bytes, watch: "Watch") -> None:
+    def leave(self, id: bytes, subscription: "Subscription") -> None:
         """Wake it no more."""
         with self._lock:
-            others = tuple(other for other in self.watched.get(id, ()) if other is not watch)
+            others = tuple(other for other in self.watched.get(id, ()) if other is not subscription)
             if others:
                 self.watched[id] = others
             else:
                 self.watched.pop(id, None)
 
 
-class Watch:
+class Subscription:
     """One reader's eye on one job. Use it as a context manager, on one event loop.
 
     Args:
@@ -118,7 +118,7 @@ class Watch:
         self._record: JobRecord | None = None
         self._seen: Snapshot | None = None
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> "Subscription":
         self._enter(self._id)
         return self
 

@@ -51,8 +51,8 @@ class NewJob(NamedTuple):
     key: str | None = None
     """No other job of the task with this key waits, is parked or runs."""
     conflict: Conflict = Conflict.KEEP
-    lane: str | None = None
-    """Its task has a limit: as many jobs of one task and lane as the limit says run at once."""
+    concurrency_key: str | None = None
+    """Its task has a limit: as many jobs of one task and concurrency key as the limit says run at once."""
     rated: bool = False
     """Its task, or its queue, has a limit or a rate: it is never born claimed."""
     opts: str | None = None
@@ -106,14 +106,14 @@ class Claimed(NamedTuple):
 
     claims: list[Claim]
     more: bool = False
-    """More can be claimed now, or, if `room` was what stopped it, as soon as there is room."""
+    """More can be claimed now, or, if `free` was what stopped it, as soon as there is room."""
     again: int | None = None
     """When a rate lets more of a queue start (microseconds, UTC)."""
     passed: tuple[int, ...] = ()
     """The places of the groups of tasks (`few`) of which jobs may have been passed over."""
 
 
-class Room(NamedTuple):
+class FreeSlots(NamedTuple):
     """How many jobs of each kind a runner could start at once: a limited job is claimed only to start."""
 
     loop: int

@@ -66,7 +66,7 @@ class Rate:
         return max(1, round(self.per * SECOND / self.count))
 
 
-class Bounds(NamedTuple):
+class DeclaredLimits(NamedTuple):
     """What a release says of one task or one queue, as the journal keeps it for all processes.
 
     Raised limits, lowered ones and new ones reach the jobs that wait: the last release that has
@@ -83,9 +83,9 @@ class Bounds(NamedTuple):
     """So many may start at once after a pause."""
 
 
-def bounds_of(kind: str, name: str, limit: Limit | None, rate: Rate | None) -> Bounds:
+def bounds_of(kind: str, name: str, limit: Limit | None, rate: Rate | None) -> DeclaredLimits:
     """Return what the journal is told of a task's or a queue's limit and rate."""
-    return Bounds(
+    return DeclaredLimits(
         kind,
         name,
         None if limit is None else limit.concurrent,

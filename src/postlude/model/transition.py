@@ -17,7 +17,7 @@ def starts_at_once(job: NewJob) -> bool:
     and it must not be delayed. The store adds that nothing in its queue waits or is paused, and that the
     runner lives.
     """
-    if job.once or job.rated or job.lane is not None:
+    if job.once or job.rated or job.concurrency_key is not None:
         return False
     # A follower's due time is no delay: it bounds its wait for the one before it.
     return job.due is None or job.follows or job.held

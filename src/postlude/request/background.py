@@ -14,7 +14,7 @@ from starlette.background import BackgroundTask as StarletteBackgroundTask
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
 from postlude.compat import is_async_callable
-from postlude.enqueue.port import Desk, Prepared
+from postlude.enqueue.port import Port, Prepared
 from postlude.errors import PostludeError
 from postlude.jobs.handle import Job
 from postlude.messages.quoting import quoted
@@ -31,12 +31,12 @@ T = TypeVar("T")
 class Collector(Protocol):
     """The running request, as far as tasks made by hand need it."""
 
-    desk: Desk
+    port: Port
 
     def prepare(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Prepared:
-        """Bind, validate and encode a call; see `postlude.enqueue.port.Desk.prepare`."""
+        """Bind, validate and encode a call; see `postlude.enqueue.port.Port.prepare`."""
         ...
 
 

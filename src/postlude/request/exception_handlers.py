@@ -20,7 +20,7 @@ from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from postlude.compat import exception_handlers, is_async_callable
-from postlude.enqueue.port import Desk
+from postlude.enqueue.port import Port
 from postlude.request.receipt import Receipt
 from postlude.request.route import SCOPE_KEY
 
@@ -32,23 +32,23 @@ _MANY: Final = 1000
 _INSIDE: Final = ("app", "router", "original_router")
 """Where applications, mounts, routers and middlewares keep what is inside them."""
 
-DeskOf = Callable[[Scope], Desk | None]
+DeskOf = Callable[[Scope], Port | None]
 
 
 class Answer:
     """A handler's response with its background: jobs, committed before it begins.
 
     Args:
-        desk: where they are handed in.
+        port: where they are handed in.
         response: what the handler has returned.
     """
 
-    def __init__(self, desk: Desk, response: Any) -> None:
-        self._desk = desk
+    def __init__(self, port: Port, response: Any) -> None:
+        self._port = port
         self._response = response
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        receipt = Receipt(self._desk, scope, None)
+        receipt = Receipt(self._port, scope, None)
         receipt.response = self._response
         cancelled = True
         try:
@@ -74,20 +74,20 @@ class Answer:
             await refusal(scope, receive, send)
 
 
-def watch_handlers(app: Starlette, desk: Callable[[], Desk]) -> None:
+def watch_handlers(app: Starlette, port: Callable[[], Port]) -> None:
     """Let the handlers of an application, and of those that it mounts, answer with receipts.
 
     Args:
         app: whose stack may be built or not.
-        desk: that of its own requests; those of a mounted one are known by their scope.
+        port: that of its own requests; those of a mounted one are known by their scope.
     """
     for each in _applications(app):
-        _watch(each, partial(_desk_of, desk if each is app else None))
+        _watch(each, partial(_desk_of, port if each is app else None))
 
 
-def _desk_of(own: Callable[[], Desk] | None, scope: Scope) -> Desk | None:
-    desk: Desk | None = scope.get(SCOPE_KEY)
-    return own() if desk is None and own is not None else desk
+def _desk_of(own: Callable[[], Port] | None, scope: Scope) -> Port | None:
+    port: Port | None = scope.get(SCOPE_KEY)
+    return own() if port is None and own is not None else port
 
 
 def _watch(app: Starlette, desk_of: DeskOf) -> None:
@@ -124,8 +124,8 @@ def _answering(handler: Any, desk_of: DeskOf) -> Any:
     def receipt(connection: Any, response: Any) -> Any:
         if getattr(response, "background", None) is None:
             return response
-        desk = desk_of(connection.scope)
-        return response if desk is None else Answer(desk, response)
+        port = desk_of(connection.scope)
+        return response if port is None else Answer(port, response)
 
     if is_async_callable(handler):
 

@@ -6,7 +6,7 @@ from typing import Any, Final, Protocol
 from starlette.background import BackgroundTask as StarletteBackgroundTask
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
-from postlude.enqueue.port import Desk, Prepared, Turn
+from postlude.enqueue.port import Port, Prepared, Turn
 from postlude.errors import NotDurable, PostludeError, RequestOver
 from postlude.request.background import BackgroundTask, Copied, InMemory
 from postlude.request.replaced import is_mock, unwatched
@@ -106,7 +106,7 @@ def too_late(function: Any) -> RequestOver:
 
 
 def keep_in_memory(
-    desk: Desk,
+    port: Port,
     tasks: list[Any],
     function: Any,
     args: tuple[Any, ...],
@@ -114,11 +114,11 @@ def keep_in_memory(
     why: NotDurable,
 ) -> None:
     """Put a call into a list that has no durable form."""
-    desk.in_memory(function, str(why))
+    port.in_memory(function, str(why))
     tasks.append(InMemory(function, *args, **kwargs))
 
 
-def prepare(desk: Desk, task: Any, *, failed: bool = False) -> Prepared | Turn | None:
+def prepare(port: Port, task: Any, *, failed: bool = False) -> Prepared | Turn | None:
     """Return the job that a task is, or its turn in memory.
 
     A task object that stands for more than one run is prepared anew for each: jobs have one id each.
@@ -132,50 +132,50 @@ def prepare(desk: Desk, task: Any, *, failed: bool = False) -> Prepared | Turn |
     first = original(task)
     if isinstance(first, BackgroundTask) and is_known(task):
         prepared, collector = first.prepared, first.collector
-        if prepared is not None and collector is not None and collector.desk is desk:
+        if prepared is not None and collector is not None and collector.port is port:
             first.prepared = None
             return prepared
     if isinstance(task, InMemory) or not is_call(task):
         return Turn(task)
     if is_wrapped_call(task.func, task.args, task.kwargs):
-        return prepare(desk, task.func, failed=failed)
+        return prepare(port, task.func, failed=failed)
     function = unwatched(task.func)
     try:
-        return desk.prepare(function, task.args, task.kwargs)
+        return port.prepare(function, task.args, task.kwargs)
     except TypeError as why:
-        if desk.declares(function):
+        if port.declares(function):
             if not failed:
                 raise
             log.error("A failed request dropped a task that cannot be kept: %s", why)
             return None
         if isinstance(why, NotDurable):
-            desk.in_memory(function, str(why))
+            port.in_memory(function, str(why))
         # Else it fails where it always did: when it is called, after the response.
         return Turn(task)
 
 
-def take(desk: Desk, tasks: list[Any], own: Any) -> list[Prepared | Turn]:
+def take(port: Port, tasks: list[Any], own: Any) -> list[Prepared | Turn]:
     """Take tasks out of a request's list, with the background of its response: jobs, and turns in memory.
 
     Raises:
         TypeError: one is declared, and cannot be kept; all stay where they are.
     """
     count = len(tasks)
-    found = [prepare(desk, task) for task in joined(tasks[:count], own)]
+    found = [prepare(port, task) for task in joined(tasks[:count], own)]
     del tasks[:count]
     return [item for item in found if item is not None]
 
 
-async def store_salvaged(desk: Desk, failed: Sequence[Injected], own: Any) -> list[Prepared]:
+async def store_salvaged(port: Port, failed: Sequence[Injected], own: Any) -> list[Prepared]:
     """Store what is stored although its call has failed, and take it out of the lists of such calls.
 
     Returns:
         What is stored. A journal that does not take it is for the log: the request fails with its own error.
     """
-    kept = _salvaged(desk, failed, own)
+    kept = _salvaged(port, failed, own)
     try:
         if kept:
-            await desk.commit(kept)
+            await port.commit(kept)
     except PostludeError:
         names = ", ".join(prepared.job.task for prepared in kept)
         log.exception("The journal did not take the jobs of a failed request: %s", names)
@@ -183,21 +183,21 @@ async def store_salvaged(desk: Desk, failed: Sequence[Injected], own: Any) -> li
     return kept
 
 
-def _salvaged(desk: Desk, failed: Sequence[Injected], own: Any) -> list[Prepared]:
+def _salvaged(port: Port, failed: Sequence[Injected], own: Any) -> list[Prepared]:
     kept: list[Prepared] = []
     for injected in failed:
         for task in list(injected.tasks):
-            prepared = _despite_failure(desk, task)
+            prepared = _despite_failure(port, task)
             if prepared is not None:
                 kept.append(prepared)
                 injected.tasks.remove(task)
     if own is not None:
-        kept += [job for task in listed(own) if (job := _despite_failure(desk, task)) is not None]
+        kept += [job for task in listed(own) if (job := _despite_failure(port, task)) is not None]
     return kept
 
 
-def _despite_failure(desk: Desk, task: Any) -> Prepared | None:
+def _despite_failure(port: Port, task: Any) -> Prepared | None:
     prepared: Any = getattr(original(task), "prepared", None)
-    if prepared is None and is_call(task) and desk.declares(unwatched(task.func)):
-        prepared = prepare(desk, task, failed=True)
+    if prepared is None and is_call(task) and port.declares(unwatched(task.func)):
+        prepared = prepare(port, task, failed=True)
     return prepared if getattr(prepared, "on_failure", False) is True else None

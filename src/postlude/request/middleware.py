@@ -6,10 +6,10 @@ from typing import Any, Protocol
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from postlude.enqueue.port import Desk
+from postlude.enqueue.port import Port
 from postlude.errors import PostludeError
 from postlude.request.asgi_scope import client_waits
-from postlude.request.passthrough import OFF_KEY, Off
+from postlude.request.passthrough import OFF_KEY, Passthrough
 from postlude.request.route import SCOPE_KEY
 from postlude.telemetry.log import Log
 
@@ -40,7 +40,7 @@ class Host(Protocol):
     """What an application's start and end mean for its Postlude. Implemented by `Postlude`."""
 
     @property
-    def desk(self) -> Desk:
+    def port(self) -> Port:
         """Where this application's requests hand in their jobs."""
         ...
 
@@ -88,7 +88,7 @@ class PostludeMiddleware:
             await self._lifespan(scope, receive, send)
             return
         if self._lifespans and self._verified:
-            scope[SCOPE_KEY] = self._host.desk
+            scope[SCOPE_KEY] = self._host.port
             await self.app(scope, receive, send)
         else:
             await self._serve_without(scope, receive, send)
@@ -97,7 +97,7 @@ class PostludeMiddleware:
         """Serve a request although no lifespan runs: there is no runner that looks after the journal."""
         if not self._verified:
             self._verify()
-        scope[SCOPE_KEY] = self._host.desk
+        scope[SCOPE_KEY] = self._host.port
         await self.app(scope, receive, send)
         if not self._lifespans and not client_waits(scope):  # a test client's loop ends with its call
             self._host.look_in()
@@ -119,7 +119,7 @@ class PostludeMiddleware:
             await lifespan.close()
 
 
-class OffMiddleware:
+class PassthroughMiddleware:
     """Marks the requests of an application whose Postlude is off.
 
     Args:
@@ -133,7 +133,7 @@ class OffMiddleware:
     def __init__(
         self,
         app: ASGIApp,
-        off: Off,
+        off: Passthrough,
         verify: Callable[[], None],
         announce: Callable[[], None],
         keep_state: Callable[[MutableMapping[str, Any]], None],
@@ -219,7 +219,7 @@ def join(app: Starlette, middleware: Any, **options: Any) -> None:
         PostludeError: the application has started, or has a Postlude already.
     """
     present: list[Any] = [each.cls for each in app.user_middleware]
-    if PostludeMiddleware in present or OffMiddleware in present:
+    if PostludeMiddleware in present or PassthroughMiddleware in present:
         raise PostludeError("this application has a Postlude already; one application has one")
     try:
         app.add_middleware(middleware, **options)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-from postlude.enqueue.port import Desk, Prepared, Turn
+from postlude.enqueue.port import Port, Prepared, Turn
 from postlude.request.background import run_all, run_one
 from postlude.telemetry.log import Log
 
@@ -22,15 +22,15 @@ class Order:
     Made for requests that have such tasks: seldom.
 
     Args:
-        desk: where the jobs were handed in.
+        port: where the jobs were handed in.
         begun: those that were let start before.
     """
 
-    def __init__(self, desk: Desk, begun: Sequence[Prepared]) -> None:
-        self._desk = desk
+    def __init__(self, port: Port, begun: Sequence[Prepared]) -> None:
+        self._port = port
         self._begun = begun
         self._turns: list[Turn] = []
-        self._visits: list[tuple[asyncio.Task[None], Sequence[Prepared]]] = []
+        self._inline: list[tuple[asyncio.Task[None], Sequence[Prepared]]] = []
         """What runs jobs, where no runner serves the loop."""
 
     def expect(self, turns: Sequence[Turn]) -> None:
@@ -64,17 +64,17 @@ class Order:
             self._pass(turn)
 
     async def settle(self, jobs: Sequence[Prepared]) -> None:
-        """Return when the first attempts of jobs have ended; see `Desk.settle`."""
-        for visit, _ in self._visits:
+        """Return when the first attempts of jobs have ended; see `Port.settle`."""
+        for visit, _ in self._inline:
             await visit
-        run = {id(job) for _, some in self._visits for job in some}
+        run = {id(job) for _, some in self._inline for job in some}
         rest = [job for job in jobs if id(job) not in run]
         if rest:
-            await self._desk.settle(rest)
+            await self._port.settle(rest)
 
     async def _take(self, turn: Turn) -> None:
-        await self._desk.reach(turn, [visit for visit, _ in self._visits])
-        timer = asyncio.get_running_loop().call_later(self._desk.patience, self._pass, turn)
+        await self._port.reach(turn, [visit for visit, _ in self._inline])
+        timer = asyncio.get_running_loop().call_later(self._port.patience, self._pass, turn)
         try:
             await run_one(turn.task)
         finally:
@@ -84,20 +84,20 @@ class Order:
     def _pass(self, turn: Turn) -> None:
         if not turn.passed:
             turn.passed = True
-            self._desk.free(turn)
+            self._port.free(turn)
             self._let(turn.works, turn)
 
     def _let(self, jobs: Sequence[Prepared], turn: Turn | None = None) -> None:
-        if jobs and not self._desk.start(jobs):
-            earlier = [visit for visit, _ in self._visits]
+        if jobs and not self._port.start(jobs):
+            earlier = [visit for visit, _ in self._inline]
             visit = asyncio.get_running_loop().create_task(self._visit(jobs, turn, earlier))
-            self._visits.append((visit, jobs))
+            self._inline.append((visit, jobs))
 
     async def _visit(
         self, jobs: Sequence[Prepared], turn: Turn | None, earlier: Sequence[asyncio.Task[None]]
     ) -> None:
         if turn is None and earlier:
-            await asyncio.wait(earlier, timeout=self._desk.patience)
+            await asyncio.wait(earlier, timeout=self._port.patience)
         if turn is not None:  # it may not have run, and so it has not waited
-            await self._desk.reach(turn, [visit for visit, some in self._visits if some is not jobs])
-        await self._desk.settle(jobs)
+            await self._port.reach(turn, [visit for visit, some in self._inline if some is not jobs])
+        await self._port.settle(jobs)

@@ -35,13 +35,13 @@ from postlude.telemetry.log import Log
 log = Log("postlude.jobs")
 
 OFF_KEY: Final = "postlude.off"
-"""Where the middleware puts the `Off` of the application in an ASGI scope."""
+"""Where the middleware puts the `Passthrough` of the application in an ASGI scope."""
 
 PASSING: Final[ContextVar[Any]] = ContextVar("postlude_passing", default=None)
 """The `Passing` of the request that runs here, where Postlude is off."""
 
 
-class Off:
+class Passthrough:
     """Gives handles for jobs that nothing stores, and runs those that come from outside of requests.
 
     Args:
@@ -117,10 +117,10 @@ class _Ended:
         return Cancel.TOO_LATE
 
 
-class OffBlocking(Blocking):
+class PassthroughBlocking(Blocking):
     """`postlude.blocking` of a Postlude that is off: calls run in this thread's time, to their end."""
 
-    def __init__(self, off: Off) -> None:
+    def __init__(self, off: Passthrough) -> None:
         self._off = off
 
     def add_tasks(self, calls: Iterable[Call | Callable[[], Any]]) -> list[Job[Any]]:
@@ -139,7 +139,7 @@ class Passing:
 
     __slots__ = ("accepted", "facts", "off", "scope")
 
-    def __init__(self, off: Off, scope: Scope, facts: Facts | None) -> None:
+    def __init__(self, off: Passthrough, scope: Scope, facts: Facts | None) -> None:
         self.off = off
         self.scope = scope
         self.facts = facts

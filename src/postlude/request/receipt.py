@@ -13,7 +13,7 @@ from typing import Any, Final
 from anyio import CancelScope
 from starlette.types import Receive, Scope, Send
 
-from postlude.enqueue.port import Desk, Prepared, Turn
+from postlude.enqueue.port import Port, Prepared, Turn
 from postlude.errors import NotDurable, PostludeError
 from postlude.jobs.handle import Job
 from postlude.request import listing
@@ -38,12 +38,12 @@ class Receipt:
     """One request's jobs, from the first call added to the start after the response."""
 
     __slots__ = (
-        "accepted", "answered", "calls", "committed", "desk", "dropped", "facts", "held",
-        "injected", "memory", "order", "over", "own", "response", "scope", "started", "unseen",
+        "accepted", "answered", "calls", "committed", "dropped", "facts", "held", "injected", "memory",
+        "order", "over", "own", "port", "response", "scope", "started", "unseen",
     )  # fmt: skip
 
-    def __init__(self, desk: Desk, scope: Scope, facts: Facts | None) -> None:
-        self.desk = desk
+    def __init__(self, port: Port, scope: Scope, facts: Facts | None) -> None:
+        self.port = port
         self.scope = scope
         self.facts = facts
         self.injected: Injected | None = None
@@ -65,23 +65,23 @@ class Receipt:
         self.over = False
 
     def prepare(self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Prepared:
-        """Prepare a call for this request; see `Desk.prepare`. `RequestOver`: it has ended."""
+        """Prepare a call for this request; see `Port.prepare`. `RequestOver`: it has ended."""
         if self.over:
             raise listing.too_late(function)
-        return self.desk.prepare(function, args, kwargs)
+        return self.port.prepare(function, args, kwargs)
 
     def add(
         self, tasks: Injected, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Job[Any] | None:
         """Take a call into the request's tasks; None if it is a plain function that will run in memory."""
         try:
-            prepared = (self if self.over else self.desk).prepare(function, args, kwargs)
+            prepared = (self if self.over else self.port).prepare(function, args, kwargs)
         except NotDurable as why:
             if listing.is_wrapped_call(function, args, kwargs):
                 return self.add(tasks, *listing.parts_of(function))
-            if tasks.strict or self.desk.declares(function):
+            if tasks.strict or self.port.declares(function):
                 raise
-            listing.keep_in_memory(self.desk, tasks.tasks, function, args, kwargs, why)
+            listing.keep_in_memory(self.port, tasks.tasks, function, args, kwargs, why)
             return None
         tasks.tasks.append(Collected(function, args, kwargs, prepared, self))
         # FastAPI's own parameter gives nothing back, and is everywhere: no handle is made for it.
@@ -126,7 +126,7 @@ class Receipt:
         items = self._take(own)
         if items:
             try:
-                await self.desk.commit(items, last_plain(self.committed) if self.committed else None)
+                await self.port.commit(items, last_plain(self.committed) if self.committed else None)
             except PostludeError as error:
                 self.memory = None
                 told = refused(error)
@@ -152,7 +152,7 @@ class Receipt:
         items = self._take(own)
         if items:
             try:
-                await self.desk.commit(items, last_plain(self.committed) if self.committed else None)
+                await self.port.commit(items, last_plain(self.committed) if self.committed else None)
             except PostludeError:
                 self.memory = None
                 raise
@@ -170,7 +170,7 @@ class Receipt:
     async def store_what_failed(self, own: Any = None) -> None:
         """Store what is stored although a call of the endpoint, or the request, has failed."""
         failed = [*(self.dropped or ()), None if self.answered else self.injected]
-        kept = await listing.store_salvaged(self.desk, [each for each in failed if each is not None], own)
+        kept = await listing.store_salvaged(self.port, [each for each in failed if each is not None], own)
         if kept:
             self._note(kept)
 
@@ -184,7 +184,7 @@ class Receipt:
         if client_waits(self.scope):
             return False
         self.over = True
-        if not self.desk.start(committed):
+        if not self.port.start(committed):
             self.started = len(committed)
             return False
         self._let_go()
@@ -214,10 +214,10 @@ class Receipt:
                         error = error or raised
         finally:
             self.over = True
-            if self.committed and (client_waits(self.scope) or not self.desk.serves()):
+            if self.committed and (client_waits(self.scope) or not self.port.serves()):
                 # Also when cancelled, now or meanwhile: without a runner, nobody else would run them.
                 with CancelScope(shield=True):
-                    await (self.desk if self.order is None else self.order).settle(self.committed)
+                    await (self.port if self.order is None else self.order).settle(self.committed)
             self._let_go()
         if error is not None and not cancelled:
             raise error
@@ -244,7 +244,7 @@ class Receipt:
         rest = committed[self.started :]
         if rest:
             self.started = len(committed)
-            (self.desk if self.order is None else self.order).start(rest)
+            (self.port if self.order is None else self.order).start(rest)
 
     def _let_go(self) -> None:
         """Forget the request: left to the garbage collector, that cost more time than all that is done here.
@@ -273,7 +273,7 @@ class Receipt:
             self.committed = [*(self.committed or ()), *jobs]
         if turns:
             self.memory = [*(self.memory or ()), *turns]
-            self.order = self.order or Order(self.desk, (self.committed or [])[: self.started])
+            self.order = self.order or Order(self.port, (self.committed or [])[: self.started])
             self.order.expect(turns)
 
     def _take(self, own: Any) -> list[Prepared | Turn]:
@@ -285,7 +285,7 @@ class Receipt:
             own = self.own.take()
         if injected is None or (injected.replaced and injected.is_called()):
             self.injected = None
-            return listing.take(self.desk, [] if injected is None else [injected], own)
+            return listing.take(self.port, [] if injected is None else [injected], own)
         tasks: list[Any] = injected.tasks
         if len(tasks) == 1 and own is None:  # nearly always
             task = tasks[0]
@@ -294,4 +294,4 @@ class Receipt:
                 if prepared is not None:
                     del tasks[0]
                     return [prepared]
-        return listing.take(self.desk, tasks, own)
+        return listing.take(self.port, tasks, own)

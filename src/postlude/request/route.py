@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from postlude.compat import is_async_callable
-from postlude.enqueue.port import Desk
+from postlude.enqueue.port import Port
 from postlude.request.asgi_scope import Facts
 from postlude.request.background import CURRENT
 from postlude.request.calls import Around, choose
@@ -18,7 +18,7 @@ from postlude.request.receipt import Receipt
 from postlude.request.responses import point_to
 
 SCOPE_KEY: Final = "postlude"
-"""Where the middleware puts the `Desk` of the application in an ASGI scope."""
+"""Where the middleware puts the `Port` of the application in an ASGI scope."""
 
 
 def answer(
@@ -75,8 +75,8 @@ def track(app: ASGIApp, *, shared: bool = False, stack: str | None = None) -> AS
     facts = None if shared else Facts(stack)
 
     async def tracked(scope: Scope, receive: Receive, send: Send) -> None:
-        desk: Desk | None = scope.get(SCOPE_KEY)
-        if desk is None:
+        port: Port | None = scope.get(SCOPE_KEY)
+        if port is None:
             # Called from inside a marked request, another application must not see that one's receipt.
             token = CURRENT.set(None)
             off = scope.get(OFF_KEY)
@@ -87,7 +87,7 @@ def track(app: ASGIApp, *, shared: bool = False, stack: str | None = None) -> AS
                 CURRENT.reset(token)
                 PASSING.reset(token_off)
             return
-        receipt = Receipt(desk, scope, facts)
+        receipt = Receipt(port, scope, facts)
         token = CURRENT.set(receipt)
         cancelled = True
         try:

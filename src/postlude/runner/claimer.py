@@ -7,8 +7,8 @@ from typing import Final, Protocol
 from postlude.clock import SECOND, Clock
 from postlude.errors import PostludeError
 from postlude.jobs.subscriptions import Hub
-from postlude.model.job import Claim, Claimed, Few, Room
-from postlude.runner.lease import Membership
+from postlude.model.job import Claim, Claimed, Few, FreeSlots
+from postlude.runner.lease import Lease
 from postlude.runner.pace import Pace
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
@@ -36,7 +36,7 @@ class Taker(Protocol):
         ...
 
     @property
-    def room(self) -> Room:
+    def free(self) -> FreeSlots:
         """How many jobs that have a limit or a rate it could start at once."""
         ...
 
@@ -59,21 +59,21 @@ class Claimer:
 
     Args:
         store: the journal.
-        membership: in whose name.
+        lease: in whose name.
         taker: the runner.
         clock: for the moments at which rates let more start.
         hub: told of the jobs that are claimed.
     """
 
     def __init__(
-        self, store: Store, membership: Membership, taker: Taker, clock: Clock, hub: Hub | None = None
+        self, store: Store, lease: Lease, taker: Taker, clock: Clock, hub: Hub | None = None
     ) -> None:
         self.busy = False
         self.failed = False
         """Whether a claim has failed since this was last looked at: the journal's state is uncertain."""
         self.stopped = False
         self._store = store
-        self._membership = membership
+        self._lease = lease
         self._taker = taker
         self._clock = clock
         self._hub = hub
@@ -112,7 +112,7 @@ class Claimer:
         if not self._more or self.busy or self.stopped:
             return
         load = self._taker.load
-        if load > self._taker.pace.low or (self._held_back and not any(self._taker.room)):
+        if load > self._taker.pace.low or (self._held_back and not any(self._taker.free)):
             return
         self._claim(self._taker.pace.limit - load)
 
@@ -130,11 +130,11 @@ class Claimer:
     def _claim(self, limit: int) -> Reply[Claimed]:
         self.busy, self._more = True, False
         self._passed = []
-        room, few, suspect = self._taker.room, self._taker.few(), self._taker.wants_suspect
+        free, few, suspect = self._taker.free, self._taker.few(), self._taker.wants_suspect
         reply = self._store.claim(
-            self._membership.runner, limit, suspect=suspect, room=room, behind=BEHIND, few=few
+            self._lease.runner, limit, suspect=suspect, free=free, behind=BEHIND, few=few
         )
-        reply.then(lambda reply: self._claimed(reply, sum(room), few))
+        reply.then(lambda reply: self._claimed(reply, sum(free), few))
         return reply
 
     def _may_take_them(self) -> bool:
@@ -142,7 +142,7 @@ class Claimer:
         most = {id(group.tasks): group.most for group in self._taker.few()}
         return any(most.get(id(tasks), 1) for tasks in self._passed)
 
-    def _claimed(self, reply: Reply[Claimed], room: int, few: Sequence[Few]) -> None:
+    def _claimed(self, reply: Reply[Claimed], free: int, few: Sequence[Few]) -> None:
         self.busy = False
         try:
             claims, more, again, passed = reply.result()
@@ -153,7 +153,7 @@ class Claimer:
         self._passed = [few[place].tasks for place in passed]
         if more:
             self._more = True
-        self._held_back = more and len(claims) >= room
+        self._held_back = more and len(claims) >= free
         if again is not None:
             self._notify_at(again)
         if claims:

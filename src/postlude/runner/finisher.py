@@ -29,7 +29,7 @@ _UNWRITABLE: Final = (TypeError, ValueError, OverflowError)
 """Why a store refuses an end that no store could take: the journal itself is well."""
 
 
-class Ends:
+class Finisher:
     """The ends of attempts on their way to the journal.
 
     Args:

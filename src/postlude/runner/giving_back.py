@@ -6,8 +6,8 @@ from postlude.clock import Clock
 from postlude.errors import PostludeError
 from postlude.runner.attempt.work import Work
 from postlude.runner.chains import Chains
-from postlude.runner.lease import Membership
-from postlude.runner.reconcile import Doubt
+from postlude.runner.lease import Lease
+from postlude.runner.reconcile import Reconciler
 from postlude.runner.unstarted import Unstarted
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
@@ -21,30 +21,30 @@ class GivingBack:
 
     Args:
         store: the journal.
-        membership: in whose name.
+        lease: in whose name.
         unstarted: what can be given back.
         chains: what follows what goes back in order.
         clock: the time.
-        doubt: told of what may stay claimed in the journal.
+        reconciler: told of what may stay claimed in the journal.
         given: called on the loop after some have been given back.
     """
 
     def __init__(
         self,
         store: Store,
-        membership: Membership,
+        lease: Lease,
         unstarted: Unstarted,
         chains: Chains,
         clock: Clock,
-        doubt: Doubt,
+        reconciler: Reconciler,
         given: Callable[[], object],
     ) -> None:
         self._store = store
-        self._membership = membership
+        self._lease = lease
         self._unstarted = unstarted
         self._chains = chains
         self._clock = clock
-        self._doubt = doubt
+        self._reconciler = reconciler
         self._given = given
 
     def all(self, within: float) -> int:
@@ -55,7 +55,7 @@ class GivingBack:
         works = self._unstarted.take_all(answering=False)
         if not works:
             return 0
-        self._doubt.arise()  # until the audit, should this fail
+        self._reconciler.arise()  # until the audit, should this fail
         return self._release(works).wait(within)
 
     def some(self, which: Callable[[Work], bool]) -> Reply[int]:
@@ -78,9 +78,9 @@ class GivingBack:
             reply.result()
         except PostludeError as error:
             log.warning("claims could not be given back; they are once more: %s", error)
-            self._doubt.arise()
+            self._reconciler.arise()
         self._given()
 
     def _release(self, works: Sequence[Work]) -> Reply[int]:
         holds = self._chains.holds(works, self._clock.now())
-        return self._store.release(self._membership.runner, holds)
+        return self._store.release(self._lease.runner, holds)

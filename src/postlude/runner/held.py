@@ -60,7 +60,7 @@ class Held(dict[int, Work]):
         self._expected.update(
             (work.id, work)
             for work in works
-            if not (work.fence or work.joined or work.once or work.rated or work.lane is not None)
+            if not (work.fence or work.joined or work.once or work.rated or work.concurrency_key is not None)
         )
 
     def expected(self, id: bytes) -> Work | None:

@@ -20,10 +20,10 @@ from postlude.model.job import VISITS, Added, Hold
 from postlude.runner.attempt.logs import log_keeper
 from postlude.runner.attempt.work import Work
 from postlude.runner.duties.loop import Housekeeping
-from postlude.runner.executors.pool import Equipment
-from postlude.runner.lease import Membership
+from postlude.runner.executors.pool import ExecutionContext
+from postlude.runner.lease import Lease
 from postlude.runner.runner import Runner
-from postlude.runner.waiters import Awaited
+from postlude.runner.waiters import Waiters
 from postlude.stores.loops import call_on
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
@@ -36,7 +36,7 @@ AT_ONCE: Final = 0.01
 """Seconds between looks at what waits, where there is to be no pause between them."""
 
 
-class Visits:
+class Inline:
     """Runs what requests have committed, and what else is due, inside their own calls.
 
     All visits of a process share one membership: loops come and go, it stays.
@@ -46,7 +46,7 @@ class Visits:
         registry: where names become functions.
         config: slots and limits.
         clock: the time.
-        equipment: what the application gives its runners.
+        execution: what the application gives its runners.
         hub: who watches jobs in this process.
     """
 
@@ -56,19 +56,19 @@ class Visits:
         registry: Registry,
         config: Config,
         clock: Clock,
-        equipment: Equipment,
+        execution: ExecutionContext,
         hub: Hub,
     ) -> None:
         self._store = store
         self._registry = registry
         self._config = config
         self._clock = clock
-        self._equipment = equipment
+        self._execution = execution
         self._hub = hub
-        self._membership: Membership | None = None
+        self._lease: Lease | None = None
         self._looked: int | None = None
         self._unreleased: list[Hold] = []
-        self._awaited = Awaited(store)
+        self._waiters = Waiters(store)
         self._looking: asyncio.Task[None] | None = None
         self._look_again = 0
         self._running: set[Runner] = set()
@@ -80,20 +80,20 @@ class Visits:
 
     async def runner(self) -> int:
         """Return the number under which visits claim, enlisting it at the first call."""
-        membership = self._membership
-        if membership is None or membership.lost:
-            if membership is None:
+        lease = self._lease
+        if lease is None or lease.lost:
+            if lease is None:
                 log.warning(
                     "no lifespan runs on this event loop: jobs run inside the requests that added them "
                     "(start the server with lifespan, or use `with TestClient(app)`, for a runner of its own)"
                 )
             else:
-                membership.stop()
-            membership = Membership(self._store, self._config, self._clock, VISITS)
-            await membership.join()
-            membership.keep(None, None)
-            self._membership = membership
-        return membership.runner
+                lease.stop()
+            lease = Lease(self._store, self._config, self._clock, VISITS)
+            await lease.join()
+            lease.keep(None, None)
+            self._lease = lease
+        return lease.runner
 
     async def run(self, works: Sequence[Work]) -> None:
         """Run committed works, and some of what else is due, until the works have ended."""
@@ -101,7 +101,7 @@ class Visits:
             await self._release()
             await self._look(runner)
             claimed = [work for work in works if work.fence]
-            self._awaited.expect(works)
+            self._waiters.expect(works)
             if claimed:
                 runner.take(claimed, [Added(work.seq, work.fence) for work in claimed], 0)
                 runner.start(claimed)
@@ -146,16 +146,16 @@ class Visits:
     async def _visiting(self) -> AsyncIterator[Runner]:
         """Have a runner for a while, on this loop. An error of the journal ends it, with a warning."""
         await self.runner()
-        assert self._membership is not None
+        assert self._lease is not None
         runner = Runner(
-            self._membership,
+            self._lease,
             self._store,
             self._registry,
             self._config,
             self._clock,
             claims=False,
-            awaited=self._awaited,
-            equipment=self._equipment,
+            waiters=self._waiters,
+            execution=self._execution,
             hub=self._hub,
         )
         logs = log_keeper(self._config)
@@ -199,18 +199,18 @@ class Visits:
             holds = [Hold(added.seq, added.fence) for added in reply.result() if added.fence]
         except PostludeError:
             return
-        if holds and self._membership is not None:
+        if holds and self._lease is not None:
             log.debug("%d jobs of a cancelled request wait for another call", len(works))
-            self._store.release(self._membership.runner, holds)
+            self._store.release(self._lease.runner, holds)
 
     def close(self) -> None:
         """Stop renewing; the claims end with the process, or with the lease."""
         looking, self._looking = self._looking, None
         if looking is not None and not looking.done():
             call_on(looking.get_loop(), looking.cancel)
-        if self._membership is not None:
-            self._membership.stop()
-            self._membership = None
+        if self._lease is not None:
+            self._lease.stop()
+            self._lease = None
 
 
 async def _is_idle(runner: Runner, within: float) -> bool:

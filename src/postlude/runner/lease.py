@@ -44,7 +44,7 @@ class Watched(Protocol):
         ...
 
 
-class Membership:
+class Lease:
     """A runner's row in the journal, kept alive by a thread.
 
     Args:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from postlude.errors import PostludeError
 from postlude.model.job import Claim
 from postlude.runner.attempt.work import Work
-from postlude.runner.executors.pool import Workshop
+from postlude.runner.executors.pool import ExecutorPool
 from postlude.runner.giving_back import GivingBack
 from postlude.stores.protocol import Pause
 from postlude.stores.reply import Reply
@@ -20,15 +20,17 @@ class Pauses:
 
     Args:
         giving_back: gives it back.
-        workshop: asks before it starts something.
+        executors: asks before it starts something.
         claiming: whether a claim is under way.
     """
 
-    def __init__(self, giving_back: GivingBack, workshop: Workshop, claiming: Callable[[], bool]) -> None:
+    def __init__(
+        self, giving_back: GivingBack, executors: ExecutorPool, claiming: Callable[[], bool]
+    ) -> None:
         self.changes = 0
         """How often this process has said what is paused; what was read before that is out of date."""
         self._giving_back = giving_back
-        self._workshop = workshop
+        self._executors = executors
         self._claiming = claiming
         self._loop = asyncio.get_running_loop()
         self._known: frozenset[Pause] = frozenset()
@@ -50,7 +52,7 @@ class Pauses:
         """All of this is paused, and nothing else."""
         new = frozenset(pauses) - self._known
         self._known = frozenset(pauses)
-        self._workshop.keeps_back = self._keep if self._known else None
+        self._executors.keeps_back = self._keep if self._known else None
         if not new:
             return Reply.of(0)
         self._crossed = self._claiming()

@@ -1,21 +1,21 @@
 """After a write that failed, the journal may hold claims that this process knows nothing of."""
 
 from postlude.runner.claimer import Claimer
-from postlude.runner.finisher import Ends
+from postlude.runner.finisher import Finisher
 from postlude.runner.held import Held
-from postlude.runner.lease import Membership
+from postlude.runner.lease import Lease
 from postlude.stores.protocol import Store
 from postlude.telemetry.log import Log
 
 log = Log("postlude.runner")
 
 
-class Doubt:
+class Reconciler:
     """Whether that may be so, and its end.
 
     Args:
         store: the journal.
-        membership: whose claims.
+        lease: whose claims.
         claimer: makes them.
         ends: ends them.
         held: the jobs that are known.
@@ -24,15 +24,15 @@ class Doubt:
     def __init__(
         self,
         store: Store,
-        membership: Membership,
+        lease: Lease,
         claimer: Claimer,
-        ends: Ends,
+        finisher: Finisher,
         held: Held,
     ) -> None:
         self._store = store
-        self._membership = membership
+        self._lease = lease
         self._claimer = claimer
-        self._ends = ends
+        self._finisher = finisher
         self._held = held
         self._arisen = False
 
@@ -46,20 +46,22 @@ class Doubt:
         Returns:
             whether some were.
         """
-        if not (self._arisen or self._claimer.failed or self._ends.failed) or not self._quiet():
+        if not (self._arisen or self._claimer.failed or self._finisher.failed) or not self._quiet():
             return False
-        self._claimer.failed = self._ends.failed = False
+        self._claimer.failed = self._finisher.failed = False
         self._arisen = True  # until it has come to its end
-        holds = await self._store.holds(self._membership.runner)
+        holds = await self._store.holds(self._lease.runner)
         if not self._quiet():
             return False
-        unknown = [hold for hold in holds if hold.seq not in self._held and not self._ends.knows(hold.seq)]
+        unknown = [
+            hold for hold in holds if hold.seq not in self._held and not self._finisher.knows(hold.seq)
+        ]
         if unknown:
             log.warning("%d claims, made while the journal failed, are released", len(unknown))
-            await self._store.release(self._membership.runner, unknown)
+            await self._store.release(self._lease.runner, unknown)
         self._arisen = False
         return bool(unknown)
 
     def _quiet(self) -> bool:
         """Whether no claim is being made and no end written."""
-        return not self._claimer.busy and not self._held.reserved and not self._ends.under_way
+        return not self._claimer.busy and not self._held.reserved and not self._finisher.under_way

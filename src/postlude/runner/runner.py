@@ -9,27 +9,27 @@ from typing import Any, Final
 from postlude.clock import Clock
 from postlude.config import Config
 from postlude.jobs.subscriptions import Hub
-from postlude.model.job import Added, Claim, Hold, Room
+from postlude.model.job import Added, Claim, FreeSlots, Hold
 from postlude.model.outcome import Cancelled, Finish, Outcome
 from postlude.runner.attempt.logs import lines_of
-from postlude.runner.attempt.outcome import Judge
+from postlude.runner.attempt.outcome import Outcomes
 from postlude.runner.attempt.progress import Reports
 from postlude.runner.attempt.work import NOWHERE, Work, holds_of, place
 from postlude.runner.chains import Chains
 from postlude.runner.claimer import Claimer
-from postlude.runner.executors.pool import Equipment, Workshop
-from postlude.runner.finisher import Ends
+from postlude.runner.executors.pool import ExecutionContext, ExecutorPool
+from postlude.runner.finisher import Finisher
 from postlude.runner.giving_back import GivingBack
 from postlude.runner.grace import wait_within
 from postlude.runner.held import Held
-from postlude.runner.lease import Membership
+from postlude.runner.lease import Lease
 from postlude.runner.pace import Pace
 from postlude.runner.pauses import Pauses
-from postlude.runner.reconcile import Doubt
+from postlude.runner.reconcile import Reconciler
 from postlude.runner.starting import Starting
 from postlude.runner.surplus import Surplus
 from postlude.runner.unstarted import Unstarted
-from postlude.runner.waiters import Awaited
+from postlude.runner.waiters import Waiters
 from postlude.stores.protocol import Store
 from postlude.tasks.registry import Registry
 
@@ -41,63 +41,63 @@ class Runner:
     """Runs jobs on one event loop.
 
     Args:
-        membership: its number, lease and marks; joined before jobs are submitted.
+        lease: its number, lease and marks; joined before jobs are submitted.
         store: the journal.
         registry: where names become functions.
         config: slots and limits.
         clock: the time.
         claims: whether it claims from the journal on its own; False inside a request.
-        awaited: queued works that somebody waits for; shared by the visits of a process.
-        equipment: what the application gives beside the journal.
+        waiters: queued works that somebody waits for; shared by the visits of a process.
+        execution: what the application gives beside the journal.
         hub: who watches jobs in this process.
     """
 
     def __init__(
         self,
-        membership: Membership,
+        lease: Lease,
         store: Store,
         registry: Registry,
         config: Config,
         clock: Clock,
         *,
         claims: bool = True,
-        awaited: Awaited | None = None,
-        equipment: Equipment | None = None,
+        waiters: Waiters | None = None,
+        execution: ExecutionContext | None = None,
         hub: Hub | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.thread = threading.get_ident()
-        self._membership = membership
+        self._lease = lease
         self._store = store
         self._config = config
         self._clock = clock
         self._hub = hub
-        self._judge = Judge(random.Random(), config.max_error)
-        self._chains = Chains(self.loop, config.order_wait, lambda work: self.workshop.submit(work))
+        self._outcomes = Outcomes(random.Random(), config.max_error)
+        self._chains = Chains(self.loop, config.order_wait, lambda work: self.executors.submit(work))
         self._held = Held(self._chains)
         self.follow = self._held.follow
         self._reports = Reports(store, self._hub, lambda: list(self._held.values()))
-        self.workshop = Workshop(
-            membership, registry, config, clock, equipment or Equipment(),
+        self.executors = ExecutorPool(
+            lease, registry, config, clock, execution or ExecutionContext(),
             self._chains, self._reports, self._ended,
         )  # fmt: skip
-        self.on_loop = self.workshop.on_loop
-        self._starting = Starting(store.meanwhile, self.workshop.submit)
-        self._unstarted = Unstarted(self._held, self._starting, self.workshop, self._chains)
-        self._ends = Ends(store, self._written, self._hub)
+        self.on_loop = self.executors.on_loop
+        self._starting = Starting(store.meanwhile, self.executors.submit)
+        self._unstarted = Unstarted(self._held, self._starting, self.executors, self._chains)
+        self._finisher = Finisher(store, self._written, self._hub)
         self.pace = Pace(config.loop_slots + config.threads, config.ahead, self.loop.time())
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
-        self.awaited = awaited or Awaited(store)
-        self.claimer = Claimer(store, membership, self, clock, hub)
+        self.waiters = waiters or Waiters(store)
+        self.claimer = Claimer(store, lease, self, clock, hub)
         self.claimer.stopped = not claims
         self.notify = self.claimer.notify  # the journal may have work
-        self.doubt = Doubt(store, membership, self.claimer, self._ends, self._held)
+        self.reconciler = Reconciler(store, lease, self.claimer, self._finisher, self._held)
         self._giving_back = GivingBack(
-            store, membership, self._unstarted, self._chains, clock, self.doubt, self._rest
+            store, lease, self._unstarted, self._chains, clock, self.reconciler, self._rest
         )
-        self.pauses = Pauses(self._giving_back, self.workshop, lambda: self.claimer.busy)
-        self._surplus = Surplus(self._giving_back, self.workshop)
+        self.pauses = Pauses(self._giving_back, self.executors, lambda: self.claimer.busy)
+        self._surplus = Surplus(self._giving_back, self.executors)
         self.few = self._surplus.few
         self._rejoining: asyncio.Task[None] | None = None
         self.draining = self._abandoned = False
@@ -107,7 +107,7 @@ class Runner:
         if self.draining or jobs > self.ahead:
             return None
         self._held.reserved += jobs
-        return self._membership.runner
+        return self._lease.runner
 
     @property
     def ahead(self) -> int:
@@ -124,7 +124,7 @@ class Runner:
             work.runner = self
         (self._held.take_alone if alone else self._held.take)(claimed)
         if len(claimed) < len(works):
-            self._held.expect(self.workshop.tracers.keep(works))
+            self._held.expect(self.executors.tracers.keep(works))
             self.notify()
             self._rest()
         return claimed
@@ -135,7 +135,7 @@ class Runner:
         self._rest()
 
     def _rest(self) -> bool:
-        if at_rest := not (self._held or self._held.reserved) and self._ends.settled:
+        if at_rest := not (self._held or self._held.reserved) and self._finisher.settled:
             self._idle.set()
         return at_rest
 
@@ -154,10 +154,10 @@ class Runner:
         return self._held.load
 
     @property
-    def room(self) -> Room:
+    def free(self) -> FreeSlots:
         """How many jobs that have a limit or a rate it could start at once."""
         self._starting.start()  # these take their places first
-        return self.workshop.room
+        return self.executors.free
 
     @property
     def wants_suspect(self) -> bool:
@@ -167,13 +167,13 @@ class Runner:
     def accept(self, claims: Sequence[Claim]) -> None:
         """Take claims, and start what fits; one that comes after the end of claiming goes back."""
         if self.draining:
-            self._store.release(self._membership.runner, holds_of(claims))
+            self._store.release(self._lease.runner, holds_of(claims))
             return
-        expected, known = self._held.expected, self.awaited.known
-        if self.workshop.keeps_back is not None:
+        expected, known = self._held.expected, self.waiters.known
+        if self.executors.keeps_back is not None:
             self.pauses.trust(claims)
         taken = [Work.of_claim(claim, expected(claim.id) or known(claim.id)) for claim in claims]
-        works = self.workshop.tracers.give(taken)
+        works = self.executors.tracers.give(taken)
         for before, work, claim in zip([None, *works], works, claims, strict=False):
             self._held[work.seq] = work
             if before is not None and claim.follows:
@@ -184,36 +184,36 @@ class Runner:
                 self._hub.note(work.id)
         # At once: the places that are left say what is claimed next.
         for work in self._held.ready(self._chains.heads(works)):
-            self.workshop.submit(work)
+            self.executors.submit(work)
 
     async def audit(self) -> None:
         """End what somebody else cancelled; release what cannot start, and claims unknown here."""
-        self.workshop.sweep()
+        self.executors.sweep()
         self._surplus.look()
-        if await self.doubt.settle():
+        if await self.reconciler.settle():
             self.notify()
 
     def _ended(self, work: Work, result: Outcome | BaseException) -> None:
         """An attempt has ended. On the loop."""
         work.over = True
         if work.seconds is not None:
-            self.workshop.interruptions.ended(work)
+            self.executors.interruptions.ended(work)
         if self._held.pop(work.seq, None) is None:
             return
-        self._membership.marks.ended(work.place)
+        self._lease.marks.ended(work.place)
         if work is self._held.suspect:
             self._held.suspect = None
             self.claimer.notify()
         now = self._clock.now()
-        outcome = self._judge.judge(work, result, now) if isinstance(result, BaseException) else result
+        outcome = self._outcomes.judge(work, result, now) if isinstance(result, BaseException) else result
         current = work.current
         logs = () if current is None or current.lines is None else lines_of(current)
         if current is not None and current.last_progress is not None:
             self._reports.last(work)
-        if self.workshop.copies.pending:
-            self.workshop.copies.ended(work)
+        if self.executors.copies.pending:
+            self.executors.copies.ended(work)
         end = (work.seq, work.fence, work.name, work.started, now, outcome, logs)
-        self._ends.add(work, tuple.__new__(Finish, end))  # half of what calling the class takes
+        self._finisher.add(work, tuple.__new__(Finish, end))  # half of what calling the class takes
         if work.follower is not None:
             self._chains.next(work)
 
@@ -228,12 +228,12 @@ class Runner:
                 work.started = self._clock.now()
                 self._ended(work, Cancelled())
             else:
-                self.workshop.interruptions.cancel(work)
+                self.executors.interruptions.cancel(work)
 
     @property
     def number(self) -> int:
         """Its number among the journal's runners."""
-        return self._membership.runner
+        return self._lease.runner
 
     def _written(self, ended: int, urgent: bool) -> None:
         self.pace.ended(ended, self.loop.time())
@@ -242,36 +242,36 @@ class Runner:
 
     async def wait_for(self, works: Iterable[Work]) -> None:
         """Return when works have ended and their ends are written."""
-        self._ends.hurry()
-        await self.awaited.wait_for(works)
+        self._finisher.hurry()
+        await self.waiters.wait_for(works)
 
     async def idle(self) -> None:
         """Return when nothing is held or being stored, and all ends are written."""
         if not self._rest():
-            self._ends.hurry()
+            self._finisher.hurry()
             self._idle.clear()
             await self._idle.wait()
 
     async def drain(self, grace: float) -> list[Hold]:
         """Stop claiming and run what is held or being stored, for so many seconds; then `close`."""
         self.draining = self.claimer.stopped = True
-        self._membership.marks.draining()
+        self._lease.marks.draining()
         await wait_within(grace, self.idle(), self._held)
         return await self.close()
 
     def abandon(self) -> None:
         """End as a death would: nothing more is claimed, starts, or is written. On the loop."""
         self.draining = self._abandoned = self.claimer.stopped = True
-        self._ends.forget()
+        self._finisher.forget()
         self._forget_all()
-        self.workshop.stop()
+        self.executors.stop()
 
     async def close(self) -> list[Hold]:
         """Stop what can be stopped; returns what others may run: all but started at-most-once jobs."""
         works, running = self._forget_all()
-        tasks = self.workshop.stop()
-        self._ends.offer()  # what ended a moment ago must not be released, and run again
-        pending: list[asyncio.Future[Any]] = [*tasks, *self._ends.under_way]
+        tasks = self.executors.stop()
+        self._finisher.offer()  # what ended a moment ago must not be released, and run again
+        pending: list[asyncio.Future[Any]] = [*tasks, *self._finisher.under_way]
         if pending:
             await asyncio.wait(pending, timeout=STOP_WITHIN)
         given = works + [work for work in running if not work.once]
@@ -295,4 +295,4 @@ class Runner:
         self._unstarted.take_all(answering=True)
         for work in self._held.values():
             work.place = NOWHERE  # in marks that are not ours any more
-        self._rejoining = self.loop.create_task(self._membership.rejoin(self.notify))
+        self._rejoining = self.loop.create_task(self._lease.rejoin(self.notify))

@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from postlude.clock import Clock
 from postlude.config import Config
 from postlude.jobs.subscriptions import Hub
-from postlude.model.limits import Bounds
+from postlude.model.limits import DeclaredLimits
 from postlude.runner.attempt.logs import log_keeper
 from postlude.runner.duties.loop import Housekeeping
-from postlude.runner.executors.pool import Equipment
+from postlude.runner.executors.pool import ExecutionContext
 from postlude.runner.gc_tuning import COLLECTOR, SWITCHING, Shared
-from postlude.runner.lease import Membership
+from postlude.runner.lease import Lease
 from postlude.runner.news import News
 from postlude.runner.runner import Runner
 from postlude.stores.protocol import Store
@@ -25,7 +25,7 @@ class Service:
         registry: where names become functions.
         config: slots, limits and periods.
         clock: the time.
-        equipment: what the application gives its runners.
+        execution: what the application gives its runners.
         hub: who watches jobs in this process.
         news: tells when anybody may have written.
         bounds: what this release says of its tasks and queues; asked at the start.
@@ -37,16 +37,16 @@ class Service:
         registry: Registry,
         config: Config,
         clock: Clock,
-        equipment: Equipment,
+        execution: ExecutionContext,
         hub: Hub,
         news: News,
-        bounds: Callable[[], Sequence[Bounds]],
+        bounds: Callable[[], Sequence[DeclaredLimits]],
     ) -> None:
         self._store = store
         self._registry = registry
         self._config = config
         self._clock = clock
-        self._equipment = equipment
+        self._execution = execution
         self._hub = hub
         self._news = news
         self._bounds = bounds
@@ -58,20 +58,20 @@ class Service:
         if config.tune_switching:
             self._settings.append(SWITCHING)
         self._logs = log_keeper(config)
-        self._parts: tuple[Membership, Runner, Housekeeping] | None = None
+        self._components: tuple[Lease, Runner, Housekeeping] | None = None
 
     async def start(self) -> Runner:
         """Enlist, begin to renew the lease, recover what was left, and begin to claim."""
         store, registry, config, clock = self._store, self._registry, self._config, self._clock
-        membership = Membership(store, config, clock, "")
+        lease = Lease(store, config, clock, "")
         await store.declare(self._bounds())
-        await membership.join()
-        runner = Runner(membership, store, registry, config, clock, equipment=self._equipment, hub=self._hub)
+        await lease.join()
+        runner = Runner(lease, store, registry, config, clock, execution=self._execution, hub=self._hub)
         housekeeping = Housekeeping(runner, store, registry, config, clock, self._hub, self._news)
-        membership.keep(runner, runner.lost)
+        lease.keep(runner, runner.lost)
         housekeeping.start()
         runner.notify()
-        self._parts = membership, runner, housekeeping
+        self._components = lease, runner, housekeeping
         self._logs.start()
         for setting in self._settings:
             setting.start()
@@ -88,28 +88,28 @@ class Service:
         Nothing is drained, and nothing waited for: the event loop cancels what runs at the same time, and
         that is no end of a job. It runs again.
         """
-        if self._parts is None:
+        if self._components is None:
             return
-        membership, runner, housekeeping = self._parts
-        self._parts = None
-        membership.marks.draining()  # no job is charged with this death
+        lease, runner, housekeeping = self._components
+        self._components = None
+        lease.marks.draining()  # no job is charged with this death
         runner.abandon()
         housekeeping.cancel()
-        membership.stop()
+        lease.stop()
         self._put_back()
         self._logs.stop()
 
     async def stop(self) -> None:
         """Drain, and release what is left in one write."""
-        if self._parts is None or self._stopping:
+        if self._components is None or self._stopping:
             return
-        membership, runner, housekeeping = self._parts
+        lease, runner, housekeeping = self._components
         self._stopping = True
         try:
             self._put_back()
             await housekeeping.stop()
-            await membership.leave(await runner.drain(self._config.grace), draining=True)
-            self._parts = None  # not before: who is cancelled meanwhile is abandoned
+            await lease.leave(await runner.drain(self._config.grace), draining=True)
+            self._components = None  # not before: who is cancelled meanwhile is abandoned
             self._logs.stop()
         finally:
             self._stopping = False

@@ -6,15 +6,15 @@ from typing import Final
 
 from postlude.model.state import Stored
 from postlude.runner.attempt.work import Work
-from postlude.runner.executors.pool import Workshop
-from postlude.runner.executors.protocol import Lane
+from postlude.runner.executors.pool import ExecutorPool
+from postlude.runner.executors.protocol import Executor
 from postlude.stores.protocol import Store
 from postlude.telemetry.log import Log
 
 log = Log("postlude.runner")
 
 AFTER: Final = 5.0
-"""Seconds for which the same jobs take all places of a lane, and wait, until that is told."""
+"""Seconds for which the same jobs take all places of an executor, and wait, until that is told."""
 
 LOOKED_AT: Final = 50
 """Jobs that are waited for and looked at."""
@@ -26,34 +26,34 @@ class Standstill:
     """Notices it, and warns once.
 
     Args:
-        workshop: the lanes.
+        executors: the executors.
         store: what is waited for is looked up there.
         full: whether the runner holds as many jobs as it may.
     """
 
-    def __init__(self, workshop: Workshop, store: Store, full: Callable[[], bool]) -> None:
-        self._workshop = workshop
+    def __init__(self, executors: ExecutorPool, store: Store, full: Callable[[], bool]) -> None:
+        self._executors = executors
         self._full = full
         self._store = store
         self._loop = asyncio.get_running_loop()
-        self._since: dict[Lane, tuple[frozenset[Work], float]] = {}
-        self._told: set[Lane] = set()
+        self._since: dict[Executor, tuple[frozenset[Work], float]] = {}
+        self._told: set[Executor] = set()
 
     async def look(self) -> None:
-        """Look at each lane; from time to time, on the loop."""
+        """Look at each executor; from time to time, on the loop."""
         now, full = self._loop.time(), self._full()
-        for lane, setting in self._workshop.settings.items():
-            works = _all_wait(lane, full=full)
-            before, since = self._since.get(lane, (None, now))
+        for executor, setting in self._executors.settings.items():
+            works = _all_wait(executor, full=full)
+            before, since = self._since.get(executor, (None, now))
             if works != before:
-                self._told.discard(lane)
+                self._told.discard(executor)
                 since = now
-            self._since[lane] = works, since
-            if works and now - since >= AFTER and lane not in self._told:
-                awaited = await self._queued(works)
-                if awaited:
-                    self._told.add(lane)
-                    self._warn(works, awaited, "ahead" if lane.free else setting)
+            self._since[executor] = works, since
+            if works and now - since >= AFTER and executor not in self._told:
+                waiters = await self._queued(works)
+                if waiters:
+                    self._told.add(executor)
+                    self._warn(works, waiters, "ahead" if executor.free else setting)
 
     async def _queued(self, works: Iterable[Work]) -> set[str]:
         """Return the tasks of the jobs that these wait for, and that have not started."""
@@ -69,19 +69,19 @@ class Standstill:
             )
         }
 
-    def _warn(self, works: Iterable[Work], awaited: set[str], setting: str) -> None:
+    def _warn(self, works: Iterable[Work], waiters: set[str], setting: str) -> None:
         waiting = sorted(work.name for work in works)
         log.warning(
             "all places that this process has (Config(%s=%d)) are taken by jobs that wait for the results of "
             "others (%s for %s), which cannot start: they wait for ever. Let fewer of them run at once "
             "(limit=Limit(concurrent=%d) on those that wait), raise %s, or do not wait inside of a job: let "
             "the one that ends last go on",
-            setting, len(waiting), ", ".join(sorted(set(waiting))), ", ".join(sorted(awaited)),
+            setting, len(waiting), ", ".join(sorted(set(waiting))), ", ".join(sorted(waiters)),
             max(1, len(waiting) // 2), setting,
         )  # fmt: skip
 
 
-def _all_wait(lane: Lane, *, full: bool) -> frozenset[Work]:
-    """Return the works that a lane runs, if they take all of its places and all wait for jobs."""
-    works = frozenset() if lane.free and not full else frozenset(lane.running)
+def _all_wait(executor: Executor, *, full: bool) -> frozenset[Work]:
+    """Return the works that an executor runs, if they take all of its places and all wait for jobs."""
+    works = frozenset() if executor.free and not full else frozenset(executor.running)
     return works if all(work.current is not None and work.current.waits for work in works) else frozenset()

@@ -1,4 +1,4 @@
-"""Works on their way to their lanes: they start together, when the loop has time for them."""
+"""Works on their way to their executors: they start together, when the loop has time for them."""
 
 from collections import deque
 from collections.abc import Callable, Iterable

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from postlude.runner.attempt.work import Work
 from postlude.runner.chains import Chains
-from postlude.runner.executors.pool import Workshop
+from postlude.runner.executors.pool import ExecutorPool
 from postlude.runner.executors.protocol import Waiting, take_back, take_one_back
 from postlude.runner.held import Held
 from postlude.runner.starting import Starting
@@ -15,15 +15,15 @@ class Unstarted:
 
     Args:
         held: those whose responses have not ended.
-        starting: those on their way to their lanes.
-        workshop: those that wait in lanes.
+        starting: those on their way to their executors.
+        executors: those that wait in executors.
         chains: those that follow others.
     """
 
-    def __init__(self, held: Held, starting: Starting, workshop: Workshop, chains: Chains) -> None:
+    def __init__(self, held: Held, starting: Starting, executors: ExecutorPool, chains: Chains) -> None:
         self._held = held
         self._starting = starting
-        self._workshop = workshop
+        self._executors = executors
         self._chains = chains
 
     def take_one(self, work: Work) -> bool:
@@ -34,7 +34,7 @@ class Unstarted:
         return (
             self._held.take_one_back(work)
             or take_one_back(self._starting, work)
-            or self._workshop.take_one_back(work)
+            or self._executors.take_one_back(work)
         )
 
     def take_all(self, *, answering: bool) -> list[Work]:
@@ -43,14 +43,14 @@ class Unstarted:
         From any thread.
         """
         works = self._held.take_back() if answering else []
-        works += take_back(self._starting) + self._workshop.take_back()
+        works += take_back(self._starting) + self._executors.take_back()
         works += self._chains.take_back(() if answering else self._held.unanswered())
         return self._forget(works)
 
     def take_some(self, which: Callable[[Work], bool]) -> list[Work]:
         """Take and forget those of which this is true, and which could start; with what follows them."""
         works: list[Work] = []
-        places: list[Waiting] = [self._starting, *self._workshop.lanes]
+        places: list[Waiting] = [self._starting, *self._executors.members]
         for place in places:
             works += [work for work in list(place.waiting) if which(work) and take_one_back(place, work)]
         return self.forget(works)

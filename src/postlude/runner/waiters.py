@@ -15,7 +15,7 @@ SOON: Final = 0.005
 """Seconds between looks at a job that runs inside its request."""
 
 
-class Awaited:
+class Waiters:
     """Works that somebody waits for.
 
     Args:
@@ -48,7 +48,7 @@ class Awaited:
     async def first_attempt(self, work: Work, patience: float) -> None:
         """Return when the first attempt of a work has ended, or so many seconds after it could have begun.
 
-        One that is held here and waits for its place, or for its lane, has all the time that it needs.
+        One that is held here and waits for its place, or for its executor, has all the time that it needs.
         """
         loop = asyncio.get_running_loop()
         waiter = self._expect_one(work)
@@ -96,12 +96,12 @@ class Awaited:
         return record.stored is Stored.SCHEDULED or record.reason in (Reason.RATE, Reason.PAUSED)
 
 
-async def first_of_visit(work: Work, visits: Collection[asyncio.Task[None]], patience: float) -> None:
+async def first_of_visit(work: Work, inline: Collection[asyncio.Task[None]], patience: float) -> None:
     """Return when a work has ended, or the visits that run it have, or after so many seconds."""
     loop = asyncio.get_running_loop()
     until = loop.time() + patience
     while not (work.over or work.written) and loop.time() < until:
-        running = [visit for visit in visits if not visit.done()]
+        running = [visit for visit in inline if not visit.done()]
         if not running:
             return
         await asyncio.wait(running, timeout=SOON)

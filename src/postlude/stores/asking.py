@@ -18,7 +18,7 @@ class Intake(Protocol):
 
         With `claim_for` (a runner's number) they are born claimed by it if, for each of their
         queues, nothing ready waits, no task or queue at all is paused, and no job of them has a due
-        time, is `rated`, has a `lane` or is delivered at most once; otherwise all of them are
+        time, is `rated`, has a `concurrency key` or is delivered at most once; otherwise all of them are
         queued (`Added.fence` is 0). Queued jobs that `follow` are blocked until the first attempt
         of the job before them has ended, or their `due`.
 
@@ -27,16 +27,16 @@ class Intake(Protocol):
         A key that a job of the same task has, which is queued, parked or running, is met as the
         new job's `conflict` says. `KEEP`: nothing is stored but that the new id resolves to that
         job, and `Added` is its place, `joined`. `REPLACE` is the same, and if that job is queued it
-        takes over payload, creation, priority, due time, opts, context and lane of the new one (as if
-        it were added now, but with its own id, place and deaths), and its attempts are forgotten.
+        takes over payload, creation, priority, due time, opts, context and concurrency key of the new one
+        (as if it were added now, but with its own id, place and deaths), and its attempts are forgotten.
         `RAISE`: `KeyTaken`, and nothing of this call is stored. Two jobs of one call meet each other
         in the same way.
 
-        A job with a lane that would be ready is blocked instead (reason `LIMIT`) while as many
-        jobs of its task and lane as its task's `Bounds` say are ready or running. So a lane's
-        limit holds because no more of it are ever ready or running; wherever a job of a lane
-        stops being either, the first blocked one of its lane, by priority and then in order, is
-        ready. This holds for every verb that makes jobs ready.
+        A job with a concurrency key that would be ready is blocked instead (reason `LIMIT`) while as many
+        jobs of its task and concurrency key as its task's `DeclaredLimits` say are ready or running. So a
+        concurrency key's limit holds because no more of it are ever ready or running; wherever a job of a
+        concurrency key stops being either, the first blocked one of its concurrency key, by priority and
+        then in order, is ready. This holds for every verb that makes jobs ready.
 
         What cannot be stored as it is, for instance an id that a job has already, is `JobRefused`:
         never `JournalUnavailable`, on which clients try again.
@@ -63,7 +63,8 @@ class Intake(Protocol):
         """Make jobs ready that have failed or were cancelled; False for each that has not.
 
         They keep their failures and attempts; their deaths are forgiven, and what bounded them in
-        time is lifted (`postlude.model.overrides.lifted`). Of those that are of one lane, as many as fit.
+        time is lifted (`postlude.model.overrides.lifted`). Of those that are of one concurrency key, as many
+        as fit.
 
         The answer is `KeyTaken`, and nothing is changed, if another job has one of their keys.
         """

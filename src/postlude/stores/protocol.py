@@ -12,13 +12,13 @@ from postlude.config import Keep
 from postlude.model.job import (
     Claimed,
     Few,
+    FreeSlots,
     Hold,
     JobFilter,
     JobRecord,
     ProgressNote,
-    Room,
 )  # fmt: skip
-from postlude.model.limits import Bounds
+from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import Finish
 from postlude.stores.asking import Intake
 from postlude.stores.reply import Reply
@@ -38,14 +38,14 @@ class Claims(Protocol):
         ...
 
     def claim(
-        self, runner: int, limit: int, *, suspect: bool, room: Room | None = None, behind: int = 0,
+        self, runner: int, limit: int, *, suspect: bool, free: FreeSlots | None = None, behind: int = 0,
         few: Sequence[Few] = (),
     ) -> Reply[Claimed]:  # fmt: skip
         """Claim up to `limit` ready jobs, by priority and then in order, from every queue in turn.
 
         With `behind`, up to so many blocked jobs come along that follow those, each right behind the one
-        before it (`Claim.follows`); their order is the runner's affair then. None does that has a lane, or
-        whose task or queue is paused or bounded.
+        before it (`Claim.follows`); their order is the runner's affair then. None does that has a
+        concurrency key, or whose task or queue is paused or bounded.
 
         Of the tasks that `few` names no more are claimed than it says of each group; the others stay ready,
         and those behind them are claimed. How far a claim looks beyond such jobs is bounded.
@@ -53,25 +53,25 @@ class Claims(Protocol):
         Suspects are passed over, but with `suspect` the first of them comes along. A runner
         that is not enlisted (any more) gets nothing.
 
-        Paused queues are passed over. Of a queue with `Bounds` no more are claimed than may run
+        Paused queues are passed over. Of a queue with `DeclaredLimits` no more are claimed than may run
         at once, or start now; then `again` says when the next may. Ready jobs of a task that is
         paused are blocked (reason `PAUSED`), and so are those of a task whose rate is used up
         (reason `RATE`, each with a `due` of its own, when `promote` readies it again).
 
-        A job that has a lane, or whose task has a rate or whose queue has `Bounds`, is claimed only
-        if it can start at once: with `room`, the sum of these claims does not exceed the sum of
-        `room`; the first one beyond it ends this claim of its queue, and sets `more`.
+        A job that has a concurrency key, or whose task has a rate or whose queue has `DeclaredLimits`, is
+        claimed only if it can start at once: with `free`, the sum of these claims does not exceed the sum of
+        `free`; the first one beyond it ends this claim of its queue, and sets `more`.
         """
         ...
 
-    def declare(self, bounds: Sequence[Bounds]) -> Reply[None]:
+    def declare(self, bounds: Sequence[DeclaredLimits]) -> Reply[None]:
         """Take over what a release says of its tasks and queues; of others it says nothing.
 
         So several applications may share a journal. A task or queue that has no bounds any more is
-        declared with none (`Bounds(kind, name)`).
+        declared with none (`DeclaredLimits(kind, name)`).
 
-        What this changes for jobs that wait is done at once: lanes with more room than before
-        ready what they can, and a task that is limited now but was not gets the lane `""` for its
+        What this changes for jobs that wait is done at once: concurrency keys with more room than before
+        ready what they can, and a task that is limited now but was not gets the concurrency key `""` for its
         unfinished jobs that have none.
         """
         ...
@@ -160,7 +160,7 @@ class Reading(Protocol):
     """Looking at jobs, and at who runs them. Never waits for a writer.
 
     A ready job is shown with the reason for which its queue keeps it waiting, though nothing of that is
-    stored: `PAUSED`, or else `LIMIT` or `RATE`, if the queue's `Bounds` let nothing start now.
+    stored: `PAUSED`, or else `LIMIT` or `RATE`, if the queue's `DeclaredLimits` let nothing start now.
     """
 
     @property
@@ -197,7 +197,7 @@ class Reading(Protocol):
         ...
 
 
-class Guest(Protocol):
+class BatchSource(Protocol):
     """Who gathers, on one event loop, what it then asks for with few calls."""
 
     def __len__(self) -> int:
@@ -225,7 +225,7 @@ class Store(Intake, Claims, Upkeep, Reading, Protocol):
         """Finish what was asked for and close it. Blocks. Does nothing if it is not open."""
         ...
 
-    def gather(self, guest: Guest) -> None:
+    def gather(self, guest: BatchSource) -> None:
         """Let it hand in what it gathers when the loop that runs here puts together what is written next.
 
         Asked by the guest when it has its first. It may hand in on its own before its turn comes.

@@ -7,7 +7,7 @@ from typing import Any, Final, ParamSpec, TypeVar, Unpack, overload
 
 from postlude.errors import NotDurable, TaskDefinitionError, UnknownTask
 from postlude.messages.quoting import quoted
-from postlude.model.limits import Bounds, bounds_of
+from postlude.model.limits import DeclaredLimits, bounds_of
 from postlude.model.retry import ONCE
 from postlude.tasks.codec.payload import Limits
 from postlude.tasks.concurrency_key import refuse_unknown
@@ -176,7 +176,7 @@ class Registry:
             task.check_dependencies(late=True)
 
     @property
-    def bounds(self) -> list[Bounds]:
+    def bounds(self) -> list[DeclaredLimits]:
         """What the journal is told of the declared tasks' limits and rates, under each of their names."""
         return [
             bounds_of("task", name, task.policy.limit, task.policy.rate)

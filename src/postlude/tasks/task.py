@@ -10,7 +10,7 @@ from postlude.tasks.call import Call
 from postlude.tasks.codec.codec import Codec
 from postlude.tasks.codec.payload import Encoded, Limits
 from postlude.tasks.codec.results import Results
-from postlude.tasks.concurrency_key import lane_of
+from postlude.tasks.concurrency_key import executor_of
 from postlude.tasks.context import Carried
 from postlude.tasks.fingerprint import fingerprint
 from postlude.tasks.inject.dependencies import refusal_of
@@ -141,7 +141,7 @@ class Task(Generic[P, R]):
         due, priority, _, conflict, opts = terms or USUAL
         return Terms(due, priority, self.key, conflict, opts)
 
-    def lane(self, encoded: Encoded) -> str | None:
+    def concurrency_key(self, encoded: Encoded) -> str | None:
         """Return which jobs of the task count together for its limit; None: it has none.
 
         Args:
@@ -153,7 +153,7 @@ class Task(Generic[P, R]):
         if limit.per is None:
             return ""
         codec: Codec = self.__dict__["_codec"] or self._compile()
-        return lane_of(encoded, limit.per, codec.default_of)
+        return executor_of(encoded, limit.per, codec.default_of)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now.
@@ -165,8 +165,8 @@ class Task(Generic[P, R]):
         if self.injected:
             fill: Any = self.__dict__["_fill"]
             if fill is not None and in_background():
-                awaited: R = fill(self, args, kwargs)  # also of a sync function: it is marked so
-                return awaited
+                waiters: R = fill(self, args, kwargs)  # also of a sync function: it is marked so
+                return waiters
             refuse_unfilled(self.name, self.function, self.injected, args, kwargs)
         return self.function(*args, **kwargs)
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from postlude.app.components import Parts
+from postlude.app.components import Components
 from postlude.clock import Clock
 from postlude.model.job import Added
 from postlude.runner.attempt.work import Work
@@ -19,7 +19,7 @@ class Held:
         before: what the Postlude worked with until now; a lifespan may be running with it.
     """
 
-    def __init__(self, before: Parts) -> None:
+    def __init__(self, before: Components) -> None:
         self._before = before
         self._loops: list[asyncio.AbstractEventLoop] = []
 
@@ -67,18 +67,18 @@ class Held:
         self.abandon()
 
 
-def held_parts(before: Parts, clock: Clock, held: Held) -> Parts:
+def held_parts(before: Components, clock: Clock, held: Held) -> Components:
     """Return parts with an empty journal in memory, whose jobs are held."""
-    parts = Parts(
+    components = Components(
         MemoryStore(clock),
         before.registry,
         before.config,
         clock,
-        before.equipment,
+        before.execution,
         before.queues,
-        visits=held,
+        inline=held,
         service=lambda: held,
     )
-    parts.ensure_open()
-    parts.absence.said = True  # the test runs them
-    return parts
+    components.ensure_open()
+    components.absence.said = True  # the test runs them
+    return components

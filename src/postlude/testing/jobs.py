@@ -7,7 +7,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final
 
-from postlude.app.components import Parts
+from postlude.app.components import Components
 from postlude.app.postlude import Postlude
 from postlude.errors import NotDurable, PostludeError, UnknownTask
 from postlude.model.job import JobFilter, JobRecord
@@ -77,7 +77,7 @@ class PostludeJobs:
         """
         if task is not None:
             return self._matching(task, (), {})
-        return [AddedJob.of(record, parts) for parts, record in self._records()]
+        return [AddedJob.of(record, components) for components, record in self._records()]
 
     def count(self, task: Callable[..., Any] | str | None = None, /, *args: Any, **kwargs: Any) -> int:
         """Return how many calls have been added: of this task, with these arguments; see `assert_added`."""
@@ -186,12 +186,12 @@ class PostludeJobs:
         result: Drained = from_sync(self._kit.loops(self._postludes), made, name)
         return result
 
-    def _records(self) -> Iterator[tuple[Parts, JobRecord]]:
+    def _records(self) -> Iterator[tuple[Components, JobRecord]]:
         for postlude in self._postludes:
-            parts = postlude.parts
+            components = postlude.components
             # A memory journal answers at once, also on an event loop.
-            for record in reversed(parts.store.page(JobFilter(limit=_ALL)).result()):
-                yield parts, parts.store.get(record.id).result() or record
+            for record in reversed(components.store.page(JobFilter(limit=_ALL)).result()):
+                yield components, components.store.get(record.id).result() or record
 
     def _standing(self) -> dict[bytes, tuple[State, int]]:
         return standing(record for _, record in self._records())
@@ -208,7 +208,7 @@ class PostludeJobs:
         unknown: list[PostludeError] = []
         for postlude in self._postludes:
             try:
-                wanted[postlude] = WantedCall(postlude.parts.registry, task, args, kwargs)
+                wanted[postlude] = WantedCall(postlude.components.registry, task, args, kwargs)
             except (NotDurable, UnknownTask) as error:
                 unknown.append(error)
         if unknown and not wanted:  # whichever comes last may be of tasks that have nothing to do with it
@@ -216,22 +216,22 @@ class PostludeJobs:
         return wanted
 
     def _matching(self, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[AddedJob]:
-        calls = {postlude.parts: call for postlude, call in self._wanted(task, args, kwargs).items()}
+        calls = {postlude.components: call for postlude, call in self._wanted(task, args, kwargs).items()}
         return [
-            AddedJob.of(record, parts)
-            for parts, record in self._records()
-            if parts in calls and calls[parts].differences(record) == []
+            AddedJob.of(record, components)
+            for components, record in self._records()
+            if components in calls and calls[components].differences(record) == []
         ]
 
     def _missing(self, task: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        calls = {postlude.parts: call for postlude, call in self._wanted(task, args, kwargs).items()}
+        calls = {postlude.components: call for postlude, call in self._wanted(task, args, kwargs).items()}
         if not calls:
             return "there is no Postlude in this process, or all are off: nothing can be added"
         near: list[str] = []
         others: list[AddedJob] = []
-        for parts, record in self._records():
-            differences = calls[parts].differences(record) if parts in calls else None
-            job = AddedJob.of(record, parts)
+        for components, record in self._records():
+            differences = calls[components].differences(record) if components in calls else None
+            job = AddedJob.of(record, components)
             if differences is None:
                 others.append(job)
             else:
@@ -243,7 +243,7 @@ class PostludeJobs:
             text += "\nOf other tasks:\n" + _lines(others)
         if not near and not others:
             text += "\nNothing was."
-        in_memory = sum(parts.producer.memory.calls for parts in calls)
+        in_memory = sum(components.producer.memory.calls for components in calls)
         if in_memory:
             text += f"\nCalls without a durable form, which ran in memory: {in_memory} (see the warnings)."
         return text

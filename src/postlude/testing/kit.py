@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
 
-from postlude.app.components import Parts
+from postlude.app.components import Components
 from postlude.app.postlude import EVERY_POSTLUDE, Postlude
 from postlude.clock import SECOND, ManualClock, SystemClock
 from postlude.errors import PostludeError
@@ -17,7 +17,7 @@ from postlude.testing.rounds import Raised, Round, on_loop, run_due
 class Holding(NamedTuple):
     """A Postlude whose jobs are held."""
 
-    before: Parts
+    before: Components
     """What it worked with before, and works with again afterwards."""
     held: Held
 
@@ -60,7 +60,7 @@ class Kit:
     def _hold(self, postlude: Postlude) -> None:
         if postlude.off:
             return
-        before = postlude.parts
+        before = postlude.components
         holding = Holding(before, Held(before))
         self._holdings[postlude] = holding
         postlude.work_with(held_parts(before, self.clock, holding.held))
@@ -91,7 +91,7 @@ class Kit:
         self._turn_to(until)
 
     async def _round(self, postlude: Postlude) -> Round:
-        run = partial(run_due, postlude.parts, self.raised)
+        run = partial(run_due, postlude.components, self.raised)
         return await on_loop(self._holdings[postlude].held.loop, run)
 
     def _turn_to(self, moment: int) -> None:
@@ -100,4 +100,4 @@ class Kit:
 
 def _next_due(postlude: Postlude) -> int | None:
     # A memory journal answers at once, on any loop.
-    return postlude.parts.store.promote().result().next_due
+    return postlude.components.store.promote().result().next_due

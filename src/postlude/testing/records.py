@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from postlude.app.components import Parts
+from postlude.app.components import Components
 from postlude.errors import InvalidArguments, UnknownTask
 from postlude.jobs.inspector import JobStatus
 from postlude.model.job import JobRecord
@@ -39,10 +39,10 @@ class AddedJob:
     """All that the journal knows of it."""
 
     @classmethod
-    def of(cls, record: JobRecord, parts: Parts) -> "AddedJob":
+    def of(cls, record: JobRecord, components: Components) -> "AddedJob":
         """Read a job as the journal gave it, with its attempts."""
         status = JobStatus.of(record)
-        args, kwargs = _arguments(record, parts)
+        args, kwargs = _arguments(record, components)
         follows = record.stored is Stored.BLOCKED and record.reason is None
         return cls(
             id=status.id,
@@ -61,14 +61,14 @@ class AddedJob:
         )
 
     def __str__(self) -> str:
-        parts = [call_text(self.task, self.args, self.kwargs), "·", str(self.state)]
+        components = [call_text(self.task, self.args, self.kwargs), "·", str(self.state)]
         if self.due is not None and self.state is State.QUEUED:
-            parts.append(f"due {self.due:%Y-%m-%d %H:%M:%S}")
-        parts += [f"queue={self.queue!r}"] if self.queue != "default" else []
-        parts += [f"priority={self.priority}"] if self.priority else []
-        parts += [f"key={self.key!r}"] if self.key is not None else []
-        parts += [f"after {self.error}"] if self.error else []
-        return " ".join(parts)
+            components.append(f"due {self.due:%Y-%m-%d %H:%M:%S}")
+        components += [f"queue={self.queue!r}"] if self.queue != "default" else []
+        components += [f"priority={self.priority}"] if self.priority else []
+        components += [f"key={self.key!r}"] if self.key is not None else []
+        components += [f"after {self.error}"] if self.error else []
+        return " ".join(components)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +125,9 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:197]}..."
 
 
-def _arguments(record: JobRecord, parts: Parts) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _arguments(record: JobRecord, components: Components) -> tuple[tuple[Any, ...], dict[str, Any]]:
     try:
-        return parts.registry.resolve(record.task).decode(record.payload)
+        return components.registry.resolve(record.task).decode(record.payload)
     except (UnknownTask, InvalidArguments):
         # It will be parked. Show what is stored.
         stored = JobStatus.of(record).arguments

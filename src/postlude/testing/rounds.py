@@ -7,13 +7,13 @@ from typing import Final, NamedTuple, TypeVar
 from anyio import CancelScope
 from anyio.from_thread import start_blocking_portal
 
-from postlude.app.components import Parts
+from postlude.app.components import Components
 from postlude.compat import running_loop
 from postlude.errors import Discard, PostludeError, Snooze
 from postlude.model.outcome import Outcome
 from postlude.model.state import State
 from postlude.runner.attempt.work import Work
-from postlude.runner.lease import Membership
+from postlude.runner.lease import Lease
 from postlude.runner.runner import Runner
 
 MOST: Final = 10_000
@@ -43,15 +43,15 @@ class Round(NamedTuple):
 class HeedfulRunner(Runner):
     """A runner that keeps what its jobs raise, and stops when there are too many of them."""
 
-    def __init__(self, parts: Parts, membership: Membership) -> None:
+    def __init__(self, components: Components, lease: Lease) -> None:
         super().__init__(
-            membership,
-            parts.store,
-            parts.registry,
-            parts.config,
-            parts.clock,
-            equipment=parts.equipment,
-            hub=parts.hub,
+            lease,
+            components.store,
+            components.registry,
+            components.config,
+            components.clock,
+            execution=components.execution,
+            hub=components.hub,
         )
         self.ran = 0
         self.raised: list[Raised] = []
@@ -65,33 +65,33 @@ class HeedfulRunner(Runner):
         super()._ended(work, result)
 
 
-async def run_due(parts: Parts, raised: list[Raised]) -> Round:
+async def run_due(components: Components, raised: list[Raised]) -> Round:
     """Run what is due now, and what that adds, until nothing is.
 
     Args:
-        parts: whose jobs.
+        components: whose jobs.
         raised: takes what they raise.
 
     Raises:
         PostludeError: there seems to be no end of them.
     """
-    store = parts.store
+    store = components.store
     await store.promote()
     if not any(count.state is State.QUEUED and count.jobs for count in await store.counts()):
         return Round(0, None)
-    membership = Membership(store, parts.config, parts.clock, "tests")
-    await store.declare(parts.bounds())
-    await membership.join()
-    runner = HeedfulRunner(parts, membership)
-    parts.producer.attach(runner)
-    parts.hub.serve(True)
+    lease = Lease(store, components.config, components.clock, "tests")
+    await store.declare(components.bounds())
+    await lease.join()
+    runner = HeedfulRunner(components, lease)
+    components.producer.attach(runner)
+    components.hub.serve(True)
     try:
-        again = await _run_all(parts, runner)
+        again = await _run_all(components, runner)
     finally:
-        parts.hub.serve(False)
-        parts.producer.detach(runner)
+        components.hub.serve(False)
+        components.producer.detach(runner)
         with CancelScope(shield=True):
-            await membership.leave(await runner.close(), draining=True)
+            await lease.leave(await runner.close(), draining=True)
     raised += runner.raised
     if runner.draining:
         raise PostludeError(
@@ -101,14 +101,14 @@ async def run_due(parts: Parts, raised: list[Raised]) -> Round:
     return Round(runner.ran, again)
 
 
-async def _run_all(parts: Parts, runner: HeedfulRunner) -> int | None:
+async def _run_all(components: Components, runner: HeedfulRunner) -> int | None:
     """Claim until there is nothing to claim; returns when a rate lets more start."""
-    store = parts.store
+    store = components.store
     while not runner.draining:
         await runner.idle()
         await store.promote()
         found = await store.claim(
-            runner.number, runner.pace.limit, suspect=runner.wants_suspect, room=runner.room
+            runner.number, runner.pace.limit, suspect=runner.wants_suspect, free=runner.free
         )
         runner.accept(found.claims)
         if not runner.load:
@@ -125,7 +125,7 @@ async def on_loop(loop: Loop | None, call: Callable[[], Awaitable[T]]) -> T:
             "the application's lifespan runs on another event loop, which does not turn while this one does: "
             "start the lifespan and drain in the same one"
         )
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_awaited(call), loop))
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_waiters(call), loop))
 
 
 def from_sync(loops: Iterable[Loop | None], call: Callable[[], Awaitable[T]], name: str) -> T:
@@ -145,10 +145,10 @@ def from_sync(loops: Iterable[Loop | None], call: Callable[[], Awaitable[T]], na
         )
     resting = [loop for loop in loops if loop is not None and not loop.is_running()]
     if resting:  # that of an async fixture, in a test that is not async
-        return resting[0].run_until_complete(_awaited(call))
+        return resting[0].run_until_complete(_waiters(call))
     with start_blocking_portal("asyncio") as portal:
         return portal.call(call)
 
 
-async def _awaited(call: Callable[[], Awaitable[T]]) -> T:
+async def _waiters(call: Callable[[], Awaitable[T]]) -> T:
     return await call()

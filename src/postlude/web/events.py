@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from postlude.compat import server_stops
 from postlude.errors import JobNotFound, JournalUnavailable
 from postlude.jobs.inspector import JobStatus
-from postlude.jobs.subscriptions import Watch
+from postlude.jobs.subscriptions import Subscription
 from postlude.telemetry.log import Log
 
 log = Log("postlude")
@@ -34,12 +34,12 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, watch: Watch, report: Callable[[JobStatus], str]) -> None:
+    def __init__(self, subscription: Subscription, report: Callable[[JobStatus], str]) -> None:
         self.status_code = 200
         self.background = None
         # Some proxies hold back what they are not told to pass on.
         self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        self._watch = watch
+        self._watch = subscription
         self._report = report
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,9 +65,9 @@ class EventStream(Response):
 
     async def _send_changes(self, send: Send) -> None:
         silent = 0.0
-        with self._watch as watch:
+        with self._watch as subscription:
             while not server_stops():
-                record = await watch.news(within=TICK)
+                record = await subscription.news(within=TICK)
                 if record is not None:
                     status = JobStatus.of(record)
                     await _send(send, _event(status, self._report(status)))

@@ -11,9 +11,9 @@ from pydantic import BaseModel
 from starlette.requests import Request
 
 from postlude.errors import JobNotFound, JournalUnavailable
-from postlude.jobs.control import Operations, raw_id
+from postlude.jobs.control import Control, raw_id
 from postlude.jobs.inspector import Inspector, JobStatus
-from postlude.jobs.subscriptions import Watch
+from postlude.jobs.subscriptions import Subscription
 from postlude.model.job import Cancel
 from postlude.model.state import State
 from postlude.web.events import EventStream, nothing_new
@@ -49,8 +49,8 @@ def status_router(
     prefix: str = "",
     dependencies: Sequence[Any] | None = None,
     *,
-    operations: Callable[[], Operations] | None = None,
-    watch: Callable[[bytes], Watch] | None = None,
+    control: Callable[[], Control] | None = None,
+    subscription: Callable[[bytes], Subscription] | None = None,
     arguments: bool = False,
     errors: ErrorDetail = "code",
     **options: Any,
@@ -62,7 +62,7 @@ def status_router(
             before the journal is open.
         prefix: path of the router.
         dependencies: FastAPI dependencies of the routes; an id is no secret, so say here who may ask.
-        operations: gives what cancels jobs; with it there is `DELETE {prefix}/{id}`.
+        control: gives what cancels jobs; with it there is `DELETE {prefix}/{id}`.
         watch: watches a job; with it there is `GET {prefix}/{id}/events`, server-sent events.
         arguments: show what the job was called with. Off by default: arguments may hold secrets.
         errors: how much to show of why a job failed: `"code"`, one word; `"type"`, the class of the exception
@@ -75,10 +75,10 @@ def status_router(
     reporter = Reporter(arguments, errors)
     router = APIRouter(prefix=prefix, dependencies=dependencies, **options)
     _add_state(router, inspector, reporter)
-    if operations is not None:
-        _add_cancelling(router, inspector, operations)
-    if watch is not None:
-        _add_events(router, inspector, watch, reporter)
+    if control is not None:
+        _add_cancelling(router, inspector, control)
+    if subscription is not None:
+        _add_events(router, inspector, subscription, reporter)
     return router
 
 
@@ -100,7 +100,7 @@ def _add_state(router: APIRouter, inspector: Callable[[], Inspector], reporter: 
 
 
 def _add_cancelling(
-    router: APIRouter, inspector: Callable[[], Inspector], operations: Callable[[], Operations]
+    router: APIRouter, inspector: Callable[[], Inspector], control: Callable[[], Control]
 ) -> None:
     @router.delete(
         "/{id}",
@@ -119,7 +119,7 @@ def _add_cancelling(
             with suppress(JobNotFound):  # cancelling says so itself
                 if is_merged(await inspector().get(id), id):
                     raise HTTPException(409, "Another call's job stands for this one", headers=_NO_STORE)
-            outcome = await operations().cancel(id)
+            outcome = await control().cancel(id)
         if outcome is Cancel.TOO_LATE:
             raise HTTPException(409, "The job has ended already", headers=_NO_STORE)
         response.headers.update(_NO_STORE)
@@ -130,7 +130,7 @@ def _add_cancelling(
 def _add_events(
     router: APIRouter,
     inspector: Callable[[], Inspector],
-    watch: Callable[[bytes], Watch],
+    subscription: Callable[[bytes], Subscription],
     reporter: Reporter,
 ) -> None:
     @router.get(
@@ -151,7 +151,7 @@ def _add_events(
         if nothing_new(status, request.headers.get("last-event-id")):
             return Response(status_code=204, headers=_NO_STORE)
         return EventStream(
-            watch(raw_id(id)),
+            subscription(raw_id(id)),
             lambda status: reporter.report(status, id).model_dump_json(),
         )
 

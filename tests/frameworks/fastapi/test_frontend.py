@@ -43,18 +43,18 @@ class TestFrontend:
         return app
 
     async def test_jobs_of_dependencies(
-        self, tmp_path: Path, before: bool, included: bool, install: Install, desk: Recorder, log: list[str]
+        self, tmp_path: Path, before: bool, included: bool, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app = self.app(tmp_path, install, included, before)
         assert status(await call(app, "/f/index.html", log=log)) == 200
-        assert desk.stored == ["a", "late"]
+        assert port.stored == ["a", "late"]
         happened = ["commit a", "start", "start a", "ran a", "ran in memory"]
         assert [entry for entry in log if entry in happened] == happened
 
     async def test_unavailable(
-        self, tmp_path: Path, before: bool, included: bool, install: Install, desk: Recorder, log: list[str]
+        self, tmp_path: Path, before: bool, included: bool, install: Install, port: Recorder, log: list[str]
     ) -> None:
         app = self.app(tmp_path, install, included, before)
-        desk.unavailable = True
+        port.unavailable = True
         assert status(await call(app, "/f/index.html", log=log)) == 503
         assert not [entry for entry in log if entry.startswith("ran")]

@@ -48,7 +48,7 @@ def test_another_fastapi_is_refused_and_left_as_it_was(monkeypatch: pytest.Monke
     assert names == (utils.BackgroundTasks, routing.request_response, routing.websocket_session)  # type: ignore[attr-defined]
 
 
-async def test_other_applications_stay_as_they_are(install: Install, desk: Recorder, log: list[str]) -> None:
+async def test_other_applications_stay_as_they_are(install: Install, port: Recorder, log: list[str]) -> None:
     app, other = FastAPI(), FastAPI()
     kinds: list[type] = []
 
@@ -72,27 +72,27 @@ async def test_other_applications_stay_as_they_are(install: Install, desk: Recor
     await call(other, "/y", log=log)
     await call(app, "/calls", log=log)
     assert kinds == [BackgroundTasks] * 3
-    assert desk.stored == []
+    assert port.stored == []
     assert ran(log) == ["ran a"] * 3
 
 
 async def test_two_applications_each_with_its_own_desk(
-    install: Install, desk: Recorder, make_desk: MakeDesk, log: list[str]
+    install: Install, port: Recorder, make_desk: MakeDesk, log: list[str]
 ) -> None:
     second = make_desk()
-    for name, its_desk in (("one", desk), ("two", second)):
+    for name, its_desk in (("one", port), ("two", second)):
         app = FastAPI()
 
         def endpoint(tasks: BackgroundTasks, name: str = name) -> None:
             tasks.add_task(note, name)
 
         app.add_api_route(f"/{name}", endpoint)
-        install(app, desk=its_desk)
+        install(app, port=its_desk)
         await call(app, f"/{name}", log=log)
-    assert (desk.stored, second.stored) == (["one"], ["two"])
+    assert (port.stored, second.stored) == (["one"], ["two"])
 
 
-async def test_a_wrapper_around_a_route_is_kept(install: Install, desk: Recorder, log: list[str]) -> None:
+async def test_a_wrapper_around_a_route_is_kept(install: Install, port: Recorder, log: list[str]) -> None:
     class Counting:
         def __init__(self, app: Any) -> None:
             self.app = app
@@ -116,12 +116,12 @@ async def test_a_wrapper_around_a_route_is_kept(install: Install, desk: Recorder
 
     install(app)
     await call(app, "/x", log=log)
-    assert desk.stored == ["a"]
+    assert port.stored == ["a"]
     route = next(route for route in app.routes if isinstance(route, CountingRoute))
     assert route.counting.count == 1
 
 
-async def test_a_route_class_with_its_own_handler(install: Install, desk: Recorder, log: list[str]) -> None:
+async def test_a_route_class_with_its_own_handler(install: Install, port: Recorder, log: list[str]) -> None:
     class Replying(routing.APIRoute):
         def get_route_handler(self) -> Callable[..., Any]:
             handle = super().get_route_handler()
@@ -143,7 +143,7 @@ async def test_a_route_class_with_its_own_handler(install: Install, desk: Record
     install(app)
     sent = await call(app, "/x", log=log)
     assert (b"x-mine", b"yes") in sent[0]["headers"]
-    assert desk.stored == ["a"]
+    assert port.stored == ["a"]
 
 
 class Hidden(routing.APIRoute):
@@ -169,7 +169,7 @@ def test_a_route_that_cannot_be_covered_is_named() -> None:
 
 
 async def test_a_route_that_hides_a_covered_application_is_fine(
-    install: Install, desk: Recorder, log: list[str]
+    install: Install, port: Recorder, log: list[str]
 ) -> None:
     app = FastAPI()
     install(app)
@@ -180,7 +180,7 @@ async def test_a_route_that_hides_a_covered_application_is_fine(
         tasks.add_task(note, "a")
 
     await call(app, "/x", log=log)
-    assert desk.stored == ["a"]
+    assert port.stored == ["a"]
 
 
 def test_an_uncovered_mount_that_comes_later_fails_the_start(install: Install) -> None:
@@ -197,7 +197,7 @@ def test_an_uncovered_mount_that_comes_later_fails_the_start(install: Install) -
 
 @pytest.mark.skipif(not hasattr(routing, "wrap_app_with_body_limit"), reason="no body limits in this FastAPI")
 @pytest.mark.parametrize("included", [True, False])
-async def test_body_limits_are_kept(included: bool, install: Install, desk: Recorder) -> None:
+async def test_body_limits_are_kept(included: bool, install: Install, port: Recorder) -> None:
     app, router = FastAPI(), APIRouter()
     limit: dict[str, Any] = {"max_body_size": 4}
     target: FastAPI | APIRouter = router if included else app
@@ -213,11 +213,11 @@ async def test_body_limits_are_kept(included: bool, install: Install, desk: Reco
     client = TestClient(app)
     assert client.post("/x", json={"long": "body"}).status_code == 413
     assert client.post("/x", json={}).status_code == 200
-    assert desk.stored == ["a"]
+    assert port.stored == ["a"]
 
 
 async def test_plain_starlette_routes_and_middleware_run_theirs_in_memory(
-    install: Install, desk: Recorder, log: list[str]
+    install: Install, port: Recorder, log: list[str]
 ) -> None:
     from starlette.background import BackgroundTask
 
@@ -234,11 +234,11 @@ async def test_plain_starlette_routes_and_middleware_run_theirs_in_memory(
 
     install(app)
     await call(app, "/plain", log=log)
-    assert desk.stored == []
+    assert port.stored == []
     assert sorted(ran(log)) == ["ran middleware", "ran plain"]
 
 
-async def test_dependency_overrides(install: Install, desk: Recorder, log: list[str]) -> None:
+async def test_dependency_overrides(install: Install, port: Recorder, log: list[str]) -> None:
     app = FastAPI()
 
     async def original(tasks: BackgroundTasks) -> None: ...
@@ -253,7 +253,7 @@ async def test_dependency_overrides(install: Install, desk: Recorder, log: list[
     install(app)
     app.dependency_overrides[original] = override
     await call(app, "/x", log=log)
-    assert desk.stored == ["override"]
+    assert port.stored == ["override"]
 
 
 @pytest.mark.skipif(not hasattr(APIRouter, "frontend"), reason="none comes last before FastAPI 0.138")

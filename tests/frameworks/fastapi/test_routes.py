@@ -38,13 +38,13 @@ def pairs() -> list[Any]:
 
 @pytest.mark.parametrize(("kind", "parameter", "response", "is_async"), pairs())
 async def test_commit_first_start_last(
-    kind: Any, parameter: Any, response: Any, is_async: bool, install: Install, desk: Recorder, log: list[str]
+    kind: Any, parameter: Any, response: Any, is_async: bool, install: Install, port: Recorder, log: list[str]
 ) -> None:
     app, path = kind(answering(response, parameter, is_async), install)
-    async with desk.running():
+    async with port.running():
         assert status(await call(app, path, log=log)) == 200
         assert happened(log) == ORDER
-        assert (desk.commits, desk.starts) == (1, 1)
+        assert (port.commits, port.starts) == (1, 1)
     assert ran(log) == ["ran a"]
 
 
@@ -75,7 +75,7 @@ ENDPOINTS: list[Any] = [
     [(True, [Base]), (False, [Zip]), (False, [Base, Base]), (True, [Base, Zip]), (False, [Zip, Base])],
 )
 async def test_middleware_in_between(
-    between: list[Any], outside: bool, endpoint: Any, install: Install, desk: Recorder, log: list[str]
+    between: list[Any], outside: bool, endpoint: Any, install: Install, port: Recorder, log: list[str]
 ) -> None:
     response, is_async, parameter = endpoint
     app = FastAPI()
@@ -86,7 +86,7 @@ async def test_middleware_in_between(
     answering(response, parameter, is_async)(app)
     if not outside:
         install(app)
-    async with desk.running():
+    async with port.running():
         sent = await call(app, "/x", log=log, headers=((b"accept-encoding", b"gzip"),))
         assert status(sent) == 200
         assert header(sent, "content-encoding") == ("gzip" if Zip in between else None)

@@ -17,7 +17,7 @@ from postlude.model.outcome import Cancelled, Failed, Outcome, Snoozed
 from postlude.model.overrides import UNBOUNDED, Opts
 from postlude.model.retry import ONCE, Fixed, Retry
 from postlude.model.state import Reason
-from postlude.runner.attempt.outcome import Judge, describe, is_own
+from postlude.runner.attempt.outcome import Outcomes, describe, is_own
 from postlude.runner.attempt.work import Stopping, Work
 from postlude.runner.executors.process.failures import ChildFailed, ProcessDied
 from postlude.tasks.codec.payload import Limits
@@ -42,7 +42,7 @@ def work(policy: Policy = PLAIN, **fields: Any) -> Work:
 
 
 def judge(of: Work, error: BaseException, now: int = NOW, most: int = 16 * 1024) -> Outcome:
-    return Judge(random.Random(1), most).judge(of, error, now)
+    return Outcomes(random.Random(1), most).judge(of, error, now)
 
 
 def failed(of: Work, error: BaseException, now: int = NOW) -> Failed:
@@ -321,8 +321,8 @@ class TestTexts:
             int("seven")
 
         ours = {**globals(), "__name__": "postlude.runner.some_lane"}
-        lane, below = FunctionType(raised.__code__, ours), FunctionType(calls.__code__, ours)
-        error = lane(partial(below, run))
+        executor, below = FunctionType(raised.__code__, ours), FunctionType(calls.__code__, ours)
+        error = executor(partial(below, run))
         frames = [line for line in describe(error, 10_000)[1].splitlines() if line.startswith("  File")]
         assert [frame.rpartition(" in ")[2] for frame in frames] == ["run", "raised_by_itself"]
 

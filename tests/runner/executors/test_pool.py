@@ -13,10 +13,10 @@ import pytest
 
 from postlude.model.outcome import SUCCEEDED
 from postlude.runner.attempt.work import Work
-from postlude.runner.executors.loop import LoopLane
+from postlude.runner.executors.loop import LoopExecutor
 from postlude.runner.executors.protocol import take_back, take_one_back
-from postlude.runner.executors.side_threads import Beside
-from postlude.runner.executors.threads import MOST_HUNG, ThreadLane
+from postlude.runner.executors.side_threads import SideThreads
+from postlude.runner.executors.threads import MOST_HUNG, ThreadExecutor
 from postlude.tasks.codec.payload import Limits
 from postlude.tasks.policy import Policy
 from postlude.tasks.task import Task
@@ -38,7 +38,7 @@ def work(function: Callable[[], Any]) -> Work:
 
 
 class Seen:
-    """What a lane has told."""
+    """What an executor has told."""
 
     def __init__(self) -> None:
         self.begun: list[Work] = []
@@ -67,11 +67,11 @@ async def test_what_does_not_fit_waits_and_starts_in_order() -> None:
         order.append(number)
         await go.wait()
 
-    lane = LoopLane(2, seen.begin, seen.end)
+    executor = LoopExecutor(2, seen.begin, seen.end)
     for number in range(5):
-        lane.submit(work(partial(wait, number)))
+        executor.submit(work(partial(wait, number)))
     await asyncio.sleep(0)
-    assert (order, len(lane.waiting)) == ([0, 1], 3)
+    assert (order, len(executor.waiting)) == ([0, 1], 3)
     go.set()
     await seen.until(5)
     assert order == [0, 1, 2, 3, 4]
@@ -79,16 +79,16 @@ async def test_what_does_not_fit_waits_and_starts_in_order() -> None:
 
 async def test_a_job_cancelled_before_its_first_step_is_told_by_the_sweep() -> None:
     seen = Seen()
-    lane = LoopLane(2, seen.begin, seen.end)
-    lane.submit(lost := work(nothing))
-    (task,) = lane.tasks.values()
+    executor = LoopExecutor(2, seen.begin, seen.end)
+    executor.submit(lost := work(nothing))
+    (task,) = executor.tasks.values()
     task.cancel()
     await asyncio.wait([task])
     assert seen.ended == []
-    lane.sweep()
+    executor.sweep()
     assert [ended for ended, _ in seen.ended] == [lost]
     assert isinstance(seen.ended[0][1], asyncio.CancelledError)
-    assert not lane.tasks
+    assert not executor.tasks
 
 
 async def test_what_a_job_raises_is_an_ending() -> None:
@@ -97,21 +97,21 @@ async def test_what_a_job_raises_is_an_ending() -> None:
     async def leave() -> None:
         raise SystemExit(3)
 
-    lane = LoopLane(2, seen.begin, seen.end)
-    lane.submit(work(leave))
+    executor = LoopExecutor(2, seen.begin, seen.end)
+    executor.submit(work(leave))
     await seen.until(1)
     assert isinstance(seen.ended[0][1], SystemExit)
 
 
 async def test_a_burst_of_short_sync_jobs_needs_one_thread() -> None:
     seen, threads = Seen(), set[int]()
-    lane = ThreadLane(8, seen.begin, seen.end)
+    executor = ThreadExecutor(8, seen.begin, seen.end)
     for _ in range(200):
-        lane.submit(work(lambda: threads.add(threading.get_ident())))
+        executor.submit(work(lambda: threads.add(threading.get_ident())))
     await seen.until(200)
     assert [result for _, result in seen.ended] == [SUCCEEDED] * 200
     assert len(threads) <= 2
-    lane.stop()
+    executor.stop()
 
 
 class Scarce:
@@ -141,16 +141,16 @@ async def test_sync_jobs_wait_while_the_system_has_no_thread(
     monkeypatch.setattr("postlude.runner.executors.threads.AGAIN_AFTER", 0.01)
     system = Scarce(monkeypatch, 3, "postlude-worker")
     seen, together = Seen(), threading.Barrier(2, timeout=10)
-    lane = ThreadLane(2, seen.begin, seen.end)
+    executor = ThreadExecutor(2, seen.begin, seen.end)
     for _ in range(2):
-        lane.submit(work(lambda: (together.wait(), None)[1]))
+        executor.submit(work(lambda: (together.wait(), None)[1]))
     await seen.until(2)
     assert [result for _, result in seen.ended] == [SUCCEEDED] * 2
     assert system.refusals == 0
     assert [record.message for record in caplog.records if "no thread" in record.message] == [
         "no thread can be started for the 2 sync jobs that wait; it is tried again: can't start new thread"
     ]
-    lane.stop()
+    executor.stop()
 
 
 async def test_a_sync_job_with_dependencies_waits_for_its_thread(
@@ -158,7 +158,7 @@ async def test_a_sync_job_with_dependencies_waits_for_its_thread(
 ) -> None:
     monkeypatch.setattr("postlude.runner.executors.side_threads.AGAIN_AFTER", 0.01)
     system = Scarce(monkeypatch, 2, "postlude-beside")
-    assert await Beside(1).call(work(lambda: None), lambda: 7) == 7
+    assert await SideThreads(1).call(work(lambda: None), lambda: 7) == 7
     assert system.refusals == 0
     assert [record.message for record in caplog.records] == [
         "no thread can be started for a sync job; it is tried again: can't start new thread"
@@ -167,7 +167,7 @@ async def test_a_sync_job_with_dependencies_waits_for_its_thread(
 
 async def test_one_that_waits_for_its_thread_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     Scarce(monkeypatch, 1000, "postlude-beside")
-    beside, ran = Beside(1), list[int]()
+    beside, ran = SideThreads(1), list[int]()
     task = asyncio.ensure_future(beside.call(work(lambda: None), lambda: ran.append(1)))
     await asyncio.sleep(0)
     task.cancel()
@@ -178,44 +178,44 @@ async def test_one_that_waits_for_its_thread_can_be_cancelled(monkeypatch: pytes
 
 async def test_sync_jobs_that_take_long_run_beside_each_other() -> None:
     seen, together = Seen(), threading.Barrier(8, timeout=10)
-    lane = ThreadLane(8, seen.begin, seen.end)
+    executor = ThreadExecutor(8, seen.begin, seen.end)
     for _ in range(8):
-        lane.submit(work(lambda: (together.wait(), None)[1]))
+        executor.submit(work(lambda: (together.wait(), None)[1]))
     await seen.until(8)
     assert [result for _, result in seen.ended] == [SUCCEEDED] * 8
-    lane.stop()
+    executor.stop()
 
 
 async def test_no_more_threads_than_allowed_and_the_rest_can_be_taken_back() -> None:
     seen, go = Seen(), threading.Event()
-    lane = ThreadLane(2, seen.begin, seen.end)
+    executor = ThreadExecutor(2, seen.begin, seen.end)
     for _ in range(5):
-        lane.submit(work(go.wait))
+        executor.submit(work(go.wait))
     with anyio.fail_after(10):
         while len(seen.begun) < 2:
             await asyncio.sleep(0.001)
-    assert len(take_back(lane)) == 3
+    assert len(take_back(executor)) == 3
     go.set()
     await seen.until(2)
-    lane.stop()
+    executor.stop()
 
 
 async def test_threads_that_idle_take_what_comes_later() -> None:
     seen = Seen()
-    lane = ThreadLane(1, seen.begin, seen.end)
+    executor = ThreadExecutor(1, seen.begin, seen.end)
     for count in range(1, 50):
-        lane.submit(work(lambda: None))
+        executor.submit(work(lambda: None))
         await seen.until(count)
-    lane.stop()
+    executor.stop()
 
 
 async def test_a_sync_job_that_returns_a_coroutine_has_failed() -> None:
     seen = Seen()
-    lane = ThreadLane(1, seen.begin, seen.end)
-    lane.submit(work(lambda: nothing()))
+    executor = ThreadExecutor(1, seen.begin, seen.end)
+    executor.submit(work(lambda: nothing()))
     await seen.until(1)
     assert isinstance(seen.ended[0][1], TypeError)
-    lane.stop()
+    executor.stop()
 
 
 async def test_from_thread_works_in_sync_jobs() -> None:
@@ -224,11 +224,11 @@ async def test_from_thread_works_in_sync_jobs() -> None:
     async def tell() -> None:
         told.append("on the loop")
 
-    lane = ThreadLane(1, seen.begin, seen.end)
-    lane.submit(work(lambda: anyio.from_thread.run(tell)))
+    executor = ThreadExecutor(1, seen.begin, seen.end)
+    executor.submit(work(lambda: anyio.from_thread.run(tell)))
     await seen.until(1)
     assert (told, seen.ended[0][1]) == (["on the loop"], SUCCEEDED)
-    lane.stop()
+    executor.stop()
 
 
 async def deaf(until: asyncio.Event) -> str:
@@ -241,42 +241,42 @@ async def deaf(until: asyncio.Event) -> str:
 
 async def test_the_place_of_a_job_cancelled_before_its_first_step_is_taken() -> None:
     seen = Seen()
-    lane = LoopLane(1, seen.begin, seen.end)
-    lane.submit(lost := work(nothing))
-    lane.submit(following := work(nothing))
-    task = lane.tasks[lost]
+    executor = LoopExecutor(1, seen.begin, seen.end)
+    executor.submit(lost := work(nothing))
+    executor.submit(following := work(nothing))
+    task = executor.tasks[lost]
     task.cancel()
     await asyncio.wait([task])
-    lane.sweep()
+    executor.sweep()
     await seen.until(2)
     assert [ended for ended, _ in seen.ended] == [lost, following]
 
 
 async def test_how_many_more_could_start() -> None:
     seen, go = Seen(), asyncio.Event()
-    lane = LoopLane(2, seen.begin, seen.end)
-    free = [lane.free]
+    executor = LoopExecutor(2, seen.begin, seen.end)
+    free = [executor.free]
     for _ in range(3):
-        lane.submit(work(go.wait))
-        free.append(lane.free)
+        executor.submit(work(go.wait))
+        free.append(executor.free)
     assert free == [2, 1, 0, 0]
     go.set()
     await seen.until(3)
-    assert lane.free == 2
+    assert executor.free == 2
 
 
 async def test_how_many_more_could_start_in_threads() -> None:
     seen, go = Seen(), threading.Event()
-    lane = ThreadLane(2, seen.begin, seen.end)
-    free = [lane.free]
+    executor = ThreadExecutor(2, seen.begin, seen.end)
+    free = [executor.free]
     for _ in range(3):
-        lane.submit(work(go.wait))
-        free.append(lane.free)
+        executor.submit(work(go.wait))
+        free.append(executor.free)
     assert free == [2, 1, 0, 0]
     go.set()
     await seen.until(3)
-    assert lane.free == 2
-    lane.stop()
+    assert executor.free == 2
+    executor.stop()
 
 
 async def test_what_must_not_begin_takes_no_place() -> None:
@@ -286,26 +286,26 @@ async def test_what_must_not_begin_takes_no_place() -> None:
         context = seen.begin(work)
         return None if len(seen.begun) == 1 else context
 
-    for lane in (LoopLane(1, refuse_first, seen.end), ThreadLane(1, refuse_first, seen.end)):
+    for executor in (LoopExecutor(1, refuse_first, seen.end), ThreadExecutor(1, refuse_first, seen.end)):
         seen.begun.clear()
         seen.ended.clear()
-        function = nothing if isinstance(lane, LoopLane) else lambda: None
-        lane.submit(work(function))
-        lane.submit(second := work(function))
+        function = nothing if isinstance(executor, LoopExecutor) else lambda: None
+        executor.submit(work(function))
+        executor.submit(second := work(function))
         await seen.until(1)
         assert seen.ended == [(second, SUCCEEDED)]
-        assert lane.free == 1
-        if isinstance(lane, ThreadLane):
-            lane.stop()
+        assert executor.free == 1
+        if isinstance(executor, ThreadExecutor):
+            executor.stop()
 
 
 async def test_one_that_waits_can_be_taken_back_and_no_other() -> None:
     seen, go = Seen(), asyncio.Event()
-    lane = LoopLane(1, seen.begin, seen.end)
+    executor = LoopExecutor(1, seen.begin, seen.end)
     works = [work(go.wait) for _ in range(3)]
     for each in works:
-        lane.submit(each)
-    assert [take_one_back(lane, each) for each in (works[0], works[1], works[1])] == [False, True, False]
+        executor.submit(each)
+    assert [take_one_back(executor, each) for each in (works[0], works[1], works[1])] == [False, True, False]
     go.set()
     await seen.until(2)
     assert [ended for ended, _ in seen.ended] == [works[0], works[2]]
@@ -313,32 +313,32 @@ async def test_one_that_waits_can_be_taken_back_and_no_other() -> None:
 
 async def test_an_interrupted_job_is_cancelled_where_it_awaits() -> None:
     seen, go = Seen(), asyncio.Event()
-    lane = LoopLane(1, seen.begin, seen.end)
-    lane.submit(stopped := work(go.wait))
-    lane.interrupt(work(nothing))  # of which it knows nothing
+    executor = LoopExecutor(1, seen.begin, seen.end)
+    executor.submit(stopped := work(go.wait))
+    executor.interrupt(work(nothing))  # of which it knows nothing
     await asyncio.sleep(0)
-    lane.interrupt(stopped)
+    executor.interrupt(stopped)
     await seen.until(1)
     assert isinstance(seen.ended[0][1], asyncio.CancelledError)
 
 
 async def test_the_place_of_a_deaf_job_is_given_away_and_its_late_end_ignored() -> None:
     seen, go = Seen(), asyncio.Event()
-    lane = LoopLane(1, seen.begin, seen.end)
-    lane.submit(left := work(partial(deaf, go)))
-    lane.submit(following := work(nothing))
+    executor = LoopExecutor(1, seen.begin, seen.end)
+    executor.submit(left := work(partial(deaf, go)))
+    executor.submit(following := work(nothing))
     await asyncio.sleep(0)
-    task = lane.tasks[left]
-    lane.interrupt(left)
+    task = executor.tasks[left]
+    executor.interrupt(left)
     await asyncio.sleep(0.01)
-    assert (lane.tasks, seen.ended) == ({left: task}, [])
-    assert lane.abandon(left)
-    assert not lane.abandon(left)
+    assert (executor.tasks, seen.ended) == ({left: task}, [])
+    assert executor.abandon(left)
+    assert not executor.abandon(left)
     await seen.until(1)
     go.set()
     await asyncio.wait([task])
     assert [ended for ended, _ in seen.ended] == [following]
-    assert lane.free == 1
+    assert executor.free == 1
 
 
 async def test_the_place_of_a_hung_thread_is_given_away_and_its_late_end_ignored(
@@ -350,51 +350,51 @@ async def test_the_place_of_a_hung_thread_is_given_away_and_its_late_end_ignored
         entered.set()
         go.wait(10)
 
-    lane = ThreadLane(1, seen.begin, seen.end)
-    assert not lane.abandon(work(hang))
-    lane.submit(left := work(hang))
-    lane.submit(following := work(lambda: None))
+    executor = ThreadExecutor(1, seen.begin, seen.end)
+    assert not executor.abandon(work(hang))
+    executor.submit(left := work(hang))
+    executor.submit(following := work(lambda: None))
     await asyncio.to_thread(entered.wait, 10)
-    lane.interrupt(left)  # nothing ends a thread
-    assert lane.abandon(left)
-    assert not lane.abandon(left)
-    assert lane.hung == {left}
+    executor.interrupt(left)  # nothing ends a thread
+    assert executor.abandon(left)
+    assert not executor.abandon(left)
+    assert executor.hung == {left}
     await seen.until(1)
-    assert lane.free == 1
+    assert executor.free == 1
     go.set()
     with anyio.fail_after(10):
-        while lane.hung:
+        while executor.hung:
             await asyncio.sleep(0.001)
     await asyncio.sleep(0.01)
     assert [ended for ended, _ in seen.ended] == [following]
     assert "hangs in its thread, which nothing can end" in caplog.text
     assert "has come to an end after all" in caplog.text
-    lane.submit(work(lambda: None))
+    executor.submit(work(lambda: None))
     await seen.until(2)
-    lane.stop()
+    executor.stop()
 
 
 async def test_only_so_many_hung_threads_are_replaced(caplog: pytest.LogCaptureFixture) -> None:
     seen, go = Seen(), threading.Event()
-    lane = ThreadLane(1, seen.begin, seen.end)
+    executor = ThreadExecutor(1, seen.begin, seen.end)
     works = [work(lambda: (go.wait(10), None)[1]) for _ in range(MOST_HUNG + 1)]
     for count, each in enumerate(works, 1):
-        lane.submit(each)
+        executor.submit(each)
         with anyio.fail_after(10):
             while len(seen.begun) < count:
                 await asyncio.sleep(0.001)
-        assert lane.abandon(each)
-    assert lane.hung == set(works[:-1])
+        assert executor.abandon(each)
+    assert executor.hung == set(works[:-1])
     assert f"{MOST_HUNG} threads hang: the place of job " in caplog.text
-    lane.submit(following := work(lambda: None))
+    executor.submit(following := work(lambda: None))
     await asyncio.sleep(0.02)
     assert following not in seen.begun
     go.set()
     await seen.until(2)
     # That of the last one is told, for whoever listens has heard of no other place.
     assert [ended for ended, _ in seen.ended] == [works[-1], following]
-    assert not lane.abandon(works[-1])
+    assert not executor.abandon(works[-1])
     with anyio.fail_after(10):
-        while lane.hung:
+        while executor.hung:
             await asyncio.sleep(0.001)
-    lane.stop()
+    executor.stop()

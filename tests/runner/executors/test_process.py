@@ -22,8 +22,8 @@ from postlude.errors import Discard, RetryLater, Snooze
 from postlude.jobs.current import CurrentJob
 from postlude.model.outcome import SUCCEEDED, LogLine, Succeeded
 from postlude.runner.attempt.work import Stopping, Work
-from postlude.runner.executors.process.child_process import Keeper
-from postlude.runner.executors.process.executor import ProcessLane
+from postlude.runner.executors.process.child_process import ChildProcess
+from postlude.runner.executors.process.executor import ProcessExecutor
 from postlude.runner.executors.process.failures import ChildFailed, ProcessDied
 from postlude.runner.executors.process.messages import Caps
 from postlude.runner.executors.protocol import take_back
@@ -38,19 +38,19 @@ ID = bytes(range(16))
 
 
 class Bench:
-    """A lane, and what it has told."""
+    """An executor, and what it has told."""
 
     def __init__(self) -> None:
         self.begun: list[Work] = []
         self.ended: list[tuple[Work, Any]] = []
         self.steps: list[float] = []
-        self.lane: ProcessLane
+        self.executor: ProcessExecutor
         self._news = asyncio.Event()
 
     def open(
         self, slots: int = 1, recycle_jobs: int = 1000, recycle_bytes: int = 2**40, caps: Caps | None = None
-    ) -> ProcessLane:
-        self.lane = ProcessLane(
+    ) -> ProcessExecutor:
+        self.executor = ProcessExecutor(
             slots,
             self.begin,
             self.end,
@@ -58,7 +58,7 @@ class Bench:
             recycle_bytes=recycle_bytes,
             caps=caps or Caps(),
         )
-        return self.lane
+        return self.executor
 
     def begin(self, work: Work) -> Context:
         self.begun.append(work)
@@ -76,7 +76,7 @@ class Bench:
     def submit(self, task: Task[..., Any], *args: Any, failures: int = 0) -> Work:
         work = Work(ID, task.name, "images", task.encode(args, {}).payload, 0)
         work.task, work.failures = task, failures
-        self.lane.submit(work)
+        self.executor.submit(work)
         return work
 
     async def result(self, work: Work) -> Any:
@@ -129,16 +129,16 @@ def importable() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 async def shared(anyio_backend: str) -> AsyncIterator[Bench]:
-    """A lane for all tests, because processes take a while to start."""
+    """An executor for all tests, because processes take a while to start."""
     bench = Bench()
     bench.open(slots=2)
     yield bench
-    bench.lane.stop()
+    bench.executor.stop()
 
 
 @pytest.fixture
 def pool(shared: Bench) -> Bench:
-    """The shared lane, when it has told nothing yet."""
+    """The shared executor, when it has told nothing yet."""
     shared.begun.clear()
     shared.ended.clear()
     shared.steps.clear()
@@ -147,11 +147,11 @@ def pool(shared: Bench) -> Bench:
 
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
-    """A lane of its own, which leaves nothing behind."""
+    """An executor of its own, which leaves nothing behind."""
     threads, before = set(threading.enumerate()), children()
     bench = Bench()
     yield bench
-    bench.lane.stop()
+    bench.executor.stop()
     await until(lambda: not any(t.name == "postlude-process" for t in set(threading.enumerate()) - threads))
     assert children() <= before
 
@@ -206,32 +206,32 @@ async def test_a_process_that_dies_costs_its_job_and_no_other(pool: Bench, how: 
 
 
 async def test_work_that_runs_can_be_killed_and_what_waits_taken_back(bench: Bench, tmp_path: Path) -> None:
-    lane = bench.open()
+    executor = bench.open()
     mark = tmp_path / "mark"
     running = bench.submit(process_tasks.wait_for, str(tmp_path / "never"), str(mark))
     waiting = [bench.submit(process_tasks.square, number) for number in range(3)]
     await until(mark.exists)
-    assert (bench.begun, lane.free) == ([running], 0)
-    assert not lane.kill(waiting[0])
-    assert take_back(lane) == waiting
-    assert lane.kill(running)
+    assert (bench.begun, executor.free) == ([running], 0)
+    assert not executor.kill(waiting[0])
+    assert take_back(executor) == waiting
+    assert executor.kill(running)
     assert str(await bench.result(running)) == "the process that ran it died with signal 9 (SIGKILL)"
-    assert not lane.kill(running)
-    assert lane.free == 1
+    assert not executor.kill(running)
+    assert executor.free == 1
     assert await bench.run(process_tasks.square, 5) == Succeeded(b"25")
     assert len(bench.ended) == 2
 
 
 async def test_work_that_is_interrupted_may_stop_by_itself(pool: Bench, tmp_path: Path) -> None:
-    lane = pool.lane
+    executor = pool.executor
     mark, deaf = tmp_path / "mark", tmp_path / "deaf"
     willing = pool.submit(process_tasks.stoppable, str(mark))
     await until(mark.exists)
-    lane.interrupt(willing)
+    executor.interrupt(willing)
     assert isinstance(await pool.result(willing), asyncio.CancelledError)
     unwilling = pool.submit(process_tasks.wait_for, str(tmp_path / "never"), str(deaf))
     await until(deaf.exists)
-    lane.interrupt(unwilling)
+    executor.interrupt(unwilling)
     assert isinstance(await pool.result(unwilling), ProcessDied)
 
 
@@ -246,18 +246,18 @@ async def test_what_returns_after_its_time_does_not_count(pool: Bench, tmp_path:
     late = pool.submit(process_tasks.wait_for, str(go), str(mark))
     await until(mark.exists)
     late.stopping = Stopping.TIMEOUT
-    pool.lane.interrupt(late)
+    pool.executor.interrupt(late)
     go.touch()
     assert isinstance(await pool.result(late), TimeoutError)
 
 
 async def test_what_is_abandoned_gives_its_place_away_and_says_no_more(pool: Bench, tmp_path: Path) -> None:
-    lane = pool.lane
+    executor = pool.executor
     mark = tmp_path / "mark"
     hanging = pool.submit(process_tasks.wait_for, str(tmp_path / "never"), str(mark))
     await until(mark.exists)
-    assert lane.abandon(hanging)
-    assert not lane.abandon(hanging)
+    assert executor.abandon(hanging)
+    assert not executor.abandon(hanging)
     assert await pool.run(process_tasks.square, 5) == Succeeded(b"25")
     assert len(pool.ended) == 1
 
@@ -361,12 +361,12 @@ async def test_jobs_wait_while_the_system_has_nothing_for_a_process(
     monkeypatch.setattr("postlude.runner.executors.process.executor.AGAIN_AFTER", 0.01)
     refusals = [error] * 3
 
-    def scarce(*args: Any) -> Keeper:
+    def scarce(*args: Any) -> ChildProcess:
         if refusals:
             raise refusals.pop()
-        return Keeper(*args)
+        return ChildProcess(*args)
 
-    monkeypatch.setattr("postlude.runner.executors.process.executor.Keeper", scarce)
+    monkeypatch.setattr("postlude.runner.executors.process.executor.ChildProcess", scarce)
     bench.open(slots=2)
     works = [bench.submit(process_tasks.square, number) for number in (2, 3)]
     assert [await bench.result(work) for work in works] == [Succeeded(b"4"), Succeeded(b"9")]
@@ -377,23 +377,23 @@ async def test_jobs_wait_while_the_system_has_nothing_for_a_process(
 
 
 async def test_work_that_must_not_run_any_more_is_passed_over(bench: Bench) -> None:
-    lane = bench.open()
+    executor = bench.open()
     refused: list[Work] = []
-    lane._begin = lambda work: refused.append(work) if work.failures else bench.begin(work)
+    executor._begin = lambda work: refused.append(work) if work.failures else bench.begin(work)
     late = bench.submit(process_tasks.square, 1, failures=1)
     assert await bench.run(process_tasks.square, 2) == Succeeded(b"4")
     assert refused == [late]
 
 
 async def test_stopping_ends_busy_processes_and_tells_nothing(bench: Bench, tmp_path: Path) -> None:
-    lane = bench.open(slots=2)
+    executor = bench.open(slots=2)
     mark = tmp_path / "mark"
     await bench.run(process_tasks.square, 1)
     bench.submit(process_tasks.wait_for, str(tmp_path / "never"), str(mark))
     bench.submit(process_tasks.wait_for, str(tmp_path / "never"))
     await until(lambda: mark.exists() and bool(mark.read_text()))
     pid = int(mark.read_text())
-    lane.stop()
+    executor.stop()
     await until(lambda: not is_there(pid))
     assert len(bench.ended) == 1
 
@@ -413,19 +413,19 @@ def runs(pid: int) -> bool:
 
 @pytest.mark.parametrize("end", ["killed", "interrupted", "stopped by itself", "abandoned", "lane stopped"])
 async def test_what_a_job_has_started_ends_with_it(bench: Bench, tmp_path: Path, end: str) -> None:
-    lane = bench.open()
+    executor = bench.open()
     how = "stops" if end == "stopped by itself" else "hangs"
     work, program = await started(bench, tmp_path / "mark", how)
     assert runs(program)
     match end:
         case "killed":
-            lane.kill(work)
+            executor.kill(work)
         case "abandoned":
-            lane.abandon(work)
+            executor.abandon(work)
         case "lane stopped":
-            lane.stop()
+            executor.stop()
         case _:
-            lane.interrupt(work)
+            executor.interrupt(work)
     await until(lambda: not runs(program))
     if how == "stops":
         assert isinstance(await bench.result(work), asyncio.CancelledError)
@@ -455,7 +455,7 @@ import asyncio, os, subprocess, sys, time
 from contextvars import Context
 from pathlib import Path
 
-import postlude.runner.executors.process.executor as lanes
+import postlude.runner.executors.process.executor as executors
 from postlude.runner.attempt.work import Stopping, Work
 from postlude.tasks.registry import Registry
 
@@ -481,14 +481,14 @@ def leave(mark: str) -> str:
     return "left"
 
 async def main() -> None:
-    lane = lanes.ProcessLane(
+    executor = executors.ProcessExecutor(
         2, lambda work: Context(), lambda work, result: print(result.result, flush=True),
         recycle_jobs=10, recycle_bytes=2**40,
     )
     for task, args in ((name, ()), (globals()[sys.argv[2]], (sys.argv[1],))):
         work = Work(b"0" * 16, task.name, "default", task.encode(args, {}).payload, 0)
         work.task = task
-        lane.submit(work)
+        executor.submit(work)
     if sys.argv[2] == "hang":
         while not Path(sys.argv[1]).exists():
             await asyncio.sleep(0.01)

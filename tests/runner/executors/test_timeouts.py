@@ -15,9 +15,9 @@ from postlude.jobs.current import CurrentJob
 from postlude.model.outcome import SUCCEEDED
 from postlude.runner.attempt.work import Stopping, Work
 from postlude.runner.executors import timeouts as interruptions
-from postlude.runner.executors.loop import LoopLane
-from postlude.runner.executors.protocol import Lane
-from postlude.runner.executors.threads import MOST_HUNG, ThreadLane
+from postlude.runner.executors.loop import LoopExecutor
+from postlude.runner.executors.protocol import Executor
+from postlude.runner.executors.threads import MOST_HUNG, ThreadExecutor
 from postlude.runner.executors.timeouts import Interruptions
 from postlude.tasks.codec.payload import Limits
 from postlude.tasks.policy import Policy
@@ -33,17 +33,17 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Shop:
-    """Both lanes of this process with their interruptions, and what they have told."""
+    """Both executors of this process with their interruptions, and what they have told."""
 
     def __init__(self, slots: int = 1) -> None:
         self.seconds: dict[Work, float] = {}
         self.begun: list[Work] = []
         self.ended: list[tuple[Work, Any]] = []
-        self.async_ = LoopLane(slots, self._begin, self._end)
-        self.threads = ThreadLane(slots, self._begin, self._end)
-        self.interruptions = Interruptions(asyncio.get_running_loop(), self.lane_of, self._end)
+        self.async_ = LoopExecutor(slots, self._begin, self._end)
+        self.threads = ThreadExecutor(slots, self._begin, self._end)
+        self.interruptions = Interruptions(asyncio.get_running_loop(), self.executor_of, self._end)
 
-    def lane_of(self, work: Work) -> Lane | None:
+    def executor_of(self, work: Work) -> Executor | None:
         if work.task is None:
             return None
         return self.async_ if work.task.is_async else self.threads
@@ -54,9 +54,9 @@ class Shop:
         work.args, work.kwargs = (), {}
         if seconds is not None:
             self.seconds[work] = seconds
-        lane = self.lane_of(work)
-        assert lane is not None
-        lane.submit(work)
+        executor = self.executor_of(work)
+        assert executor is not None
+        executor.submit(work)
         return work
 
     def _begin(self, work: Work) -> Context:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from postlude.errors import JournalUnavailable
-from postlude.stores.grouped import batching as gate
+from postlude.stores.grouped import batching as batching
 from postlude.stores.grouped.backend import Verb
 from postlude.stores.grouped.writer import Writer
 from postlude.stores.reply import Reply
@@ -67,10 +67,10 @@ async def test_a_guest_that_goes_on_gathering_is_waited_for(writer: Writer, back
     party = Party(writer)
     party.come("a")
     for name in "bcd":
-        await turns(gate.QUIET)
+        await turns(batching.QUIET)
         assert party.handed_in == 0
         party.come(name)
-    await turns(gate.QUIET + 2)
+    await turns(batching.QUIET + 2)
     assert party.handed_in == 1
     assert await party.answers() == [("done", "a+b+c+d")]
 
@@ -83,11 +83,11 @@ async def test_a_guest_does_not_hand_in_while_others_are_written(
     await reached(backend.at_commit)
     party = Party(writer)
     party.come("a")
-    await turns(3 * gate.QUIET)
+    await turns(3 * batching.QUIET)
     assert party.handed_in == 0
     backend.at_commit.open()
     await first
-    await turns(gate.QUIET + 3)
+    await turns(batching.QUIET + 3)
     assert await party.answers() == [("done", "a")]
     assert groups(backend) == [["first"], ["a"]]
 
@@ -96,7 +96,7 @@ async def test_a_guest_that_asks_twice_hands_in_once(writer: Writer) -> None:
     party = Party(writer)
     writer.gather(party)
     party.come("a")
-    await turns(gate.QUIET + 3)
+    await turns(batching.QUIET + 3)
     assert party.handed_in == 1
     await party.answers()
 
@@ -105,9 +105,9 @@ async def test_two_guests_are_gathered_for_once(writer: Writer, monkeypatch: pyt
     parties = [Party(writer), Party(writer)]
     first, second = parties
     first.come("a")
-    monkeypatch.setattr(gate.Gate, "_gather", lambda self: pytest.fail("it gathers already"))
+    monkeypatch.setattr(batching.Batching, "_gather", lambda self: pytest.fail("it gathers already"))
     second.come("b")
-    await turns(gate.QUIET + 2)
+    await turns(batching.QUIET + 2)
     assert [party.handed_in for party in parties] == [1, 1]
     monkeypatch.undo()
     for party in parties:
@@ -120,7 +120,7 @@ async def test_a_guest_goes_with_a_full_batch(writer: Writer, backend: ScriptedB
     await reached(backend.at_commit)
     party = Party(writer)
     party.come("a")
-    full = writer.submit(Verb.ADD, "full", rows=gate.ENOUGH)
+    full = writer.submit(Verb.ADD, "full", rows=batching.ENOUGH)
     assert party.handed_in == 1
     backend.at_commit.open()
     await asyncio.gather(first, full)
@@ -133,7 +133,7 @@ async def test_what_can_wait_does_not_wait_for_a_guest_that_asks_for_nothing(wri
     called: list[str] = []
     party.come("a")
     writer.meanwhile(lambda: called.append("a"))
-    await turns(gate.QUIET + 3)
+    await turns(batching.QUIET + 3)
     assert called == ["a"]
 
 

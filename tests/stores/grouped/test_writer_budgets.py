@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from postlude.errors import JournalUnavailable
-from postlude.stores.grouped import batching as gate
+from postlude.stores.grouped import batching as batching
 from postlude.stores.grouped.backend import Busy, Verb
-from postlude.stores.grouped.batching import Batch, Gate
+from postlude.stores.grouped.batching import Batch, Batching
 from postlude.stores.grouped.writer import Writer
 from postlude.stores.reply import Reply
 from tests.stores.scripted import ScriptedBackend, answered, reached, told
@@ -25,7 +25,7 @@ LONG = 60.0
 
 def run_out(writer: Writer, reply: Reply[Any]) -> None:
     """Let the budget of a reply end now, when the writer is where the test wants it."""
-    assert isinstance(reply, gate.Request)
+    assert isinstance(reply, batching.Request)
     reply.due = 0.0
     writer._gate_of(asyncio.get_running_loop())._look()
 
@@ -118,13 +118,13 @@ async def test_an_outcome_that_was_certain_first_is_told(
     writer: Writer, backend: ScriptedBackend, breaks: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend.breaks = list(breaks)
-    door, answered_as_ever = backend.at_answer, Gate.answered
+    door, answered_as_ever = backend.at_answer, Batching.answered
 
-    def answered_late(gate: Gate, batch: Batch) -> None:
+    def answered_late(batching: Batching, batch: Batch) -> None:
         door.pass_through()
-        answered_as_ever(gate, batch)
+        answered_as_ever(batching, batch)
 
-    monkeypatch.setattr(Gate, "answered", answered_late)
+    monkeypatch.setattr(Batching, "answered", answered_late)
     door.close()
     reply = writer.submit(Verb.ADD, "a", budget=LONG)
     await reached(door)
@@ -164,10 +164,10 @@ async def test_who_was_told_503_has_no_other_answer(
     assert len(heard) == 1
 
 
-def _taken() -> tuple[gate.Batch, gate.Request]:
-    request = gate.Request(Verb.ADD, "a", None)
-    batch = gate.Batch.of(request, 1, threading.Lock())
-    batch.standing = gate.Standing.TAKEN
+def _taken() -> tuple[batching.Batch, batching.Request]:
+    request = batching.Request(Verb.ADD, "a", None)
+    batch = batching.Batch.of(request, 1, threading.Lock())
+    batch.standing = batching.Standing.TAKEN
     return batch, request
 
 
@@ -183,7 +183,7 @@ def test_settled_or_abandoned_never_both(writer: Writer) -> None:
 
 def test_what_nobody_has_begun_with_is_not_begun_once_it_is_given_up(writer: Writer) -> None:
     batch, request = _taken()
-    batch.standing = gate.Standing.WAITING
+    batch.standing = batching.Standing.WAITING
     assert request.abandon()
     assert batch.requests == []
     assert not request.withdraw(), "who was told that it takes too long has withdrawn nothing"
@@ -197,8 +197,8 @@ async def test_each_of_two_batches_that_are_being_written_has_its_budgets(
     backend.at_commit.close()
     first = writer.submit(Verb.ADD, "first", budget=LONG)
     await reached(backend.at_commit)
-    second = writer.submit(Verb.ADD, "second", rows=gate.ENOUGH, budget=LONG)
-    third = writer.submit(Verb.ADD, "third", rows=gate.ENOUGH, budget=LONG)
+    second = writer.submit(Verb.ADD, "second", rows=batching.ENOUGH, budget=LONG)
+    third = writer.submit(Verb.ADD, "third", rows=batching.ENOUGH, budget=LONG)
     for late in (first, second):
         run_out(writer, late)
         assert "budget" in str(await told(late))

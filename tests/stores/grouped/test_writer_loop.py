@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from postlude.stores.grouped import batching as gate
+from postlude.stores.grouped import batching as batching
 from postlude.stores.grouped.backend import Verb
 from postlude.stores.grouped.writer import Writer
 from postlude.stores.reply import Reply
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 def turns_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """What these tests count in turns of the loop does not come earlier because the machine is busy."""
     for name in ("GATHER", "LATEST", "LINGER"):
-        monkeypatch.setattr(gate, name, 60.0)
+        monkeypatch.setattr(batching, name, 60.0)
 
 
 @pytest.fixture
@@ -92,10 +92,10 @@ async def test_a_lazy_request_waits_for_company(writer: Writer, backend: Scripte
 async def test_a_lazy_request_does_not_wait_for_long(
     writer: Writer, timers: list[tuple[float, asyncio.TimerHandle]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate, "LINGER", 0.002)
+    monkeypatch.setattr(batching, "LINGER", 0.002)
     answers = await asyncio.gather(*(writer.submit(Verb.FINISH, n, lazy=True) for n in range(3)))
     assert answers == [("done", n) for n in range(3)]
-    assert [delay for delay, _ in timers] == [gate.LINGER], "one timer for all of them"
+    assert [delay for delay, _ in timers] == [batching.LINGER], "one timer for all of them"
 
 
 async def test_a_cancelled_wait_can_be_withdrawn_while_nobody_has_begun(
@@ -211,7 +211,7 @@ def test_a_loop_that_has_closed_stops_nobody(
     assert caplog.text == ""
 
 
-@pytest.mark.parametrize(("rows", "handed_over"), [(gate.ENOUGH, True), (gate.ENOUGH - 1, False)])
+@pytest.mark.parametrize(("rows", "handed_over"), [(batching.ENOUGH, True), (batching.ENOUGH - 1, False)])
 async def test_what_is_worth_a_commit_waits_for_nobody(
     writer: Writer, backend: ScriptedBackend, rows: int, handed_over: bool
 ) -> None:
@@ -220,7 +220,7 @@ async def test_what_is_worth_a_commit_waits_for_nobody(
     first = writer.submit(Verb.ADD, "first")
     await reached(backend.at_commit)
     second = writer.submit(Verb.ADD, "second", rows=rows)
-    for _ in range(2 * gate.QUIET):
+    for _ in range(2 * batching.QUIET):
         await asyncio.sleep(0)
     assert _handed_over(writer, second) == handed_over
     backend.at_commit.open()
@@ -245,7 +245,7 @@ async def test_requests_of_several_turns_are_one_group(writer: Writer, backend: 
     """Requests come over many sockets, and few of them in one turn of the loop."""
     asked: list[Reply[Any]] = []
     for number in range(5):
-        for _ in range(gate.QUIET - 1):
+        for _ in range(batching.QUIET - 1):
             await asyncio.sleep(0)
         assert not any(_handed_over(writer, request) for request in asked)
         asked.append(writer.submit(Verb.ADD, number))
@@ -257,7 +257,7 @@ async def test_requests_of_several_turns_are_one_group(writer: Writer, backend: 
 async def test_no_stream_of_requests_keeps_the_first_waiting(
     writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate, "GATHER", 0.004)
+    monkeypatch.setattr(batching, "GATHER", 0.004)
     first = writer.submit(Verb.ADD, "first")
     until = time.monotonic() + PATIENCE
     while not first.done:
@@ -270,7 +270,7 @@ async def test_a_lazy_request_waits_for_company_and_comes_alone_in_the_end(
     writer: Writer, backend: ScriptedBackend
 ) -> None:
     lazy = writer.submit(Verb.PROGRESS, "lazy", lazy=True)
-    for _ in range(2 * gate.QUIET):
+    for _ in range(2 * batching.QUIET):
         await asyncio.sleep(0)
     assert not _handed_over(writer, lazy)
     writer._gate_of(asyncio.get_running_loop())._lingered()
@@ -314,7 +314,7 @@ async def test_after_all_was_called_off_what_comes_next_is_handed_over(writer: W
     replies = [writer.submit(Verb.ADD, number) for number in range(2)]
     for reply in replies:
         assert reply.withdraw()
-    await turns(2 * gate.QUIET)
+    await turns(2 * batching.QUIET)
     assert await asyncio.wait_for(writer.submit(Verb.ADD, "next"), PATIENCE) == ("done", "next")
 
 
@@ -343,7 +343,7 @@ async def test_what_can_wait_is_called_after_the_hand_over(writer: Writer, backe
     called: list[bool] = []
     backend.at_commit.close()
     reply = writer.submit(Verb.ADD, "a")
-    writer.meanwhile(lambda: called.append(bool(writer._gate and writer._gate._handed)))
+    writer.meanwhile(lambda: called.append(bool(writer._batching and writer._batching._handed)))
     await reached(backend.at_commit)
     await turns()
     assert called == [True], "and before the answer"
@@ -372,23 +372,23 @@ async def test_what_can_wait_is_called_at_once_while_the_disk_writes(
 async def test_where_nothing_is_asked_what_can_wait_is_called_soon(writer: Writer) -> None:
     called: list[str] = []
     writer.meanwhile(lambda: called.append("a"))
-    await turns(gate.QUIET + 2)
+    await turns(batching.QUIET + 2)
     assert called == ["a"]
     writer.meanwhile(lambda: called.append("b"))
-    await turns(gate.QUIET + 2)
+    await turns(batching.QUIET + 2)
     assert called == ["a", "b"]
 
 
-@pytest.mark.parametrize("late", range(gate.QUIET))
+@pytest.mark.parametrize("late", range(batching.QUIET))
 async def test_what_can_wait_waits_for_those_who_come_next(
     writer: Writer, backend: ScriptedBackend, late: int
 ) -> None:
     backend.at_commit.close()
     called: list[bool] = []
-    writer.meanwhile(lambda: called.append(bool(writer._gate and writer._gate._handed)))
+    writer.meanwhile(lambda: called.append(bool(writer._batching and writer._batching._handed)))
     await turns(late)
     reply = writer.submit(Verb.ADD, "a")
-    await turns(gate.QUIET)
+    await turns(batching.QUIET)
     assert called == []
     await reached(backend.at_commit)
     await turns()
@@ -400,7 +400,7 @@ async def test_what_can_wait_waits_for_those_who_come_next(
 async def test_what_can_wait_does_not_wait_for_a_writer_that_hangs(
     writer: Writer, backend: ScriptedBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate, "LATEST", 0.005)
+    monkeypatch.setattr(batching, "LATEST", 0.005)
     backend.at_lock.close()
     called = asyncio.Event()
     reply = writer.submit(Verb.ADD, "a")
@@ -411,8 +411,8 @@ async def test_what_can_wait_does_not_wait_for_a_writer_that_hangs(
     await reply
 
 
-@pytest.mark.parametrize("after", range(gate.QUIET))
-@pytest.mark.parametrize("before", range(gate.QUIET + 1))
+@pytest.mark.parametrize("after", range(batching.QUIET))
+@pytest.mark.parametrize("before", range(batching.QUIET + 1))
 async def test_what_can_wait_is_called_although_all_was_called_off(
     writer: Writer, before: int, after: int
 ) -> None:
@@ -422,7 +422,7 @@ async def test_what_can_wait_is_called_although_all_was_called_off(
     reply = writer.submit(Verb.ADD, "a")
     await turns(after)
     assert reply.withdraw()
-    await turns(gate.QUIET + 2)
+    await turns(batching.QUIET + 2)
     assert called == ["a"]
 
 
@@ -436,7 +436,7 @@ async def test_a_call_that_fails_keeps_no_other(writer: Writer) -> None:
 
     for call in (fail, lambda: called.append("a"), lambda: called.append("b")):
         writer.meanwhile(call)
-    await turns(gate.QUIET + 3)
+    await turns(batching.QUIET + 3)
     assert called == ["a", "b"]
     assert [type(error) for error in told] == [MemoryError]
 
@@ -450,7 +450,7 @@ async def test_the_time_of_calls_that_were_made_does_not_run_for_the_next(
         writer.meanwhile(called.set)
         await called.wait()
         await reply
-    assert [(delay, timer.cancelled()) for delay, timer in timers] == [(gate.LATEST, True)] * 2
+    assert [(delay, timer.cancelled()) for delay, timer in timers] == [(batching.LATEST, True)] * 2
 
 
 async def test_what_can_wait_does_not_wait_for_what_gathers_behind_a_full_batch(
@@ -460,7 +460,7 @@ async def test_what_can_wait_does_not_wait_for_what_gathers_behind_a_full_batch(
     called: list[str] = []
     small = writer.submit(Verb.ADD, "a")
     writer.meanwhile(lambda: called.append("a"))
-    large = writer.submit(Verb.ADD, "b", rows=gate.ENOUGH)
+    large = writer.submit(Verb.ADD, "b", rows=batching.ENOUGH)
     await turns(2)
     assert called == ["a"]
     backend.at_commit.open()
@@ -470,9 +470,9 @@ async def test_what_can_wait_does_not_wait_for_what_gathers_behind_a_full_batch(
 async def test_what_can_wait_does_not_wait_for_long_turns(
     writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate, "GATHER", 0.004)
+    monkeypatch.setattr(batching, "GATHER", 0.004)
     called: list[str] = []
     writer.meanwhile(lambda: called.append("a"))
-    time.sleep(2 * gate.GATHER)
+    time.sleep(2 * batching.GATHER)
     await turns(1)
     assert called == ["a"]

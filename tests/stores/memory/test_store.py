@@ -9,7 +9,7 @@ import pytest
 
 from postlude.clock import SECOND, ManualClock
 from postlude.model.job import Conflict
-from postlude.model.limits import Bounds
+from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import Snoozed
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.memory import MemoryStore
@@ -31,7 +31,7 @@ def test_it_is_a_store() -> None:
 
 
 def test_a_job_that_waits_for_the_rate_of_its_queue_says_so(driver: Driver) -> None:
-    driver.declare(Bounds("queue", "q", every=10 * SECOND))
+    driver.declare(DeclaredLimits("queue", "q", every=10 * SECOND))
     jobs = [driver.new(queue="q") for _ in range(2)]
     driver.add(*jobs)
     assert driver.lie(*jobs) == [(Stored.READY, None)] * 2
@@ -99,8 +99,10 @@ def test_the_bench_that_says_nothing_is_not_durable(driver: Driver) -> None:
 
 @pytest.mark.parametrize("backlog", [100, 5_000])
 def test_a_claim_costs_the_same_behind_any_backlog_of_a_lane(driver: Driver, backlog: int) -> None:
-    driver.declare(Bounds("task", "app:task", concurrent=1), Bounds("queue", "default", concurrent=9))
-    driver.add(*[driver.new(lane="x") for _ in range(backlog)])
+    driver.declare(
+        DeclaredLimits("task", "app:task", concurrent=1), DeclaredLimits("queue", "default", concurrent=9)
+    )
+    driver.add(*[driver.new(concurrency_key="x") for _ in range(backlog)])
     runner = driver.enlist()
     claim = driver.claim_one(runner)
     assert calls_made(lambda: driver.finish(claim)) < 200
@@ -125,10 +127,10 @@ def test_a_job_whose_priority_changes_is_claimed_once(driver: Driver) -> None:
 
 
 def test_a_job_that_is_replaced_keeps_its_room_in_its_lane(driver: Driver) -> None:
-    driver.declare(Bounds("task", "app:task", concurrent=1))
-    first, second = driver.new(lane="x", key="k"), driver.new(lane="x")
+    driver.declare(DeclaredLimits("task", "app:task", concurrent=1))
+    first, second = driver.new(concurrency_key="x", key="k"), driver.new(concurrency_key="x")
     driver.add(first, second)
-    driver.add(driver.new(lane="x", key="k", conflict=Conflict.REPLACE, priority=1))
+    driver.add(driver.new(concurrency_key="x", key="k", conflict=Conflict.REPLACE, priority=1))
     assert driver.lie(first, second) == [(Stored.READY, None), (Stored.BLOCKED, Reason.LIMIT)]
 
 
@@ -146,35 +148,39 @@ def test_a_late_end_of_what_has_been_blocked_since_counts(driver: Driver) -> Non
 
 
 def test_with_another_rate_jobs_are_given_other_turns(driver: Driver) -> None:
-    driver.declare(Bounds("task", "app:task", every=3600 * SECOND))
+    driver.declare(DeclaredLimits("task", "app:task", every=3600 * SECOND))
     runner, jobs = driver.enlist(), [driver.new() for _ in range(3)]
     driver.add(*jobs)
     assert len(driver.claim(runner)) == 1
-    driver.declare(Bounds("task", "app:task", every=SECOND))
+    driver.declare(DeclaredLimits("task", "app:task", every=SECOND))
     assert driver.claim(runner) == []
     now = driver.clock.now()
     assert [driver.record(job).due for job in jobs[1:]] == [now + SECOND, now + 2 * SECOND]
 
 
 def test_with_the_same_rate_they_keep_their_turns(driver: Driver) -> None:
-    driver.declare(Bounds("task", "app:task", every=SECOND))
+    driver.declare(DeclaredLimits("task", "app:task", every=SECOND))
     job = driver.new()
     driver.add(driver.new(), job)
     driver.claim(driver.enlist())
-    driver.declare(Bounds("task", "app:task", every=SECOND), Bounds("task", "other", concurrent=1))
+    driver.declare(
+        DeclaredLimits("task", "app:task", every=SECOND), DeclaredLimits("task", "other", concurrent=1)
+    )
     assert driver.lie(job) == [(Stored.BLOCKED, Reason.RATE)]
 
 
 def test_lanes_that_nobody_is_in_are_forgotten(driver: Driver) -> None:
     store = MemoryStore(driver.clock)
     driver.store = store
-    driver.declare(Bounds("task", "app:task", concurrent=1))
+    driver.declare(DeclaredLimits("task", "app:task", concurrent=1))
     runner = driver.enlist()
-    for lane in range(50):
-        driver.add(driver.new(lane=str(lane)), driver.new(lane=str(lane)))
+    for concurrency_key in range(50):
+        driver.add(
+            driver.new(concurrency_key=str(concurrency_key)), driver.new(concurrency_key=str(concurrency_key))
+        )
         driver.finish(driver.claim_one(runner))
         driver.finish(driver.claim_one(runner), Snoozed(driver.after(5)))
-    assert store._shelves.lanes.of(["app:task"]) == []
+    assert store._shelves.concurrency_keys.of(["app:task"]) == []
 
 
 def test_queues_that_are_passed_over_keep_their_turns(driver: Driver) -> None:

@@ -18,7 +18,7 @@ from postlude.config import Keep
 from postlude.errors import JournalRefused, PostludeError
 from postlude.jobs.inspector import JobStatus
 from postlude.model.job import Cancel, JobFilter, JobRecord, NewJob
-from postlude.model.limits import Bounds
+from postlude.model.limits import DeclaredLimits
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Enlisted
 from postlude.stores.sqlite import SqliteStore
@@ -43,9 +43,9 @@ VICTIMS = (
 )
 
 DECLARED = (
-    Bounds("task", "limited", 1),
-    Bounds("task", "rated", every=SECOND),
-    Bounds("queue", "bounded", 5),
+    DeclaredLimits("task", "limited", 1),
+    DeclaredLimits("task", "rated", every=SECOND),
+    DeclaredLimits("queue", "bounded", 5),
 )
 
 

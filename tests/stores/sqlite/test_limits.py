@@ -9,7 +9,7 @@ import pytest
 
 from postlude.clock import ManualClock
 from postlude.model.job import Conflict, NewJob
-from postlude.model.limits import Bounds
+from postlude.model.limits import DeclaredLimits
 from postlude.stores.grouped.backend import Verb
 from postlude.stores.protocol import NewRunner, Pause
 from postlude.stores.sqlite import SqliteStore
@@ -70,7 +70,7 @@ def test_what_this_process_pauses(stores: tuple[SqliteStore, SqliteStore]) -> No
 def test_a_rate_is_used_up_in_groups_that_follow_each_other(stores: tuple[SqliteStore, SqliteStore]) -> None:
     mine, other = stores
     runners = [store.enlist(NewRunner("", 60.0)).wait(PATIENCE).runner for store in stores]
-    mine.declare([Bounds("task", "m:task", None, 3_600_000_000, 2)]).wait(PATIENCE)
+    mine.declare([DeclaredLimits("task", "m:task", None, 3_600_000_000, 2)]).wait(PATIENCE)
     for _ in range(4):
         add(mine)
     assert claimed(mine, runners[0]) == 2
@@ -146,7 +146,7 @@ def test_a_group_that_was_undone_has_used_up_nothing_of_a_rate(tmp_path: Path) -
     backend.open()
     backend.begin()
     (enlisted,) = backend.apply(Verb.ENLIST, [NewRunner("", 60.0)])
-    backend.apply(Verb.DECLARE, [[Bounds("task", "m:task", None, 3_600_000_000, 1)]])
+    backend.apply(Verb.DECLARE, [[DeclaredLimits("task", "m:task", None, 3_600_000_000, 1)]])
     job = NewJob(next(NUMBERS).to_bytes(16, "big"), "m:task", "q", b"{}", 1, rated=True)
     backend.apply(Verb.ADD, [([job], None)])
     backend.commit()

@@ -178,7 +178,7 @@ def test_what_does_not_fit_any_more(data: bytes) -> None:
         returning(Report).decode_result(data)
 
 
-async def awaited() -> Report:
+async def waiters() -> Report:
     raise NotImplementedError
 
 
@@ -215,10 +215,10 @@ class Holder:
 @pytest.mark.parametrize(
     ("function", "is_async", "annotation"),
     [
-        (awaited, True, Report),
+        (waiters, True, Report),
         (forward, True, list[Report]),
-        (functools.partial(awaited), True, Report),
-        (functools.wraps(awaited)(lambda *args, **kwargs: awaited()), True, Report),
+        (functools.partial(waiters), True, Report),
+        (functools.wraps(waiters)(lambda *args, **kwargs: waiters()), True, Report),
         (coroutine, True, Report),
         (awaitable, True, Report),
         (awaitable, False, Awaitable[Report]),

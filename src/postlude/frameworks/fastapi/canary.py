@@ -20,7 +20,7 @@ from starlette.routing import NoMatchFound
 from starlette.types import Message, Scope
 
 from postlude.compat import EXCEPTION_HANDLERS, SilentLoop
-from postlude.enqueue.port import Desk, Prepared, Turn
+from postlude.enqueue.port import Port, Prepared, Turn
 from postlude.frameworks.fastapi.internals import INCLUDED, MIDDLEWARE_STACK, SCOPED
 from postlude.jobs.handle import Job
 from postlude.request.route import SCOPE_KEY
@@ -44,7 +44,7 @@ class _Call(NamedTuple):
     concurrent: bool = False
 
 
-class _Desk:
+class _Port:
     """Writes down what happens, in order."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class _Desk:
 
     patience = 0.0
 
-    async def reach(self, turn: Turn, visits: Collection[asyncio.Task[None]]) -> None: ...
+    async def reach(self, turn: Turn, inline: Collection[asyncio.Task[None]]) -> None: ...
 
     def free(self, turn: Turn) -> None: ...
 
@@ -88,7 +88,7 @@ class Canary:
 
     def __init__(self) -> None:
         self.app = APIRouter()
-        self._desk = _Desk()
+        self._port = _Port()
         self._growing, included, mounted = APIRouter(), APIRouter(), APIRouter()
         for router in (self.app, included, mounted):
             self._furnish(router)
@@ -107,7 +107,7 @@ class Canary:
         self.app.include_router(late, prefix="/late")
 
     def _furnish(self, router: APIRouter, prefix: str = "") -> None:
-        seen = self._desk.seen
+        seen = self._port.seen
 
         async def leaves() -> AsyncIterator[None]:
             try:
@@ -183,17 +183,17 @@ class Canary:
             yield "/growing/added"
 
     async def _prove(self, path: str, expected: list[str]) -> None:
-        self._desk.seen.clear()
+        self._port.seen.clear()
         async with AsyncExitStack() as stack:
-            await self.app(_scope(path, self._desk, self.app, stack), _Receive(path), self._send)
-        seen = self._desk.seen
+            await self.app(_scope(path, self._port, self.app, stack), _Receive(path), self._send)
+        seen = self._port.seen
         if not SCOPED:
             seen, expected = _but_leaving(seen), _but_leaving(expected)
         if seen != expected:
             raise NotProven(f"{path}: {seen} instead of {expected}")
 
     async def _send(self, message: Message) -> None:
-        self._desk.seen.append(message["type"])
+        self._port.seen.append(message["type"])
 
 
 def _but_leaving(seen: list[str]) -> list[str]:
@@ -248,7 +248,7 @@ class _Receive:
         return {"type": next(self._messages), "body": b"", "more_body": False}
 
 
-def _scope(path: str, desk: Desk, app: Any, stack: AsyncExitStack) -> Scope:
+def _scope(path: str, port: Port, app: Any, stack: AsyncExitStack) -> Scope:
     session = path.endswith("/socket")
     return {
         "type": "websocket" if session else "http",
@@ -269,5 +269,5 @@ def _scope(path: str, desk: Desk, app: Any, stack: AsyncExitStack) -> Scope:
         "app": app,
         EXCEPTION_HANDLERS: ({_Expected: _answer}, {}),
         MIDDLEWARE_STACK: stack,
-        SCOPE_KEY: desk,
+        SCOPE_KEY: port,
     }

@@ -24,7 +24,7 @@ log = Log("postlude.jobs")
 _PACKAGE: Final = __name__.partition(".")[0]
 
 
-class Judge:
+class Outcomes:
     """Turns what an attempt raised into its outcome, and logs it.
 
     Args:

@@ -48,10 +48,10 @@ class Work:
     """One attempt in the making. Mutable on purpose: one object per job, from its call to its end."""
 
     __slots__ = (
-        "args", "context", "created", "current", "enquiries", "failures", "fence", "follower", "id",
-        "joined", "kwargs", "lane", "name", "once", "opts", "over", "payload", "place", "queue", "rated",
-        "runner", "seconds", "seq", "started", "stopping", "suspect", "task", "terms", "trace", "urgent",
-        "usual", "waiter", "written",
+        "args", "concurrency_key", "context", "created", "current", "enquiries", "failures", "fence",
+        "follower", "id", "joined", "kwargs", "name", "once", "opts", "over", "payload", "place", "queue",
+        "rated", "runner", "seconds", "seq", "started", "stopping", "suspect", "task", "terms", "trace",
+        "urgent", "usual", "waiter", "written",
     )  # fmt: skip
 
     def __init__(
@@ -81,7 +81,7 @@ class Work:
         self.terms: Terms | None = None
         self.opts: str | None = None
         self.context: str | None = None
-        self.lane: str | None = None
+        self.concurrency_key: str | None = None
         self.rated = False
         self.joined = False
         self.urgent = False
@@ -145,7 +145,7 @@ class Work:
         due_at, priority, key, conflict, opts = self.terms or USUAL
         return NewJob(
             self.id, self.name, self.queue, self.payload, self.created, due_at or due, priority, self.once,
-            follows, None, None, key, conflict, self.lane, self.rated, opts, self.context, held,
+            follows, None, None, key, conflict, self.concurrency_key, self.rated, opts, self.context, held,
         )  # fmt: skip
 
     def end(self) -> None:

@@ -43,7 +43,7 @@ class Housekeeping:
     ) -> None:
         self._hub = hub
         self._runner = runner
-        self._standstill = Standstill(runner.workshop, store, lambda: runner.ahead <= 0)
+        self._standstill = Standstill(runner.executors, store, lambda: runner.ahead <= 0)
         self._store = store
         self._news = news or News(store)
         self._heard = -1

@@ -15,14 +15,14 @@ from postlude.runner.attempt.unrun import refuse_unrun
 from postlude.runner.attempt.work import Work
 from postlude.runner.executors.overtime import refuse_late
 from postlude.runner.executors.protocol import Begin, Ended
-from postlude.runner.executors.side_threads import Beside
+from postlude.runner.executors.side_threads import SideThreads
 from postlude.telemetry.log import Log
 from postlude.telemetry.tracing import Observed
 
 log = Log("postlude.jobs")
 
 
-class LoopLane:
+class LoopExecutor:
     """Runs async functions, and those with dependencies, at most `slots` at once.
 
     Args:
@@ -40,7 +40,7 @@ class LoopLane:
         self.tasks: dict[Work, asyncio.Task[None]] = {}
         self.ended_so_far = 0
         self._slots = slots
-        self.beside = Beside(threads)
+        self.beside = SideThreads(threads)
         self._begin = begin
         self._ended = ended
         self._injection = injection

@@ -8,7 +8,7 @@ from typing import Any, Final
 from postlude.clock import Clock
 from postlude.config import Config
 from postlude.jobs.current import CurrentJob
-from postlude.model.job import Room
+from postlude.model.job import FreeSlots
 from postlude.model.outcome import Cancelled, Outcome
 from postlude.runner.attempt.execution import Unrunnable, bound_in_time, ready, surroundings
 from postlude.runner.attempt.injection import Injection
@@ -16,13 +16,13 @@ from postlude.runner.attempt.progress import Reports
 from postlude.runner.attempt.work import Stopping, Work
 from postlude.runner.chains import Chains
 from postlude.runner.copies import Copies
-from postlude.runner.executors.loop import LoopLane, cancel, leave_alone
-from postlude.runner.executors.process.executor import ProcessLane
+from postlude.runner.executors.loop import LoopExecutor, cancel, leave_alone
+from postlude.runner.executors.process.executor import ProcessExecutor
 from postlude.runner.executors.process.messages import Caps
-from postlude.runner.executors.protocol import Ended, Lane, take_back, take_one_back
-from postlude.runner.executors.threads import ThreadLane
+from postlude.runner.executors.protocol import Ended, Executor, take_back, take_one_back
+from postlude.runner.executors.threads import ThreadExecutor
 from postlude.runner.executors.timeouts import Interruptions
-from postlude.runner.lease import Membership
+from postlude.runner.lease import Lease
 from postlude.tasks.context import Carried
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
@@ -35,7 +35,7 @@ log = Log("postlude.runner")
 _CANCEL: Final = Stopping.CANCEL
 
 
-class Equipment:
+class ExecutionContext:
     """What an application gives those who run its jobs, beside the journal.
 
     Attributes:
@@ -54,15 +54,15 @@ class Equipment:
         self.tracers = Tracers()
 
 
-class Workshop:
-    """The lanes of one runner.
+class ExecutorPool:
+    """The executors of one runner.
 
     Args:
-        membership: where starts are marked.
+        lease: where starts are marked.
         registry: which tasks have limits or rates.
         config: slots.
         clock: the time.
-        equipment: what the application gives.
+        execution: what the application gives.
         chains: works that others follow.
         reports: takes what jobs say of their progress.
         ended: called on the loop with how an attempt ended.
@@ -70,37 +70,37 @@ class Workshop:
 
     def __init__(
         self,
-        membership: Membership,
+        lease: Lease,
         registry: Registry,
         config: Config,
         clock: Clock,
-        equipment: Equipment,
+        execution: ExecutionContext,
         chains: Chains,
         reports: Reports,
         ended: Ended,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._membership = membership
+        self._lease = lease
         self._clock = clock
         self._registry = registry
-        self._bounded_queues = equipment.bounded_queues
+        self._bounded_queues = execution.bounded_queues
         self._bounded: list[Task[..., Any]] | None = None
         self._known = 0
         self._parked: set[str] = set()
-        self._carried = equipment.carried
-        self.copies = equipment.copies
-        self.tracers = equipment.tracers
+        self._carried = execution.carried
+        self.copies = execution.copies
+        self.tracers = execution.tracers
         self._chains = chains
         self._report = reports.report
         self._ended = ended
-        injection = equipment.injection
-        self._async = LoopLane(config.loop_slots, self._begin, ended, injection=injection)
+        injection = execution.injection
+        self._async = LoopExecutor(config.loop_slots, self._begin, ended, injection=injection)
         # Sync functions that have dependencies: those wait here for which there is no thread.
-        self._injected = LoopLane(
+        self._injected = LoopExecutor(
             config.threads, self._begin, ended, threads=config.threads, injection=injection
         )
-        self._threads = ThreadLane(config.threads, self._begin, ended)
-        self._processes = ProcessLane(
+        self._threads = ThreadExecutor(config.threads, self._begin, ended)
+        self._processes = ProcessExecutor(
             config.processes,
             self._begin,
             ended,
@@ -110,16 +110,16 @@ class Workshop:
                 config.max_error, config.max_log_lines if config.keep_logs else 0, config.max_log_chars
             ),
         )
-        self.lanes: tuple[Lane, ...] = (self._async, self._injected, self._threads, self._processes)
+        self.members: tuple[Executor, ...] = (self._async, self._injected, self._threads, self._processes)
         names = ("loop_slots", "threads", "threads", "processes")
-        self.settings: dict[Lane, str] = dict(zip(self.lanes, names, strict=True))
+        self.settings: dict[Executor, str] = dict(zip(self.members, names, strict=True))
         """The setting that says how many places each has."""
         self.keeps_back: Callable[[Work], bool] | None = None
         """Says of a work whether it must not start any more, and takes it then; None: all may start."""
-        self.interruptions = Interruptions(self._loop, self.lane_of, ended)
+        self.interruptions = Interruptions(self._loop, self.executor_of, ended)
 
     @property
-    def room(self) -> Room:
+    def free(self) -> FreeSlots:
         """How many jobs of each kind could start at once; 0 for kinds of which none has a limit or a rate.
 
         What is claimed beyond this waits here for its place, while other processes idle.
@@ -127,9 +127,11 @@ class Workshop:
         if self._bounded is None or self._known != self._registry.bounded_so_far:
             self._known = self._registry.bounded_so_far
             self._bounded = self._registry.bounded(self._bounded_queues)
-        meant = {self._lane_for(task) for task in self._bounded} or self.lanes
-        loop, injected, threads, processes = (lane.free if lane in meant else 0 for lane in self.lanes)
-        return Room(loop + injected, threads, processes)
+        meant = {self._executor_for(task) for task in self._bounded} or self.members
+        loop, injected, threads, processes = (
+            executor.free if executor in meant else 0 for executor in self.members
+        )
+        return FreeSlots(loop + injected, threads, processes)
 
     @property
     def hung(self) -> int:
@@ -159,16 +161,16 @@ class Workshop:
                 work.started = self._clock.now()
                 self._ended(work, error)
                 return
-        (self._async if task.is_async else self._lane_for(task)).submit(work)
+        (self._async if task.is_async else self._executor_for(task)).submit(work)
 
     def take_back(self) -> list[Work]:
         """Take everything that has not started. From any thread."""
-        return [work for lane in self.lanes for work in take_back(lane)]
+        return [work for executor in self.members for work in take_back(executor)]
 
     def take_one_back(self, work: Work) -> bool:
         """Take this one, if it has not started."""
-        lane = self.lane_of(work)
-        return lane is not None and take_one_back(lane, work)
+        executor = self.executor_of(work)
+        return executor is not None and take_one_back(executor, work)
 
     def sweep(self) -> None:
         """Notice tasks that somebody else has cancelled."""
@@ -192,11 +194,11 @@ class Workshop:
         works = [work for work, running in tasks if running is task]
         return f"job {works[0]}" if works else "no job of ours"
 
-    def lane_of(self, work: Work) -> Lane | None:
+    def executor_of(self, work: Work) -> Executor | None:
         """Return where a work runs; None: that is not known yet."""
-        return None if work.task is None else self._lane_for(work.task)
+        return None if work.task is None else self._executor_for(work.task)
 
-    def _lane_for(self, task: Task[..., Any]) -> Lane:
+    def _executor_for(self, task: Task[..., Any]) -> Executor:
         if task.is_async:
             return self._async
         if task.injected:
@@ -215,7 +217,7 @@ class Workshop:
             seconds: float | None = None
             if work.opts is not None or task.timed:
                 seconds = bound_in_time(work, task, now)
-            work.place = self._membership.marks.started(work.seq, now)
+            work.place = self._lease.marks.started(work.seq, now)
             if work.follower is not None:
                 self._chains.started(work)
             work.current = CurrentJob(work.id, work.name, work.queue, work.failures + 1, self._report)

@@ -1,6 +1,6 @@
 """Where work is executed: what the loop, the threads and the processes have in common.
 
-A lane starts what fits and keeps the rest, in order. What it keeps can be taken back, by any
+An executor starts what fits and keeps the rest, in order. What it keeps can be taken back, by any
 thread, until it starts: `deque.popleft` decides who has it.
 """
 
@@ -22,7 +22,7 @@ Begin = Callable[[Work], Context | None]
 """Called as work starts, where it starts; the context to run it in. None: it must not run any more."""
 
 
-class Lane(Protocol):
+class Executor(Protocol):
     """One way of executing work."""
 
     waiting: deque[Work]
@@ -47,7 +47,7 @@ class Lane(Protocol):
         ...
 
     def interrupt(self, work: Work) -> None:
-        """Let work that runs come to an end, as far as this lane can. On the loop."""
+        """Let work that runs come to an end, as far as this executor can. On the loop."""
         ...
 
     def abandon(self, work: Work) -> bool:
@@ -61,10 +61,10 @@ class Waiting(Protocol):
     waiting: deque[Work]
 
 
-def take_back(lane: Waiting) -> list[Work]:
+def take_back(executor: Waiting) -> list[Work]:
     """Take everything that waits. From any thread."""
     taken: list[Work] = []
-    waiting = lane.waiting
+    waiting = executor.waiting
     while True:
         try:
             taken.append(waiting.popleft())
@@ -72,10 +72,10 @@ def take_back(lane: Waiting) -> list[Work]:
             return taken
 
 
-def take_one_back(lane: Waiting, work: Work) -> bool:
+def take_one_back(executor: Waiting, work: Work) -> bool:
     """Take this one, if it waits."""
     try:
-        lane.waiting.remove(work)
+        executor.waiting.remove(work)
     except (ValueError, IndexError):  # it is not there, or a thread has taken something meanwhile
         return False
     return True

@@ -17,7 +17,7 @@ from postlude.telemetry.log import Log
 log = Log("postlude.jobs")
 
 
-class Beside:
+class SideThreads:
     """Calls functions in threads beside one event loop.
 
     Daemon threads, one for each call: one that hangs must not keep the process from ending. They

@@ -20,10 +20,10 @@ MOMENT: Final = 0.001
 """Seconds in which ends of sync jobs, and threads to be woken, gather."""
 
 MOST_HUNG: Final = 4
-"""So many times the threads of a lane may hang and be replaced; then their places stay lost."""
+"""So many times the threads of an executor may hang and be replaced; then their places stay lost."""
 
 
-class ThreadLane:
+class ThreadExecutor:
     """Runs sync functions.
 
     Daemon threads: one that hangs must not keep the process from ending. They count as anyio's

@@ -7,7 +7,7 @@ from typing import Final
 
 from postlude.compat import running_loop
 from postlude.runner.attempt.work import Stopping, Work, fields
-from postlude.runner.executors.protocol import Lane
+from postlude.runner.executors.protocol import Executor
 from postlude.telemetry.log import Log
 
 log = Log("postlude.jobs")
@@ -31,12 +31,12 @@ class Interruptions:
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, lane_of: Callable[[Work], Lane | None], over: Over
+        self, loop: asyncio.AbstractEventLoop, executor_of: Callable[[Work], Executor | None], over: Over
     ) -> None:
         self._loop = loop
-        self._lane_of = lane_of
+        self._executor_of = executor_of
         self._over = over
-        self._ends: dict[Work, float] = {}
+        self._finisher: dict[Work, float] = {}
         """When the time of works that run is over, by the loop's clock: few, so they share one timer."""
         self._timer: asyncio.TimerHandle | None = None
         self._wakes = 0.0
@@ -46,7 +46,7 @@ class Interruptions:
     @property
     def watched(self) -> int:
         """How many works it knows that run and have a limited time."""
-        return len(self._ends)
+        return len(self._finisher)
 
     def limit(self, work: Work, seconds: float) -> None:
         """Let a work that starts now end after so many seconds. From any thread."""
@@ -68,13 +68,13 @@ class Interruptions:
     def _arm(self, work: Work) -> None:
         if work.over or work.seconds is None:
             return
-        end = self._ends[work] = self._loop.time() + work.seconds
+        end = self._finisher[work] = self._loop.time() + work.seconds
         if self._timer is None or end < self._wakes:
             self._wake_at(end)
 
     def ended(self, work: Work) -> None:
         """The attempt of a work with a limited time is over."""
-        self._ends.pop(work, None)
+        self._finisher.pop(work, None)
         if self._patience and (timer := self._patience.pop(work, None)) is not None:
             timer.cancel()
 
@@ -87,17 +87,17 @@ class Interruptions:
         self._timer = None
         now = self._loop.time() + EARLY
         try:
-            due = [work for work, end in self._ends.items() if end <= now]
-            for work in sorted(due, key=self._ends.__getitem__):  # of a loop that was late, several
-                self._ends.pop(work, None)
+            due = [work for work, end in self._finisher.items() if end <= now]
+            for work in sorted(due, key=self._finisher.__getitem__):  # of a loop that was late, several
+                self._finisher.pop(work, None)
                 self._late(work)
         finally:  # what one of them raises must not keep the others from their ends
-            if self._ends:
-                self._wake_at(min(self._ends.values()))
+            if self._finisher:
+                self._wake_at(min(self._finisher.values()))
 
     def _late(self, work: Work) -> None:
-        lane = self._lane_of(work)
-        if work.over or work.stopping is Stopping.TIMEOUT or (lane and not lane.runs(work)):
+        executor = self._executor_of(work)
+        if work.over or work.stopping is Stopping.TIMEOUT or (executor and not executor.runs(work)):
             return  # its end may be on its way
         log.warning("job %s takes longer than its %g s", work, work.seconds, extra=fields(work))
         work.stopping = Stopping.TIMEOUT
@@ -111,9 +111,9 @@ class Interruptions:
     def _tell(self, work: Work) -> None:
         if work.current is not None:
             work.current.cancelled = True
-        lane = self._lane_of(work)
-        if lane is not None:
-            lane.interrupt(work)
+        executor = self._executor_of(work)
+        if executor is not None:
+            executor.interrupt(work)
 
     def _can_interrupt(self, work: Work) -> bool:
         task = work.task
@@ -121,6 +121,6 @@ class Interruptions:
 
     def _leave_behind(self, work: Work) -> None:
         self._patience.pop(work, None)
-        lane = self._lane_of(work)
-        if not work.over and lane is not None and lane.abandon(work):
+        executor = self._executor_of(work)
+        if not work.over and executor is not None and executor.abandon(work):
             self._over(work, TimeoutError("it did not end"))

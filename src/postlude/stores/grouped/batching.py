@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Any, Final
 
 from postlude.errors import JournalUnavailable
-from postlude.stores.protocol import Guest
+from postlude.stores.protocol import BatchSource
 from postlude.stores.reply import Reply
 
 ENOUGH: Final = 128
@@ -54,14 +54,14 @@ class Batch:
 
     Args:
         turns: the writer's lock: the writer and the callers agree under it who of them was first.
-        gate: of the loop that asks; None: a thread asks.
+        batching: of the loop that asks; None: a thread asks.
     """
 
-    __slots__ = ("abandoned", "gate", "requests", "rows", "standing", "turns")
+    __slots__ = ("abandoned", "batching", "requests", "rows", "standing", "turns")
 
-    def __init__(self, turns: Lock, gate: "Gate | None" = None) -> None:
+    def __init__(self, turns: Lock, batching: "Batching | None" = None) -> None:
         self.turns = turns
-        self.gate = gate
+        self.batching = batching
         self.requests: list[Request] = []
         self.rows = 0
         """Roughly how many rows it writes; bounds the writer's group."""
@@ -135,7 +135,7 @@ class Request(Reply[Any]):
         return abandoned
 
 
-class Gate:
+class Batching:
     """What one event loop has asked of the writer. Used on that loop, but for `answered`."""
 
     def __init__(self, loop: AbstractEventLoop, hand_over: Callable[[Batch], None], turns: Lock) -> None:
@@ -145,7 +145,7 @@ class Gate:
         self._handed: set[Batch] = set()
         self._gathering = False
         self._until = 0.0
-        self._guests: list[Guest] = []
+        self._guests: list[BatchSource] = []
         """Who has something for the next hand-over."""
         self._calls: deque[Callable[[], None]] = deque()
         """What is to be called while the disk writes."""
@@ -172,7 +172,7 @@ class Gate:
         elif self._linger is None:
             self._linger = self.loop.call_later(LINGER, self._lingered)
 
-    def gather(self, guest: Guest) -> None:
+    def gather(self, guest: BatchSource) -> None:
         """Let it hand in what it gathers with what is handed over next."""
         if guest not in self._guests:
             self._guests.append(guest)

@@ -17,8 +17,8 @@ from typing import Any, Final
 from postlude.compat import running_loop
 from postlude.errors import ForkedJournal, JournalUnavailable, PostludeError
 from postlude.stores.grouped.backend import Backend, Broken, Busy, Verb
-from postlude.stores.grouped.batching import Batch, Gate, Request, Standing
-from postlude.stores.protocol import Guest
+from postlude.stores.grouped.batching import Batch, Batching, Request, Standing
+from postlude.stores.protocol import BatchSource
 from postlude.stores.reply import Reply
 from postlude.telemetry.log import Log
 
@@ -58,8 +58,8 @@ class Writer:
         self._backend = backend
         self._inbox: SimpleQueue[Batch | None] = SimpleQueue()
         self._carried: Batch | None = None
-        self._gate: Gate | None = None
-        self._gates: weakref.WeakKeyDictionary[AbstractEventLoop, Gate] = weakref.WeakKeyDictionary()
+        self._batching: Batching | None = None
+        self._batchings: weakref.WeakKeyDictionary[AbstractEventLoop, Batching] = weakref.WeakKeyDictionary()
         self._forked = ForkGuard()
         self._stopping = False
         self._ended = False
@@ -86,16 +86,16 @@ class Writer:
             return Reply.failed(JournalUnavailable("the journal is closed"))
         loop = running_loop()
         request = Request(verb, argument, loop)
-        gate = self._gate
-        if gate is None or gate.loop is not loop:
+        batching = self._batching
+        if batching is None or batching.loop is not loop:
             if loop is None:
                 self._receive(Batch.of(request, rows, self._turns))
                 return request
-            gate = self._gate_of(loop)
-        gate.submit(request, rows, budget, lazy)
+            batching = self._gate_of(loop)
+        batching.submit(request, rows, budget, lazy)
         return request
 
-    def gather(self, guest: Guest) -> None:
+    def gather(self, guest: BatchSource) -> None:
         """Let it hand in what it has gathered on the loop that runs here when that is handed over."""
         self._gate_of(asyncio.get_running_loop()).gather(guest)
 
@@ -120,14 +120,14 @@ class Writer:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _gate_of(self, loop: AbstractEventLoop) -> Gate:
-        gate = self._gates.get(loop)
-        if gate is None:
-            for closed in [each for each in self._gates if each.is_closed()]:
-                del self._gates[closed]  # a gate knows its loop, so none would go by itself
-            gate = self._gates[loop] = Gate(loop, self._receive, self._turns)
-        self._gate = gate
-        return gate
+    def _gate_of(self, loop: AbstractEventLoop) -> Batching:
+        batching = self._batchings.get(loop)
+        if batching is None:
+            for closed in [each for each in self._batchings if each.is_closed()]:
+                del self._batchings[closed]  # a gate knows its loop, so none would go by itself
+            batching = self._batchings[loop] = Batching(loop, self._receive, self._turns)
+        self._batching = batching
+        return batching
 
     def _receive(self, batch: Batch) -> None:
         # Under a lock, or a batch could slip in behind the last look of a thread that is closing.
@@ -178,7 +178,7 @@ class Writer:
                 self._fail(_requests(batches), error)
             else:
                 batches = self._gather()
-                self._write(_requests(batches), {batch.gate for batch in batches})
+                self._write(_requests(batches), {batch.batching for batch in batches})
             abandoned = self._settle(batches)
             stored = [request.value for request in abandoned if request.error is None]
             if stored:
@@ -211,13 +211,13 @@ class Writer:
                 self._inbox.put(None)
                 return batches
 
-    def _write(self, requests: list[Request], gates: Iterable[Gate | None] = ()) -> None:
+    def _write(self, requests: list[Request], batchings: Iterable[Batching | None] = ()) -> None:
         backend = self._backend
         try:
             self._apply(requests)
-            for gate in gates:
-                if gate is not None:
-                    gate.writing()
+            for batching in batchings:
+                if batching is not None:
+                    batching.writing()
             backend.commit()
         except Broken as error:
             backend.rollback()
@@ -278,8 +278,8 @@ class Writer:
     @staticmethod
     def _answer(batches: list[Batch]) -> None:
         for batch in batches:
-            if batch.gate is not None:
-                batch.gate.answered(batch)
+            if batch.batching is not None:
+                batch.batching.answered(batch)
             else:
                 for request in batch.let_go():
                     request.resolve(request.value, request.error)

@@ -97,7 +97,7 @@ class Intake:
             before.follower = row
         elif due is not None:
             row.stored, row.due = Stored.SCHEDULED, due
-        elif job.lane is not None and not self._shelves.lanes.has_room(job):
+        elif job.concurrency_key is not None and not self._shelves.concurrency_keys.has_room(job):
             row.stored, row.reason = Stored.BLOCKED, Reason.LIMIT
         self._shelves.put(row)
         return row
@@ -126,7 +126,7 @@ class Intake:
             due=job.due,
             opts=job.opts,
             context=job.context,
-            lane=job.lane,
+            concurrency_key=job.concurrency_key,
         )
         self._shelves.replace(row, new, job.due if job.due is not None and job.due > now else None)
 

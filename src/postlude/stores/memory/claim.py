@@ -9,9 +9,9 @@ from math import inf
 from typing import Final
 
 from postlude.clock import Clock
-from postlude.model.job import Claim, Claimed, Few, JobRecord, Room
+from postlude.model.job import Claim, Claimed, Few, FreeSlots, JobRecord
 from postlude.model.state import Reason, Stored
-from postlude.stores.memory.limits import QueueBounds, Rules, follow_clock
+from postlude.stores.memory.limits import QueueLimits, Rules, follow_clock
 from postlude.stores.memory.row import Row
 from postlude.stores.memory.runners import MemoryRunner
 from postlude.stores.memory.shelves import Shelves
@@ -70,15 +70,14 @@ class Draw:
         runners: all that are enlisted: what they hold runs.
         holder: the one that claims.
         clock: read only if there are rules.
-        room: how many limited jobs it could start at once; None: any number.
+        free: how many limited jobs it could start at once; None: any number.
         behind: so many followers come along at most.
         few: the tasks of which only so many are taken.
     """
 
     __slots__ = (
-        "_behind", "_claims", "_drawn", "_few", "_free", "_holder", "_left", "_limited", "_no_room", "_now",
-        "_passed", "_room", "_rules",
-        "_runners", "_running", "_shelves",
+        "_behind", "_claims", "_drawn", "_few", "_free", "_free_slots", "_holder", "_left", "_limited",
+        "_no_room", "_now", "_passed", "_rules", "_runners", "_running", "_shelves",
     )  # fmt: skip
 
     def __init__(
@@ -88,7 +87,7 @@ class Draw:
         runners: Iterable[MemoryRunner],
         holder: MemoryRunner,
         clock: Clock,
-        room: Room | None,
+        free: FreeSlots | None,
         behind: int = 0,
         few: Sequence[Few] = (),
     ) -> None:
@@ -98,7 +97,7 @@ class Draw:
         self._holder = holder
         self._free = rules.none
         self._now = 0 if self._free else clock.now()
-        self._room = inf if room is None else sum(room)
+        self._free_slots = inf if free is None else sum(free)
         self._behind = behind
         self._few = {task: place for place, group in enumerate(few) for task in group.tasks}
         self._left = [group.most for group in few]
@@ -122,7 +121,7 @@ class Draw:
             if self._few and self._passes(row):
                 if len(self._passed) >= MOST_PASSED:
                     break
-            elif self._free and row.job.lane is None:
+            elif self._free and row.job.concurrency_key is None:
                 self._take(row, limited=False)
             elif not self._offer(row):
                 shelves.set_aside(row)
@@ -164,8 +163,8 @@ class Draw:
         if rate is not None and rate.first(self._now) > self._now:
             self._shelves.move(row, Stored.BLOCKED, Reason.RATE, rate.turn(self._now))
             return True
-        limited = job.lane is not None or rate is not None or queue is not None
-        if limited and self._limited >= self._room:
+        limited = job.concurrency_key is not None or rate is not None or queue is not None
+        if limited and self._limited >= self._free_slots:
             self._no_room.add(job.queue)
             return False
         for bucket in (rate, None if queue is None else queue.rate):
@@ -174,7 +173,7 @@ class Draw:
         self._take(row, limited=limited)
         return True
 
-    def _is_shut(self, name: str, bounds: QueueBounds | None) -> bool:
+    def _is_shut(self, name: str, bounds: QueueLimits | None) -> bool:
         if name in self._no_room or name in self._rules.paused_queues:
             return True
         if bounds is None:
@@ -219,7 +218,7 @@ class Draw:
         job, rules = after.job, self._rules
         if after.stored is not Stored.BLOCKED or after.reason is not None or job.queue != row.job.queue:
             return False
-        if job.lane is not None or job.task in rules.paused_tasks or job.task in rules.rates:
+        if job.concurrency_key is not None or job.task in rules.paused_tasks or job.task in rules.rates:
             return False
         return job.queue not in rules.queues and job.queue not in rules.paused_queues
 

@@ -136,7 +136,7 @@ def block_behind(shelves: Shelves, holds: Sequence[Hold], released: Mapping[int,
 def _block_behind(shelves: Shelves, before: Row, row: Row, due: int | None) -> None:
     if (
         row.stored is Stored.READY
-        and row.job.lane is None
+        and row.job.concurrency_key is None
         and before.stored in (Stored.READY, Stored.BLOCKED)
     ):
         before.follower = row

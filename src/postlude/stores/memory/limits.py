@@ -7,14 +7,14 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from postlude.model.bucket import Bucket
-from postlude.model.limits import Bounds
+from postlude.model.limits import DeclaredLimits
 from postlude.model.state import FINAL, Reason, Stored
 from postlude.stores.memory.row import Row
 from postlude.stores.memory.shelves import Shelves
 from postlude.stores.protocol import Pause
 
 
-class QueueBounds(NamedTuple):
+class QueueLimits(NamedTuple):
     """What holds for one queue."""
 
     concurrent: int | None
@@ -22,13 +22,14 @@ class QueueBounds(NamedTuple):
 
 
 class Rules:
-    """What holds for claims beside the order of jobs. Lanes' limits are kept with the lanes."""
+    """What holds for claims beside the order of jobs. Concurrency keys' limits are kept with the concurrency
+    keys."""
 
     def __init__(self) -> None:
         self.rates: dict[str, Bucket] = {}
         """By task."""
-        self.queues: dict[str, QueueBounds] = {}
-        self._declared: dict[tuple[str, str], Bounds] = {}
+        self.queues: dict[str, QueueLimits] = {}
+        self._declared: dict[tuple[str, str], DeclaredLimits] = {}
         self.pauses: dict[Pause, None] = {}
         self.paused_tasks: frozenset[str] = frozenset()
         self.paused_queues: frozenset[str] = frozenset()
@@ -58,12 +59,12 @@ class Rules:
         self.paused_tasks = frozenset(what.name for what in self.pauses if what.kind == "task")
         self.paused_queues = frozenset(what.name for what in self.pauses if what.kind == "queue")
 
-    def merge(self, bounds: Sequence[Bounds]) -> Sequence[Bounds]:
+    def merge(self, bounds: Sequence[DeclaredLimits]) -> Sequence[DeclaredLimits]:
         """Return these bounds, and the others that have been declared before."""
         self._declared.update({(one.kind, one.name): one for one in bounds})
         return list(self._declared.values())
 
-    def declare(self, bounds: Sequence[Bounds], now: int) -> set[str]:
+    def declare(self, bounds: Sequence[DeclaredLimits], now: int) -> set[str]:
         """Take over the rates and the queues' bounds; returns the tasks whose rates are others now."""
         before = self.rates
         rates = {b.name: _bucket(before.get(b.name), b, now) for b in bounds if b.kind == "task"}
@@ -72,9 +73,9 @@ class Rules:
         self.queues = {name: bounds for name, bounds in queues.items() if bounds != (None, None)}
         return {task for task, bucket in before.items() if self.rates.get(task) is not bucket}
 
-    def _queue_bounds(self, bounds: Bounds, now: int) -> QueueBounds:
+    def _queue_bounds(self, bounds: DeclaredLimits, now: int) -> QueueLimits:
         before = self.queues.get(bounds.name)
-        return QueueBounds(bounds.concurrent, _bucket(before and before.rate, bounds, now))
+        return QueueLimits(bounds.concurrent, _bucket(before and before.rate, bounds, now))
 
 
 def follow_clock(shelves: Shelves, rules: Rules, now: int) -> None:
@@ -87,7 +88,7 @@ def follow_clock(shelves: Shelves, rules: Rules, now: int) -> None:
             shelves.ready_all(shelves.blocked(task, Reason.RATE))
 
 
-def _bucket(before: Bucket | None, bounds: Bounds, now: int) -> Bucket | None:
+def _bucket(before: Bucket | None, bounds: DeclaredLimits, now: int) -> Bucket | None:
     if bounds.every is None:
         return None
     if before is None:
@@ -95,21 +96,25 @@ def _bucket(before: Bucket | None, bounds: Bounds, now: int) -> Bucket | None:
     return before.adapted(bounds.every, bounds.burst, now)
 
 
-def declare(shelves: Shelves, rules: Rules, declared: Sequence[Bounds], now: int) -> None:
+def declare(shelves: Shelves, rules: Rules, declared: Sequence[DeclaredLimits], now: int) -> None:
     """Take over what a release says of its tasks and queues, and do at once what it changes."""
     bounds = rules.merge(declared)
     rerated = rules.declare(bounds, now)
-    lanes = shelves.lanes
-    before = lanes.limits
-    lanes.limits = {b.name: b.concurrent for b in bounds if b.kind == "task" and b.concurrent is not None}
-    added = lanes.limits.keys() - before.keys()
+    concurrency_keys = shelves.concurrency_keys
+    before = concurrency_keys.limits
+    concurrency_keys.limits = {
+        b.name: b.concurrent for b in bounds if b.kind == "task" and b.concurrent is not None
+    }
+    added = concurrency_keys.limits.keys() - before.keys()
     if added:
         _give_lanes(shelves, added)
-    changed = {task for task in before.keys() | added if before.get(task) != lanes.limits.get(task)}
+    changed = {
+        task for task in before.keys() | added if before.get(task) != concurrency_keys.limits.get(task)
+    }
     if changed:
         _block_surplus(shelves, changed)
-        for task, lane in lanes.of(changed):
-            shelves.fill(task, lane)
+        for task, concurrency_key in concurrency_keys.of(changed):
+            shelves.fill(task, concurrency_key)
     for task in rerated:
         shelves.ready_all(shelves.blocked(task, Reason.RATE))
     shelves.stirred = True
@@ -117,17 +122,17 @@ def declare(shelves: Shelves, rules: Rules, declared: Sequence[Bounds], now: int
 
 def _give_lanes(shelves: Shelves, tasks: Collection[str]) -> None:
     for row in shelves.rows.values():
-        if row.job.lane is None and row.job.task in tasks and row.stored not in FINAL:
-            row.job = row.job._replace(lane="")
-            shelves.lanes.enter(row)
+        if row.job.concurrency_key is None and row.job.task in tasks and row.stored not in FINAL:
+            row.job = row.job._replace(concurrency_key="")
+            shelves.concurrency_keys.enter(row)
 
 
 def _block_surplus(shelves: Shelves, tasks: Collection[str]) -> None:
     ready: dict[tuple[str, str | None], list[Row]] = {}
     for row in shelves.rows.values():
-        if row.stored is Stored.READY and row.job.lane is not None and row.job.task in tasks:
-            ready.setdefault((row.job.task, row.job.lane), []).append(row)
-    for lane, rows in ready.items():
+        if row.stored is Stored.READY and row.job.concurrency_key is not None and row.job.task in tasks:
+            ready.setdefault((row.job.task, row.job.concurrency_key), []).append(row)
+    for concurrency_key, rows in ready.items():
         last_first = sorted(rows, key=lambda row: row.order, reverse=True)
-        for row in last_first[: shelves.lanes.surplus(lane)]:
+        for row in last_first[: shelves.concurrency_keys.surplus(concurrency_key)]:
             shelves.move(row, Stored.BLOCKED, Reason.LIMIT)

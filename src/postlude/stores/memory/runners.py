@@ -52,7 +52,7 @@ class MemoryRunner:
         self.marks = MemoryMarks()
         self.held: dict[int, Row] = {}
         self._lease = round(new.lease * SECOND)
-        self._ends = boot + self._lease
+        self._finisher = boot + self._lease
 
     def let_go(self, seq: int) -> None:
         """It holds a job no more."""
@@ -61,11 +61,11 @@ class MemoryRunner:
 
     def renew(self, boot: int) -> None:
         """Start its lease afresh."""
-        self._ends = boot + self._lease
+        self._finisher = boot + self._lease
 
     def lapsed(self, boot: int) -> bool:
         """Say whether its lease has run out."""
-        return boot >= self._ends
+        return boot >= self._finisher
 
 
 def living(runners: Iterable[MemoryRunner], boot: int) -> list[str]:

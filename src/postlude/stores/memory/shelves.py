@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from postlude.model.job import NewJob
 from postlude.model.state import MOVES, Reason, Stored
-from postlude.stores.memory.concurrency import OCCUPYING, Lanes
+from postlude.stores.memory.concurrency import OCCUPYING, Concurrency
 from postlude.stores.memory.row import Row
 
 K = TypeVar("K")
@@ -58,7 +58,7 @@ class Shelves:
         """Also by the ids of jobs that joined others."""
         self.keys: dict[tuple[str, str], Row] = {}
         """Per task and key, the job that has the key: it has not ended."""
-        self.lanes = Lanes()
+        self.concurrency_keys = Concurrency()
         self.succeeded: OrderedDict[int, Row] = OrderedDict()
         self.unsuccessful: OrderedDict[int, Row] = OrderedDict()
         self.parked: dict[tuple[str, str], dict[int, Row]] = {}
@@ -85,7 +85,7 @@ class Shelves:
         self._enter(row)
 
     def move(self, row: Row, to: Stored, reason: Reason | None = None, due: int | None = None) -> None:
-        """Take a job to another state; whoever waits for its room in a lane is ready then."""
+        """Take a job to another state; whoever waits for its room in a concurrency key is ready then."""
         was = row.stored
         assert to in MOVES[was] or was is to is Stored.BLOCKED, (
             f"a job cannot go from {was.name} to {to.name}"
@@ -93,19 +93,20 @@ class Shelves:
         self._leave(row)
         row.stored, row.reason, row.due = to, reason, due
         self._enter(row)
-        if row.job.lane is not None and was in OCCUPYING and to not in OCCUPYING:
-            self.fill(row.job.task, row.job.lane)
+        if row.job.concurrency_key is not None and was in OCCUPYING and to not in OCCUPYING:
+            self.fill(row.job.task, row.job.concurrency_key)
 
     def ready(self, row: Row) -> bool:
-        """Make a job ready, if its lane has room; otherwise it waits for that, and this is False."""
-        if self.lanes.has_room(row.job):
+        """Make a job ready, if its concurrency key has room; otherwise it waits for that, and this is
+        False."""
+        if self.concurrency_keys.has_room(row.job):
             self.move(row, Stored.READY)
             return True
         self.move(row, Stored.BLOCKED, Reason.LIMIT)
         return False
 
     def ready_all(self, rows: Iterable[Row]) -> None:
-        """Make jobs ready, the first in order first, as far as their lanes have room."""
+        """Make jobs ready, the first in order first, as far as their concurrency keys have room."""
         for row in sorted(rows, key=lambda row: row.order):
             self.ready(row)
 
@@ -123,17 +124,17 @@ class Shelves:
         row.job, row.reason, row.due = job, None, due
         if due is not None:
             row.stored = Stored.SCHEDULED
-        elif self.lanes.has_room(job):
+        elif self.concurrency_keys.has_room(job):
             row.stored = Stored.READY
         else:
             row.stored, row.reason = Stored.BLOCKED, Reason.LIMIT
         self._enter(row)
-        if before.lane is not None:
-            self.fill(before.task, before.lane)
+        if before.concurrency_key is not None:
+            self.fill(before.task, before.concurrency_key)
 
-    def fill(self, task: str, lane: str | None) -> None:
-        """Ready the jobs of a lane that wait for room, as far as there is."""
-        while (row := self.lanes.next((task, lane), self.rows)) is not None:
+    def fill(self, task: str, concurrency_key: str | None) -> None:
+        """Ready the jobs of a concurrency key that wait for room, as far as there is."""
+        while (row := self.concurrency_keys.next((task, concurrency_key), self.rows)) is not None:
             self.move(row, Stored.READY)
 
     def alias(self, id: bytes, row: Row) -> None:
@@ -221,8 +222,8 @@ class Shelves:
     def _enter(self, row: Row) -> None:
         job, state = row.job, row.stored
         self.counts[job.task][state] += 1
-        if job.lane is not None:
-            self.lanes.enter(row)
+        if job.concurrency_key is not None:
+            self.concurrency_keys.enter(row)
         if state is Stored.READY:
             self.stirred = True
             if job.queue not in self._lines:
@@ -245,8 +246,8 @@ class Shelves:
     def _leave(self, row: Row) -> None:
         job, state = row.job, row.stored
         self.counts[job.task][state] -= 1
-        if job.lane is not None:
-            self.lanes.leave(row)
+        if job.concurrency_key is not None:
+            self.concurrency_keys.leave(row)
         if state is Stored.READY:
             self._lines[job.queue].ready -= 1
         elif state is Stored.BLOCKED and row.reason is not None:

@@ -16,14 +16,14 @@ from postlude.model.job import (
     Cancel,
     Claimed,
     Few,
+    FreeSlots,
     Hold,
     JobFilter,
     JobRecord,
     NewJob,
     ProgressNote,
-    Room,
 )  # fmt: skip
-from postlude.model.limits import Bounds
+from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import Finish
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.memory import finish as endings
@@ -35,7 +35,7 @@ from postlude.stores.memory.limits import Rules
 from postlude.stores.memory.row import NOBODY, Row
 from postlude.stores.memory.runners import MemoryRunner, living
 from postlude.stores.memory.shelves import Shelves
-from postlude.stores.protocol import Counts, Enlisted, Guest, NewRunner, Pause, Promoted, Reaped
+from postlude.stores.protocol import BatchSource, Counts, Enlisted, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
 
 
@@ -66,7 +66,7 @@ class MemoryStore:
     def close(self) -> None:
         """Nothing has to be closed; what was stored stays readable."""
 
-    def gather(self, guest: Guest) -> None:
+    def gather(self, guest: BatchSource) -> None:
         """Let it hand in at the end of this turn of the loop: nothing is being written then."""
         asyncio.get_running_loop().call_soon(guest.hand_in)
 
@@ -126,7 +126,7 @@ class MemoryStore:
             return Reply.of(Enlisted(new.number, new.marks))
 
     def claim(
-        self, runner: int, limit: int, *, suspect: bool, room: Room | None = None, behind: int = 0,
+        self, runner: int, limit: int, *, suspect: bool, free: FreeSlots | None = None, behind: int = 0,
         few: Sequence[Few] = (),
     ) -> Reply[Claimed]:  # fmt: skip
         with self._lock:
@@ -134,11 +134,11 @@ class MemoryStore:
             if holder is None or limit < 1:
                 return Reply.of(Claimed([]))
             draw = Draw(
-                self._shelves, self._rules, self._runners.values(), holder, self._clock, room, behind, few
+                self._shelves, self._rules, self._runners.values(), holder, self._clock, free, behind, few
             )
             return Reply.of(draw.run(limit, suspect=suspect))
 
-    def declare(self, bounds: Sequence[Bounds]) -> Reply[None]:
+    def declare(self, bounds: Sequence[DeclaredLimits]) -> Reply[None]:
         with self._lock:
             rules.declare(self._shelves, self._rules, bounds, self._clock.now())
             return Reply.of(None)

@@ -16,7 +16,7 @@ PRUNED_AT_ONCE: Final = 500
 
 
 def promote(shelves: Shelves, now: int) -> Promoted:
-    """Ready what is due, as far as lanes have room."""
+    """Ready what is due, as far as concurrency keys have room."""
     promoted = 0
     while (row := shelves.next_due()) is not None and row.due is not None and row.due <= now:
         promoted += shelves.ready(row)
@@ -24,7 +24,8 @@ def promote(shelves: Shelves, now: int) -> Promoted:
 
 
 def unpark(shelves: Shelves, pairs: Collection[tuple[str, str]]) -> int:
-    """Ready the parked jobs of these pairs, as far as lanes have room; returns how many were parked."""
+    """Ready the parked jobs of these pairs, as far as concurrency keys have room; returns how many were
+    parked."""
     rows = [row for pair in set(pairs) for row in shelves.parked.get(pair, {}).values()]
     shelves.ready_all(rows)
     for row in rows:

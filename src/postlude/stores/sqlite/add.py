@@ -9,7 +9,7 @@ from postlude.errors import KeyTaken
 from postlude.model.job import PLAIN, Added, NewJob
 from postlude.model.state import Reason, Stored
 from postlude.model.transition import starts_at_once
-from postlude.stores.sqlite.concurrency import Lane, refill, room_in
+from postlude.stores.sqlite.concurrency import ConcurrencyKey, refill, room_in
 from postlude.stores.sqlite.keys import Joined, Keys
 from postlude.stores.sqlite.transaction import Transaction
 
@@ -47,7 +47,7 @@ class Intake:
         self._overtaken: set[str] = set()
         """Queues in which a job of this group waits ready: what comes after it is not born claimed."""
         self._added: Counter[tuple[int, Stored]] = Counter()
-        self._ready: Counter[Lane] = Counter()
+        self._ready: Counter[ConcurrencyKey] = Counter()
         self._special = False
 
     def add(self, calls: Sequence[AddCall]) -> list[list[Added] | KeyTaken]:
@@ -147,7 +147,7 @@ class Intake:
         for place, job in enumerate(jobs, first):
             (
                 id, name, queue, payload, created, due, priority, once, follows, request, owner,
-                key, _, lane, _, opts, context, held,
+                key, _, concurrency_key, _, opts, context, held,
             ) = job  # fmt: skip
             if task is None or name != named:
                 named, task = name, tx.task_id(name)
@@ -161,40 +161,40 @@ class Intake:
                     state, due = READY, None
                 if not held:
                     rows[-1][_FOLLOWED] = True
-            elif due is None and lane is None:
+            elif due is None and concurrency_key is None:
                 state = READY
             else:
                 bound = follows and place  # a follower's due time bounds its wait, and is no delay
-                state, due, reason = self._landing(None if bound else due, lane, task)
+                state, due, reason = self._landing(None if bound else due, concurrency_key, task)
             if state is READY:
                 self._overtaken.add(queue)
             row = [
                 id, task, queue, state, priority, due, fence, claimed, created,
                 once, False, owner, request,
             ]  # fmt: skip
-            if lane is not None or key is not None or opts is not None or context is not None:
+            if concurrency_key is not None or key is not None or opts is not None or context is not None:
                 self._special = True
-                row += [reason, key, lane, opts, context]
+                row += [reason, key, concurrency_key, opts, context]
             rows.append(row)
             payloads.append(payload)
             self._added[task, state] += 1
 
     def _landing(
-        self, due: int | None, lane: str | None, task: int
+        self, due: int | None, concurrency_key: str | None, task: int
     ) -> tuple[Stored, int | None, Reason | None]:
         """Return the state, the due time and the reason of a job that is to wait."""
         if due is not None and due > self._tx.now:
             return Stored.SCHEDULED, due, None
-        if lane is None:
+        if concurrency_key is None:
             return Stored.READY, None, None
-        if room_in(self._tx, (task, lane)) <= self._ready[task, lane]:
+        if room_in(self._tx, (task, concurrency_key)) <= self._ready[task, concurrency_key]:
             return Stored.BLOCKED, None, Reason.LIMIT
-        self._ready[task, lane] += 1
+        self._ready[task, concurrency_key] += 1
         return Stored.READY, None, None
 
-    def _vacate(self, lane: Lane) -> None:
-        self._ready[lane] -= 1
-        self._keys.left.add(lane)
+    def _vacate(self, concurrency_key: ConcurrencyKey) -> None:
+        self._ready[concurrency_key] -= 1
+        self._keys.left.add(concurrency_key)
 
     def _born_claimed(self, jobs: Sequence[NewJob], runner: int) -> bool:
         """Whether a runner may start at once: it is alive and would overtake nobody."""

@@ -11,7 +11,7 @@ from postlude.clock import Clock
 from postlude.errors import JobRefused, PostludeError
 from postlude.stores.grouped.backend import Broken, Busy, Verb
 from postlude.stores.sqlite import add as intake
-from postlude.stores.sqlite import concurrency as lanes
+from postlude.stores.sqlite import concurrency as concurrency_keys
 from postlude.stores.sqlite import control, upkeep
 from postlude.stores.sqlite.claims import Claims
 from postlude.stores.sqlite.files import JournalFiles
@@ -91,7 +91,7 @@ class SqliteBackend:
             Verb.REAP: self.runners.reap,
             Verb.PROMOTE: upkeep.promote,
             Verb.UNPARK: upkeep.unpark,
-            Verb.FREE: lanes.free,
+            Verb.FREE: concurrency_keys.free,
             Verb.CANCEL: control.cancel,
             Verb.RETRY: control.retry,
             Verb.PAUSE: control.pause,

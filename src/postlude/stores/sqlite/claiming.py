@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from pydantic_core import to_json
 
 from postlude.model.bucket import Bucket
-from postlude.model.job import Claim, Claimed, Few, Room
+from postlude.model.job import Claim, Claimed, Few, FreeSlots
 from postlude.model.state import Reason, Stored
 from postlude.stores.sqlite.concurrency import Entering, block, refill
 from postlude.stores.sqlite.limits import UNLIMITED
@@ -30,7 +30,7 @@ class ClaimCall(NamedTuple):
     runner: int
     limit: int
     suspect: bool
-    room: Room | None
+    free: FreeSlots | None
     behind: int = 0
     few: Sequence[Few] = ()
 
@@ -48,7 +48,7 @@ class Ready(NamedTuple):
     once: int
     created: int
     followed: int
-    lane: str | None
+    concurrency_key: str | None
     opts: str | None
     context: str | None
     args: str
@@ -58,7 +58,7 @@ _SEQ: Final = Ready._fields.index("seq")
 _TASK: Final = Ready._fields.index("task")
 _SUSPECT: Final = Ready._fields.index("suspect")
 _QUEUE: Final = Ready._fields.index("queue")
-_LANE: Final = Ready._fields.index("lane")
+_KEY: Final = Ready._fields.index("concurrency_key")
 FOLLOWED: Final = Ready._fields.index("followed")
 
 
@@ -79,7 +79,7 @@ class Search:
         self._turn = turn
         self._rules = tx.rules
         self._unruled = self._rules.none
-        self._room = UNLIMITED if call.room is None else sum(call.room)
+        self._free = UNLIMITED if call.free is None else sum(call.free)
         self._left = MOST_LOOKED_AT
         self._few: dict[int, int] = {}
         """By task's number, the group of tasks of which only few are taken."""
@@ -155,7 +155,7 @@ class Search:
         self._left -= len(rows)
         if not rows and not offset and not suspect:
             self._unseen.append(queue)
-        if self._unruled and not self._few and all(row[_LANE] is None for row in rows):
+        if self._unruled and not self._few and all(row[_KEY] is None for row in rows):
             self.found += rows  # nearly always
         else:
             for row in rows:
@@ -200,8 +200,8 @@ class Search:
             return True
         bounded = rules.bounded(row.queue)
         bucket = rules.rates.get(row.task)
-        if bounded or bucket is not None or row.lane is not None:
-            if len(self.limited) >= self._room:
+        if bounded or bucket is not None or row.concurrency_key is not None:
+            if len(self.limited) >= self._free:
                 return False
             if bucket is not None and not bucket.take(self._tx.now):
                 self._late.append((row, bucket))
@@ -229,7 +229,7 @@ class Search:
     def _run_behind(self, head: Sequence[Any], most: int) -> list[Any]:
         rules, run = self._rules, self._rows("followers", head[_SEQ], most)
         for place, row in enumerate(run):
-            if row[_QUEUE] != head[_QUEUE] or row[_LANE] is not None or rules.bound(row[_TASK], row[_QUEUE]):
+            if row[_QUEUE] != head[_QUEUE] or row[_KEY] is not None or rules.bound(row[_TASK], row[_QUEUE]):
                 return run[:place]
         return run
 
@@ -260,14 +260,14 @@ class Search:
         ]  # fmt: skip
 
     def _block(self) -> None:
-        """Block what was met and may not start, and ready what waited for its place in a lane."""
+        """Block what was met and may not start, and ready what waited for its place in a concurrency key."""
         tx = self._tx
         block(tx, self._paused, Reason.PAUSED)
         for row, bucket in self._late:
             tx.run("block_until", row.seq, bucket.turn(tx.now))
             tx.count(row.task, Stored.READY, Stored.BLOCKED)
-        left = [(row.task, row.lane) for row, _ in self._late if row.lane is not None]
-        left += [(job.task, job.lane) for job in self._paused if job.lane is not None]
+        left = [(row.task, row.concurrency_key) for row, _ in self._late if row.concurrency_key is not None]
+        left += [(job.task, job.concurrency_key) for job in self._paused if job.concurrency_key is not None]
         if left:
             refill(tx, set(left))
         if self._late or self._paused:
@@ -275,4 +275,4 @@ class Search:
 
 
 def _entering(row: Ready) -> Entering:
-    return Entering(row.seq, row.task, row.lane, Stored.READY)
+    return Entering(row.seq, row.task, row.concurrency_key, Stored.READY)

@@ -136,9 +136,12 @@ class Claims:
         return True
 
     def _let_next(self, tx: Transaction, seqs: Sequence[int], limited: bool) -> None:
-        """Ready what waited for these: the one that follows, the next of the lane."""
+        """Ready what waited for these: the one that follows, the next of the concurrency key."""
         if limited:
-            refill(tx, [(task, lane) for task, lane in tx.rows("lanes_of", json.dumps(seqs))])
+            refill(
+                tx,
+                [(task, concurrency_key) for task, concurrency_key in tx.rows("lanes_of", json.dumps(seqs))],
+            )
         for seq in seqs:
             if seq in self._followed:
                 self._followed.discard(seq)

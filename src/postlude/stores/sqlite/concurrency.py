@@ -1,6 +1,6 @@
-"""How jobs become ready: those of a lane only while it has room.
+"""How jobs become ready: those of a concurrency key only while it has room.
 
-A lane's limit holds because no more of its jobs than it allows are ever ready or running. So
+A concurrency key's limit holds because no more of its jobs than it allows are ever ready or running. So
 whatever makes jobs ready goes through `enter`, and whatever takes them away ends with `refill`.
 """
 
@@ -14,8 +14,8 @@ from postlude.model.state import Reason, Stored
 from postlude.stores.sqlite.limits import UNLIMITED
 from postlude.stores.sqlite.transaction import Transaction
 
-Lane = tuple[int, str]
-"""A task's number and the lane's name."""
+ConcurrencyKey = tuple[int, str]
+"""A task's number and the concurrency key's name."""
 
 
 class Entering(NamedTuple):
@@ -23,24 +23,25 @@ class Entering(NamedTuple):
 
     seq: int
     task: int
-    lane: str | None
+    concurrency_key: str | None
     state: int
 
 
 def enter(tx: Transaction, jobs: Sequence[Entering]) -> int:
-    """Make jobs ready, in this order; those whose lane is full are blocked. Returns how many are ready."""
+    """Make jobs ready, in this order; those whose concurrency key is full are blocked. Returns how many are
+    ready."""
     ready: list[Entering] = []
     blocked: list[Entering] = []
-    room: dict[Lane, int] = {}
+    room: dict[ConcurrencyKey, int] = {}
     for job in jobs:
-        if job.lane is None:
+        if job.concurrency_key is None:
             ready.append(job)
             continue
-        lane = (job.task, job.lane)
-        if lane not in room:
-            room[lane] = room_in(tx, lane)
-        room[lane] -= 1
-        (ready if room[lane] >= 0 else blocked).append(job)
+        concurrency_key = (job.task, job.concurrency_key)
+        if concurrency_key not in room:
+            room[concurrency_key] = room_in(tx, concurrency_key)
+        room[concurrency_key] -= 1
+        (ready if room[concurrency_key] >= 0 else blocked).append(job)
     if ready:
         tx.run("ready_all", json.dumps([job.seq for job in ready]))
         _count(tx, ready, Stored.READY)
@@ -106,43 +107,44 @@ def block(tx: Transaction, jobs: Sequence[Entering], reason: Reason) -> None:
         _count(tx, jobs, Stored.BLOCKED)
 
 
-def room_in(tx: Transaction, lane: Lane) -> int:
-    """Return how many more jobs of a lane may be ready; negative if there are too many."""
-    limit = tx.rules.limits.get(lane[0])
-    return UNLIMITED if limit is None else limit - int(tx.value("in_lane", *lane))
+def room_in(tx: Transaction, concurrency_key: ConcurrencyKey) -> int:
+    """Return how many more jobs of a concurrency key may be ready; negative if there are too many."""
+    limit = tx.rules.limits.get(concurrency_key[0])
+    return UNLIMITED if limit is None else limit - int(tx.value("in_lane", *concurrency_key))
 
 
-def refill(tx: Transaction, lanes: Iterable[Lane]) -> None:
-    """Ready what waits in lanes that jobs have left."""
-    for lane in lanes:
-        room = room_in(tx, lane)
+def refill(tx: Transaction, concurrency_keys: Iterable[ConcurrencyKey]) -> None:
+    """Ready what waits in concurrency keys that jobs have left."""
+    for concurrency_key in concurrency_keys:
+        room = room_in(tx, concurrency_key)
         if room > 0:
-            seqs = tx.rows("waiting_in_lane", *lane, min(room, 1_000_000))
+            seqs = tx.rows("waiting_in_lane", *concurrency_key, min(room, 1_000_000))
             if seqs:
                 tx.run("ready_all", json.dumps(seqs))
-                tx.count(lane[0], Stored.BLOCKED, Stored.READY, len(seqs))
+                tx.count(concurrency_key[0], Stored.BLOCKED, Stored.READY, len(seqs))
 
 
 def rebalance(tx: Transaction, task: int) -> None:
-    """After a task's limit has changed: let each of its lanes have as many ready jobs as it may."""
+    """After a task's limit has changed: let each of its concurrency keys have as many ready jobs as it
+    may."""
     for name in tx.rows("lanes", task):
-        lane = (task, name)
-        surplus = -room_in(tx, lane)
+        concurrency_key = (task, name)
+        surplus = -room_in(tx, concurrency_key)
         if surplus > 0:
-            seqs = tx.rows("last_ready_in_lane", *lane, surplus)
+            seqs = tx.rows("last_ready_in_lane", *concurrency_key, surplus)
             block(tx, [Entering(seq, task, name, Stored.READY) for seq in seqs], Reason.LIMIT)
         else:
-            refill(tx, [lane])
+            refill(tx, [concurrency_key])
 
 
 def unstick(tx: Transaction) -> None:
-    """Let jobs go on that wait in a lane with room: the row of one that had it may be damaged.
+    """Let jobs go on that wait in a concurrency key with room: the row of one that had it may be damaged.
 
-    A look at one lane of each task: with many that are stuck, each time one goes on.
+    A look at one concurrency key of each task: with many that are stuck, each time one goes on.
     """
     for task in tx.rules.limits:
-        lane = tx.value("waiting_lane", task)
-        if lane is not None and room_in(tx, (task, lane)) > 0:
+        concurrency_key = tx.value("waiting_lane", task)
+        if concurrency_key is not None and room_in(tx, (task, concurrency_key)) > 0:
             rebalance(tx, task)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from postlude.errors import KeyTaken
 from postlude.messages.quoting import quoted
 from postlude.model.job import Added, Cancel
-from postlude.model.limits import Bounds
+from postlude.model.limits import DeclaredLimits
 from postlude.model.overrides import lifted
 from postlude.model.state import Reason, Stored
 from postlude.stores.protocol import Pause
@@ -37,7 +37,7 @@ def _cancel_one(tx: Transaction, id: bytes) -> Cancel:
     found = tx.value("job_by_id", id)
     if found is None:
         return Cancel.TOO_LATE
-    seq, task, state, followed, lane, _, _ = found
+    seq, task, state, followed, concurrency_key, _, _ = found
     if state == Stored.RUNNING:
         tx.run("ask", seq, tx.now)
         return Cancel.ASKED
@@ -47,20 +47,20 @@ def _cancel_one(tx: Transaction, id: bytes) -> Cancel:
     _end(tx, seq, task, state, None)
     if followed and not follows:  # or who follows it waits for the one that it has waited for
         free_follower(tx, seq)
-    if lane is not None:
-        refill(tx, [(task, lane)])
+    if concurrency_key is not None:
+        refill(tx, [(task, concurrency_key)])
     return Cancel.CANCELLED
 
 
 def cancel_asked(tx: Transaction, seqs: str) -> set[int]:
     """Cancel those running jobs, of these (as JSON), that were asked to stop; returns which."""
     ended = tx.rows("asked_among", seqs)
-    for seq, task, lane, followed in ended:
+    for seq, task, concurrency_key, followed in ended:
         _end(tx, seq, task, Stored.RUNNING, None)
         if followed:
             free_follower(tx, seq)
-        if lane is not None:
-            refill(tx, [(task, lane)])
+        if concurrency_key is not None:
+            refill(tx, [(task, concurrency_key)])
     return {row[0] for row in ended}
 
 
@@ -78,15 +78,15 @@ def disown(tx: Transaction, stored: Sequence[Sequence[Added]]) -> None:
     for added in chain.from_iterable(stored):
         if added.joined:
             continue
-        state, _, task, _, _, lane, _, _ = tx.value("standing", added.seq)
+        state, _, task, _, _, concurrency_key, _, _ = tx.value("standing", added.seq)
         if tx.value("ids_joined", added.seq) > gone[added.seq]:
             if state == Stored.RUNNING:  # born claimed, and who was to run it has given up
                 tx.run("release", json.dumps([added.seq]))
                 tx.count(task, Stored.RUNNING, Stored.READY)
             continue
         _end(tx, added.seq, task, state, Reason.UNACKNOWLEDGED)
-        if lane is not None:
-            refill(tx, [(task, lane)])
+        if concurrency_key is not None:
+            refill(tx, [(task, concurrency_key)])
 
 
 def retry(tx: Transaction, calls: Sequence[Sequence[bytes]]) -> list[list[bool] | KeyTaken]:
@@ -106,7 +106,13 @@ def _retry(tx: Transaction, ids: Sequence[bytes]) -> list[bool] | KeyTaken:
         keys.add((task, key))
     for seq, *_, opts in ended.values():
         tx.run("retry", seq, lifted(opts))
-    enter(tx, [Entering(seq, task, lane, state) for seq, task, state, _, lane, _, _ in ended.values()])
+    enter(
+        tx,
+        [
+            Entering(seq, task, concurrency_key, state)
+            for seq, task, state, _, concurrency_key, _, _ in ended.values()
+        ],
+    )
     return [row is not None and row[0] in ended for row in found]
 
 
@@ -134,14 +140,14 @@ def _changed(tx: Transaction, statement: str, what: Pause) -> bool:
     return bool(tx.db.total_changes() != before)
 
 
-def declare(tx: Transaction, calls: Sequence[Sequence[Bounds]]) -> list[None]:
+def declare(tx: Transaction, calls: Sequence[Sequence[DeclaredLimits]]) -> list[None]:
     """Take over what releases say of their tasks and queues; the last one decides."""
     for bounds in calls:
         _declare(tx, bounds)
     return [None] * len(calls)
 
 
-def _declare(tx: Transaction, bounds: Sequence[Bounds]) -> None:
+def _declare(tx: Transaction, bounds: Sequence[DeclaredLimits]) -> None:
     before = tx.rules.bounds
     declared = {(b.kind, b.name) for b in bounds}
     after = {

@@ -86,7 +86,7 @@ class _Held:
             fcntl.fcntl(self.fd, _SET_LOCK, _FLOCK.pack(kind, os.SEEK_SET, *self.lock, 0))
 
 
-class _Keeper:
+class _ChildProcess:
     """Every held file of this process. Closing one would drop others' locks on the same file."""
 
     def __init__(self) -> None:
@@ -130,7 +130,7 @@ class _Keeper:
         self._files.clear()
 
 
-_KEEPER: Final = _Keeper()
+_KEEPER: Final = _ChildProcess()
 
 
 class Guard:

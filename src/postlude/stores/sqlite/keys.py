@@ -9,13 +9,14 @@ from postlude.errors import KeyTaken
 from postlude.messages.quoting import quoted
 from postlude.model.job import Conflict, NewJob
 from postlude.model.state import Reason, Stored
-from postlude.stores.sqlite.concurrency import Lane
+from postlude.stores.sqlite.concurrency import ConcurrencyKey
 from postlude.stores.sqlite.transaction import Transaction
 
 _QUEUED = frozenset({Stored.READY, Stored.SCHEDULED, Stored.BLOCKED})
 
 Landing = Callable[[int | None, str | None, int], tuple[Stored, int | None, Reason | None]]
-"""Says where a job that is to wait comes to lie, by its due time, lane and task: state, due time, reason."""
+"""Says where a job that is to wait comes to lie, by its due time, concurrency key and task: state, due time,
+reason."""
 
 
 class Joined(NamedTuple):
@@ -33,7 +34,7 @@ class Keys:
         rows: what the group is about to insert, in the columns of `add_special_jobs`.
         payloads: beside it, the arguments.
         landing: where a job that is to wait comes to lie.
-        vacate: called when a row that was to be ready in a lane is not any more.
+        vacate: called when a row that was to be ready in a concurrency key is not any more.
     """
 
     def __init__(
@@ -42,14 +43,14 @@ class Keys:
         rows: list[list[Any]],
         payloads: list[bytes],
         landing: Landing,
-        vacate: Callable[[Lane], None],
+        vacate: Callable[[ConcurrencyKey], None],
     ) -> None:
         self._tx = tx
         self._rows = rows
         self._payloads = payloads
         self._landing = landing
         self._vacate = vacate
-        self.left: set[Lane] = set()
+        self.left: set[ConcurrencyKey] = set()
         """Lanes that a replaced job has left."""
         self._known: dict[tuple[int, str], tuple[int, int, str | None, int | None] | None] = {}
         self._new: dict[tuple[str, str], int] = {}
@@ -96,10 +97,10 @@ class Keys:
             found = self._found(job)
             if found is None:
                 return None
-            seq, state, lane, started = found
+            seq, state, concurrency_key, started = found
             joined = Joined(seq, None)
             if job.conflict is Conflict.REPLACE and Stored(state) in _QUEUED:
-                self._replace(seq, Stored(state), lane, job)
+                self._replace(seq, Stored(state), concurrency_key, job)
                 if started is not None:
                     _forget_runs(self._tx, seq)
                 return joined
@@ -119,26 +120,26 @@ class Keys:
             return self._known[task, key]
         return self._tx.value("keyed", task, key)
 
-    def _replace(self, seq: int, was: Stored, lane: str | None, job: NewJob) -> None:
+    def _replace(self, seq: int, was: Stored, concurrency_key: str | None, job: NewJob) -> None:
         tx, task = self._tx, self._tx.task_id(job.task)
         if job.key is not None:
             self._known.pop((task, job.key), None)  # what was found of it is not true any more
         tx.run("keep_id", seq)
-        if lane is not None and was is Stored.READY:
-            # Out of its lane first, so that it does not count against itself.
+        if concurrency_key is not None and was is Stored.READY:
+            # Out of its concurrency key first, so that it does not count against itself.
             tx.run(
-                "replace_job", seq, int(Stored.SCHEDULED), job.priority, tx.now, None, lane, None, None,
-                job.created, job.id, job.owner,
+                "replace_job", seq, int(Stored.SCHEDULED), job.priority, tx.now, None, concurrency_key, None,
+                None, job.created, job.id, job.owner,
             )  # fmt: skip
-            self.left.add((task, lane))
-        state, due, reason = self._landing(job.due, job.lane, task)
+            self.left.add((task, concurrency_key))
+        state, due, reason = self._landing(job.due, job.concurrency_key, task)
         tx.run(
-            "replace_job", seq, int(state), job.priority, due, reason, job.lane, job.opts, job.context,
-            job.created, job.id, job.owner,
+            "replace_job", seq, int(state), job.priority, due, reason, job.concurrency_key, job.opts,
+            job.context, job.created, job.id, job.owner,
         )  # fmt: skip
         tx.run("replace_payload", seq, job.payload)
-        if state is Stored.READY and job.lane is not None:
-            self._vacate((task, job.lane))  # it is in the table already, and must not count twice
+        if state is Stored.READY and job.concurrency_key is not None:
+            self._vacate((task, job.concurrency_key))  # it is in the table already, and must not count twice
         if state is not was:
             tx.count(task, was, state)
 
@@ -147,12 +148,12 @@ class Keys:
         task = columns[1]
         if columns[15] is not None and columns[3] == Stored.READY:
             self._vacate((task, columns[15]))
-        state, due, reason = self._landing(job.due, job.lane, task)
+        state, due, reason = self._landing(job.due, job.concurrency_key, task)
         self._tx.count(task, Stored(columns[3]), None)
         self._tx.count(task, None, state)
         columns[3:6] = [int(state), job.priority, due]
         columns[0], columns[8], columns[11] = job.id, job.created, job.owner
-        columns[13:] = [reason, job.key, job.lane, job.opts, job.context]
+        columns[13:] = [reason, job.key, job.concurrency_key, job.opts, job.context]
         self._payloads[row] = job.payload
 
 

@@ -46,7 +46,7 @@ class Rules:
         bounds, pauses = json.loads(db.execute(SQL["rules"]).get)
         self.bounds: dict[tuple[str, str], tuple[int | None, int | None, int]] = {}
         self.limits: dict[int, int] = {}
-        """By task's number: so many of one lane at once."""
+        """By task's number: so many of one concurrency key at once."""
         self.rates: dict[int, KeptBucket] = {}
         self.queue_limits: dict[str, int] = {}
         self.queue_rates: dict[str, KeptBucket] = {}
@@ -68,7 +68,7 @@ class Rules:
 
     @property
     def none(self) -> bool:
-        """Whether nothing is paused or rated and no queue is bounded: only lanes count."""
+        """Whether nothing is paused or rated and no queue is bounded: only concurrency keys count."""
         return not (
             self.paused_queues or self.paused_tasks or self.rates or self.queue_limits or self.queue_rates
         )

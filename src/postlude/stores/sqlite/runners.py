@@ -164,7 +164,14 @@ class Runners:
             tx.count(tasks[seq], Stored.RUNNING, Stored.FAILED)
         for seq in followed & (ended.keys() | {verdict.seq for verdict in verdicts}):
             free_follower(tx, seq)  # its first attempt has ended, if not well
-        refill(tx, {(task, lane) for seq, task, *_, lane in held if seq in ended and lane is not None})
+        refill(
+            tx,
+            {
+                (task, concurrency_key)
+                for seq, task, *_, concurrency_key in held
+                if seq in ended and concurrency_key is not None
+            },
+        )
         released, cancelled = release_rows(
             tx, [(seq, task) for seq, task in tasks.items() if seq not in ended]
         )

@@ -17,18 +17,18 @@ from postlude.model.job import (
     Cancel,
     Claimed,
     Few,
+    FreeSlots,
     Hold,
     JobFilter,
     JobRecord,
     NewJob,
     ProgressNote,
-    Room,
 )
-from postlude.model.limits import Bounds
+from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import Finish
 from postlude.stores.grouped.backend import Verb
 from postlude.stores.grouped.writer import Writer
-from postlude.stores.protocol import Counts, Enlisted, Guest, NewRunner, Pause, Promoted, Reaped
+from postlude.stores.protocol import BatchSource, Counts, Enlisted, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
 from postlude.stores.sqlite.backend import SqliteBackend
 from postlude.stores.sqlite.claiming import ClaimCall
@@ -98,7 +98,7 @@ class SqliteStore:
             # Last: the last connection that can write folds the WAL into the database.
             writer.stop(CLOSE_WITHIN)
 
-    def gather(self, guest: Guest) -> None:
+    def gather(self, guest: BatchSource) -> None:
         """Let it hand in when the next write is put together."""
         if self._writer is None:
             asyncio.get_running_loop().call_soon(guest.hand_in)
@@ -140,7 +140,7 @@ class SqliteStore:
         """Undo that."""
         return self._ask(Verb.RESUME, what)
 
-    def declare(self, bounds: Sequence[Bounds]) -> Reply[None]:
+    def declare(self, bounds: Sequence[DeclaredLimits]) -> Reply[None]:
         """Take over a release's bounds."""
         return self._ask(Verb.DECLARE, bounds)
 
@@ -153,11 +153,11 @@ class SqliteStore:
         return self._ask(Verb.ENLIST, runner)
 
     def claim(
-        self, runner: int, limit: int, *, suspect: bool, room: Room | None = None, behind: int = 0,
+        self, runner: int, limit: int, *, suspect: bool, free: FreeSlots | None = None, behind: int = 0,
         few: Sequence[Few] = (),
     ) -> Reply[Claimed]:  # fmt: skip
         """Claim ready jobs."""
-        return self._ask(Verb.CLAIM, ClaimCall(runner, limit, suspect, room, behind, few), rows=limit)
+        return self._ask(Verb.CLAIM, ClaimCall(runner, limit, suspect, free, behind, few), rows=limit)
 
     def holds(self, runner: int) -> Reply[list[Hold]]:
         """Return a runner's claims."""

@@ -23,12 +23,12 @@ LONGEST: Final = 16_000
 
 @cache
 def _for_rows(name: str, rows: int) -> str:
-    head, values, tail = _parts(name)
+    head, values, tail = _components(name)
     return f"{head}{','.join([values] * rows)}{tail}"
 
 
 @cache
-def _parts(name: str) -> tuple[str, str, str]:
+def _components(name: str) -> tuple[str, str, str]:
     """Return what stands before the row of a `VALUES (?, ...)`, that row, and what comes after it."""
     head, values, tail = re.split(r"(?<=VALUES )(\([?0, ]+\))", SQL[name].replace("\nVALUES", " VALUES"))
     return head, values.replace(" ", ""), tail
@@ -36,7 +36,7 @@ def _parts(name: str) -> tuple[str, str, str]:
 
 @cache
 def _chunks(name: str) -> tuple[int, ...]:
-    head, values, tail = _parts(name)
+    head, values, tail = _components(name)
     return tuple(size for size in CHUNKS if len(head + tail) + size * (len(values) + 1) <= LONGEST)
 
 

@@ -65,7 +65,7 @@ def _survey(value: Any, depth: int, budget: int, limits: Limits, plain: bool) ->
         return len(value) + 2
     if plain and kind is not list and kind is not dict:
         raise Refused(_no_plain_form(value))
-    parts = _parts(value)
+    parts = _components(value)
     if parts is None:
         return 1
     if depth <= 0:
@@ -112,12 +112,12 @@ def explained(value: Any, refused: Refused) -> Refused:
         if told is not None:
             return Refused(told, path)
         if depth < _DEPTH:
-            parts = _parts(part) or ()
+            parts = _components(part) or ()
             waiting += ((path + form.format(_short(key)), each, depth + 1) for form, key, each in parts)
     return refused
 
 
-def _parts(value: Any) -> Iterable[tuple[str, Any, Any]] | None:
+def _components(value: Any) -> Iterable[tuple[str, Any, Any]] | None:
     """Return how each part is written in a path, its key and itself; None if the value has no parts."""
     kind = type(value)
     if kind in _SEQUENCES or isinstance(value, (list, tuple)):

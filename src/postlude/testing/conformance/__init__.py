@@ -23,6 +23,7 @@ from postlude.testing.conformance.bench import LEASE, Driver, StoreBench
 from postlude.testing.conformance.claims import ClaimCases
 from postlude.testing.conformance.clocks import ClockCases
 from postlude.testing.conformance.company import CompanyCases
+from postlude.testing.conformance.concurrency_keys import ConcurrencyCases
 from postlude.testing.conformance.crowds import CrowdCases
 from postlude.testing.conformance.deaths import DeathCases
 from postlude.testing.conformance.endings import EndingCases
@@ -30,12 +31,11 @@ from postlude.testing.conformance.few import FewCases
 from postlude.testing.conformance.intake import IntakeCases
 from postlude.testing.conformance.keeping import KeepingCases
 from postlude.testing.conformance.keys import KeyCases
-from postlude.testing.conformance.lanes import LaneCases
 from postlude.testing.conformance.leaving import LeavingCases
 from postlude.testing.conformance.limits import LimitCases
 from postlude.testing.conformance.order import OrderCases
 from postlude.testing.conformance.pausing import PausingCases
-from postlude.testing.conformance.queues import QueueCases, RoomCases
+from postlude.testing.conformance.queues import FreeSlotsCases, QueueCases
 from postlude.testing.conformance.rates import QueueRateCases, RateCases
 from postlude.testing.conformance.reading import ReadingCases
 from postlude.testing.conformance.replacing import ReplacingCases
@@ -53,14 +53,14 @@ class StoreConformance(
     CompanyCases,
     ClaimCases,
     FewCases,
-    LaneCases,
+    ConcurrencyCases,
     LeavingCases,
     LimitCases,
     RateCases,
     ClockCases,
     QueueRateCases,
     QueueCases,
-    RoomCases,
+    FreeSlotsCases,
     PausingCases,
     EndingCases,
     AskingCases,

@@ -15,12 +15,12 @@ from postlude.model.job import (
     Claimed,
     Conflict,
     Few,
+    FreeSlots,
     Hold,
     JobRecord,
     NewJob,
-    Room,
 )
-from postlude.model.limits import Bounds
+from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import SUCCEEDED, Failed, Finish, LogLine, Outcome
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Enlisted, NewRunner, Pause, Store
@@ -82,7 +82,7 @@ class Driver:
         owner: str | None = None,
         key: str | None = None,
         conflict: Conflict = Conflict.KEEP,
-        lane: str | None = None,
+        concurrency_key: str | None = None,
         rated: bool = False,
         opts: str | None = None,
         context: str | None = None,
@@ -102,7 +102,7 @@ class Driver:
             owner=owner,
             key=key,
             conflict=conflict,
-            lane=lane,
+            concurrency_key=concurrency_key,
             rated=rated,
             opts=opts,
             context=context,
@@ -125,12 +125,12 @@ class Driver:
         limit: int = 100,
         *,
         suspect: bool = False,
-        room: Room | None = None,
+        free: FreeSlots | None = None,
         behind: int = 0,
         few: Sequence[Few] = (),
     ) -> Claimed:
         """Claim, and return the whole answer."""
-        claim = self.store.claim(runner.runner, limit, suspect=suspect, room=room, behind=behind, few=few)
+        claim = self.store.claim(runner.runner, limit, suspect=suspect, free=free, behind=behind, few=few)
         return claim.wait(PATIENCE)
 
     def claim_one(self, runner: Enlisted, *, suspect: bool = False) -> Claim:
@@ -160,10 +160,10 @@ class Driver:
     def retry(self, *jobs: NewJob) -> list[bool]:
         return self.store.retry([job.id for job in jobs]).wait(PATIENCE)
 
-    def declare(self, *bounds: Bounds) -> None:
+    def declare(self, *bounds: DeclaredLimits) -> None:
         """Declare this, and that everything else which was declared before has no bounds any more."""
         now = {(one.kind, one.name) for one in bounds}
-        gone = [Bounds(kind, name) for kind, name in sorted(self._declared - now)]
+        gone = [DeclaredLimits(kind, name) for kind, name in sorted(self._declared - now)]
         self._declared = now
         self.store.declare([*bounds, *gone]).wait(PATIENCE)
 

@@ -2,7 +2,7 @@
 
 from postlude.clock import SECOND
 from postlude.model.job import Claimed
-from postlude.model.limits import Bounds
+from postlude.model.limits import DeclaredLimits
 from postlude.model.state import Reason, Stored
 from postlude.testing.conformance.bench import Cases, Driver
 from postlude.testing.conformance.rates import more, rated, starts
@@ -67,7 +67,7 @@ class ClockCases(Cases):
         assert starts(driver, runner, 40) == [(10, 1), (20, 1), (30, 1)]
 
     def test_a_queue_follows_the_clock_too(self, driver: Driver) -> None:
-        driver.declare(Bounds("queue", "q", every=10 * SECOND, burst=2))
+        driver.declare(DeclaredLimits("queue", "q", every=10 * SECOND, burst=2))
         jobs, runner = more(driver, 6, "q"), driver.enlist()
         assert len(driver.claim(runner)) == 2
         driver.clock.set(-3_600)

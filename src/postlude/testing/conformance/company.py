@@ -3,7 +3,7 @@
 import pytest
 
 from postlude.model.job import Claim, Hold, NewJob
-from postlude.model.limits import Bounds
+from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import SUCCEEDED
 from postlude.model.state import State, Stored
 from postlude.stores.protocol import Enlisted
@@ -73,7 +73,7 @@ class CompanyCases(Cases):
         first = driver.new("app:other", queue="q")
         follower = driver.new(queue="q", follows=True, after=15)
         name = follower.task if kind == "task" else "q"
-        driver.declare(Bounds(kind, name, concurrent=5 if kind == "queue" else None, every=1))
+        driver.declare(DeclaredLimits(kind, name, concurrent=5 if kind == "queue" else None, every=1))
         driver.add(first, follower)
         assert [claim.id for claim in driver.claimed(driver.enlist(), behind=10).claims] == [first.id]
 

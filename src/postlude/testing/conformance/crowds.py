@@ -14,11 +14,11 @@ from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
 
 def together(*calls: Callable[[], None]) -> None:
     """Run calls in threads that start at the same moment; raise what the first of them raised."""
-    gate = threading.Barrier(len(calls))
+    batching = threading.Barrier(len(calls))
     errors: list[BaseException] = []
 
     def run(call: Callable[[], None]) -> None:
-        gate.wait(PATIENCE)
+        batching.wait(PATIENCE)
         try:
             call()
         except BaseException as error:

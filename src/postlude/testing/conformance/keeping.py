@@ -24,7 +24,7 @@ def progress(driver: Driver, *notes: ProgressNote) -> None:
 
 class KeepingCases(Cases):
     def test_key_opts_and_context_come_back(self, driver: Driver) -> None:
-        job = driver.new(key="k", opts='{"n":3}', context='{"user":"ada"}', lane="x", rated=True)
+        job = driver.new(key="k", opts='{"n":3}', context='{"user":"ada"}', concurrency_key="x", rated=True)
         driver.add(job)
         record = driver.record(job)
         assert (record.key, record.opts, record.context) == ("k", job.opts, job.context)

@@ -1,4 +1,4 @@
-"""The ways out of a lane: each of them lets the next job of the lane be ready."""
+"""The ways out of a concurrency key: each of them lets the next job of the concurrency key be ready."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Outcome, Parked
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Enlisted
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
-from postlude.testing.conformance.lanes import BLOCKED, READY, lane, limit
+from postlude.testing.conformance.concurrency_keys import BLOCKED, READY, concurrency_key, limit
 
 FAR = 1 << 60
 ENDS: dict[str, Outcome] = {
@@ -62,7 +62,7 @@ class LeavingCases(Cases):
     @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
     def test_an_end_lets_the_next_one_be_ready(self, driver: Driver, end: Outcome) -> None:
         limit(driver, 1)
-        jobs = lane(driver, 3)
+        jobs = concurrency_key(driver, 3)
         assert driver.finish(driver.claim_one(driver.enlist()), end)
         assert driver.lie(*jobs[1:]) == [READY, BLOCKED]
 
@@ -71,19 +71,19 @@ class LeavingCases(Cases):
         self, driver: Driver, way: Callable[[Driver, Enlisted, Claim], None]
     ) -> None:
         limit(driver, 1)
-        runner, jobs = driver.enlist(), lane(driver, 3)
+        runner, jobs = driver.enlist(), concurrency_key(driver, 3)
         way(driver, runner, driver.claim_one(runner))
         assert driver.lie(*jobs[1:]) == [READY, BLOCKED]
 
     def test_so_does_cancelling_what_is_ready(self, driver: Driver) -> None:
         limit(driver, 1)
-        jobs = lane(driver, 3)
+        jobs = concurrency_key(driver, 3)
         driver.cancel(jobs[0])
         assert driver.lie(*jobs[1:]) == [READY, BLOCKED]
 
     def test_cancelling_what_is_blocked_readies_nobody(self, driver: Driver) -> None:
         limit(driver, 1)
-        jobs = lane(driver, 3)
+        jobs = concurrency_key(driver, 3)
         driver.cancel(jobs[1])
         assert driver.lie(jobs[0], jobs[2]) == [READY, BLOCKED]
         driver.cancel(jobs[0])
@@ -91,7 +91,7 @@ class LeavingCases(Cases):
 
     def test_so_does_a_death_that_condemns(self, driver: Driver) -> None:
         limit(driver, 1)
-        jobs = lane(driver, 3)
+        jobs = concurrency_key(driver, 3)
         for _ in range(MAX_DEATHS - 1):
             driver.die_in(jobs[0])
             assert driver.lie(*jobs) == [(Stored.READY, Reason.INTERRUPTED), BLOCKED, BLOCKED]
@@ -101,7 +101,11 @@ class LeavingCases(Cases):
 
     def test_so_does_a_death_of_what_is_delivered_at_most_once(self, driver: Driver) -> None:
         limit(driver, 1)
-        runner, once, next_one = driver.enlist(), driver.new(lane="x", once=True), driver.new(lane="x")
+        runner, once, next_one = (
+            driver.enlist(),
+            driver.new(concurrency_key="x", once=True),
+            driver.new(concurrency_key="x"),
+        )
         driver.add(once, next_one)
         driver.claim_one(runner)
         driver.die(runner)
@@ -110,14 +114,14 @@ class LeavingCases(Cases):
 
     def test_a_claim_given_back_keeps_its_place_in_the_lane(self, driver: Driver) -> None:
         limit(driver, 1)
-        runner, jobs = driver.enlist(), lane(driver, 2)
+        runner, jobs = driver.enlist(), concurrency_key(driver, 2)
         driver.release(runner, driver.claim_one(runner))
         assert driver.lie(*jobs) == [READY, BLOCKED]
         assert driver.claim_one(runner).id == jobs[0].id
 
     def test_so_does_one_whose_runner_died(self, driver: Driver) -> None:
         limit(driver, 1)
-        runner, jobs = driver.enlist(), lane(driver, 2)
+        runner, jobs = driver.enlist(), concurrency_key(driver, 2)
         driver.claim_one(runner)
         driver.die(runner)
         driver.reap()

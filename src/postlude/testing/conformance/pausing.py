@@ -4,7 +4,7 @@ import pytest
 
 from postlude.clock import SECOND
 from postlude.model.job import Claimed, Conflict, JobFilter
-from postlude.model.limits import Bounds
+from postlude.model.limits import DeclaredLimits
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Pause
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
@@ -129,7 +129,7 @@ class PausingCases(Cases):
         assert driver.claim_one(runner).failures == 1
 
     def test_a_paused_task_uses_up_nothing_of_its_rate(self, driver: Driver) -> None:
-        driver.declare(Bounds("task", "a", every=10 * SECOND))
+        driver.declare(DeclaredLimits("task", "a", every=10 * SECOND))
         driver.pause("task", "a")
         runner = driver.enlist()
         driver.add(driver.new("a"))
@@ -138,9 +138,9 @@ class PausingCases(Cases):
         assert len(driver.claim(runner)) == 1
 
     def test_a_paused_task_stays_within_its_lane_afterwards(self, driver: Driver) -> None:
-        driver.declare(Bounds("task", "a", 1))
+        driver.declare(DeclaredLimits("task", "a", 1))
         driver.pause("task", "a")
-        runner, jobs = driver.enlist(), [driver.new("a", lane="x") for _ in range(3)]
+        runner, jobs = driver.enlist(), [driver.new("a", concurrency_key="x") for _ in range(3)]
         driver.add(*jobs)
         while driver.claim(runner) or PAUSED not in driver.lie(*jobs):
             pass

@@ -2,7 +2,7 @@
 
 from postlude.clock import SECOND
 from postlude.model.job import Claimed, NewJob
-from postlude.model.limits import Bounds
+from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import SUCCEEDED
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Enlisted
@@ -14,7 +14,7 @@ READY = (Stored.READY, None)
 
 def rated(driver: Driver, count: int, burst: int = 1, every: float = 10) -> list[NewJob]:
     """Declare a task's rate and add jobs of it."""
-    driver.declare(Bounds("task", "app:task", every=round(every * SECOND), burst=burst))
+    driver.declare(DeclaredLimits("task", "app:task", every=round(every * SECOND), burst=burst))
     return more(driver, count)
 
 
@@ -103,7 +103,7 @@ class RateCases(Cases):
         assert driver.lie(*jobs) == [TURN] * 2
 
     def test_rates_of_tasks_do_not_know_each_other(self, driver: Driver) -> None:
-        driver.declare(*[Bounds("task", task, every=10 * SECOND) for task in ("a", "b")])
+        driver.declare(*[DeclaredLimits("task", task, every=10 * SECOND) for task in ("a", "b")])
         driver.add(*[driver.new(task, rated=True) for task in ("a", "a", "b", "b", "free", "free")])
         assert sorted(claim.task for claim in driver.claim(driver.enlist())) == ["a", "b", "free", "free"]
 
@@ -131,8 +131,8 @@ class RateCases(Cases):
         assert driver.claim_one(runner).id == jobs[2].id
 
     def test_a_job_that_waits_for_its_turn_leaves_its_lane(self, driver: Driver) -> None:
-        driver.declare(Bounds("task", "app:task", concurrent=1, every=10 * SECOND))
-        jobs = [driver.new(lane=name) for name in ("x", "y", "y")]
+        driver.declare(DeclaredLimits("task", "app:task", concurrent=1, every=10 * SECOND))
+        jobs = [driver.new(concurrency_key=name) for name in ("x", "y", "y")]
         driver.add(*jobs)
         runner = driver.enlist()
         assert driver.claim_one(runner).id == jobs[0].id
@@ -144,7 +144,7 @@ class RateCases(Cases):
 
     def test_a_turn_is_not_taken_for_the_end_of_a_predecessor(self, driver: Driver) -> None:
         """Neither is it the other way round: the end of the one before readies who waits for that."""
-        driver.declare(Bounds("task", "app:task", every=10 * SECOND))
+        driver.declare(DeclaredLimits("task", "app:task", every=10 * SECOND))
         runner, first, follower = driver.enlist(), driver.new("first"), driver.new(follows=True, after=5)
         driver.add(driver.new(), first, follower)
         held = {claim.id: claim for claim in driver.claim(runner)}
@@ -176,7 +176,7 @@ class RateCases(Cases):
         rated(driver, 9, burst=2)
         runner = driver.enlist()
         assert len(driver.claim(runner)) == 2
-        driver.declare(Bounds("task", "app:task", concurrent=99))
+        driver.declare(DeclaredLimits("task", "app:task", concurrent=99))
         assert len(driver.claim(runner)) == 7
         jobs = rated(driver, 3, burst=2)
         assert [claim.id for claim in driver.claim(runner)] == [job.id for job in jobs[:2]]
@@ -185,7 +185,7 @@ class RateCases(Cases):
 
 class QueueRateCases(Cases):
     def declare(self, driver: Driver, burst: int = 1) -> None:
-        driver.declare(Bounds("queue", "q", every=10 * SECOND, burst=burst))
+        driver.declare(DeclaredLimits("queue", "q", every=10 * SECOND, burst=burst))
 
     def test_jobs_stay_ready_and_the_claim_says_when(self, driver: Driver) -> None:
         self.declare(driver, burst=2)
@@ -226,7 +226,8 @@ class QueueRateCases(Cases):
 
     def test_the_soonest_of_several_queues(self, driver: Driver) -> None:
         driver.declare(
-            Bounds("queue", "q", every=30 * SECOND), Bounds("queue", "r", every=10 * SECOND, burst=2)
+            DeclaredLimits("queue", "q", every=30 * SECOND),
+            DeclaredLimits("queue", "r", every=10 * SECOND, burst=2),
         )
         more(driver, 2, "q")
         more(driver, 3, "r")
@@ -235,7 +236,8 @@ class QueueRateCases(Cases):
 
     def test_what_its_task_refuses_uses_up_nothing_of_its_queue(self, driver: Driver) -> None:
         driver.declare(
-            Bounds("queue", "q", every=10 * SECOND, burst=2), Bounds("task", "slow", every=10 * SECOND)
+            DeclaredLimits("queue", "q", every=10 * SECOND, burst=2),
+            DeclaredLimits("task", "slow", every=10 * SECOND),
         )
         slow = [driver.new("slow", queue="q", rated=True) for _ in range(3)]
         driver.add(*slow, other := driver.new(queue="q", rated=True))
@@ -246,7 +248,8 @@ class QueueRateCases(Cases):
 
     def test_what_its_queue_refuses_uses_up_nothing_of_its_task(self, driver: Driver) -> None:
         driver.declare(
-            Bounds("queue", "q", every=10 * SECOND), Bounds("task", "app:task", every=10 * SECOND, burst=2)
+            DeclaredLimits("queue", "q", every=10 * SECOND),
+            DeclaredLimits("task", "app:task", every=10 * SECOND, burst=2),
         )
         more(driver, 2, "q")
         runner = driver.enlist()

@@ -3,14 +3,14 @@
 from postlude.clock import SECOND
 from postlude.config import Keep
 from postlude.model.job import Cancel, Conflict, NewJob, Progress, ProgressNote
-from postlude.model.limits import Bounds
+from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import LogLine, Parked
 from postlude.model.state import Reason, State, Stored
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
 
 
 def again(
-    driver: Driver, *, after: float | None = None, priority: int = 0, lane: str | None = None
+    driver: Driver, *, after: float | None = None, priority: int = 0, concurrency_key: str | None = None
 ) -> NewJob:
     """Return a call that replaces the job with the key `k`."""
     return driver.new(
@@ -19,7 +19,7 @@ def again(
         payload=b'{"a":["new"],"k":{}}',
         after=after,
         priority=priority,
-        lane=lane,
+        concurrency_key=concurrency_key,
         opts='{"t":2}',
         context='{"c":2}',
     )
@@ -229,12 +229,12 @@ class ReplacingCases(Cases):
         assert driver.record(old).stored is Stored.SCHEDULED
 
     def test_a_follower_that_was_replaced_waits_for_its_lane_alone(self, driver: Driver) -> None:
-        driver.declare(Bounds("task", "app:task", 1))
-        runner, busy = driver.enlist(), driver.new(lane="x")
+        driver.declare(DeclaredLimits("task", "app:task", 1))
+        runner, busy = driver.enlist(), driver.new(concurrency_key="x")
         driver.add(busy)
         first, old = driver.new("first"), driver.new(key="k", follows=True)
         driver.add(first, old)
-        driver.add(again(driver, lane="x"))
+        driver.add(again(driver, concurrency_key="x"))
         assert driver.lie(old) == [(Stored.BLOCKED, Reason.LIMIT)]
         held = {claim.id: claim for claim in driver.claim(runner)}
         driver.finish(held[first.id])
@@ -243,25 +243,33 @@ class ReplacingCases(Cases):
         assert driver.claim_one(runner).id == driver.record(old).id
 
     def test_a_replaced_job_changes_lanes(self, driver: Driver) -> None:
-        driver.declare(Bounds("task", "app:task", 1))
-        old, next_one, full = driver.new(key="k", lane="x"), driver.new(lane="x"), driver.new(lane="y")
+        driver.declare(DeclaredLimits("task", "app:task", 1))
+        old, next_one, full = (
+            driver.new(key="k", concurrency_key="x"),
+            driver.new(concurrency_key="x"),
+            driver.new(concurrency_key="y"),
+        )
         driver.add(old, next_one, full)
         assert driver.lie(old, next_one) == [(Stored.READY, None), (Stored.BLOCKED, Reason.LIMIT)]
-        driver.add(again(driver, lane="y"))
+        driver.add(again(driver, concurrency_key="y"))
         assert driver.lie(old, next_one) == [(Stored.BLOCKED, Reason.LIMIT), (Stored.READY, None)]
 
     def test_in_its_new_lane_it_counts_once(self, driver: Driver) -> None:
-        driver.declare(Bounds("task", "app:task", 2))
+        driver.declare(DeclaredLimits("task", "app:task", 2))
         driver.add(old := driver.new(key="k"))
-        driver.add(again(driver, lane="x"), other := driver.new(lane="x"), third := driver.new(lane="x"))
+        driver.add(
+            again(driver, concurrency_key="x"),
+            other := driver.new(concurrency_key="x"),
+            third := driver.new(concurrency_key="x"),
+        )
         assert driver.lie(old, other) == [(Stored.READY, None)] * 2
         assert driver.lie(third) == [(Stored.BLOCKED, Reason.LIMIT)]
 
     def test_a_job_put_off_leaves_its_lane(self, driver: Driver) -> None:
-        driver.declare(Bounds("task", "app:task", 1))
-        old, next_one = driver.new(key="k", lane="x"), driver.new(lane="x")
+        driver.declare(DeclaredLimits("task", "app:task", 1))
+        old, next_one = driver.new(key="k", concurrency_key="x"), driver.new(concurrency_key="x")
         driver.add(old, next_one)
-        driver.add(again(driver, after=10, lane="x"))
+        driver.add(again(driver, after=10, concurrency_key="x"))
         assert driver.lie(old, next_one) == [(Stored.SCHEDULED, None), (Stored.READY, None)]
 
     def test_counts_follow_what_is_replaced(self, driver: Driver) -> None:

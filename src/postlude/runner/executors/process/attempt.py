@@ -9,7 +9,7 @@ from postlude.jobs.current import CURRENT, CurrentJob
 from postlude.messages.raised import is_a, text_of
 from postlude.runner.attempt.outcome import covered, describe, wait_in
 from postlude.runner.attempt.unrun import refuse_unrun
-from postlude.runner.executors.process.messages import Answer, Order
+from postlude.runner.executors.process.messages import Answer, RunJob
 from postlude.tasks.process import task_at
 from postlude.tasks.task import Task
 
@@ -23,7 +23,7 @@ class Ending(NamedTuple):
     result: bytes | None = None
 
 
-def attempt(order: Order, payload: bytes, current: CurrentJob, max_error: int) -> Ending:
+def attempt(order: RunJob, payload: bytes, current: CurrentJob, max_error: int) -> Ending:
     """Run a job; whatever happens becomes an answer.
 
     Args:

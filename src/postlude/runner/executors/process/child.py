@@ -24,7 +24,7 @@ from postlude.model.job import Progress
 from postlude.runner.attempt.logs import LogKeeper
 from postlude.runner.executors.process.attempt import attempt
 from postlude.runner.executors.process.lifeline import Lifeline
-from postlude.runner.executors.process.messages import Boot, Order, Step, boot_of, pack, unpack
+from postlude.runner.executors.process.messages import Hello, RunJob, Step, boot_of, pack, unpack
 
 STEP_EVERY: Final = 0.1
 """Seconds between two reports of how far a job is."""
@@ -61,7 +61,7 @@ class Child:
         self._connection = connection
         self._lifeline = lifeline
         self._sending = threading.Lock()
-        self._orders: SimpleQueue[tuple[Order, bytes] | None] = SimpleQueue()
+        self._orders: SimpleQueue[tuple[RunJob, bytes] | None] = SimpleQueue()
         self._current: CurrentJob | None = None
         self._number = self._stop = -1
 
@@ -76,7 +76,7 @@ class Child:
             self._run(*taken, boot.caps.error)
             del taken
 
-    def _run(self, order: Order, payload: bytes, max_error: int) -> None:
+    def _run(self, order: RunJob, payload: bytes, max_error: int) -> None:
         self._send(pack("taken"))
         reporter = _Reporter(self)
         current = CurrentJob(bytes.fromhex(order.id), order.task, order.queue, order.attempt, reporter)
@@ -102,7 +102,7 @@ class Child:
                 kind, body = unpack(self._connection.recv_bytes())
                 match kind:
                     case "job":
-                        self._orders.put((Order(*body), self._connection.recv_bytes()))
+                        self._orders.put((RunJob(*body), self._connection.recv_bytes()))
                     case "stop":
                         self._stop = body
                         current = self._current
@@ -158,7 +158,7 @@ class _Reporter:
             self._next = time.monotonic() + STEP_EVERY
 
 
-def _prepare(boot: Boot) -> None:
+def _prepare(boot: Hello) -> None:
     sys.argv[:] = boot.argv
     for name, level in boot.levels.items():
         logging.getLogger(name).setLevel(level)

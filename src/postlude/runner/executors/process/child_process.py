@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from postlude.compat import interpreter_flags
 from postlude.runner.executors.process.failures import how_it_died
 from postlude.runner.executors.process.lifeline import cast, let_go
-from postlude.runner.executors.process.messages import Answer, Boot, Order, Step, answer_of, pack, unpack
+from postlude.runner.executors.process.messages import Answer, Hello, RunJob, Step, answer_of, pack, unpack
 
 READY_WITHIN: Final = 60.0
 """Seconds in which a process must have started and imported the application."""
@@ -61,7 +61,7 @@ class Gone(NamedTuple):
 Event = Ready | Step | Ended | Gone
 
 
-class Keeper:
+class ChildProcess:
     """Starts a process, passes on what both sides say, and knows when it is gone.
 
     All that may block is done in its thread. Its methods are for the loop.
@@ -76,7 +76,9 @@ class Keeper:
         RuntimeError: no thread can be started for it.
     """
 
-    def __init__(self, boot: Boot, tell: Callable[["Keeper", Event], None], loop: AbstractEventLoop) -> None:
+    def __init__(
+        self, boot: Hello, tell: Callable[["ChildProcess", Event], None], loop: AbstractEventLoop
+    ) -> None:
         self.jobs = 0
         """How many it has been given."""
         self.number = 0
@@ -102,7 +104,7 @@ class Keeper:
             self._bell.close()
             raise
 
-    def give(self, order: Order, payload: bytes) -> None:
+    def give(self, order: RunJob, payload: bytes) -> None:
         """Let it run a job."""
         self.jobs += 1
         self.number = order.number

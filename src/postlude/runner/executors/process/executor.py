@@ -1,4 +1,4 @@
-"""The lane of tasks that run in processes: who is free, who runs what, who is replaced."""
+"""The executor of tasks that run in processes: who is free, who runs what, who is replaced."""
 
 import asyncio
 import logging
@@ -10,10 +10,10 @@ from postlude.errors import NotDurable
 from postlude.model.outcome import Outcome
 from postlude.runner.attempt.work import Stopping, Work
 from postlude.runner.executors.overtime import Overtime
+from postlude.runner.executors.process.child_process import ChildProcess, Event, Gone, Ready
 from postlude.runner.executors.process.child_process import Ended as JobEnded
-from postlude.runner.executors.process.child_process import Event, Gone, Keeper, Ready
 from postlude.runner.executors.process.failures import ProcessDied
-from postlude.runner.executors.process.messages import Answer, Boot, Caps, Order, Step
+from postlude.runner.executors.process.messages import Answer, Caps, Hello, RunJob, Step
 from postlude.runner.executors.protocol import AGAIN_AFTER, Begin, Ended
 from postlude.tasks.process import place_of
 from postlude.telemetry.log import Log
@@ -26,7 +26,7 @@ STOP_WITHIN: Final = 0.5
 DEFAULT_CAPS: Final = Caps()
 
 
-class ProcessLane:
+class ProcessExecutor:
     """Sync functions that compute, each in a process that runs one job at a time.
 
     Processes are started when work waits for them, and kept. One that dies costs the job that it
@@ -59,10 +59,10 @@ class ProcessLane:
         self._recycle_bytes = recycle_bytes
         self._caps = caps
         self._loop = asyncio.get_running_loop()
-        self._starting: set[Keeper] = set()
-        self._idle: list[Keeper] = []
-        self._busy: dict[Keeper, Work] = {}
-        self._keepers: dict[Work, Keeper] = {}
+        self._starting: set[ChildProcess] = set()
+        self._idle: list[ChildProcess] = []
+        self._busy: dict[ChildProcess, Work] = {}
+        self._keepers: dict[Work, ChildProcess] = {}
         self._again: deque[Work] = deque()
         self._once_lost: set[Work] = set()
         self.ended_so_far = 0
@@ -113,7 +113,7 @@ class ProcessLane:
             return True
         return False
 
-    def _kill_if_busy(self, keeper: Keeper, number: int) -> None:
+    def _kill_if_busy(self, keeper: ChildProcess, number: int) -> None:
         if keeper in self._busy and keeper.number == number:
             keeper.kill()
 
@@ -157,7 +157,7 @@ class ProcessLane:
         """Start so many processes; where the system has no more now, it is asked again a little later."""
         try:
             for _ in range(wanted):
-                self._starting.add(Keeper(self._boot(), self._told, self._loop))
+                self._starting.add(ChildProcess(self._boot(), self._told, self._loop))
                 self._refused = False
         except (OSError, RuntimeError) as error:
             if not self._refused:
@@ -181,7 +181,7 @@ class ProcessLane:
             if self._begin(work) is not None:
                 return work
 
-    def _run(self, keeper: Keeper, work: Work) -> None:
+    def _run(self, keeper: ChildProcess, work: Work) -> None:
         try:
             order = self._order(work)
         except NotDurable as error:
@@ -192,24 +192,26 @@ class ProcessLane:
         self._keepers[work] = keeper
         keeper.give(order, work.payload)
 
-    def _order(self, work: Work) -> Order:
+    def _order(self, work: Work) -> RunJob:
         assert work.task is not None
         module, place = place_of(work.task)
         self._number += 1
         current = work.current
         attempt = work.failures + 1 if current is None else current.attempt
-        return Order(self._number, module, place, work.id.hex(), work.name, work.queue, attempt, work.context)
+        return RunJob(
+            self._number, module, place, work.id.hex(), work.name, work.queue, attempt, work.context
+        )
 
-    def _boot(self) -> Boot:
+    def _boot(self) -> Hello:
         module: str | None = None
         try:
             work = (self._again or self.waiting)[0]
             module = None if work.task is None else place_of(work.task)[0]
         except (IndexError, NotDurable):
             pass  # taken back; or told when it is its turn
-        return Boot(list(sys.argv), _levels(), module, self._caps)
+        return Hello(list(sys.argv), _levels(), module, self._caps)
 
-    def _told(self, keeper: Keeper, event: Event) -> None:
+    def _told(self, keeper: ChildProcess, event: Event) -> None:
         """Something has happened in a process. On the loop."""
         if self._stopped:
             return
@@ -227,7 +229,7 @@ class ProcessLane:
                 self._gone(keeper, how, taken)
         self._pump()
 
-    def _answered(self, keeper: Keeper, answer: Answer, result: bytes | None) -> None:
+    def _answered(self, keeper: ChildProcess, answer: Answer, result: bytes | None) -> None:
         work = self._free(keeper)
         if keeper.jobs >= self._recycle_jobs or answer.resident > self._recycle_bytes:
             keeper.leave()
@@ -242,7 +244,7 @@ class ProcessLane:
         else:
             self._end(work, answer.outcome(result))
 
-    def _gone(self, keeper: Keeper, how: str, taken: bool) -> None:
+    def _gone(self, keeper: ChildProcess, how: str, taken: bool) -> None:
         work = self._free(keeper)
         if work is not None:
             if taken or keeper.doomed or work in self._once_lost:
@@ -261,7 +263,7 @@ class ProcessLane:
             self._idle.remove(keeper)
             log.warning("an idle process of the pool %s; it is replaced when it is needed", how)
 
-    def _free(self, keeper: Keeper) -> Work | None:
+    def _free(self, keeper: ChildProcess) -> Work | None:
         work = self._busy.pop(keeper, None)
         if work is not None:
             del self._keepers[work]

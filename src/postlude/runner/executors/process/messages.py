@@ -33,7 +33,7 @@ class Caps(NamedTuple):
     """Characters of them."""
 
 
-class Boot(NamedTuple):
+class Hello(NamedTuple):
     """What a process is told before its first job."""
 
     argv: list[str]
@@ -44,11 +44,11 @@ class Boot(NamedTuple):
     caps: Caps
 
 
-class Order(NamedTuple):
+class RunJob(NamedTuple):
     """A job, as a process is told of it; the payload follows."""
 
     number: int
-    """By which the lane knows it: what is said about another one comes too late."""
+    """By which the executor knows it: what is said about another one comes too late."""
     module: str
     place: str
     id: str
@@ -119,9 +119,9 @@ def unpack(message: bytes) -> tuple[str, Any]:
     return kind, body
 
 
-def boot_of(body: list[Any]) -> Boot:
+def boot_of(body: list[Any]) -> Hello:
     """Read a boot's body."""
-    boot = Boot(*body)
+    boot = Hello(*body)
     return boot._replace(caps=Caps(*boot.caps))
 
 
