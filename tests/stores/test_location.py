@@ -6,6 +6,7 @@ import pytest
 
 from postlude.errors import JournalRefused
 from postlude.stores.location import DEFAULT_LOCATION, StoreKind, StoreLocation, masked, parse_location
+from postlude.stores.open import open_reading
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +24,7 @@ def test_memory() -> None:
 
 
 def test_three_slashes_are_relative_to_the_working_directory(tmp_path: Path) -> None:
-    expected = StoreLocation(StoreKind.SQLITE, tmp_path / "data" / "jobs.db")
+    expected = StoreLocation(StoreKind.SQLITE, f"sqlite:///{tmp_path}/data/jobs.db")
     assert parse_location("sqlite:///data/jobs.db") == expected
     assert parse_location("sqlite:///./other/../data/jobs.db") == expected
 
@@ -96,3 +97,9 @@ def test_messages_hide_passwords(text: str) -> None:
 def test_masking_leaves_the_rest_readable() -> None:
     assert masked("postgresql://ada:hunter2@db:5432/shop") == "postgresql://ada:***@db:5432/shop"
     assert masked("postgresql://db:5432/shop") == "postgresql://db:5432/shop"
+
+
+@pytest.mark.parametrize("text", ["memory", "off"])
+def test_what_dies_with_its_process_cannot_be_looked_at(text: str) -> None:
+    with pytest.raises(JournalRefused, match="keeps no journal to look at; give --store a path"):
+        open_reading(parse_location(text))

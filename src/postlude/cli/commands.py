@@ -70,12 +70,12 @@ def jobs(
 ) -> None:
     """List jobs, newest first."""
     with _errors_in_one_line(), reading(store) as journal:
-        counts = journal.counts()
+        counts = journal.counts().wait()
         tasks = sorted({count.task for count in counts})
         if task is not None:
             task = full_name(task, tasks)
         wanted = JobFilter(states=tuple(state or ()), task=task, queue=queue, limit=limit + 1)
-        records = journal.page(wanted)
+        records = journal.page(wanted).wait()
         found = [JobStatus.of(record) for record in records[:limit]]
         # The journal keeps no tally by queue, and counting would take as long as it has jobs.
         totals = [one for one in counts if queue is None and task in (None, one.task)]
@@ -96,7 +96,7 @@ def show(
 ) -> None:
     """Show one job: its arguments, its result, its attempts with their tracebacks and log lines."""
     with _errors_in_one_line(), reading(store) as journal:
-        record = journal.get(whole_id(id, journal.beginning_with))
+        record = journal.get(whole_id(id, lambda digits: journal.ids_beginning(digits).wait())).wait()
         if record is None:
             raise JobNotFound(f"no job has the id {cut(id)}; it may have been pruned")
     job = JobStatus.of(record)

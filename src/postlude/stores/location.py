@@ -18,6 +18,9 @@ _ALLOWED: Final = (
 )
 
 
+_SQLITE: Final = "sqlite:///"
+
+
 class StoreKind(StrEnum):
     """What kind of journal a location names."""
 
@@ -32,11 +35,22 @@ class StoreLocation:
     """Where a journal is."""
 
     kind: StoreKind
-    path: Path | None = None
-    """The absolute path of a SQLite journal."""
+    url: str = ""
+    """What says where, in that kind's own form; empty where the kind says it all."""
 
     def __str__(self) -> str:
-        return f"sqlite:///{self.path}" if self.path is not None else str(self.kind)
+        return self.url or str(self.kind)
+
+    @classmethod
+    def of_path(cls, path: Path) -> "StoreLocation":
+        """Return that of a SQLite journal at an absolute path."""
+        return cls(StoreKind.SQLITE, f"{_SQLITE}{path}")
+
+    @property
+    def path(self) -> Path:
+        """The absolute path of a SQLite journal; ask for it of no other."""
+        assert self.kind is StoreKind.SQLITE, self.kind
+        return Path(self.url.removeprefix(_SQLITE))
 
 
 def parse_location(text: str) -> StoreLocation:
@@ -60,7 +74,7 @@ def parse_location(text: str) -> StoreLocation:
         raise _refused(stripped, f"a path is written sqlite:///{stripped}")
     if not slashes or scheme != StoreKind.SQLITE:
         raise _refused(stripped, "it names no store that is known")
-    return StoreLocation(StoreKind.SQLITE, _sqlite_path(stripped, rest))
+    return StoreLocation.of_path(_sqlite_path(stripped, rest))
 
 
 def masked(text: str) -> str:

@@ -1,18 +1,31 @@
-"""Which store a text means."""
+"""Which store a text means: each kind of journal stands here once."""
 
 import os
+from collections.abc import Callable
 from typing import Final
 
 from postlude.clock import Clock
 from postlude.errors import JournalRefused
 from postlude.messages.quoting import quoted
-from postlude.stores.location import DEFAULT_LOCATION, StoreKind, parse_location
+from postlude.stores.location import DEFAULT_LOCATION, StoreKind, StoreLocation, parse_location
 from postlude.stores.memory import MemoryStore
-from postlude.stores.protocol import Store
-from postlude.stores.sqlite import SqliteStore
+from postlude.stores.protocol import ReadOnly, Store
+from postlude.stores.sqlite import SqliteReading, SqliteStore
 
 VARIABLE: Final = "POSTLUDE_STORE"
 """Overrides the text that the application gives."""
+
+_STORES: Final[dict[StoreKind, Callable[[StoreLocation, Clock, str], Store]]] = {
+    StoreKind.MEMORY: lambda _, clock, __: MemoryStore(clock),
+    StoreKind.SQLITE: lambda location, clock, application: SqliteStore(
+        location.path, clock=clock, application=application
+    ),
+}
+
+_READINGS: Final[dict[StoreKind, Callable[[StoreLocation], ReadOnly]]] = {
+    StoreKind.SQLITE: lambda location: SqliteReading(location.path),
+}
+"""Those that outlive their process, so that another one can look at them."""
 
 
 def choose_store(store: str | Store | None, clock: Clock, application: str = "") -> Store | None:
@@ -39,6 +52,17 @@ def choose_store(store: str | Store | None, clock: Clock, application: str = "")
         raise JournalRefused(f"the variable {VARIABLE}: {error}" if chosen else str(error)) from None
     if location.kind is StoreKind.OFF:
         return None
-    if location.path is None:
-        return MemoryStore(clock)
-    return SqliteStore(location.path, clock=clock, application=application)
+    return _STORES[location.kind](location, clock, application)
+
+
+def open_reading(location: StoreLocation) -> ReadOnly:
+    """Open a journal that exists to look at it: never made, never migrated, never written.
+
+    Raises:
+        JournalRefused: it is not a journal that this release can read, or none that others can look at.
+        JournalUnavailable: no journal is there, or it cannot be opened.
+    """
+    opening = _READINGS.get(location.kind)
+    if opening is None:
+        raise JournalRefused(f"a store that is `{location}` keeps no journal to look at; give --store a path")
+    return opening(location)

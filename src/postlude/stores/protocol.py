@@ -25,8 +25,8 @@ from postlude.stores.reply import Reply
 from postlude.stores.values import Counts, Enlisted, Marks, NewRunner, Pause, Promoted, Reaped
 
 __all__ = [
-    "Claims", "Counts", "Enlisted", "Intake", "Marks", "NewRunner", "Pause", "Promoted", "Reading", "Reaped",
-    "Store", "Upkeep",
+    "Claims", "Counts", "Enlisted", "Intake", "Looking", "Marks", "NewRunner", "Pause", "Promoted",
+    "ReadOnly", "Reading", "Reaped", "Store", "Upkeep",
 ]  # fmt: skip
 
 
@@ -156,7 +156,7 @@ class Upkeep(Protocol):
         ...
 
 
-class Reading(Protocol):
+class Looking(Protocol):
     """Looking at jobs, and at who runs them. Never waits for a writer.
 
     A ready job is shown with the reason for which its queue keeps it waiting, though nothing of that is
@@ -177,6 +177,13 @@ class Reading(Protocol):
         """Return jobs, newest first, with arguments but without attempts, results and log lines."""
         ...
 
+    def ids_beginning(self, digits: str) -> Reply[list[bytes]]:
+        """Return the ids of jobs that begin with these hexadecimal digits (32 at most); two of them at most.
+
+        An id that joined another's job begins so too, and gives the id of that.
+        """
+        ...
+
     def counts(self) -> Reply[list[Counts]]:
         """Return how many jobs each task has in each state, without counting rows."""
         ...
@@ -187,6 +194,18 @@ class Reading(Protocol):
         One lives that has enlisted, has not retired and is not buried, and that `reap` would not bury now.
         """
         ...
+
+
+class ReadOnly(Looking, Protocol):
+    """A journal that was opened to look at it."""
+
+    def close(self) -> None:
+        """Close it. Blocks."""
+        ...
+
+
+class Reading(Looking, Protocol):
+    """What a store tells of its jobs, and of their changes."""
 
     def changed(self) -> bool:
         """Say whether jobs may have begun to wait since the last call, here or in another process.

@@ -4,7 +4,6 @@ import asyncio
 import os
 import socket
 import threading
-from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 from postlude.clock import Clock
@@ -25,10 +24,10 @@ from postlude.model.job import (
 )  # fmt: skip
 from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import Finish
-from postlude.model.state import Reason, State, Stored
+from postlude.model.state import Reason, Stored
 from postlude.stores.memory import finish as endings
 from postlude.stores.memory import limits as rules
-from postlude.stores.memory import upkeep
+from postlude.stores.memory import looking, upkeep
 from postlude.stores.memory.add import Intake
 from postlude.stores.memory.claim import Draw, Waits
 from postlude.stores.memory.limits import Rules
@@ -245,23 +244,18 @@ class MemoryStore:
             return Reply.of(self._waits().explain(self._record(row, whole=True)))
 
     def page(self, wanted: JobFilter) -> Reply[list[JobRecord]]:
-        found: list[JobRecord] = []
         with self._lock:
             waits = self._waits()
-            for row in reversed(self._shelves.rows.values()):
-                if len(found) >= wanted.limit:
-                    break
-                if row.matches(wanted):
-                    found.append(waits.explain(self._record(row, whole=False)))
-        return Reply.of(found)
+            found = looking.page(self._shelves, wanted)
+            return Reply.of([waits.explain(self._record(row, whole=False)) for row in found])
+
+    def ids_beginning(self, digits: str) -> Reply[list[bytes]]:
+        with self._lock:
+            return Reply.of(looking.ids_beginning(self._shelves, digits))
 
     def counts(self) -> Reply[list[Counts]]:
         with self._lock:
-            totals = Counter[tuple[str, State]]()
-            for task, by_state in self._shelves.counts.items():
-                for stored in Stored:
-                    totals[task, stored.public] += by_state[stored]
-        return Reply.of([Counts(task, state, jobs) for (task, state), jobs in totals.items() if jobs])
+            return Reply.of(looking.counts(self._shelves))
 
     def living(self) -> Reply[list[str]]:
         with self._lock:

@@ -41,7 +41,7 @@ class JournalReader:
 
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
-        self._path = path
+        self.path = path
         self._runners = JournalFiles(path).runners
         self._turns = threading.RLock()
         self._open = True
@@ -50,9 +50,9 @@ class JournalReader:
 
     def _connect(self) -> apsw.Connection:
         try:
-            return open_reader(self._path)
+            return open_reader(self.path)
         except apsw.Error as error:
-            raise JournalUnavailable(f"cannot read the journal {self._path}: {error}") from error
+            raise JournalUnavailable(f"cannot read the journal {self.path}: {error}") from error
 
     @contextmanager
     def aside(self) -> Iterator[None]:

@@ -1,11 +1,9 @@
 """The SQLite store: the store's verbs, handed to the writer or to the reader."""
 
 import asyncio
-import queue
-import threading
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import apsw
 
@@ -19,8 +17,6 @@ from postlude.model.job import (
     Few,
     FreeSlots,
     Hold,
-    JobFilter,
-    JobRecord,
     NewJob,
     ProgressNote,
 )
@@ -28,23 +24,21 @@ from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import Finish
 from postlude.stores.grouped.backend import Verb
 from postlude.stores.grouped.writer import Writer
-from postlude.stores.protocol import BatchSource, Counts, Enlisted, NewRunner, Pause, Promoted, Reaped
+from postlude.stores.protocol import BatchSource, Enlisted, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
 from postlude.stores.sqlite.backend import SqliteBackend
 from postlude.stores.sqlite.claiming import ClaimCall
 from postlude.stores.sqlite.claims import ReleaseCall
 from postlude.stores.sqlite.connection import check_library
 from postlude.stores.sqlite.files import JournalFiles
+from postlude.stores.sqlite.looking import CLOSE_WITHIN, Lookups, ReaderThread
 from postlude.stores.sqlite.reader import JournalReader
 from postlude.stores.sqlite.runners import RetireCall
 
 T = TypeVar("T")
 
-CLOSE_WITHIN: Final = 10.0
-"""Seconds that closing waits for the last commit."""
 
-
-class SqliteStore:
+class SqliteStore(Lookups):
     """The journal in a file beside the application.
 
     Args:
@@ -159,10 +153,6 @@ class SqliteStore:
         """Claim ready jobs."""
         return self._ask(Verb.CLAIM, ClaimCall(runner, limit, suspect, free, behind, few), rows=limit)
 
-    def holds(self, runner: int) -> Reply[list[Hold]]:
-        """Return a runner's claims."""
-        return self._look(lambda reader: reader.holds(runner))
-
     def renew(self, runner: int) -> Reply[bool]:
         """Start the runner's lease afresh."""
         return self._ask(Verb.RENEW, runner)
@@ -195,34 +185,6 @@ class SqliteStore:
         """Delete finished jobs that are kept no longer."""
         return self._ask(Verb.PRUNE, keep)
 
-    def parked(self) -> Reply[list[tuple[str, str]]]:
-        """Return what is parked."""
-        return self._look(lambda reader: reader.parked())
-
-    def asked(self, runner: int) -> Reply[list[int]]:
-        """Return the jobs of a runner that were asked to stop."""
-        return self._look(lambda reader: reader.asked(runner))
-
-    def paused(self) -> Reply[list[Pause]]:
-        """Return what is paused."""
-        return self._look(lambda reader: reader.paused())
-
-    def get(self, id: bytes) -> Reply[JobRecord | None]:
-        """Return a job."""
-        return self._look(lambda reader: reader.get(id))
-
-    def page(self, wanted: JobFilter) -> Reply[list[JobRecord]]:
-        """Return jobs, newest first."""
-        return self._look(lambda reader: reader.page(wanted))
-
-    def counts(self) -> Reply[list[Counts]]:
-        """Return how many jobs there are."""
-        return self._look(lambda reader: reader.counts())
-
-    def living(self) -> Reply[list[str]]:
-        """Return the `release` of each runner that lives."""
-        return self._look(lambda reader: reader.living())
-
     def changed(self) -> bool:
         """Say whether anybody may have written."""
         return self._watch is not None and self._watch.changed()
@@ -239,38 +201,3 @@ class SqliteStore:
             return Reply.failed(JournalUnavailable("the journal is not open"))
         self._writer.refuse_fork()
         return self._reader.ask(look)
-
-
-class ReaderThread:
-    """Looks into the journal from a thread of its own, so that no event loop waits for the disk."""
-
-    def __init__(self, reader: JournalReader) -> None:
-        self._reader = reader
-        self._inbox: queue.SimpleQueue[tuple[Callable[[JournalReader], Any], Reply[Any]] | None] = (
-            queue.SimpleQueue()
-        )
-        self._thread = threading.Thread(target=self._run, name="postlude-reader", daemon=True)
-        self._thread.start()
-
-    def ask(self, look: Callable[[JournalReader], T]) -> Reply[T]:
-        """Have a look done."""
-        reply: Reply[T] = Reply.here()
-        self._inbox.put((look, reply))
-        return reply
-
-    def stop(self) -> None:
-        """End the thread after what was asked."""
-        self._inbox.put(None)
-        self._thread.join(CLOSE_WITHIN)
-
-    def _run(self) -> None:
-        while (item := self._inbox.get()) is not None:
-            look, reply = item
-            try:
-                reply.resolve(look(self._reader), None)
-            except BaseException as error:
-                reply.resolve(None, error)
-            if reply.loop is not None and not reply.loop.is_closed():
-                reply.loop.call_soon_threadsafe(reply.deliver)
-            del item, look, reply
-        self._reader.close()

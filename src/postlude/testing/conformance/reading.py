@@ -36,6 +36,28 @@ class ReadingCases(Cases):
     def test_an_empty_store_has_an_empty_page(self, driver: Driver) -> None:
         assert ids(driver, JobFilter()) == []
 
+    def test_ids_that_begin_alike(self, driver: Driver) -> None:
+        """Two of them at most: enough to say that the beginning is too short."""
+
+        def beginning(digits: str) -> list[bytes]:
+            return sorted(driver.store.ids_beginning(digits).wait(PATIENCE))
+
+        assert beginning("") == beginning("0") == []
+        first, second, third = (bytes.fromhex(start.ljust(32, "7")) for start in ("abc1", "abc2", "abd"))
+        jobs = [driver.new()._replace(id=id) for id in (first, second, third)]
+        driver.add(*jobs)
+        assert beginning(first.hex()) == beginning("abc1") == beginning("abc17") == [first]
+        assert beginning("abc") == [first, second]
+        assert beginning("abd") == [third]
+        assert len(beginning("ab")) == 2
+        assert beginning("b") == beginning("abc18") == []
+
+    def test_an_id_that_joined_a_job_begins_like_one(self, driver: Driver) -> None:
+        """It gives the id of the job that it stands for."""
+        job = driver.new()._replace(id=bytes.fromhex("aa" * 16), key="k")
+        driver.add(job, job._replace(id=bytes.fromhex("bb" * 16)))
+        assert driver.store.ids_beginning("bbbb").wait(PATIENCE) == [job.id]
+
     def test_who_lives(self, driver: Driver) -> None:
         """From enlisting to retiring, dying or being buried; each with what it said of itself."""
 
