@@ -2,7 +2,7 @@
 
 import pytest
 
-from postlude.model.state import FINAL, MOVES, State, Stored
+from postlude.model.state import FINAL, MOVES, QUEUED, State, Stored
 
 
 def test_the_numbers_never_change() -> None:
@@ -12,6 +12,7 @@ def test_the_numbers_never_change() -> None:
         "BLOCKED": 2,
         "RUNNING": 3,
         "PARKED": 4,
+        "PUBLISHED": 5,
         "SUCCEEDED": 8,
         "FAILED": 9,
         "CANCELLED": 10,
@@ -21,7 +22,7 @@ def test_the_numbers_never_change() -> None:
 def test_every_state_is_shown_as_one_of_six() -> None:
     assert {stored.public for stored in Stored} == set(State)
     queued = {stored for stored in Stored if stored.public is State.QUEUED}
-    assert queued == {Stored.READY, Stored.SCHEDULED, Stored.BLOCKED}
+    assert queued == QUEUED == {Stored.READY, Stored.SCHEDULED, Stored.BLOCKED, Stored.PUBLISHED}
 
 
 def test_every_state_has_its_moves_and_none_to_itself() -> None:
@@ -51,9 +52,9 @@ def test_ends() -> None:
 
 
 def test_only_a_claim_starts_a_job() -> None:
-    """A ready one, or one that comes along because it follows that."""
+    """A ready one, that perhaps a broker has, or one that comes along because it follows that."""
     starts = {stored for stored, after in MOVES.items() if Stored.RUNNING in after}
-    assert starts == {Stored.READY, Stored.BLOCKED}
+    assert starts == {Stored.READY, Stored.PUBLISHED, Stored.BLOCKED}
 
 
 def test_all_but_what_has_succeeded_may_have_to_wait() -> None:

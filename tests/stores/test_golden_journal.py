@@ -1,6 +1,7 @@
 """A journal of every version that was ever released can be read, claimed from and written to."""
 
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from postlude.model.outcome import SUCCEEDED, Finish
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import NewRunner
 from postlude.stores.sqlite import SqliteStore
+from postlude.stores.sqlite.reader import JournalReader
 from tests.stores.golden.make_v1 import IDS
 
 pytestmark = pytest.mark.disk
@@ -52,6 +54,29 @@ def test_its_jobs_can_be_read(golden: Path) -> None:
     assert store.parked().wait(5) == [("shop:parked", "release-1")]
     assert sum(count.jobs for count in store.counts().wait(5)) == len(IDS)
     store.close()
+
+
+def test_it_is_shown_the_same_before_anybody_has_migrated_it(golden: Path) -> None:
+    before = golden.read_bytes()
+    reader = JournalReader(golden)
+    unmigrated = {name: reader.get(id) for name, id in IDS.items()}
+    assert (reader.living(), len(reader.counts())) == ([], len(IDS))
+    reader.close()
+    assert golden.read_bytes() == before
+    store = SqliteStore(golden)
+    store.open()
+    assert records(store) == unmigrated
+    store.close()
+
+
+def test_who_follows_whom_becomes_a_column(golden: Path) -> None:
+    store = SqliteStore(golden)
+    store.open()
+    found = records(store)
+    store.close()
+    with sqlite3.connect(golden) as db:
+        follows = db.execute("SELECT seq, follows FROM job WHERE follows IS NOT NULL").fetchall()
+    assert follows == [(found["blocked"].seq, found["ready"].seq)]
 
 
 def test_its_jobs_can_be_claimed_and_finished(golden: Path) -> None:

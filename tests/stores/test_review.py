@@ -230,9 +230,9 @@ def test_the_next_of_a_lane_is_found_without_looking_at_those_that_wait_for_some
     try:
         for name in ("waiting_in_lane", "last_ready_in_lane"):
             steps = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {SQL[name]}", (1, "", 1))]
-            assert any(
-                "job_lane (task=? AND concurrency key=? AND state=? AND reason=?)" in step for step in steps
-            ), steps
+            assert any("job_lane (task=? AND lane=? AND state=? AND reason=?)" in step for step in steps), (
+                steps
+            )
             assert not any("TEMP B-TREE" in step for step in steps), steps
     finally:
         db.close()

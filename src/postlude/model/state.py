@@ -20,7 +20,7 @@ class State(StrEnum):
 
 
 class Stored(IntEnum):
-    """The state of a job as the journal keeps it; `READY`, `SCHEDULED` and `BLOCKED` are shown as queued.
+    """The state of a job as the journal keeps it; those of `QUEUED` are shown as queued.
 
     The numbers are in users' files: never change one, only add (the schema has room up to 15).
     """
@@ -30,6 +30,8 @@ class Stored(IntEnum):
     BLOCKED = 2
     RUNNING = 3
     PARKED = 4
+    PUBLISHED = 5
+    """As ready, and a broker has its id: a claim by id takes it, none by queue."""
     SUCCEEDED = 8
     FAILED = 9
     CANCELLED = 10
@@ -51,6 +53,7 @@ _PUBLIC: Final = {
     Stored.READY: State.QUEUED,
     Stored.SCHEDULED: State.QUEUED,
     Stored.BLOCKED: State.QUEUED,
+    Stored.PUBLISHED: State.QUEUED,
     Stored.RUNNING: State.RUNNING,
     Stored.PARKED: State.PARKED,
     Stored.SUCCEEDED: State.SUCCEEDED,
@@ -58,19 +61,30 @@ _PUBLIC: Final = {
     Stored.CANCELLED: State.CANCELLED,
 }
 
+QUEUED: Final = frozenset(stored for stored, public in _PUBLIC.items() if public is State.QUEUED)
+"""Those that wait for their turn, whatever for."""
+
+OCCUPYING: Final = frozenset({Stored.READY, Stored.PUBLISHED, Stored.RUNNING})
+"""Jobs with a concurrency key that are in these states count against their task's limit."""
+
 MOVES: Final[dict[Stored, frozenset[Stored]]] = {
-    Stored.READY: frozenset({Stored.RUNNING, *FINAL, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED}),
+    Stored.READY: frozenset(
+        {Stored.RUNNING, *FINAL, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED, Stored.PUBLISHED}
+    ),
     Stored.SCHEDULED: frozenset({Stored.READY, Stored.BLOCKED, Stored.CANCELLED}),
     Stored.BLOCKED: frozenset({Stored.READY, Stored.SCHEDULED, Stored.RUNNING, Stored.PARKED, *FINAL}),
     Stored.RUNNING: frozenset({Stored.READY, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED, *FINAL}),
     Stored.PARKED: frozenset({Stored.READY, Stored.BLOCKED, Stored.CANCELLED}),
+    Stored.PUBLISHED: frozenset(
+        {Stored.READY, Stored.RUNNING, *FINAL, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED}
+    ),
     Stored.SUCCEEDED: frozenset(),
     Stored.FAILED: frozenset({Stored.READY, Stored.BLOCKED}),
     Stored.CANCELLED: frozenset({Stored.READY, Stored.BLOCKED}),
 }
 """From each state, where a job may go next.
 
-`READY` and `BLOCKED` may end because a late finish, of a run whose lease was lost but whose job
+`READY`, `BLOCKED` and `PUBLISHED` may end because a late finish, of a run whose lease was lost but whose job
 nobody has taken over, is accepted. `READY` is blocked when what may start is used up
 (`postlude.model.limits`). A follower that comes along with the job before it is claimed from `BLOCKED`,
 and lies there again if both are given back.

@@ -7,7 +7,7 @@ from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Outcome, Parked
 from postlude.model.state import Reason, Stored
 
 _RUNNING: Final = Stored.RUNNING
-_RELEASED: Final = frozenset({Stored.READY, Stored.BLOCKED})
+_RELEASED: Final = frozenset({Stored.READY, Stored.BLOCKED, Stored.PUBLISHED})
 
 
 def starts_at_once(job: NewJob) -> bool:

@@ -213,14 +213,14 @@ def test_missing_arguments(life: Life) -> None:
 def test_a_state_of_another_release_is_left_to_that(life: Life) -> None:
     driver = changed(
         life,
-        "UPDATE job SET state = 5, queue = CAST(x'ff' AS TEXT) WHERE seq = 19",
+        "UPDATE job SET state = 6, queue = CAST(x'ff' AS TEXT) WHERE seq = 19",
         "UPDATE job SET reason = 'of another release' WHERE state = 9",
-        "INSERT INTO stat VALUES (1, 5, 1)",
+        "INSERT INTO stat VALUES (1, 6, 1)",
     )
     live(driver)
     (left,) = undone(driver)
     assert (left.state, left.reason) == (State.PARKED, None)
-    assert left.note == r"this release cannot read all of its row: state is 5; queue is \xff"
+    assert left.note == r"this release cannot read all of its row: state is 6; queue is \xff"
     parked = driver.store.page(JobFilter(states=(State.PARKED,))).wait(5)
     assert [record.seq for record in parked] == [left.seq]
     assert driver.store.cancel([left.id]).wait(5) == [Cancel.TOO_LATE]
@@ -228,8 +228,8 @@ def test_a_state_of_another_release_is_left_to_that(life: Life) -> None:
     assert {record.reason for record in failed} == {None}
     driver.store.close()
     with sqlite3.connect(driver.store.location) as db:
-        kept = db.execute("SELECT state, CAST(queue AS BLOB) FROM job WHERE state = 5").fetchall()
-    assert kept == [(5, b"\xff")]
+        kept = db.execute("SELECT state, CAST(queue AS BLOB) FROM job WHERE state = 6").fetchall()
+    assert kept == [(6, b"\xff")]
 
 
 def test_where_nothing_is_damaged_nothing_is_looked_through_again_and_again(

@@ -9,14 +9,13 @@ from postlude.errors import JobRefused, KeyTaken, PostludeError
 from postlude.messages.quoting import quoted
 from postlude.model.job import Added, Conflict, NewJob
 from postlude.model.overrides import lifted
-from postlude.model.state import Reason, Stored
+from postlude.model.state import QUEUED, Reason, Stored
 from postlude.model.transition import starts_at_once
 from postlude.stores.memory.limits import Rules
 from postlude.stores.memory.row import Row
 from postlude.stores.memory.runners import MemoryRunner
 from postlude.stores.memory.shelves import Shelves
 
-QUEUED = frozenset({Stored.READY, Stored.SCHEDULED, Stored.BLOCKED})
 _RETRIABLE = frozenset({Stored.FAILED, Stored.CANCELLED})
 
 

@@ -5,14 +5,10 @@ Nothing here is thread-safe; the store holds its lock.
 
 from collections.abc import Collection
 from heapq import heappop, heappush
-from typing import Final
 
 from postlude.model.job import NewJob
-from postlude.model.state import Reason, Stored
+from postlude.model.state import OCCUPYING, Reason, Stored
 from postlude.stores.memory.row import Row
-
-OCCUPYING: Final = frozenset({Stored.READY, Stored.RUNNING})
-"""Jobs of a concurrency key that are in these states count against its limit."""
 
 ConcurrencyKey = tuple[str, str | None]
 """A task and a concurrency key of it."""

@@ -11,13 +11,13 @@ from typing import NamedTuple
 from postlude.model.crash import RELEASED, End, Started, Verdict, judge
 from postlude.model.job import AttemptRecord, Cancel, Hold
 from postlude.model.outcome import Finish, Succeeded
-from postlude.model.state import Reason, Stored
+from postlude.model.state import QUEUED, Reason, Stored
 from postlude.model.transition import ending, may_be_written
 from postlude.stores.memory.row import NOBODY, Row
 from postlude.stores.memory.runners import MemoryRunner
 from postlude.stores.memory.shelves import Shelves
 
-_CANCELLABLE = frozenset({Stored.READY, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED})
+_CANCELLABLE = QUEUED | {Stored.PARKED}
 
 
 class Buried(NamedTuple):

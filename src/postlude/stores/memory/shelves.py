@@ -9,8 +9,8 @@ from heapq import heappop, heappush
 from typing import TypeVar
 
 from postlude.model.job import NewJob
-from postlude.model.state import MOVES, Reason, Stored
-from postlude.stores.memory.concurrency import OCCUPYING, Concurrency
+from postlude.model.state import MOVES, OCCUPYING, Reason, Stored
+from postlude.stores.memory.concurrency import Concurrency
 from postlude.stores.memory.row import Row
 
 K = TypeVar("K")

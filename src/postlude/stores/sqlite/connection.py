@@ -4,7 +4,7 @@ import re
 import secrets
 import socket
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
@@ -73,17 +73,44 @@ def open_reader(path: Path) -> apsw.Connection:
     db.set_busy_timeout(BUSY_MS)
     try:
         _recognise(db, path)
-        if _version(db, path) == 0:
+        version = _version(db, path)
+        if version == 0:
             raise JournalRefused(f"{path} holds no journal yet")
         check_version(db, path, "min_reader")
-        if not db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'note'").get:
-            # Nobody has migrated it so far, and readers do not: what version 2 brings is empty.
-            db.execute("PRAGMA temp_store = MEMORY")
-            db.execute("CREATE TEMP TABLE note (seq INTEGER PRIMARY KEY, text TEXT)")
+        if version < VERSION:
+            _fill_in(db)
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _fill_in(db: apsw.Connection) -> None:
+    """Let a reader find what later versions have brought, empty, in a journal that nobody has migrated."""
+    new = apsw.Connection(":memory:")
+    try:
+        new.execute("".join(MIGRATIONS))
+        tables: Any = new.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall()
+        for table, sql in tables:
+            there = _columns(db, table)
+            missing = [
+                f"{default} AS {name}" for name, default in _columns(new, table).items() if name not in there
+            ]
+            if not missing:
+                continue
+            db.execute("PRAGMA temp_store = MEMORY")
+            if there:
+                db.execute(f"CREATE TEMP VIEW {table} AS SELECT *, {', '.join(missing)} FROM main.{table}")
+            else:
+                db.execute(sql.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
+    finally:
+        new.close()
+
+
+def _columns(db: apsw.Connection, table: str) -> dict[str, str]:
+    columns = "SELECT name, coalesce(dflt_value, 'NULL') FROM pragma_table_info(?)"
+    rows: Any = db.execute(columns, (table,)).fetchall()
+    return dict(rows)
 
 
 def _recognise(db: apsw.Connection, path: Path) -> None:

@@ -11,7 +11,7 @@ from postlude.messages.quoting import quoted
 from postlude.model.job import Added, Cancel
 from postlude.model.limits import DeclaredLimits
 from postlude.model.overrides import lifted
-from postlude.model.state import Reason, Stored
+from postlude.model.state import QUEUED, Reason, Stored
 from postlude.stores.protocol import Pause
 from postlude.stores.sqlite.concurrency import (
     Entering,
@@ -23,7 +23,7 @@ from postlude.stores.sqlite.concurrency import (
 )
 from postlude.stores.sqlite.transaction import Transaction
 
-_WAITING = frozenset({Stored.READY, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED})
+_WAITING = QUEUED | {Stored.PARKED}
 _ENDED = frozenset({Stored.FAILED, Stored.CANCELLED})
 _UNBOUNDED = (None, None, 1)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from postlude.clock import LATEST
-from postlude.model.state import Stored
+from postlude.model.state import QUEUED, Stored
 from postlude.stores.sqlite.cells import as_bytes, from_bytes, written
 
 MOST_FENCE: Final = 10**15
@@ -69,7 +69,7 @@ def _moment(name: str) -> Column:
     return _maybe(_whole(name, 0, LATEST)._replace(instead=_nothing))
 
 
-_UNFINISHED: Final = "state IN (0, 1, 2)"
+_UNFINISHED: Final = f"state IN ({', '.join(str(int(stored)) for stored in sorted(QUEUED))})"
 
 _DUE: Final = _moment("due")
 

@@ -8,11 +8,9 @@ from pydantic_core import to_json
 from postlude.errors import KeyTaken
 from postlude.messages.quoting import quoted
 from postlude.model.job import Conflict, NewJob
-from postlude.model.state import Reason, Stored
+from postlude.model.state import QUEUED, Reason, Stored
 from postlude.stores.sqlite.concurrency import ConcurrencyKey
 from postlude.stores.sqlite.transaction import Transaction
-
-_QUEUED = frozenset({Stored.READY, Stored.SCHEDULED, Stored.BLOCKED})
 
 Landing = Callable[[int | None, str | None, int], tuple[Stored, int | None, Reason | None]]
 """Says where a job that is to wait comes to lie, by its due time, concurrency key and task: state, due time,
@@ -90,7 +88,7 @@ class Keys:
         row, id = self._new.get((job.task, job.key)), job.id
         if row is not None:
             joined = Joined(0, row)
-            if job.conflict is Conflict.REPLACE and Stored(self._rows[row][3]) in _QUEUED:
+            if job.conflict is Conflict.REPLACE and Stored(self._rows[row][3]) in QUEUED:
                 id = self._rows[row][0]
                 self._replace_row(row, job)
         else:
@@ -99,7 +97,7 @@ class Keys:
                 return None
             seq, state, concurrency_key, started = found
             joined = Joined(seq, None)
-            if job.conflict is Conflict.REPLACE and Stored(state) in _QUEUED:
+            if job.conflict is Conflict.REPLACE and Stored(state) in QUEUED:
                 self._replace(seq, Stored(state), concurrency_key, job)
                 if started is not None:
                     _forget_runs(self._tx, seq)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from postlude.model.ids import IdSource, id_text
-from postlude.model.state import FINAL, Reason, Stored
+from postlude.model.state import FINAL, QUEUED, Reason, Stored
 from postlude.stores.sqlite.cells import written
 from postlude.stores.sqlite.concurrency import free_follower, ready_blocked, rebalance
 from postlude.stores.sqlite.damage import (
@@ -25,7 +25,7 @@ from postlude.stores.sqlite.damage import (
 from postlude.stores.sqlite.numbering import renumber
 from postlude.stores.sqlite.transaction import Transaction
 
-_WAITING: Final = frozenset({Stored.READY, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED})
+_WAITING: Final = QUEUED | {Stored.PARKED}
 _LEFT_OUT: Final = ("opts", "context")
 """What a job that is set aside does without from then on, if that cannot be read."""
 

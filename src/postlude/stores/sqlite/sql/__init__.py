@@ -15,7 +15,11 @@ def _statements(text: str) -> dict[str, str]:
     return {name: re.sub(r"\$(\w+)", lambda part: found[part[1]], body) for name, body in found.items()}
 
 
-MIGRATIONS: Final = (_text("0001.sql"), _text("0002.sql"))
+MIGRATIONS: Final = tuple(
+    _text(name)
+    for name in sorted(file.name for file in files(__package__).iterdir())
+    if re.fullmatch(r"[0-9]{4}\.sql", name)
+)
 """The schema's steps, in order. The version of a journal is how many of them it has seen."""
 
 SQL: Final = _statements(_text("statements.sql"))

@@ -52,13 +52,13 @@ INSERT INTO alias (id, job) SELECT id, seq FROM job WHERE seq = ?
 SELECT count(*) FROM alias WHERE job = ?
 
 -- name: keyed
-SELECT seq, state, lane, started FROM job WHERE key = ?2 AND task = ?1 AND key IS NOT NULL AND state < 5
+SELECT seq, state, lane, started FROM job WHERE key = ?2 AND task = ?1 AND key IS NOT NULL AND state < 8
 
 -- name: keyed_all
 SELECT json_group_array(json_array(job.task, job.key, job.seq, job.state, job.lane, job.started))
 FROM json_each(?1) AS wanted
 CROSS JOIN job ON job.key = wanted.value ->> 1 AND job.task = wanted.value ->> 0
-WHERE job.key IS NOT NULL AND job.state < 5
+WHERE job.key IS NOT NULL AND job.state < 8
 
 -- name: replace_job
 UPDATE job SET state = ?2, priority = ?3, due = ?4, reason = ?5, lane = ?6, opts = ?7, context = ?8,
@@ -117,6 +117,7 @@ UPDATE job SET lane = '' WHERE task = ?1 AND lane IS NULL AND seq IN (
     UNION ALL SELECT seq FROM job INDEXED BY job_blocked_why WHERE state = 2 AND task = ?1
     UNION ALL SELECT seq FROM job INDEXED BY job_running WHERE state = 3
     UNION ALL SELECT seq FROM job INDEXED BY job_parked WHERE state = 4 AND task = ?1
+    UNION ALL SELECT seq FROM job INDEXED BY job_published WHERE state = 5
 )
 
 -- name: waiting_lane
@@ -124,7 +125,7 @@ SELECT lane FROM job WHERE state = 2 AND task = ?1 AND reason = 'limit' AND lane
 
 -- name: lanes
 SELECT json_group_array(lane) FROM (
-    SELECT DISTINCT lane FROM job WHERE task = ? AND lane IS NOT NULL AND state < 4
+    SELECT DISTINCT lane FROM job WHERE task = ? AND lane IS NOT NULL AND state < 8
 )
 
 -- name: pause
@@ -140,17 +141,17 @@ SELECT kind, name FROM pause ORDER BY kind, name
 SELECT concurrent, every, burst, tat FROM bounds WHERE kind = 'queue' AND name = ?
 
 -- name: in_lane
-SELECT count(*) FROM job WHERE task = ?1 AND lane = ?2 AND lane IS NOT NULL AND state < 4 AND state IN (0, 3)
+SELECT count(*) FROM job WHERE task = ?1 AND lane = ?2 AND lane IS NOT NULL AND state < 8 AND state IN (0, 3, 5)
 
 -- name: waiting_in_lane
 SELECT json_group_array(seq) FROM (
-    SELECT seq FROM job WHERE task = ?1 AND lane = ?2 AND lane IS NOT NULL AND state < 4 AND state = 2 AND reason = 'limit'
+    SELECT seq FROM job WHERE task = ?1 AND lane = ?2 AND lane IS NOT NULL AND state < 8 AND state = 2 AND reason = 'limit'
     ORDER BY priority, seq LIMIT ?3
 )
 
 -- name: last_ready_in_lane
 SELECT json_group_array(seq) FROM (
-    SELECT seq FROM job WHERE task = ?1 AND lane = ?2 AND lane IS NOT NULL AND state < 4 AND state = 0 AND reason IS NULL
+    SELECT seq FROM job WHERE task = ?1 AND lane = ?2 AND lane IS NOT NULL AND state < 8 AND state = 0 AND reason IS NULL
     ORDER BY priority DESC, seq DESC LIMIT ?3
 )
 
