@@ -153,6 +153,12 @@ def check(life: Life, place: Place, victim: str) -> None:
         assert len(undone(driver)) == len(left)
 
 
+@pytest.mark.parametrize("column", ["renewed", "lease"])
+def test_a_lease_that_never_ends_is_none(life: Life, column: str) -> None:
+    """Of a process that is gone with its marks: nothing else says that it has died."""
+    check(life, Place("runner", column, "huge"), "running")
+
+
 @pytest.mark.parametrize(
     ("column", "value", "told"),
     [

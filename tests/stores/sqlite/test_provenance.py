@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from postlude.clock import Clock, ManualClock
 from postlude.errors import JournalRefused
 from postlude.model.ids import IdSource
 from postlude.model.job import NewJob
 from postlude.model.state import Reason, State
 from postlude.stores.protocol import NewRunner, Reaped
-from postlude.stores.sqlite import SqliteStore
+from postlude.stores.sqlite import SqliteStore, runners
 
 pytestmark = pytest.mark.disk
 
@@ -25,8 +26,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path.resolve() / "place" / "journal.db"
 
 
-def opened(path: Path, application: str = "") -> SqliteStore:
-    store = SqliteStore(path, application=application)
+def opened(path: Path, application: str = "", clock: Clock | None = None) -> SqliteStore:
+    store = SqliteStore(path, application=application, clock=clock)
     store.open()
     return store
 
@@ -79,13 +80,23 @@ def test_a_copy_of_a_live_journal_is_noticed_once(path: Path, caplog: pytest.Log
     assert list(warnings(caplog)) == [], "the original is none"
 
 
-def test_the_processes_of_the_original_are_none_of_the_copy(path: Path) -> None:
-    original, place = opened(path), path.parent.with_name("copy") / "journal.db"
+@pytest.mark.parametrize("with_marks", [False, True])
+def test_what_the_original_runs_is_left_to_its_lease_in_the_copy(path: Path, with_marks: bool) -> None:
+    """And then nobody is charged with a death: only the original knows of one."""
+    clock = ManualClock()
+    original, place = opened(path, clock=clock), path.parent.with_name("copy") / "journal.db"
     once, job = add(original, once=True), add(original)
-    runner = original.enlist(NewRunner("r", 15.0)).wait(5).runner
-    assert len(original.claim(runner, 10, suspect=False).wait(5).claims) == 2
+    runner, marks = original.enlist(NewRunner("r", 15.0)).wait(5)
+    for claim in original.claim(runner, 10, suspect=False).wait(5).claims:
+        marks.started(claim.seq, clock.now())
     copied(path, place)
-    copy = opened(place)
+    if with_marks:
+        shutil.copytree(path.with_name("journal.db.runners"), place.with_name("journal.db.runners"))
+    copy = opened(place, clock=clock)
+    clock.advance(15.0)
+    assert copy.reap().wait(5) == Reaped(0, 0, 0)
+    assert original.renew(runner).wait(5)
+    clock.advance(1.0)
     assert copy.reap().wait(5) == Reaped(1, 1, 1)
     found = {id: copy.get(id).wait(5) for id in (once, job)}
     assert [(record.state, record.reason, record.deaths) for record in found.values() if record] == [
@@ -94,6 +105,25 @@ def test_the_processes_of_the_original_are_none_of_the_copy(path: Path) -> None:
     assert original.reap().wait(5) == Reaped(0, 0, 0)
     for store in (copy, original):
         store.close()
+
+
+def test_a_backup_of_before_this_boot_waits_for_no_lease(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, backup = opened(path), path.parent.with_name("backup") / "journal.db"
+    job = add(original)
+    runner = original.enlist(NewRunner("r", 15.0)).wait(5).runner
+    original.claim(runner, 10, suspect=False).wait(5)
+    copied(path, backup)
+    original.close()
+    shutil.rmtree(path.with_name("journal.db.runners"))
+    for end in ("", "-wal"):
+        backup.with_name(backup.name + end).replace(path.with_name(path.name + end))
+    monkeypatch.setattr(runners, "boot_id", lambda: "the next")
+    store = opened(path)
+    assert store.reap().wait(5) == Reaped(1, 1, 0)
+    record = store.get(job).wait(5)
+    assert record is not None
+    assert (record.state, record.deaths) == (State.QUEUED, 0)
+    store.close()
 
 
 @pytest.mark.parametrize("how", ["in another file", "into the same file"])

@@ -2,7 +2,8 @@
 
 `meta` says which file it was when it was opened last (`inode`), how often it has been opened
 (`opened`), and by which applications; the note beside it, what was last open at this place. A copy,
-or a backup that was put back, is noticed by what does not fit.
+or a backup that was put back, is noticed by what does not fit. The processes that stand in it keep
+what they hold until their leases are over: the original may be in use, and most jobs of it end by then.
 """
 
 import json
@@ -72,12 +73,11 @@ def _compared(
     if not (moved or older) or _is_used(db, files):
         return {}
     log.warning(
-        "the journal %s is a copy, or a backup that was put back (made on %s): jobs "
-        "that had not ended in it run, also those that have ended since or that the original still runs; the "
-        "processes that it knew of are not this journal's",
+        "the journal %s is a copy, or a backup that was put back (made on %s): jobs that had not ended in it "
+        "run, also those that have ended since; those that ran when it was made follow when the lease of the "
+        "process that ran them is over, although the original, if it is still in use, runs them too",
         files.database, meta.get("host", "an unknown host"),
     )  # fmt: skip
-    db.execute(SQL["forget_runners"])
     return {"epoch": secrets.token_hex(8), "host": os.uname().nodename}
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from postlude.clock import SECOND, Clock, boot_id
+from postlude.clock import LATEST, SECOND, Clock, boot_id
 from postlude.model.crash import DIED, LOST, STOPPED, End, Started, judge
 from postlude.model.state import Reason, Stored
 from postlude.stores.protocol import Enlisted, NewRunner, Reaped
@@ -99,7 +99,7 @@ class Runners:
         self._ensure_marks()
         found = Reaped(0, 0, 0)
         for runner, token, host, pid, boot, renewed, lease in tx.rows("runners"):
-            expired = boot != self._boot or self._clock.boot() > renewed + lease
+            expired = self._is_over(boot, renewed, lease)
             path = marks_path(self._folder, token)
             end = End(host, pid, LOST)
             if token in self._mine:
@@ -121,6 +121,10 @@ class Runners:
             found = _sum(found, self._bury(tx, runner, LeftMarks(b""), End("", 0, LOST)))
         unstick(tx)
         return [found] * len(calls)
+
+    def _is_over(self, boot: str, renewed: int, lease: int) -> bool:
+        """Say whether a lease is over. One renewed in the future, or without an end, is damaged."""
+        return boot != self._boot or lease > LATEST or not renewed <= self._clock.boot() <= renewed + lease
 
     def _ensure_marks(self) -> None:
         """Have the files of this process's runners where others look for them."""

@@ -224,8 +224,16 @@ def is_dead(path: Path) -> bool:
 
 
 def marks_of_the_living(path: Path) -> LeftMarks:
-    """Read the marks of a runner that lives but has lost its lease."""
-    return look_at(path)[1]
+    """Read the marks of a runner that may live but has lost its lease. A copy says nothing about it."""
+    try:
+        fd = os.open(path, _TO_READ)
+    except OSError:
+        return LeftMarks(b"")
+    try:
+        content = _content(fd)
+        return LeftMarks(b"" if _is_copy(fd, content) else content)
+    finally:
+        os.close(fd)
 
 
 def _is_held(fd: int) -> bool:

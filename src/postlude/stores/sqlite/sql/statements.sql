@@ -527,6 +527,3 @@ SELECT key, value FROM meta
 
 -- name: tokens
 SELECT token FROM runner
-
--- name: forget_runners
-DELETE FROM runner
