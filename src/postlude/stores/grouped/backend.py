@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
+
+from postlude.model.job import Few, FreeSlots, Hold, NewJob
 
 
 class Verb(IntEnum):
@@ -26,6 +28,35 @@ class Verb(IntEnum):
     ADD = 15
     PROGRESS = 16
     PRUNE = 17
+
+
+AddCall = tuple[Sequence[NewJob], int | None]
+"""One call of `add`, stored whole or not at all: its jobs, and the runner to claim them for."""
+
+
+class ClaimCall(NamedTuple):
+    """One call of `claim`."""
+
+    runner: int
+    limit: int
+    suspect: bool
+    free: FreeSlots | None
+    behind: int = 0
+    few: Sequence[Few] = ()
+
+
+class ReleaseCall(NamedTuple):
+    """One call of `release`."""
+
+    runner: int
+    holds: Sequence[Hold]
+
+
+class RetireCall(NamedTuple):
+    """One call of `retire`."""
+
+    runner: int
+    draining: bool
 
 
 class Busy(Exception):

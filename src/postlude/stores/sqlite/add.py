@@ -9,6 +9,7 @@ from postlude.errors import KeyTaken
 from postlude.model.job import PLAIN, Added, NewJob
 from postlude.model.state import Reason, Stored
 from postlude.model.transition import starts_at_once
+from postlude.stores.grouped.backend import AddCall
 from postlude.stores.sqlite.concurrency import ConcurrencyKey, refill, room_in
 from postlude.stores.sqlite.keys import Joined, Keys
 from postlude.stores.sqlite.transaction import Transaction
@@ -21,10 +22,6 @@ _PLAIN_FENCE: Final = 4
 _FENCE: Final = 6
 _FOLLOWED: Final = 10
 """Columns of the rows."""
-
-
-AddCall = tuple[Sequence[NewJob], int | None]
-"""One call of `add`, stored whole or not at all: its jobs, and the runner to claim them for."""
 
 
 def add(tx: Transaction, calls: Sequence[AddCall]) -> list[list[Added] | KeyTaken]:

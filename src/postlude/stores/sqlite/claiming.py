@@ -7,8 +7,9 @@ from typing import Any, Final, NamedTuple
 from pydantic_core import to_json
 
 from postlude.model.bucket import Bucket
-from postlude.model.job import Claim, Claimed, Few, FreeSlots
+from postlude.model.job import Claim, Claimed
 from postlude.model.state import Reason, Stored
+from postlude.stores.grouped.backend import ClaimCall
 from postlude.stores.sqlite.concurrency import Entering, block, refill
 from postlude.stores.sqlite.limits import UNLIMITED
 from postlude.stores.sqlite.transaction import DamagedRow, Transaction
@@ -22,17 +23,6 @@ _AS_HEX: Final = 1
 
 _ANY_BYTES: Final = "surrogateescape"
 """How bytes that are no text go through text unharmed."""
-
-
-class ClaimCall(NamedTuple):
-    """One call of `claim`."""
-
-    runner: int
-    limit: int
-    suspect: bool
-    free: FreeSlots | None
-    behind: int = 0
-    few: Sequence[Few] = ()
 
 
 class Ready(NamedTuple):

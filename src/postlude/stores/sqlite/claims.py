@@ -3,26 +3,19 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from pydantic_core import from_json
 
 from postlude.model.crash import RELEASED, End
-from postlude.model.job import Claimed, Hold
+from postlude.model.job import Claimed
 from postlude.model.outcome import SUCCEEDED, Finish, Succeeded
 from postlude.model.state import Reason, Stored
 from postlude.model.transition import ending, may_be_written
-from postlude.stores.sqlite.claiming import FOLLOWED, ClaimCall, Search
+from postlude.stores.grouped.backend import ClaimCall, ReleaseCall
+from postlude.stores.sqlite.claiming import FOLLOWED, Search
 from postlude.stores.sqlite.concurrency import block_behind, follow_clock, free_follower, refill
 from postlude.stores.sqlite.control import cancel_asked
 from postlude.stores.sqlite.transaction import Transaction
-
-
-class ReleaseCall(NamedTuple):
-    """One call of `release`."""
-
-    runner: int
-    holds: Sequence[Hold]
 
 
 class Claims:

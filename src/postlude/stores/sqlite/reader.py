@@ -66,7 +66,7 @@ class JournalReader:
         """Return a job with its arguments and attempts."""
         return self._answer(lambda: self._get(id))
 
-    def beginning_with(self, digits: str) -> list[bytes]:
+    def ids_beginning(self, digits: str) -> list[bytes]:
         """Return the ids of jobs that begin with these hexadecimal digits; two of them at most."""
         first, last = (bytes.fromhex(digits.ljust(32, end)) for end in "0f")
         return self._answer(lambda: [id for (id,) in self._rows("ids_between", first, last)])

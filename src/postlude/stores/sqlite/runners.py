@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from postlude.clock import LATEST, SECOND, Clock, boot_id
 from postlude.model.crash import DIED, LOST, STOPPED, End, Started, judge
 from postlude.model.state import Reason, Stored
+from postlude.stores.grouped.backend import RetireCall
 from postlude.stores.protocol import Enlisted, NewRunner, Reaped
 from postlude.stores.sqlite.claims import release_rows
 from postlude.stores.sqlite.concurrency import free_follower, refill, unstick
@@ -29,13 +30,6 @@ class Buried(NamedTuple):
     released: int
     failed: int
     cancelled: int
-
-
-class RetireCall(NamedTuple):
-    """One call of `retire`."""
-
-    runner: int
-    draining: bool
 
 
 class Runners:

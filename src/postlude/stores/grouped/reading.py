@@ -1,0 +1,119 @@
+"""Looking into a durable store from a thread of its own, so that no event loop waits for the disk."""
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, Protocol, TypeVar
+
+from postlude.model.job import Hold, JobFilter, JobRecord
+from postlude.stores.protocol import Counts, Pause
+from postlude.stores.reply import Reply
+
+T = TypeVar("T")
+
+
+class Reader(Protocol):
+    """A durable store's connection that only reads. Used by one thread at a time.
+
+    The verbs of `postlude.stores.protocol` that only look, with their answers.
+    """
+
+    def get(self, id: bytes) -> JobRecord | None: ...
+
+    def page(self, wanted: JobFilter) -> list[JobRecord]: ...
+
+    def counts(self) -> list[Counts]: ...
+
+    def living(self) -> list[str]: ...
+
+    def holds(self, runner: int) -> list[Hold]: ...
+
+    def asked(self, runner: int) -> list[int]: ...
+
+    def paused(self) -> list[Pause]: ...
+
+    def parked(self) -> list[tuple[str, str]]: ...
+
+    def ids_beginning(self, digits: str) -> list[bytes]: ...
+
+    def close(self) -> None: ...
+
+
+class Lookups:
+    """The verbs that write nothing, as replies. Derived classes say how a reader is asked."""
+
+    def _look(self, look: Callable[[Reader], T]) -> Reply[T]:
+        raise NotImplementedError
+
+    def holds(self, runner: int) -> Reply[list[Hold]]:
+        """Return a runner's claims."""
+        return self._look(lambda reader: reader.holds(runner))
+
+    def parked(self) -> Reply[list[tuple[str, str]]]:
+        """Return what is parked."""
+        return self._look(lambda reader: reader.parked())
+
+    def asked(self, runner: int) -> Reply[list[int]]:
+        """Return the jobs of a runner that were asked to stop."""
+        return self._look(lambda reader: reader.asked(runner))
+
+    def paused(self) -> Reply[list[Pause]]:
+        """Return what is paused."""
+        return self._look(lambda reader: reader.paused())
+
+    def get(self, id: bytes) -> Reply[JobRecord | None]:
+        """Return a job."""
+        return self._look(lambda reader: reader.get(id))
+
+    def page(self, wanted: JobFilter) -> Reply[list[JobRecord]]:
+        """Return jobs, newest first."""
+        return self._look(lambda reader: reader.page(wanted))
+
+    def counts(self) -> Reply[list[Counts]]:
+        """Return how many jobs there are."""
+        return self._look(lambda reader: reader.counts())
+
+    def living(self) -> Reply[list[str]]:
+        """Return the `release` of each runner that lives."""
+        return self._look(lambda reader: reader.living())
+
+    def ids_beginning(self, digits: str) -> Reply[list[bytes]]:
+        """Return the ids of jobs that begin so; two at most."""
+        return self._look(lambda reader: reader.ids_beginning(digits))
+
+
+class ReaderThread:
+    """The thread, and what it is asked.
+
+    Args:
+        reader: what it looks with; closed when it ends.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._inbox: SimpleQueue[tuple[Callable[[Reader], Any], Reply[Any]] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="postlude-reader", daemon=True)
+        self._thread.start()
+
+    def ask(self, look: Callable[[Reader], T]) -> Reply[T]:
+        """Have a look done."""
+        reply: Reply[T] = Reply.here()
+        self._inbox.put((look, reply))
+        return reply
+
+    def stop(self, timeout: float) -> None:
+        """End the thread after what was asked; waits for it so many seconds at most."""
+        self._inbox.put(None)
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while (item := self._inbox.get()) is not None:
+            look, reply = item
+            try:
+                reply.resolve(look(self._reader), None)
+            except BaseException as error:
+                reply.resolve(None, error)
+            if reply.loop is not None and not reply.loop.is_closed():
+                reply.loop.call_soon_threadsafe(reply.deliver)
+            del item, look, reply
+        self._reader.close()

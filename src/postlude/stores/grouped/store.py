@@ -1,0 +1,178 @@
+"""The verbs of a store that writes in groups: handed to the writer, or to a thread that reads.
+
+Every durable store is this class and a `Backend` and a `Reader` of its own.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Final, TypeVar
+
+from postlude.config import Keep
+from postlude.errors import JournalUnavailable
+from postlude.model.job import (
+    Added,
+    Cancel,
+    Claimed,
+    Few,
+    FreeSlots,
+    Hold,
+    NewJob,
+    ProgressNote,
+)
+from postlude.model.limits import DeclaredLimits
+from postlude.model.outcome import Finish
+from postlude.stores.grouped.backend import Backend, ClaimCall, ReleaseCall, RetireCall, Verb
+from postlude.stores.grouped.reading import Lookups, Reader, ReaderThread
+from postlude.stores.grouped.writer import Writer
+from postlude.stores.protocol import BatchSource, Enlisted, NewRunner, Pause, Promoted, Reaped
+from postlude.stores.reply import Reply
+
+T = TypeVar("T")
+
+CLOSE_WITHIN: Final = 10.0
+"""Seconds that closing waits for the last commit, and for the last look."""
+
+
+class GroupedStore(Lookups, ABC):
+    """A store whose writes go through one writer, and whose looks go through one thread."""
+
+    def __init__(self) -> None:
+        self._writer: Writer | None = None
+        self._reader: ReaderThread | None = None
+
+    @property
+    @abstractmethod
+    def location(self) -> str:
+        """Where it is, for people; without secrets."""
+
+    @abstractmethod
+    def connect(self) -> tuple[Backend, Reader]:
+        """Open what is written with, and what is read with."""
+
+    @abstractmethod
+    def changed(self) -> bool:
+        """Say whether jobs may have begun to wait since the last call."""
+
+    def open(self) -> None:
+        """Open, migrate and check the journal."""
+        if self._writer is None:
+            backend, reader = self.connect()
+            self._reader = ReaderThread(reader)
+            self._writer = Writer(backend, "postlude-writer")
+
+    def close(self) -> None:
+        """Write what was asked for and close."""
+        writer, self._writer = self._writer, None
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.stop(CLOSE_WITHIN)
+        if writer is not None:
+            # Last: the last connection that can write tidies up.
+            writer.stop(CLOSE_WITHIN)
+
+    def gather(self, guest: BatchSource) -> None:
+        """Let it hand in when the next write is put together."""
+        if self._writer is None:
+            asyncio.get_running_loop().call_soon(guest.hand_in)
+        else:
+            self._writer.gather(guest)
+
+    def meanwhile(self, call: Callable[[], None]) -> None:
+        """Make a call while the disk writes, if it is about to; or soon."""
+        if self._writer is None:
+            asyncio.get_running_loop().call_soon(call)
+        else:
+            self._writer.meanwhile(call)
+
+    def add(
+        self, jobs: Sequence[NewJob], *, claim_for: int | None = None, budget: float | None = None
+    ) -> Reply[list[Added]]:
+        """Store jobs, all or none."""
+        if self._writer is None:
+            return Reply.failed(JournalUnavailable("the journal is not open"))
+        return self._writer.submit(Verb.ADD, (jobs, claim_for), rows=len(jobs), budget=budget)
+
+    def free(self, seqs: Sequence[int]) -> Reply[int]:
+        """Make held jobs ready."""
+        return self._ask(Verb.FREE, seqs, rows=len(seqs))
+
+    def cancel(self, ids: Sequence[bytes]) -> Reply[list[Cancel]]:
+        """Cancel queued or parked jobs."""
+        return self._ask(Verb.CANCEL, ids, rows=len(ids))
+
+    def retry(self, ids: Sequence[bytes]) -> Reply[list[bool]]:
+        """Make ended jobs ready."""
+        return self._ask(Verb.RETRY, ids, rows=len(ids))
+
+    def pause(self, what: Pause) -> Reply[bool]:
+        """Let none of it be claimed."""
+        return self._ask(Verb.PAUSE, what)
+
+    def resume(self, what: Pause) -> Reply[bool]:
+        """Undo that."""
+        return self._ask(Verb.RESUME, what)
+
+    def declare(self, bounds: Sequence[DeclaredLimits]) -> Reply[None]:
+        """Take over a release's bounds."""
+        return self._ask(Verb.DECLARE, bounds)
+
+    def progress(self, notes: Sequence[ProgressNote]) -> Reply[None]:
+        """Note how far jobs are; may wait a moment for company."""
+        return self._ask(Verb.PROGRESS, notes, rows=len(notes), lazy=True)
+
+    def enlist(self, runner: NewRunner) -> Reply[Enlisted]:
+        """Register a runner."""
+        return self._ask(Verb.ENLIST, runner)
+
+    def claim(
+        self, runner: int, limit: int, *, suspect: bool, free: FreeSlots | None = None, behind: int = 0,
+        few: Sequence[Few] = (),
+    ) -> Reply[Claimed]:  # fmt: skip
+        """Claim ready jobs."""
+        return self._ask(Verb.CLAIM, ClaimCall(runner, limit, suspect, free, behind, few), rows=limit)
+
+    def renew(self, runner: int) -> Reply[bool]:
+        """Start the runner's lease afresh."""
+        return self._ask(Verb.RENEW, runner)
+
+    def release(self, runner: int, holds: Sequence[Hold]) -> Reply[int]:
+        """Give back claims that have not started."""
+        return self._ask(Verb.RELEASE, ReleaseCall(runner, holds), rows=len(holds))
+
+    def finish(self, finishes: Sequence[Finish]) -> Reply[list[bool]]:
+        """Write how attempts ended; may wait a moment for company."""
+        return self._ask(Verb.FINISH, finishes, rows=len(finishes), lazy=True)
+
+    def retire(self, runner: int, *, draining: bool) -> Reply[int]:
+        """End a runner."""
+        return self._ask(Verb.RETIRE, RetireCall(runner, draining))
+
+    def reap(self) -> Reply[Reaped]:
+        """Bury dead runners."""
+        return self._ask(Verb.REAP, None)
+
+    def promote(self) -> Reply[Promoted]:
+        """Make ready what is due."""
+        return self._ask(Verb.PROMOTE, None)
+
+    def unpark(self, pairs: Collection[tuple[str, str]]) -> Reply[int]:
+        """Make parked jobs ready."""
+        return self._ask(Verb.UNPARK, pairs)
+
+    def prune(self, keep: Keep) -> Reply[int]:
+        """Delete finished jobs that are kept no longer."""
+        return self._ask(Verb.PRUNE, keep)
+
+    def _ask(
+        self, verb: Verb, argument: Any, *, rows: int = 1, budget: float | None = None, lazy: bool = False
+    ) -> Reply[Any]:
+        if self._writer is None:
+            return Reply.failed(JournalUnavailable("the journal is not open"))
+        return self._writer.submit(verb, argument, rows=rows, budget=budget, lazy=lazy)
+
+    def _look(self, look: Callable[[Reader], T]) -> Reply[T]:
+        if self._reader is None or self._writer is None:
+            return Reply.failed(JournalUnavailable("the journal is not open"))
+        self._writer.refuse_fork()
+        return self._reader.ask(look)
