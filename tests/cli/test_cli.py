@@ -265,7 +265,7 @@ def test_a_running_job_tells_when_it_started(driver: Driver) -> None:
     claim = driver.claim_one(runner)
     assert "started" not in run("show", id_text(job.id)).stdout
     driver.clock.advance(2)
-    driver.start(runner, claim.seq)
+    driver.start(runner, claim)
     assert "started   2026-01-01 00:00:02.000Z" in run("show", id_text(job.id)).stdout
 
 

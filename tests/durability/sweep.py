@@ -43,9 +43,9 @@ def live(journal: Path) -> None:
         store.add([job]).wait(PATIENCE)
         witness.note("acked", token)
     for claim in store.claim(runner.runner, 2, suspect=False).wait(PATIENCE).claims:
-        place = runner.marks.started(claim.seq, SystemClock().now())
+        runner.marks.started(claim.seq, claim.fence, SystemClock().now())
         _run(store, claim, witness)
-        runner.marks.ended(place)
+        runner.marks.ended(claim.seq)
     store.retire(runner.runner, draining=False).wait(PATIENCE)
     store.close()
 

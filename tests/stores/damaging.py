@@ -113,7 +113,7 @@ class Life:
         driver.add(*jobs)
 
     def _end(self, driver: Driver, runner: Enlisted, claim: Any) -> None:
-        driver.start(runner, claim.seq)
+        driver.start(runner, claim)
         driver.store.progress([ProgressNote(claim.seq, claim.fence, Progress(1.0, 2.0, "half", 5))]).wait(5)
         line = (LogLine(driver.clock.now(), 30, "app", "a line"),)
         outcomes: dict[str, Outcome] = {

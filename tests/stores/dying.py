@@ -75,9 +75,10 @@ def _marks(folder: Path, *rest: str) -> str:
         if word == "draining":
             marks.draining()
         elif word.startswith("-"):
-            marks.ended(marks.started(int(word[1:]), 30))
+            marks.started(int(word[1:]), 1, 30)
+            marks.ended(int(word[1:]))
         else:
-            marks.started(int(word), 30)
+            marks.started(int(word), 1, 30)
     return marks.token
 
 
@@ -92,7 +93,7 @@ def _run(journal: Path, *, draining: bool) -> str:
     runner = store.enlist(NewRunner("r1", 3600.0)).wait(PATIENCE)
     claims = store.claim(runner.runner, 100, suspect=True).wait(PATIENCE).claims
     for claim in claims:
-        runner.marks.started(claim.seq, 30)
+        runner.marks.started(claim.seq, claim.fence, 30)
     if draining:
         runner.marks.draining()
     return " ".join(claim.id.hex() for claim in claims)

@@ -142,7 +142,8 @@ def test_a_damaged_mark_of_an_end_is_passed_over(store: SqliteStore) -> None:
     runner = store.enlist(NewRunner("r1", 15.0)).wait(PATIENCE)
     (claim,) = store.claim(runner.runner, 10, suspect=False).wait(PATIENCE).claims
     for at, told in ((2**62, None), (30, 30)):
-        runner.marks.ended(runner.marks.started(claim.seq, at))
+        runner.marks.started(claim.seq, claim.fence, at)
+        runner.marks.ended(claim.seq)
         assert record(store, id).started == told
 
 
@@ -205,7 +206,7 @@ def test_everybody_may_join_where_the_marks_were_removed(store: SqliteStore) -> 
     first = store.enlist(NewRunner("r1", 15.0)).wait(PATIENCE)
     (id,) = add(store, once=True)
     (claim,) = store.claim(first.runner, 10, suspect=False).wait(PATIENCE).claims
-    first.marks.started(claim.seq, 30)
+    first.marks.started(claim.seq, claim.fence, 30)
     shutil.rmtree(f"{store.location}.runners")
     second = store.enlist(NewRunner("r1", 15.0)).wait(PATIENCE)
     assert second.runner != first.runner

@@ -14,7 +14,7 @@ from postlude.model.outcome import Cancelled, Finish, Outcome
 from postlude.runner.attempt.logs import lines_of
 from postlude.runner.attempt.outcome import Outcomes
 from postlude.runner.attempt.progress import Reports
-from postlude.runner.attempt.work import NOWHERE, Work, holds_of, place
+from postlude.runner.attempt.work import Work, holds_of, place
 from postlude.runner.chains import Chains
 from postlude.runner.claimer import Claimer
 from postlude.runner.executors.pool import ExecutionContext, ExecutorPool
@@ -198,9 +198,10 @@ class Runner:
         work.over = True
         if work.seconds is not None:
             self.executors.interruptions.ended(work)
-        if self._held.pop(work.seq, None) is None:
+        if self._held.get(work.seq) is not work:  # forgotten; or claimed here anew, since its lease was lost
             return
-        self._lease.marks.ended(work.place)
+        del self._held[work.seq]
+        self._lease.marks.ended(work.seq)
         if work is self._held.suspect:
             self._held.suspect = None
             self.claimer.notify()
@@ -293,6 +294,4 @@ class Runner:
     def lost(self) -> None:
         """The journal has buried this runner: forget what has not started, and join again."""
         self._unstarted.take_all(answering=True)
-        for work in self._held.values():
-            work.place = NOWHERE  # in marks that are not ours any more
         self._rejoining = self.loop.create_task(self._lease.rejoin(self.notify))

@@ -22,12 +22,12 @@ class Marks(Protocol):
     Written in memory that outlives the process but not the host. Safe from any thread.
     """
 
-    def started(self, seq: int, at: int) -> int:
-        """Note that a job starts, and when (microseconds, UTC); returns the place to clear."""
+    def started(self, seq: int, fence: int, at: int) -> None:
+        """Note that a job starts, by which claim, and when (microseconds, UTC)."""
         ...
 
-    def ended(self, place: int) -> None:
-        """Note that it has ended."""
+    def ended(self, seq: int) -> None:
+        """Note that a job has ended; it need not have been noted that it started."""
         ...
 
     def draining(self) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from postlude.stores.sqlite.locks import WriterLock
 from postlude.stores.sqlite.locks.marks import (
-    NOWHERE,
     LeftMarks,
     MarksFile,
     left_by,
@@ -108,7 +107,7 @@ def test_draining_survives_a_kill(tmp_path: Path) -> None:
 
 def test_marks_of_the_living_can_be_read(tmp_path: Path) -> None:
     marks = MarksFile(tmp_path)
-    marks.started(3, 30)
+    marks.started(3, 1, 30)
     assert marks_of_the_living(marks.path).started == {3: 30}
     assert lives(marks.path), "reading has dropped its lock"
     marks.remove()
@@ -126,7 +125,7 @@ def test_only_the_owner_may_read_marks(tmp_path: Path) -> None:
 
 def test_letting_go_looks_like_a_death(tmp_path: Path) -> None:
     marks = MarksFile(tmp_path)
-    marks.started(3, 30)
+    marks.started(3, 1, 30)
     marks.let_go()
     assert left(marks.path).started == {3: 30}
 
@@ -156,8 +155,9 @@ def test_marks_that_were_removed_are_made_anew(tmp_path: Path, remove: str) -> N
     folder.mkdir()
     marks = MarksFile(folder)
     assert not marks.ensure()
-    first, second = marks.started(3, 30), marks.started(4, 40)
-    marks.ended(first)
+    marks.started(3, 1, 30)
+    marks.started(4, 1, 40)
+    marks.ended(3)
     if remove == "folder":
         shutil.rmtree(folder)
     elif remove == "file":
@@ -168,8 +168,8 @@ def test_marks_that_were_removed_are_made_anew(tmp_path: Path, remove: str) -> N
     assert marks.ensure()
     assert not marks.ensure()
     assert lives(marks.path)
-    marks.ended(second)
-    marks.started(5, 50)
+    marks.ended(4)
+    marks.started(5, 1, 50)
     found = marks_of_the_living(marks.path)
     assert (found.started, found.starts(-3), found.starts(-4)) == ({5: 50}, [30], [40])
     assert [path.name for path in folder.iterdir()] == [marks.token]
@@ -182,12 +182,12 @@ def test_what_is_noted_while_marks_are_made_anew_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     marks = MarksFile(tmp_path)
-    place = marks.started(3, 30)
+    marks.started(3, 1, 30)
     marks.path.unlink()
     rename = Path.rename
 
     def renamed(path: Path, target: Path) -> Path:
-        marks.ended(place)  # into the old file: another thread
+        marks.ended(3)  # into the old file: another thread
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", renamed)
@@ -235,20 +235,22 @@ def test_a_file_that_is_none_of_ours_charges_nobody(tmp_path: Path, content: byt
 def test_what_has_ended_can_be_read_for_a_while(tmp_path: Path) -> None:
     marks = MarksFile(tmp_path)
     for seq, at in ((3, 30), (4, 50), (3, 40)):
-        marks.ended(marks.started(seq, at))
-    marks.started(4, 60)
+        marks.started(seq, 1, at)
+        marks.ended(seq)
+    marks.started(4, 2, 60)
     found = marks_of_the_living(marks.path)
     assert (sorted(map(str, found.starts(-3))), found.starts(-4)) == (["30", "40"], [50])
     assert (found.starts(3), found.starts(4), found.started) == ([], [60], {4: 60})
     for seq in range(5, 3000):
-        marks.ended(marks.started(seq, 70))
+        marks.started(seq, 1, 70)
+        marks.ended(seq)
     assert marks_of_the_living(marks.path).starts(-3) == []
     marks.remove()
 
 
 def test_a_time_is_not_taken_for_a_mark(tmp_path: Path) -> None:
     marks = MarksFile(tmp_path)
-    marks.started(3, 40)
+    marks.started(3, 1, 40)
     found = marks_of_the_living(marks.path)
     assert (found.starts(40), found.starts(3 << 8), found.starts(40 >> 3)) == ([], [], [])
     marks.remove()
@@ -257,8 +259,9 @@ def test_a_time_is_not_taken_for_a_mark(tmp_path: Path) -> None:
 @pytest.mark.parametrize("at", [-1, 0, 2**62])
 def test_a_time_that_is_none_is_unknown(tmp_path: Path, at: int) -> None:
     marks = MarksFile(tmp_path)
-    marks.started(3, at)
-    marks.ended(marks.started(4, at))
+    marks.started(3, 1, at)
+    marks.started(4, 1, at)
+    marks.ended(4)
     found = marks_of_the_living(marks.path)
     assert (found.starts(3), found.starts(-4), found.started) == ([None], [None], {3: None})
     marks.remove()
@@ -266,7 +269,7 @@ def test_a_time_that_is_none_is_unknown(tmp_path: Path, at: int) -> None:
 
 def test_marks_are_only_read_from_files(tmp_path: Path) -> None:
     mine = MarksFile(tmp_path)
-    mine.started(3, 30)
+    mine.started(3, 1, 30)
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "link").symlink_to(mine.path)
     for name in ("fifo", "link", "."):
@@ -293,35 +296,47 @@ def test_a_token_names_its_file(tmp_path: Path) -> None:
 def test_places_are_used_again(tmp_path: Path) -> None:
     marks = MarksFile(tmp_path)
     for seq in range(1, 5000):
-        place = marks.started(seq, 30)
-        assert place != NOWHERE
-        marks.ended(place)
+        marks.started(seq, 1, 30)
+        assert marks_of_the_living(marks.path).starts(seq) == [30] or seq % 100
+        marks.ended(seq)
+    assert marks_of_the_living(marks.path).started == {}
+    marks.remove()
+
+
+def test_a_job_that_starts_again_has_one_place(tmp_path: Path) -> None:
+    marks = MarksFile(tmp_path)
+    for fence in range(1, 5000):
+        marks.started(3, fence, fence)
+    found = marks_of_the_living(marks.path)
+    assert (found.started, found.starts(3)) == ({3: 4999}, [4999])
+    marks.ended(3)
     assert marks_of_the_living(marks.path).started == {}
     marks.remove()
 
 
 def test_more_starts_than_places(tmp_path: Path) -> None:
     marks = MarksFile(tmp_path)
-    places = [marks.started(seq, 30) for seq in range(1, 2100)]
-    noted = [seq for seq, place in enumerate(places, start=1) if place != NOWHERE]
-    assert 2000 < len(noted) < len(places)
-    assert len({place for place in places if place != NOWHERE}) == len(noted), "a place was given twice"
-    assert marks_of_the_living(marks.path).started.keys() == set(noted)
+    for seq in range(1, 2100):
+        marks.started(seq, 1, 30)
+    noted = marks_of_the_living(marks.path).started.keys()
+    assert 2000 < len(noted) < 2099
+    assert set(noted) == set(range(1, len(noted) + 1)), "a place was given twice"
     assert marks_of_the_living(marks.path).draining is False, "a mark was written over the head"
-    marks.ended(places[-1])  # one that has no place
-    marks.ended(places[0])
+    marks.ended(2099)  # one that has no place
+    marks.ended(1)
     assert marks_of_the_living(marks.path).started.keys() == set(noted) - {1}
-    assert marks.started(9999, 30) == places[0]
-    assert marks_of_the_living(marks.path).starts(-9999) == []
+    marks.started(9999, 1, 30)
+    assert marks_of_the_living(marks.path).starts(9999) == [30]
+    assert marks_of_the_living(marks.path).starts(-1) == [], "that place is in use again"
     marks.remove()
 
 
 def test_late_threads_may_still_mark_after_the_removal(tmp_path: Path) -> None:
     marks = MarksFile(tmp_path)
-    place = marks.started(1, 30)
+    marks.started(1, 1, 30)
     marks.remove()
-    marks.ended(place)
-    marks.started(2, 30)
+    marks.ended(1)
+    marks.started(2, 1, 30)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -364,11 +379,11 @@ def test_a_child_that_lives_on_does_not_hide_a_death(tmp_path: Path) -> None:
 @pytest.mark.process
 def test_a_child_does_not_touch_its_parents_marks(tmp_path: Path) -> None:
     marks = MarksFile(tmp_path)
-    place = marks.started(7, 70)
+    marks.started(7, 1, 70)
     pid = os.fork()
     if pid == 0:
         try:
-            marks.ended(place)
+            marks.ended(7)
             marks.draining()
             marks.let_go()
         finally:

@@ -88,7 +88,7 @@ def test_what_the_original_runs_is_left_to_its_lease_in_the_copy(path: Path, wit
     once, job = add(original, once=True), add(original)
     runner, marks = original.enlist(NewRunner("r", 15.0)).wait(5)
     for claim in original.claim(runner, 10, suspect=False).wait(5).claims:
-        marks.started(claim.seq, clock.now())
+        marks.started(claim.seq, claim.fence, clock.now())
     copied(path, place)
     if with_marks:
         shutil.copytree(path.with_name("journal.db.runners"), place.with_name("journal.db.runners"))

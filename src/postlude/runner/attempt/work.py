@@ -9,8 +9,7 @@ from typing import Any, Final, Protocol
 
 from postlude.compat import running_loop
 from postlude.jobs.current import CurrentJob
-from postlude.jobs.handle import NOWHERE as NO_JOURNAL
-from postlude.jobs.handle import Enquiries, Job
+from postlude.jobs.handle import NOWHERE, Enquiries, Job
 from postlude.model.ids import id_text
 from postlude.model.job import PLAIN, Added, Claim, Hold, NewJob
 from postlude.tasks.policy import USUAL, Terms
@@ -40,16 +39,13 @@ class Stopping(Enum):
 
 _NAMED: Final = 5
 
-NOWHERE: Final = -1
-"""The place of a start that is not marked."""
-
 
 class Work:
     """One attempt in the making. Mutable on purpose: one object per job, from its call to its end."""
 
     __slots__ = (
         "args", "concurrency_key", "context", "created", "current", "enquiries", "failures", "fence",
-        "follower", "id", "joined", "kwargs", "name", "once", "opts", "over", "payload", "place", "queue",
+        "follower", "id", "joined", "kwargs", "name", "once", "opts", "over", "payload", "queue",
         "rated", "runner", "seconds", "seq", "started", "stopping", "suspect", "task", "terms", "trace",
         "urgent", "usual", "waiter", "written",
     )  # fmt: skip
@@ -65,7 +61,7 @@ class Work:
         task: Task[..., Any] | None = None,
         args: tuple[Any, ...] | None = None,
         kwargs: dict[str, Any] | None = None,
-        enquiries: Enquiries = NO_JOURNAL,
+        enquiries: Enquiries = NOWHERE,
     ) -> None:
         self.id = id
         self.name = name
@@ -94,7 +90,6 @@ class Work:
         self.failures = 0
         self.suspect = False
         self.started = 0
-        self.place = NOWHERE
         self.over = False
         self.written = False
         self.follower: Work | None = None

@@ -217,7 +217,7 @@ class ExecutorPool:
             seconds: float | None = None
             if work.opts is not None or task.timed:
                 seconds = bound_in_time(work, task, now)
-            work.place = self._lease.marks.started(work.seq, now)
+            self._lease.marks.started(work.seq, work.fence, now)
             if work.follower is not None:
                 self._chains.started(work)
             work.current = CurrentJob(work.id, work.name, work.queue, work.failures + 1, self._report)

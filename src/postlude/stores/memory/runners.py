@@ -1,7 +1,6 @@
 """The runners of a memory store, and what each has noted as started."""
 
 from collections.abc import Iterable
-from itertools import count
 
 from postlude.clock import SECOND
 from postlude.stores.memory.row import Row
@@ -12,19 +11,15 @@ class MemoryMarks:
     """Start marks in a plain dict: a memory store and its runners die together."""
 
     def __init__(self) -> None:
-        self._places = count()
-        self._running: dict[int, tuple[int, int]] = {}
+        self._running: dict[int, int] = {}
         self._starts: dict[int, int] = {}
         self.is_draining = False
 
-    def started(self, seq: int, at: int) -> int:
-        place = next(self._places)
-        self._running[place] = seq, at
-        self._starts[seq] = at
-        return place
+    def started(self, seq: int, fence: int, at: int) -> None:
+        self._running[seq] = self._starts[seq] = at
 
-    def ended(self, place: int) -> None:
-        self._running.pop(place, None)
+    def ended(self, seq: int) -> None:
+        self._running.pop(seq, None)
 
     def draining(self) -> None:
         self.is_draining = True
@@ -32,7 +27,7 @@ class MemoryMarks:
     def running(self) -> dict[int, int]:
         """Return the jobs that have started and not ended, each with when it started."""
         # A copy first: other threads write marks without the store's lock.
-        return dict(self._running.copy().values())
+        return self._running.copy()
 
     def start_of(self, seq: int) -> int | None:
         """Return when a job started, until `forget`."""

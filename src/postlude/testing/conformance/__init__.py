@@ -33,6 +33,7 @@ from postlude.testing.conformance.keeping import KeepingCases
 from postlude.testing.conformance.keys import KeyCases
 from postlude.testing.conformance.leaving import LeavingCases
 from postlude.testing.conformance.limits import LimitCases
+from postlude.testing.conformance.marks import MarkCases
 from postlude.testing.conformance.order import OrderCases
 from postlude.testing.conformance.pausing import PausingCases
 from postlude.testing.conformance.queues import FreeSlotsCases, QueueCases
@@ -68,6 +69,7 @@ class StoreConformance(
     RetryingCases,
     KeepingCases,
     DeathCases,
+    MarkCases,
     UpkeepCases,
     ReadingCases,
     CrowdCases,

@@ -110,7 +110,7 @@ class AskingCases(Cases):
 
     def test_when_its_runner_dies_it_is_cancelled(self, driver: Driver) -> None:
         runner, job, claim = ask(driver)
-        driver.start(runner, claim.seq)
+        driver.start(runner, claim)
         driver.die(runner)
         assert driver.reap() == (1, 0, 0), "it is not ready, and it has not failed"
         self.is_cancelled(driver, job)

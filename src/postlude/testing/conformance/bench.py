@@ -138,9 +138,9 @@ class Driver:
         (claim,) = self.claim(runner, suspect=suspect)
         return claim
 
-    def start(self, runner: Enlisted, seq: int) -> int:
-        """Mark that a job starts now; returns the place of the mark."""
-        return runner.marks.started(seq, self.clock.now())
+    def start(self, runner: Enlisted, claim: Claim) -> None:
+        """Mark that a job starts now."""
+        runner.marks.started(claim.seq, claim.fence, self.clock.now())
 
     def finish(self, claim: Claim, outcome: Outcome = SUCCEEDED) -> bool:
         """Finish an attempt that took a second and ends now; say whether it was written."""
@@ -222,7 +222,7 @@ class Driver:
         claims = self.claim(runner, suspect=True)
         assert {claim.id for claim in claims} == {job.id for job in jobs}
         for claim in claims:
-            self.start(runner, claim.seq)
+            self.start(runner, claim)
         self.die(runner)
         self.reap()
 

@@ -60,7 +60,9 @@ class DeathCases(Cases):
     def test_what_had_ended_its_run_is_innocent(self, driver: Driver) -> None:
         runner, job = driver.enlist(), driver.new()
         driver.add(job)
-        runner.marks.ended(driver.start(runner, driver.claim_one(runner).seq))
+        claim = driver.claim_one(runner)
+        driver.start(runner, claim)
+        runner.marks.ended(claim.seq)
         driver.die(runner)
         driver.reap()
         assert driver.claim_one(driver.enlist()).suspect is False
@@ -76,7 +78,7 @@ class DeathCases(Cases):
         runner, interrupted, claimed_only = driver.enlist(), driver.new(), driver.new()
         driver.add(interrupted, claimed_only)
         first, _ = driver.claim(runner)
-        driver.start(runner, first.seq)
+        driver.start(runner, first)
         driver.die(runner)
         driver.reap()
         assert driver.lie(interrupted, claimed_only) == [
@@ -109,7 +111,7 @@ class DeathCases(Cases):
         runner, jobs = driver.enlist(), [driver.new(), driver.new()]
         driver.add(*jobs)
         for claim in driver.claim(runner):
-            driver.start(runner, claim.seq)
+            driver.start(runner, claim)
         driver.die(runner)
         assert driver.reap() == (1, 2, 0)
         assert [driver.record(job).deaths for job in jobs] == [0, 0]
@@ -128,7 +130,7 @@ class DeathCases(Cases):
         runner, jobs, innocent = driver.enlist(), [driver.new(), driver.new()], driver.new()
         driver.add(*jobs)
         for claim in driver.claim(runner):
-            driver.start(runner, claim.seq)
+            driver.start(runner, claim)
         driver.die(runner)
         driver.reap()
         driver.add(innocent)
@@ -161,7 +163,7 @@ class DeathCases(Cases):
             driver.die_in(job)
             assert driver.state(job) is State.QUEUED
         runner = driver.enlist()
-        driver.start(runner, driver.claim_one(runner, suspect=True).seq)
+        driver.start(runner, driver.claim_one(runner, suspect=True))
         driver.die(runner)
         assert driver.reap() == (1, 0, 1)
         record = driver.record(job)
@@ -189,7 +191,7 @@ class DeathCases(Cases):
         runner, job = driver.enlist(), driver.new()
         driver.add(job)
         claim = driver.claim_one(runner)
-        driver.start(runner, claim.seq)
+        driver.start(runner, claim)
         driver.store.retire(runner.runner, draining=False).wait(PATIENCE)
         driver.finish(claim, driver.failed(retry_after=0))
         driver.promote()
@@ -227,7 +229,7 @@ class DeathCases(Cases):
         driver.add(once, often)
         now = driver.clock.now()
         for claim in driver.claim(runner):
-            driver.start(runner, claim.seq)
+            driver.start(runner, claim)
         driver.die(runner)
         driver.reap()
         assert [len(driver.record(job).logs) for job in (once, often)] == [1, 1]
@@ -238,8 +240,8 @@ class DeathCases(Cases):
         runner, jobs = driver.enlist(), [driver.new() for _ in range(3)]
         driver.add(*jobs)
         started, ended, _ = driver.claim(runner)
-        driver.start(runner, started.seq)
-        driver.start(runner, ended.seq)
+        driver.start(runner, started)
+        driver.start(runner, ended)
         driver.finish(ended)
         driver.die(runner)
         driver.reap()
@@ -248,7 +250,7 @@ class DeathCases(Cases):
     def test_a_draining_death_charges_nobody(self, driver: Driver) -> None:
         runner, job = driver.enlist(), driver.new()
         driver.add(job)
-        driver.start(runner, driver.claim_one(runner).seq)
+        driver.start(runner, driver.claim_one(runner))
         runner.marks.draining()
         driver.die(runner)
         assert driver.reap() == (1, 1, 0)
@@ -258,14 +260,14 @@ class DeathCases(Cases):
     def test_retiring_while_draining_charges_nobody(self, driver: Driver) -> None:
         runner, job = driver.enlist(), driver.new()
         driver.add(job)
-        driver.start(runner, driver.claim_one(runner).seq)
+        driver.start(runner, driver.claim_one(runner))
         assert driver.store.retire(runner.runner, draining=True).wait(PATIENCE) == 1
         assert driver.claim_one(driver.enlist()).suspect is False
 
     def test_retiring_otherwise_is_a_death(self, driver: Driver) -> None:
         runner, job = driver.enlist(), driver.new()
         driver.add(job)
-        driver.start(runner, driver.claim_one(runner).seq)
+        driver.start(runner, driver.claim_one(runner))
         driver.store.retire(runner.runner, draining=False).wait(PATIENCE)
         assert driver.record(job).deaths == 1
         ((_, line),) = driver.record(job).logs
@@ -275,7 +277,7 @@ class DeathCases(Cases):
         runner, job = driver.enlist(), driver.new()
         driver.add(job)
         claim = driver.claim_one(runner)
-        driver.start(runner, claim.seq)
+        driver.start(runner, claim)
         driver.store.retire(runner.runner, draining=True).wait(PATIENCE)
         assert driver.finish(claim) is True
         assert driver.state(job) is State.SUCCEEDED
@@ -284,7 +286,7 @@ class DeathCases(Cases):
         runner, started, waiting = driver.enlist(), driver.new(), driver.new()
         driver.add(started, waiting)
         first, _ = driver.claim(runner)
-        driver.start(runner, first.seq)
+        driver.start(runner, first)
         driver.bench.kill(driver.store, runner)
         driver.reopen()
         driver.clock.advance(LEASE + 1)

@@ -121,10 +121,10 @@ class ReadingCases(Cases):
         assert started(driver, job) is None, "it has only been claimed"
         driver.clock.advance(1)
         now = driver.clock.now()
-        place = driver.start(runner, claim.seq)
+        driver.start(runner, claim)
         driver.clock.advance(1)
         assert started(driver, job) == now
-        runner.marks.ended(place)
+        runner.marks.ended(claim.seq)
         assert started(driver, job) == now, "its end is about to be written"
         driver.finish(claim)
         assert started(driver, job) == now, "it took that second"
@@ -134,9 +134,9 @@ class ReadingCases(Cases):
         driver.add(job)
         first = driver.clock.now()
         claim = driver.claim_one(runner)
-        place = driver.start(runner, claim.seq)
+        driver.start(runner, claim)
         driver.clock.advance(1)
-        runner.marks.ended(place)
+        runner.marks.ended(claim.seq)
         driver.finish(claim, driver.failed(retry_after=1))
         assert started(driver, job) == first, "of the last one, while the next one waits"
         driver.clock.advance(1)
@@ -145,9 +145,9 @@ class ReadingCases(Cases):
             claim = driver.claim_one(runner)
             assert started(driver, job) is None
             now = driver.clock.now()
-            place = driver.start(runner, claim.seq)
+            driver.start(runner, claim)
             driver.clock.advance(1)
-            runner.marks.ended(place)
+            runner.marks.ended(claim.seq)
             assert started(driver, job) == now, "not that of an earlier one"
             driver.finish(claim, driver.failed(retry_after=0))
             driver.promote()

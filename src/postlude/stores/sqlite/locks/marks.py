@@ -30,8 +30,6 @@ _LATEST: Final = 253_402_300_800 * SECOND
 _SIZE: Final = 32_768
 _TOKEN: Final = re.compile("[0-9a-f]{16}")
 _TO_READ: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-NOWHERE: Final = -1
-"""The place of a start that could not be noted, because very many jobs run at once."""
 
 
 class MarksFile:
@@ -49,6 +47,8 @@ class MarksFile:
         in_forks(self._forget)
         # The one that has been free longest is next: a start can be read until the job's end is written.
         self._free = deque(range(_FIRST, _SIZE, _PLACE.size))
+        self._places: dict[int, int] = {}
+        """Where the start of each job that runs is noted; not those for which there was no place."""
 
     def ensure(self) -> bool:
         """Make the file anew if somebody has removed it; returns whether that was so.
@@ -74,20 +74,22 @@ class MarksFile:
         os.close(old_fd)
         return True
 
-    def started(self, seq: int, at: int) -> int:
-        """Note that a job starts, and when; returns the place to clear."""
+    def started(self, seq: int, fence: int, at: int) -> None:
+        """Note that a job starts, and when. The claim goes without saying: the file is one runner's."""
+        if seq in self._places:  # it is not known how it ended
+            self.ended(seq)
         try:
             place = self._free.popleft()
-        except IndexError:
-            return NOWHERE
+        except IndexError:  # very many jobs run at once
+            return
+        self._places[seq] = place
         _PLACE.pack_into(self._map, place, at, seq)
-        return place
 
-    def ended(self, place: int) -> None:
-        """Note that it has ended."""
-        if place != NOWHERE:
-            at, seq = _PLACE.unpack_from(self._map, place)
-            _PLACE.pack_into(self._map, place, at, -seq)
+    def ended(self, seq: int) -> None:
+        """Note that a job has ended."""
+        place = self._places.pop(seq, None)
+        if place is not None:
+            _MARK.pack_into(self._map, place + _MARK.size, -seq)
             self._free.append(place)
 
     def draining(self) -> None:
