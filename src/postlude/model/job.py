@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from postlude.model.outcome import LogLine
+from postlude.model.refusal import Refused
 from postlude.model.state import Reason, State, Stored
 
 VISITS: Final = "visits"
@@ -111,6 +112,8 @@ class Claimed(NamedTuple):
     """When a rate lets more of a queue start (microseconds, UTC)."""
     passed: tuple[int, ...] = ()
     """The places of the groups of tasks (`few`) of which jobs may have been passed over."""
+    refused: tuple[Refused, ...] = ()
+    """Of a claim by ids: those that it does not give, and why."""
 
 
 class FreeSlots(NamedTuple):

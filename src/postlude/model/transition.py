@@ -14,8 +14,8 @@ def starts_at_once(job: NewJob) -> bool:
     """Whether a new job may be born claimed, as far as it says itself.
 
     A claim is its start mark if it runs at most once; limits and rates are looked at where jobs are claimed;
-    and it must not be delayed. The store adds that nothing in its queue waits or is paused, and that the
-    runner lives.
+    and it must not be delayed. The store adds that nothing in its queue waits or is paused, that the runner
+    lives, and that the queue is one of those that it runs by itself.
     """
     if job.once or job.rated or job.concurrency_key is not None:
         return False

@@ -145,7 +145,7 @@ class Claimer:
     def _claimed(self, reply: Reply[Claimed], free: int, few: Sequence[Few]) -> None:
         self.busy = False
         try:
-            claims, more, again, passed = reply.result()
+            claims, more, again, passed, _ = reply.result()
         except PostludeError as error:
             log.warning("no jobs could be claimed: %s", error)
             self._more = self.failed = True

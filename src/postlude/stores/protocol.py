@@ -20,6 +20,7 @@ from postlude.model.job import (
 )  # fmt: skip
 from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import Finish
+from postlude.model.queues import ALL, Queues
 from postlude.stores.asking import Intake
 from postlude.stores.reply import Reply
 from postlude.stores.values import Counts, Enlisted, Marks, NewRunner, Pause, Promoted, Reaped
@@ -39,9 +40,11 @@ class Claims(Protocol):
 
     def claim(
         self, runner: int, limit: int, *, suspect: bool, free: FreeSlots | None = None, behind: int = 0,
-        few: Sequence[Few] = (),
+        few: Sequence[Few] = (), queues: Queues = ALL, ids: Sequence[bytes] | None = None,
     ) -> Reply[Claimed]:  # fmt: skip
-        """Claim up to `limit` ready jobs, by priority and then in order, from every queue in turn.
+        """Claim up to `limit` ready jobs, by priority and then in order, from each of `queues` in turn.
+
+        What waits in other queues is as if it were not there.
 
         With `behind`, up to so many blocked jobs come along that follow those, each right behind the one
         before it (`Claim.follows`); their order is the runner's affair then. None does that has a
@@ -61,6 +64,11 @@ class Claims(Protocol):
         A job that has a concurrency key, or whose task has a rate or whose queue has `DeclaredLimits`, is
         claimed only if it can start at once: with `free`, the sum of these claims does not exceed the sum of
         `free`; the first one beyond it ends this claim of its queue, and sets `more`.
+
+        With `ids`, exactly these are claimed, in this order, whatever waits before them, and no followers;
+        `refused` says of each other one why it is not. One that is ready and may not start is blocked, as by
+        any claim. They start with the claim, in the same commit: nothing else need mark it, and whoever looks
+        at them is told since when they run.
         """
         ...
 

@@ -1,8 +1,11 @@
 """What stores are given and answer with, beside the values of the model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from postlude.model.job import Few, FreeSlots
+from postlude.model.queues import ALL, Queues
 from postlude.model.state import State
 
 
@@ -14,6 +17,21 @@ class NewRunner:
     """What identifies the code that it runs."""
     lease: float
     """Seconds that its claims outlive its last renewal."""
+    queues: Queues = ALL
+    """Those of which jobs may be born claimed by it: it runs them by itself."""
+
+
+class ClaimCall(NamedTuple):
+    """One call of `Claims.claim`, which says what it means."""
+
+    runner: int
+    limit: int
+    suspect: bool
+    free: FreeSlots | None = None
+    behind: int = 0
+    few: Sequence[Few] = ()
+    queues: Queues = ALL
+    ids: Sequence[bytes] | None = None
 
 
 class Marks(Protocol):

@@ -10,12 +10,13 @@ import pytest
 from postlude.clock import ManualClock
 from postlude.model.job import Conflict, NewJob
 from postlude.model.limits import DeclaredLimits
-from postlude.stores.grouped.backend import ClaimCall, Verb
+from postlude.stores.grouped.backend import Verb
 from postlude.stores.protocol import NewRunner, Pause
 from postlude.stores.sqlite import SqliteStore
 from postlude.stores.sqlite.backend import SqliteBackend
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.limits import Rules
+from postlude.stores.values import ClaimCall
 from tests.stores.scripted import PATIENCE
 
 pytestmark = pytest.mark.disk

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
 
-from postlude.model.job import Few, FreeSlots, Hold, NewJob
+from postlude.model.job import Hold, NewJob
 
 
 class Verb(IntEnum):
@@ -32,17 +32,6 @@ class Verb(IntEnum):
 
 AddCall = tuple[Sequence[NewJob], int | None]
 """One call of `add`, stored whole or not at all: its jobs, and the runner to claim them for."""
-
-
-class ClaimCall(NamedTuple):
-    """One call of `claim`."""
-
-    runner: int
-    limit: int
-    suspect: bool
-    free: FreeSlots | None
-    behind: int = 0
-    few: Sequence[Few] = ()
 
 
 class ReleaseCall(NamedTuple):

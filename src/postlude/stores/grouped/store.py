@@ -22,11 +22,13 @@ from postlude.model.job import (
 )
 from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import Finish
-from postlude.stores.grouped.backend import Backend, ClaimCall, ReleaseCall, RetireCall, Verb
+from postlude.model.queues import ALL, Queues
+from postlude.stores.grouped.backend import Backend, ReleaseCall, RetireCall, Verb
 from postlude.stores.grouped.reading import Lookups, Reader, ReaderThread
 from postlude.stores.grouped.writer import Writer
 from postlude.stores.protocol import BatchSource, Enlisted, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
+from postlude.stores.values import ClaimCall
 
 T = TypeVar("T")
 
@@ -127,10 +129,12 @@ class GroupedStore(Lookups, ABC):
 
     def claim(
         self, runner: int, limit: int, *, suspect: bool, free: FreeSlots | None = None, behind: int = 0,
-        few: Sequence[Few] = (),
+        few: Sequence[Few] = (), queues: Queues = ALL, ids: Sequence[bytes] | None = None,
     ) -> Reply[Claimed]:  # fmt: skip
         """Claim ready jobs."""
-        return self._ask(Verb.CLAIM, ClaimCall(runner, limit, suspect, free, behind, few), rows=limit)
+        return self._ask(
+            Verb.CLAIM, ClaimCall(runner, limit, suspect, free, behind, few, queues, ids), rows=limit
+        )
 
     def renew(self, runner: int) -> Reply[bool]:
         """Start the runner's lease afresh."""

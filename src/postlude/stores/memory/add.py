@@ -44,12 +44,12 @@ class Intake:
             keys.add(key)
         return None
 
-    def may_bear(self, jobs: Sequence[NewJob]) -> bool:
+    def may_bear(self, jobs: Sequence[NewJob], runner: MemoryRunner) -> bool:
         """Say whether jobs may be born claimed: they overtake nobody, and nothing has to be checked."""
         if self._rules.pauses:
             return False
         for job in jobs:  # a loop, because a generator takes longer than what it asks
-            if not starts_at_once(job):
+            if not starts_at_once(job) or job.queue not in runner.queues:
                 return False
             if self._shelves.waits(job.queue):
                 return False

@@ -9,12 +9,14 @@ from math import inf
 from typing import Final
 
 from postlude.clock import Clock
-from postlude.model.job import Claim, Claimed, Few, FreeSlots, JobRecord
+from postlude.model.job import Claim, Claimed, JobRecord
+from postlude.model.refusal import Refusal, Refused, refusal_of
 from postlude.model.state import Reason, Stored
 from postlude.stores.memory.limits import QueueLimits, Rules, follow_clock
 from postlude.stores.memory.row import Row
 from postlude.stores.memory.runners import MemoryRunner
 from postlude.stores.memory.shelves import Shelves
+from postlude.stores.values import ClaimCall
 
 MOST_PASSED: Final = 4000
 """Jobs that one claim passes over, because of their tasks only few are taken."""
@@ -70,14 +72,12 @@ class Draw:
         runners: all that are enlisted: what they hold runs.
         holder: the one that claims.
         clock: read only if there are rules.
-        free: how many limited jobs it could start at once; None: any number.
-        behind: so many followers come along at most.
-        few: the tasks of which only so many are taken.
+        call: what is asked for.
     """
 
     __slots__ = (
-        "_behind", "_claims", "_drawn", "_few", "_free", "_free_slots", "_holder", "_left", "_limited",
-        "_no_room", "_now", "_passed", "_rules", "_runners", "_running", "_shelves",
+        "_behind", "_call", "_claims", "_drawn", "_few", "_free", "_free_slots", "_holder", "_left",
+        "_limited", "_no_room", "_now", "_passed", "_rules", "_runners", "_running", "_shelves",
     )  # fmt: skip
 
     def __init__(
@@ -87,20 +87,19 @@ class Draw:
         runners: Iterable[MemoryRunner],
         holder: MemoryRunner,
         clock: Clock,
-        free: FreeSlots | None,
-        behind: int = 0,
-        few: Sequence[Few] = (),
+        call: ClaimCall,
     ) -> None:
+        self._call = call
         self._shelves = shelves
         self._rules = rules
         self._runners = runners
         self._holder = holder
         self._free = rules.none
         self._now = 0 if self._free else clock.now()
-        self._free_slots = inf if free is None else sum(free)
-        self._behind = behind
-        self._few = {task: place for place, group in enumerate(few) for task in group.tasks}
-        self._left = [group.most for group in few]
+        self._free_slots = inf if call.free is None else sum(call.free)
+        self._behind = call.behind
+        self._few = {task: place for place, group in enumerate(call.few) for task in group.tasks}
+        self._left = [group.most for group in call.few]
         self._passed: list[Row] = []
         self._claims: list[Claim] = []
         self._drawn = 0
@@ -110,27 +109,59 @@ class Draw:
         """Queues that have had a job for which there was no room."""
         self._running: dict[str, int] = {}
 
-    def run(self, limit: int, *, suspect: bool) -> Claimed:
-        """Claim up to `limit` jobs."""
-        claims, shelves = self._claims, self._shelves
+    def run(self) -> Claimed:
+        """Claim up to as many jobs as are asked for."""
+        claims, shelves, limit = self._claims, self._shelves, self._call.limit
+        queues = None if self._call.queues.every else self._call.queues
         if not self._free:
             follow_clock(shelves, self._rules, self._now)
-        if suspect:
+        if self._call.suspect:
             self._take_suspect()
         while self._drawn < limit and (row := shelves.next_ready()) is not None:
-            if self._few and self._passes(row):
+            if queues is not None and row.job.queue not in queues:
+                shelves.set_aside(row)
+            elif self._few and self._passes(row):
                 if len(self._passed) >= MOST_PASSED:
                     break
             elif self._free and row.job.concurrency_key is None:
                 self._take(row, limited=False)
-            elif not self._offer(row):
-                shelves.set_aside(row)
+            else:
+                self._offer(row)
+                if row.stored is Stored.READY:
+                    shelves.set_aside(row)
         shelves.put_back()
         for row in self._passed:
             shelves.line_up(row)
         again = self._again() if self._rules.queues else None
         passed = tuple({self._few[row.job.task] for row in self._passed})
         return Claimed(claims, self._drawn >= limit or bool(self._no_room), again, passed)
+
+    def pick(self, ids: Sequence[bytes]) -> Claimed:
+        """Claim and start these jobs."""
+        if not self._free:
+            follow_clock(self._shelves, self._rules, self._now)
+        self._behind = 0
+        answers = [(id, self._pick(self._shelves.by_id.get(id))) for id in ids]
+        refused = tuple(Refused(id, why) for id, why in answers if why is not None)
+        return Claimed(self._claims, refused=refused)
+
+    def _pick(self, row: Row | None) -> Refusal | None:
+        """Claim and start this job, or say why not."""
+        if row is None:
+            return Refusal.UNKNOWN
+        why = refusal_of(row.stored, row.reason)
+        if why is None and row.job.queue not in self._call.queues:
+            why = Refusal.QUEUE
+        if (
+            why is None
+            and row.suspect
+            and (not self._call.suspect or any(one.suspect for one in self._claims))
+        ):
+            why = Refusal.SUSPECT
+        if why is None and self._drawn >= self._call.limit:
+            why = Refusal.FULL
+        self._no_room.clear()  # for one there was none: this one may need none
+        return why or self._offer(row)
 
     def _passes(self, row: Row) -> bool:
         """Leave a job where it is, if enough of its tasks have been taken."""
@@ -146,41 +177,50 @@ class Draw:
     def _take_suspect(self) -> None:
         left: list[Row] = []
         while not self._claims and (row := self._shelves.next_suspect()) is not None:
-            if not self._offer(row):
+            if row.job.queue in self._call.queues:
+                self._offer(row)
+            if row.stored is Stored.READY:
                 left.append(row)
         for row in left:
             self._shelves.line_up(row)
 
-    def _offer(self, row: Row) -> bool:
-        """Claim a job, or block it if its task may start none; False if its queue may not go on."""
+    def _offer(self, row: Row) -> Refusal | None:
+        """Claim a job, or say why not; one of a task of which none may start is blocked."""
         job, rules = row.job, self._rules
         queue, rate = rules.queues.get(job.queue), rules.rates.get(job.task)
-        if self._is_shut(job.queue, queue):
-            return False
+        if (shut := self._shut(job.queue, queue)) is not None:
+            return shut
         if job.task in rules.paused_tasks:
             self._shelves.move(row, Stored.BLOCKED, Reason.PAUSED)
-            return True
+            return Refusal.PAUSED
         if rate is not None and rate.first(self._now) > self._now:
             self._shelves.move(row, Stored.BLOCKED, Reason.RATE, rate.turn(self._now))
-            return True
+            return Refusal.RATE
         limited = job.concurrency_key is not None or rate is not None or queue is not None
         if limited and self._limited >= self._free_slots:
             self._no_room.add(job.queue)
-            return False
+            return Refusal.FULL
         for bucket in (rate, None if queue is None else queue.rate):
             if bucket is not None:
                 bucket.start(self._now)
         self._take(row, limited=limited)
-        return True
+        return None
 
-    def _is_shut(self, name: str, bounds: QueueLimits | None) -> bool:
-        if name in self._no_room or name in self._rules.paused_queues:
-            return True
+    def _shut(self, name: str, bounds: QueueLimits | None) -> Refusal | None:
+        """Say why nothing of a queue may start now; None: some may."""
+        if name in self._rules.paused_queues:
+            return Refusal.PAUSED
+        if name in self._no_room:
+            return Refusal.FULL
         if bounds is None:
-            return False
+            return None
         if bounds.rate is not None and bounds.rate.first(self._now) > self._now:
-            return True
-        return bounds.concurrent is not None and self._count(name) >= bounds.concurrent
+            return Refusal.RATE
+        return (
+            Refusal.LIMIT
+            if bounds.concurrent is not None and self._count(name) >= bounds.concurrent
+            else None
+        )
 
     def _count(self, queue: str) -> int:
         """Return how many jobs of a queue run."""
@@ -227,6 +267,9 @@ class Draw:
         firsts = [
             bounds.rate.first(self._now)
             for name, bounds in self._rules.queues.items()
-            if bounds.rate is not None and name not in self._rules.paused_queues and self._shelves.waits(name)
+            if bounds.rate is not None
+            and name in self._call.queues
+            and name not in self._rules.paused_queues
+            and self._shelves.waits(name)
         ]
         return min((first for first in firsts if first > self._now), default=None)

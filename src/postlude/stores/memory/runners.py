@@ -44,6 +44,7 @@ class MemoryRunner:
     def __init__(self, number: int, new: NewRunner, boot: int) -> None:
         self.number = number
         self.release = new.release
+        self.queues = new.queues
         self.marks = MemoryMarks()
         self.held: dict[int, Row] = {}
         self._lease = round(new.lease * SECOND)

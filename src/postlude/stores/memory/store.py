@@ -24,6 +24,8 @@ from postlude.model.job import (
 )  # fmt: skip
 from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import Finish
+from postlude.model.queues import ALL, Queues
+from postlude.model.refusal import Refusal, all_refused
 from postlude.model.state import Reason, Stored
 from postlude.stores.memory import finish as endings
 from postlude.stores.memory import limits as rules
@@ -36,6 +38,7 @@ from postlude.stores.memory.runners import MemoryRunner, living
 from postlude.stores.memory.shelves import Shelves
 from postlude.stores.protocol import BatchSource, Counts, Enlisted, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
+from postlude.stores.values import ClaimCall
 
 
 class MemoryStore:
@@ -83,7 +86,7 @@ class MemoryStore:
             if refused is not None:
                 return Reply.failed(refused)
             runner = None if claim_for is None else self._runners.get(claim_for)
-            if runner is not None and self._intake.may_bear(jobs):
+            if runner is not None and self._intake.may_bear(jobs, runner):
                 return Reply.of(self._intake.bear(jobs, runner, self._clock.now()))
             return Reply.of(self._intake.queue(jobs, self._clock.now()))
 
@@ -126,16 +129,15 @@ class MemoryStore:
 
     def claim(
         self, runner: int, limit: int, *, suspect: bool, free: FreeSlots | None = None, behind: int = 0,
-        few: Sequence[Few] = (),
+        few: Sequence[Few] = (), queues: Queues = ALL, ids: Sequence[bytes] | None = None,
     ) -> Reply[Claimed]:  # fmt: skip
         with self._lock:
             holder = self._runners.get(runner)
-            if holder is None or limit < 1:
-                return Reply.of(Claimed([]))
-            draw = Draw(
-                self._shelves, self._rules, self._runners.values(), holder, self._clock, free, behind, few
-            )
-            return Reply.of(draw.run(limit, suspect=suspect))
+            if holder is None:
+                return Reply.of(Claimed([], refused=all_refused(ids, Refusal.BURIED)))
+            call = ClaimCall(runner, limit, suspect, free, behind, few, queues, ids)
+            draw = Draw(self._shelves, self._rules, self._runners.values(), holder, self._clock, call)
+            return Reply.of(draw.run() if ids is None else draw.pick(ids))
 
     def declare(self, bounds: Sequence[DeclaredLimits]) -> Reply[None]:
         with self._lock:

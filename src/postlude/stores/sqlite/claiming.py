@@ -9,10 +9,10 @@ from pydantic_core import to_json
 from postlude.model.bucket import Bucket
 from postlude.model.job import Claim, Claimed
 from postlude.model.state import Reason, Stored
-from postlude.stores.grouped.backend import ClaimCall
 from postlude.stores.sqlite.concurrency import Entering, block, refill
 from postlude.stores.sqlite.limits import UNLIMITED
 from postlude.stores.sqlite.transaction import DamagedRow, Transaction
+from postlude.stores.values import ClaimCall
 
 MOST_LOOKED_AT: Final = 4000
 """Jobs that one claim looks at, where bounds and pauses let it claim only some of them."""
@@ -44,9 +44,9 @@ class Ready(NamedTuple):
     args: str
 
 
-_SEQ: Final = Ready._fields.index("seq")
+SEQ: Final = Ready._fields.index("seq")
 _TASK: Final = Ready._fields.index("task")
-_SUSPECT: Final = Ready._fields.index("suspect")
+SUSPECT: Final = Ready._fields.index("suspect")
 _QUEUE: Final = Ready._fields.index("queue")
 _KEY: Final = Ready._fields.index("concurrency_key")
 FOLLOWED: Final = Ready._fields.index("followed")
@@ -93,7 +93,8 @@ class Search:
 
     def run(self) -> Claimed:
         """Claim what is found."""
-        queues = [queue for queue in self._queues if queue not in self._rules.paused_queues]
+        paused, wanted = self._rules.paused_queues, self._call.queues
+        queues = [queue for queue in self._queues if queue in wanted and queue not in paused]
         if not queues:
             return Claimed([])
         self._find(queues)
@@ -210,14 +211,14 @@ class Search:
         left = self._call.behind
         for head in heads:
             self.found.append(head)
-            if head[FOLLOWED] and not head[_SUSPECT] and left:
+            if head[FOLLOWED] and not head[SUSPECT] and left:
                 run = self._run_behind(head, left)
                 left -= len(run)
-                self.following.update(row[_SEQ] for row in run)
+                self.following.update(row[SEQ] for row in run)
                 self.found += run
 
     def _run_behind(self, head: Sequence[Any], most: int) -> list[Any]:
-        rules, run = self._rules, self._rows("followers", head[_SEQ], most)
+        rules, run = self._rules, self._rows("followers", head[SEQ], most)
         for place, row in enumerate(run):
             if row[_QUEUE] != head[_QUEUE] or row[_KEY] is not None or rules.bound(row[_TASK], row[_QUEUE]):
                 return run[:place]
@@ -227,8 +228,8 @@ class Search:
         tx, found, following = self._tx, self.found, self.following
         if not found:
             return []
-        tx.run("claim", self._call.runner, to_json([row[_SEQ] for row in found]).decode())
-        tasks = Counter([(row[_TASK], row[_SEQ] in following) for row in found])
+        tx.run("claim", self._call.runner, to_json([row[SEQ] for row in found]).decode())
+        tasks = Counter([(row[_TASK], row[SEQ] in following) for row in found])
         for (task, follows), jobs in tasks.items():
             tx.count(task, Stored.BLOCKED if follows else Stored.READY, Stored.RUNNING, jobs)
         names = {task: tx.task_name(task) for task, _ in tasks}

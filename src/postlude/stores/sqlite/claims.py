@@ -9,13 +9,16 @@ from pydantic_core import from_json
 from postlude.model.crash import RELEASED, End
 from postlude.model.job import Claimed
 from postlude.model.outcome import SUCCEEDED, Finish, Succeeded
+from postlude.model.refusal import Refusal, all_refused
 from postlude.model.state import Reason, Stored
 from postlude.model.transition import ending, may_be_written
-from postlude.stores.grouped.backend import ClaimCall, ReleaseCall
+from postlude.stores.grouped.backend import ReleaseCall
 from postlude.stores.sqlite.claiming import FOLLOWED, Search
+from postlude.stores.sqlite.claiming_by_id import Pick
 from postlude.stores.sqlite.concurrency import block_behind, follow_clock, free_follower, refill
 from postlude.stores.sqlite.control import cancel_asked
 from postlude.stores.sqlite.transaction import Transaction
+from postlude.stores.values import ClaimCall
 
 
 class Claims:
@@ -40,9 +43,9 @@ class Claims:
         follow_clock(tx)
         queues = tx.value("ready_queues", call.runner)
         if queues is None:  # there is no such runner any more
-            return Claimed([])
+            return Claimed([], refused=all_refused(call.ids, Refusal.BURIED))
         self._turn += 1
-        search = Search(tx, call, from_json(queues), self._turn)
+        search = (Search if call.ids is None else Pick)(tx, call, from_json(queues), self._turn)
         claimed = search.run()
         following = search.following
         self._followed.update(row[0] for row in search.found if row[FOLLOWED] and row[0] + 1 not in following)

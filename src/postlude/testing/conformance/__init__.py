@@ -20,6 +20,7 @@ values of assertions that fail.
 
 from postlude.testing.conformance.asking import AskingCases, CancelledCases
 from postlude.testing.conformance.bench import LEASE, Driver, StoreBench
+from postlude.testing.conformance.choice import ChoiceCases
 from postlude.testing.conformance.claims import ClaimCases
 from postlude.testing.conformance.clocks import ClockCases
 from postlude.testing.conformance.company import CompanyCases
@@ -36,6 +37,7 @@ from postlude.testing.conformance.limits import LimitCases
 from postlude.testing.conformance.marks import MarkCases
 from postlude.testing.conformance.order import OrderCases
 from postlude.testing.conformance.pausing import PausingCases
+from postlude.testing.conformance.picking import PickingCases
 from postlude.testing.conformance.queues import FreeSlotsCases, QueueCases
 from postlude.testing.conformance.rates import QueueRateCases, RateCases
 from postlude.testing.conformance.reading import ReadingCases
@@ -53,6 +55,8 @@ class StoreConformance(
     OrderCases,
     CompanyCases,
     ClaimCases,
+    ChoiceCases,
+    PickingCases,
     FewCases,
     ConcurrencyCases,
     LeavingCases,

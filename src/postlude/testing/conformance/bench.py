@@ -22,6 +22,7 @@ from postlude.model.job import (
 )
 from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import SUCCEEDED, Failed, Finish, LogLine, Outcome
+from postlude.model.queues import ALL, Queues
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Enlisted, NewRunner, Pause, Store
 
@@ -113,8 +114,8 @@ class Driver:
         runner = None if claim_for is None else claim_for.runner
         return self.store.add(jobs, claim_for=runner, budget=PATIENCE).wait(PATIENCE)
 
-    def enlist(self, *, release: str = "r1", lease: float = LEASE) -> Enlisted:
-        return self.store.enlist(NewRunner(release, lease)).wait(PATIENCE)
+    def enlist(self, *, release: str = "r1", lease: float = LEASE, queues: Queues = ALL) -> Enlisted:
+        return self.store.enlist(NewRunner(release, lease, queues)).wait(PATIENCE)
 
     def claim(self, runner: Enlisted, limit: int = 100, *, suspect: bool = False) -> list[Claim]:
         return self.claimed(runner, limit, suspect=suspect).claims
@@ -128,9 +129,13 @@ class Driver:
         free: FreeSlots | None = None,
         behind: int = 0,
         few: Sequence[Few] = (),
+        queues: Queues = ALL,
+        ids: Sequence[bytes] | None = None,
     ) -> Claimed:
         """Claim, and return the whole answer."""
-        claim = self.store.claim(runner.runner, limit, suspect=suspect, free=free, behind=behind, few=few)
+        claim = self.store.claim(
+            runner.runner, limit, suspect=suspect, free=free, behind=behind, few=few, queues=queues, ids=ids
+        )
         return claim.wait(PATIENCE)
 
     def claim_one(self, runner: Enlisted, *, suspect: bool = False) -> Claim:

@@ -255,6 +255,22 @@ FROM (
     WHERE task NOT IN (SELECT value FROM json_each(?1)) ORDER BY priority, seq LIMIT ?4 OFFSET ?5
 ) AS j LEFT JOIN payload AS p ON p.seq = j.seq
 
+-- name: lie
+SELECT json_group_array(json_array(wanted.value, job.seq, job.state, job.reason, job.queue) ORDER BY wanted.key)
+FROM json_each(?1) AS wanted LEFT JOIN job ON job.seq = coalesce(
+    (SELECT own.seq FROM job AS own WHERE own.id = unhex(wanted.value)),
+    (SELECT alias.job FROM alias WHERE alias.id = unhex(wanted.value))
+)
+
+-- name: ready_these
+SELECT json_group_array(
+    json_array(
+        j.seq, hex(j.id), j.fence + 1, j.task, j.queue, j.failures, j.suspect, j.once, j.created, j.followed,
+        j.lane, j.opts, j.context, CASE WHEN $readable THEN iif(?2, hex(p.args), CAST(p.args AS TEXT)) END
+    )
+)
+FROM json_each(?1) AS wanted CROSS JOIN job AS j ON j.seq = wanted.value LEFT JOIN payload AS p ON p.seq = j.seq
+
 -- name: followers
 WITH RECURSIVE run (seq, followed) AS (
     SELECT seq, followed FROM job WHERE seq = ?1 + 1 AND state = 2 AND reason IS NULL

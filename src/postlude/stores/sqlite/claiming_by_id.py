@@ -1,0 +1,56 @@
+"""Claiming jobs by their ids: these and no others, each claimed or refused with a reason."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic_core import to_json
+
+from postlude.model.job import Claimed
+from postlude.model.refusal import Refusal, Refused, refusal_of
+from postlude.model.state import Reason, Stored
+from postlude.stores.sqlite.claiming import SEQ, SUSPECT, Ready, Search
+
+
+class Pick(Search):
+    """One claim by ids."""
+
+    def run(self) -> Claimed:
+        """Claim and start what may start."""
+        ids = to_json([id.hex() for id in self._call.ids or ()]).decode()
+        lying = self._tx.rows("lie", ids)
+        refusals = [Refusal.UNKNOWN if seq is None else self._lies(*lies) for _, seq, *lies in lying]
+        ready = [seq for (_, seq, *_), why in zip(lying, refusals, strict=True) if why is None]
+        rows = {row[SEQ]: row for row in self._rows("ready_these", to_json(ready).decode())}
+        refused = [
+            Refused(bytes.fromhex(id), refusal)
+            for (id, seq, *_), why in zip(lying, refusals, strict=True)
+            if (refusal := why or self._pick(rows.pop(seq, None))) is not None
+        ]
+        claims = self._claim()
+        self._block()
+        return Claimed(claims, refused=tuple(refused))
+
+    def _lies(self, state: int, reason: str | None, queue: str) -> Refusal | None:
+        """Say why a job that lies here cannot be claimed."""
+        why = refusal_of(Stored(state), None if reason is None else Reason(reason))
+        return Refusal.QUEUE if why is None and queue not in self._call.queues else why
+
+    def _pick(self, row: Sequence[Any] | None) -> Refusal | None:
+        """Take a ready job, or say why not."""
+        if row is None:  # it was named twice
+            return Refusal.RUNNING
+        job = Ready._make(row)
+        if job.suspect and (not self._call.suspect or any(one[SUSPECT] for one in self.found)):
+            return Refusal.SUSPECT
+        if len(self.found) >= self._call.limit:
+            return Refusal.FULL
+        if job.queue in self._rules.paused_queues:
+            return Refusal.PAUSED
+        if self._rules.bounded(job.queue) and self._allowed(job.queue) <= 0:
+            bucket = self._rules.queue_rates.get(job.queue)
+            return Refusal.LIMIT if bucket is None or bucket.allowed(self._tx.now) else Refusal.RATE
+        if not self._admit(job):
+            return Refusal.FULL
+        if self.found and self.found[-1] is job:
+            return None
+        return Refusal.PAUSED if job.task in self._rules.paused_tasks else Refusal.RATE
