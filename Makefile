@@ -46,10 +46,11 @@ lint: $(VENV)/.ready ## ruff: rules and format
 	$(BIN)/python -m ruff format --check .
 
 .PHONY: format
-format: $(VENV)/.ready ## let ruff mend what it can, and write docs/reference.md
+format: $(VENV)/.ready ## let ruff mend what it can, and write docs/reference.md and the table of events
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 	$(BIN)/python scripts/reference.py
+	$(BIN)/python scripts/events.py
 
 .PHONY: types
 types: $(VENV)/.ready ## mypy, strict

@@ -39,6 +39,22 @@ SQL_HOMES = ("stores.sqlite",)
 LOGGING_HOMES = ("telemetry", "runner.attempt.logs", "runner.executors.process.child")
 """Who may ask `logging` for a logger: the guard that all else logs through, and those that set logging up."""
 
+WORDING_HOMES: dict[str, str] = {
+    "telemetry": "the listener that writes the log",
+    "app": "a door: the lines of a start",
+    "runner.attempt.logs": "keeps what tasks log: a handler, and no line of its own",
+    "enqueue": "to become events",
+    "frameworks": "to become events",
+    "jobs.absence": "to become events",
+    "request": "to become events",
+    "stores.grouped.writer": "to become events",
+    "stores.sqlite": "to become events",
+    "tasks.codec.results": "to become events",
+    "tasks.context": "to become events",
+    "web.events": "to become events",
+}
+"""Who may import the log: all else says what happens by events. Each with its reason."""
+
 PRIVATE_NAMES_HOMES = (
     "compat",
     "frameworks.fastapi.internals",

@@ -3,11 +3,12 @@
 import ast
 import functools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 PACKAGE = "postlude"
+_LOGS = (f"{PACKAGE}.telemetry.log.", f"{PACKAGE}.telemetry.startup_log.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,16 @@ def stray_loggers(root: Path, homes: tuple[str, ...]) -> list[str]:
         if not any(_within(module_name(root, file), home) for home in homes)
         for node in nodes(file)
         if isinstance(node, ast.Call) and (_called(node) in _LOGGERS or _logs_on_root(node))
+    ]
+
+
+def wordings(root: Path, homes: Collection[str]) -> list[str]:
+    """Return the modules that log by themselves, and not by an event."""
+    return [
+        module
+        for file in sources(root)
+        if not any(_within(module := module_name(root, file), home) for home in homes)
+        and any(each.module.startswith(_LOGS) for each in imports(root, file))
     ]
 
 

@@ -48,6 +48,30 @@ def test_the_package_logs_through_its_guard_only() -> None:
     assert rules.stray_loggers(SOURCE, floor_plan.LOGGING_HOMES) == []
 
 
+def test_what_happens_is_an_event_and_not_a_line_of_log() -> None:
+    assert rules.wordings(SOURCE, floor_plan.WORDING_HOMES) == []
+
+
+def test_no_home_of_wordings_is_without_one() -> None:
+    others = set(floor_plan.WORDING_HOMES) - {"telemetry"}
+    assert others == {
+        home for home in others if rules.wordings(SOURCE, set(floor_plan.WORDING_HOMES) - {home})
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from postlude.telemetry.log import Log",
+        "def f():\n    from postlude.telemetry.startup_log import announce",
+        "from ..telemetry.log import Log",
+    ],
+)
+def test_a_module_that_logs_by_itself_is_noticed(tree: Tree, text: str) -> None:
+    root = tree({"runner/lease.py": text, "telemetry/logging.py": text, "runner/pace.py": "import logging"})
+    assert rules.wordings(root, {"telemetry"}) == ["runner.lease"]
+
+
 def test_private_names_of_others_are_in_their_places() -> None:
     assert rules.private_names(SOURCE, floor_plan.PRIVATE_NAMES_HOMES) == []
 

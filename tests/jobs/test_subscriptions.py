@@ -16,6 +16,7 @@ import pytest
 from postlude import Config, Job, JobNotFound, Postlude
 from postlude.jobs import subscriptions as changes
 from postlude.jobs.subscriptions import Hub
+from postlude.model.event.jobs import ProgressTold
 from postlude.model.job import Cancel, JobRecord, Progress
 from postlude.model.snapshot import Snapshot
 from postlude.model.state import State
@@ -243,7 +244,7 @@ def test_a_loop_that_has_closed_harms_nobody() -> None:
 
     asyncio.run(leave_it())
     hub.note(bytes(16))
-    hub.note_progress(bytes(16), Progress(1, None, None, 0))
+    postlude.components.store.events.emit(ProgressTold(bytes(16), Progress(1, None, None, 0)))
     hub.look()
 
 

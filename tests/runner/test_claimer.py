@@ -9,12 +9,14 @@ import pytest
 
 from postlude.clock import SECOND, ManualClock
 from postlude.errors import JournalUnavailable
-from postlude.jobs.subscriptions import Hub
+from postlude.model.event import Event
+from postlude.model.event.jobs import JobsClaimed
 from postlude.model.job import Claim, Claimed, Few, FreeSlots
 from postlude.runner.claimer import Claimer
 from postlude.runner.lease import Lease
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
+from postlude.telemetry.logging import logged
 
 pytestmark = pytest.mark.anyio
 NOTHING = Claimed([])
@@ -30,6 +32,7 @@ class Journal:
     """Answers when it is told to, and remembers what it was asked."""
 
     def __init__(self) -> None:
+        self.events = logged()
         self.asked: list[tuple[int, int, bool, FreeSlots]] = []
         self.replies: list[Reply[Claimed]] = []
 
@@ -73,28 +76,18 @@ class Taker:
         self.load += len(claims)
 
 
-class FakeHub:
-    def __init__(self) -> None:
-        self.watched: dict[bytes, tuple[object, ...]] = {}
-        self.noted: list[bytes] = []
-
-    def note(self, id: bytes) -> None:
-        self.noted.append(id)
-
-
 class FakeMembership:
     runner = 7
 
 
 class Scene:
     def __init__(self) -> None:
-        self.journal, self.taker, self.hub, self.clock = Journal(), Taker(), FakeHub(), ManualClock()
+        self.journal, self.taker, self.clock = Journal(), Taker(), ManualClock()
         self.claimer = Claimer(
             cast(Store, self.journal),
             cast(Lease, FakeMembership()),
             self.taker,
             self.clock,
-            cast(Hub, self.hub),
         )
 
     @property
@@ -241,13 +234,14 @@ async def test_stopped_it_asks_no_more(scene: Scene) -> None:
     assert (scene.times, scene.taker.taken) == (1, claims(1)), "what it has claimed, it gives"
 
 
-async def test_who_watches_is_told(scene: Scene) -> None:
+async def test_who_listens_is_told(scene: Scene) -> None:
+    heard = list[Event]()
+    scene.journal.events.listen(heard.append, JobsClaimed)
     scene.claimer.pump()
-    await scene.journal.answer(Claimed(claims(1), more=True))
-    assert scene.hub.noted == []
-    scene.hub.watched = {b"": ()}
+    await scene.journal.answer(Claimed([], more=True))
+    assert heard == []
     await scene.journal.answer(Claimed(claims(2)))
-    assert scene.hub.noted == [claim.id for claim in claims(2)]
+    assert heard == [JobsClaimed(7, claims(2))]
 
 
 class TestOnce:

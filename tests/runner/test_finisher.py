@@ -12,6 +12,7 @@ from postlude.runner import finisher as ends
 from postlude.runner.attempt.work import Work
 from postlude.runner.finisher import Finisher
 from postlude.stores.reply import Reply
+from postlude.telemetry.logging import logged
 
 pytestmark = pytest.mark.anyio
 
@@ -20,6 +21,7 @@ class Journal:
     """Remembers what it was offered; answers when it is told to."""
 
     def __init__(self) -> None:
+        self.events = logged()
         self.offered: list[int] = []
         self.replies: list[Reply[list[bool]]] = []
         self.last: Finish

@@ -83,11 +83,11 @@ class Components:
         self.execution = execution = execution or ExecutionContext()
         self.queues = queues = queues or {}
         self.hub = Hub(store, config)
-        given = (store, registry, config, clock, execution, self.hub)
+        given = (store, registry, config, clock, execution)
         self.inline = inline or Inline(*given)
         news = News(store)
         self._served = Served(
-            service or (lambda: Service(*given, news, self.bounds)), self._attach, self._detach
+            service or (lambda: Service(*given, self.hub, news, self.bounds)), self._attach, self._detach
         )
         self.control = Control(store, self.opened, self._told, self._stirred, self._paused, registry, queues)
         self.absence = Absence(store, config, clock, self._runs_jobs)

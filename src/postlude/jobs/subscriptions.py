@@ -1,8 +1,8 @@
 """Hearing of what becomes of jobs: whoever watches one is woken when it may have changed.
 
-A runner tells the hub of the jobs that it starts and ends; what other processes write is found by a
-look at the journal, for the watched jobs only. Where no runner serves the process, each watch looks
-by itself from time to time.
+The hub hears the events of the jobs that runners of this process claim and end; what other processes write
+is found by a look at the journal, for the watched jobs only. Where no runner serves the process, each
+watch looks by itself from time to time.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from typing import Final
 from postlude.compat import running_loop
 from postlude.config import Config
 from postlude.errors import JobNotFound
+from postlude.model.event.jobs import EndsWritten, JobsClaimed, ProgressTold, ProgressWritten
 from postlude.model.ids import id_text
 from postlude.model.job import JobRecord, Progress
 from postlude.model.snapshot import Snapshot
@@ -26,6 +27,10 @@ LOOK_ANYWAY: Final = 5.0
 
 BREATH: Final = 0.05
 """Seconds between two pieces of news that are about progress only."""
+
+
+_HEARD: Final = (JobsClaimed, EndsWritten, ProgressTold, ProgressWritten)
+"""What changes a job that is watched; only heard of while there is one."""
 
 
 class Hub:
@@ -44,15 +49,22 @@ class Hub:
         self._lock = threading.Lock()
         self._served = False
 
+    def _hear(self, event: JobsClaimed | EndsWritten | ProgressTold | ProgressWritten) -> None:
+        match event:
+            case ProgressTold(id, progress):
+                for subscription in self.watched.get(id, ()):
+                    subscription.wake(progress)
+            case JobsClaimed(_, claims):
+                for claim in claims:
+                    self.note(claim.id)
+            case EndsWritten(ids) | ProgressWritten(ids):
+                for id in ids:
+                    self.note(id)
+
     def note(self, id: bytes) -> None:
         """Something about a job has been written here. From any thread."""
         for subscription in self.watched.get(id, ()):
             subscription.wake()
-
-    def note_progress(self, id: bytes, progress: Progress) -> None:
-        """A job that runs here has said how far it is; the journal may not know yet. From any thread."""
-        for subscription in self.watched.get(id, ()):
-            subscription.wake(progress)
 
     def look(self) -> None:
         """Something about any job may have been written elsewhere. From any thread."""
@@ -84,6 +96,8 @@ class Hub:
     def enter(self, id: bytes, subscription: "Subscription") -> None:
         """Wake a watch when this job changes."""
         with self._lock:
+            if not self.watched:
+                self._store.events.listen(self._hear, *_HEARD)
             self.watched[id] = (*self.watched.get(id, ()), subscription)
 
     def leave(self, id: bytes, subscription: "Subscription") -> None:
@@ -94,6 +108,8 @@ class Hub:
                 self.watched[id] = others
             else:
                 self.watched.pop(id, None)
+                if not self.watched:
+                    self._store.events.leave(self._hear)
 
 
 class Subscription:

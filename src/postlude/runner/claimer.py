@@ -6,16 +6,13 @@ from typing import Final, Protocol
 
 from postlude.clock import SECOND, Clock
 from postlude.errors import PostludeError
-from postlude.jobs.subscriptions import Hub
+from postlude.model.event.jobs import JobsClaimed
+from postlude.model.event.runner import ClaimsFailed
 from postlude.model.job import Claim, Claimed, Few, FreeSlots
 from postlude.runner.lease import Lease
 from postlude.runner.pace import Pace
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
-from postlude.telemetry.log import Log
-
-log = Log("postlude.runner")
-
 
 BEHIND: Final = 500
 """Followers of the jobs that it claims that come along at most: one by one, each would cost a write."""
@@ -62,12 +59,9 @@ class Claimer:
         lease: in whose name.
         taker: the runner.
         clock: for the moments at which rates let more start.
-        hub: told of the jobs that are claimed.
     """
 
-    def __init__(
-        self, store: Store, lease: Lease, taker: Taker, clock: Clock, hub: Hub | None = None
-    ) -> None:
+    def __init__(self, store: Store, lease: Lease, taker: Taker, clock: Clock) -> None:
         self.busy = False
         self.failed = False
         """Whether a claim has failed since this was last looked at: the journal's state is uncertain."""
@@ -76,7 +70,6 @@ class Claimer:
         self._lease = lease
         self._taker = taker
         self._clock = clock
-        self._hub = hub
         self._loop = asyncio.get_running_loop()
         self._more = True
         self._again: asyncio.TimerHandle | None = None
@@ -147,7 +140,7 @@ class Claimer:
         try:
             claims, more, again, passed, _ = reply.result()
         except PostludeError as error:
-            log.warning("no jobs could be claimed: %s", error)
+            self._store.events.emit(ClaimsFailed(error))
             self._more = self.failed = True
             return
         self._passed = [few[place].tasks for place in passed]
@@ -158,7 +151,6 @@ class Claimer:
             self._notify_at(again)
         if claims:
             self._taker.accept(claims)
-            if self._hub is not None and self._hub.watched:
-                for claim in claims:
-                    self._hub.note(claim.id)
+            if JobsClaimed in self._store.events.heard:
+                self._store.events.emit(JobsClaimed(self._lease.runner, claims))
         self.pump()

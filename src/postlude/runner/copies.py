@@ -1,16 +1,14 @@
 """Arguments that a task changes: it has copies, so whoever called it does not see that."""
 
-import logging
 from collections import Counter
 from contextlib import suppress
 from typing import Any, Final
 
 from postlude.errors import NotDurable
+from postlude.model.event.jobs import ArgumentsChanged
 from postlude.runner.attempt.work import Work
 from postlude.tasks.task import Task
-from postlude.telemetry.log import Log
-
-log = Log("postlude.jobs")
+from postlude.telemetry.events import Events
 
 LOOKS: Final = 3
 """Attempts of each task that are looked at."""
@@ -32,15 +30,15 @@ class Copies:
         """The works that are looked at when they have ended, by `seq`; nearly always none."""
         self._looks: Counter[str] = Counter()
 
-    def begin(self, work: Work, task: Task[..., Any]) -> None:
+    def begin(self, work: Work, task: Task[..., Any], events: Events) -> None:
         """An attempt is about to start whose arguments can be changed."""
         name, looks = task.name, self._looks
         if task.plain and looks[name] < LOOKS and (name in looks or len(looks) < MOST_TASKS):
             looks[name] += 1
-            if log.shows(logging.INFO):
+            if events.wanted(ArgumentsChanged):
                 self.pending[work.seq] = work
 
-    def ended(self, work: Work) -> None:
+    def ended(self, work: Work, events: Events) -> None:
         """An attempt has ended: compare what it has left of its arguments with what it was given."""
         if self.pending.pop(work.seq, None) is not work:
             return
@@ -50,11 +48,7 @@ class Copies:
             return
         if changed:
             self._looks[work.name] = LOOKS
-            log.info(
-                "%s has changed its argument %s, which is a copy. If whoever called it is to see that, let "
-                "it return what it has found (`await job.result()`), or keep that where both look",
-                work.name, ", ".join(map(repr, changed)),
-            )  # fmt: skip
+            events.emit(ArgumentsChanged(work.name, changed))
 
 
 def _changed(work: Work) -> list[str]:

@@ -5,15 +5,13 @@ from collections.abc import Callable
 from typing import Final
 
 from postlude.errors import PostludeError
-from postlude.jobs.subscriptions import Hub
 from postlude.messages.raised import kind_of, text_of
+from postlude.model.event.jobs import EndStale, EndsWritten
+from postlude.model.event.runner import EndsRefused
 from postlude.model.outcome import Failed, Finish
 from postlude.runner.attempt.work import Work
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
-from postlude.telemetry.log import Log
-
-log = Log("postlude.runner")
 
 GATHER: Final = 0.005
 """Seconds in which ends gather: the rows that many requests add lie together, and so do their ends."""
@@ -36,17 +34,16 @@ class Finisher:
         store: the journal.
         written: called when ends are offered, with their number and whether jobs in the journal may wait
             for them; and after each answer with 0.
-        hub: told of the jobs whose ends are written.
     """
 
-    def __init__(self, store: Store, written: Callable[[int, bool], None], hub: Hub | None = None) -> None:
+    def __init__(self, store: Store, written: Callable[[int, bool], None]) -> None:
         self._forgotten = False
         self.under_way: set[asyncio.Future[list[bool]]] = set()
         self.failed = False
         """Whether the journal has refused some since this was last looked at: its state is uncertain."""
         self._store = store
+        self._events = store.events
         self._written = written
-        self._hub = hub
         self._loop = asyncio.get_running_loop()
         self._gathered: list[tuple[Work, Finish]] = []
         self._urgent = False
@@ -113,9 +110,7 @@ class Finisher:
             answers = reply.result()
         except PostludeError as error:
             if not self._forgotten:
-                log.warning(
-                    "%d ends of jobs were not written; they are offered again: %s", len(offered), error
-                )
+                self._events.emit(EndsRefused(len(offered), error))
                 self._refused(offered, error)
         else:
             self._taken(offered, answers)
@@ -124,15 +119,13 @@ class Finisher:
     def _taken(self, offered: list[tuple[Work, Finish]], answers: list[bool]) -> None:
         for (work, _), kept in zip(offered, answers, strict=True):
             if not kept:
-                log.warning(
-                    "job %s: this attempt does not count; it had been written, or taken over, before", work
-                )
+                self._events.emit(EndStale(*work.identity))
             work.written = True
             if work.waiter is not None:
                 work.end()
-        if self._hub is not None and self._hub.watched:
-            for work, _ in offered:
-                self._hub.note(work.id)
+        if EndsWritten in self._events.heard:
+            ids, finishes = [work.id for work, _ in offered], [finish for _, finish in offered]
+            self._events.emit(EndsWritten(ids, finishes, answers))
 
     def _refused(self, offered: list[tuple[Work, Finish]], error: PostludeError) -> None:
         self.failed = True

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from postlude.clock import Clock
 from postlude.errors import PostludeError
+from postlude.model.event.runner import ReleaseFailed
 from postlude.runner.attempt.work import Work
 from postlude.runner.chains import Chains
 from postlude.runner.lease import Lease
@@ -11,9 +12,6 @@ from postlude.runner.reconcile import Reconciler
 from postlude.runner.unstarted import Unstarted
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
-from postlude.telemetry.log import Log
-
-log = Log("postlude.runner")
 
 
 class GivingBack:
@@ -77,7 +75,7 @@ class GivingBack:
         try:
             reply.result()
         except PostludeError as error:
-            log.warning("claims could not be given back; they are once more: %s", error)
+            self._store.events.emit(ReleaseFailed(error))
             self._reconciler.arise()
         self._given()
 

@@ -3,25 +3,25 @@
 import asyncio
 from collections.abc import Coroutine, Mapping
 
-from postlude.runner.attempt.work import Work, counted, named
-from postlude.telemetry.log import Log
-from postlude.telemetry.startup_log import announce, count_of
-
-log = Log("postlude.runner")
+from postlude.model.event.runner import Draining, GraceOver
+from postlude.runner.attempt.work import Work, names_of
+from postlude.telemetry.events import Events
 
 
-async def wait_within(grace: float, idle: Coroutine[None, None, None], held: Mapping[int, Work]) -> None:
+async def wait_within(
+    grace: float, idle: Coroutine[None, None, None], held: Mapping[int, Work], events: Events
+) -> None:
     """Wait until a runner is idle, for so many seconds; say first what is waited for.
 
     Args:
         grace: seconds.
         idle: returns when nothing is held any more.
         held: what is.
+        events: who is told.
     """
     if held and grace:
-        jobs = count_of(len(held), "job", "jobs")
-        announce(f"waiting up to {grace:g} s (Config.grace) for {jobs}: {named(held.values())}")
+        events.emit(Draining(grace, names_of(held.values())))
     try:
         await asyncio.wait_for(idle, grace)
     except TimeoutError:
-        log.warning("released, as the grace period was over: %s", counted(held.values()))
+        events.emit(GraceOver(names_of(held.values())))

@@ -15,7 +15,7 @@ from anyio import CancelScope
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.errors import PostludeError
-from postlude.jobs.subscriptions import Hub
+from postlude.model.event.runner import InlineCancelled, InlineFailed, InlineLookFailed, NoLifespan
 from postlude.model.job import VISITS, Added, Hold
 from postlude.runner.attempt.logs import log_keeper
 from postlude.runner.attempt.work import Work
@@ -28,9 +28,6 @@ from postlude.stores.loops import call_on
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 from postlude.tasks.registry import Registry
-from postlude.telemetry.log import Log
-
-log = Log("postlude")
 
 AT_ONCE: Final = 0.01
 """Seconds between looks at what waits, where there is to be no pause between them."""
@@ -47,7 +44,6 @@ class Inline:
         config: slots and limits.
         clock: the time.
         execution: what the application gives its runners.
-        hub: who watches jobs in this process.
     """
 
     def __init__(
@@ -57,14 +53,12 @@ class Inline:
         config: Config,
         clock: Clock,
         execution: ExecutionContext,
-        hub: Hub,
     ) -> None:
         self._store = store
         self._registry = registry
         self._config = config
         self._clock = clock
         self._execution = execution
-        self._hub = hub
         self._lease: Lease | None = None
         self._looked: int | None = None
         self._unreleased: list[Hold] = []
@@ -83,10 +77,7 @@ class Inline:
         lease = self._lease
         if lease is None or lease.lost:
             if lease is None:
-                log.warning(
-                    "no lifespan runs on this event loop: jobs run inside the requests that added them "
-                    "(start the server with lifespan, or use `with TestClient(app)`, for a runner of its own)"
-                )
+                self._store.events.emit(NoLifespan())
             else:
                 lease.stop()
             lease = Lease(self._store, self._config, self._clock, VISITS)
@@ -140,7 +131,7 @@ class Inline:
                         await self._look(runner)
                         await runner.claimer.once()
         except PostludeError as error:
-            log.warning("what waits in the journal could not be looked at: %s", error)
+            self._store.events.emit(InlineLookFailed(error))
 
     @asynccontextmanager
     async def _visiting(self) -> AsyncIterator[Runner]:
@@ -156,7 +147,6 @@ class Inline:
             claims=False,
             waiters=self._waiters,
             execution=self._execution,
-            hub=self._hub,
         )
         logs = log_keeper(self._config)
         logs.start()
@@ -164,7 +154,7 @@ class Inline:
         try:
             yield runner
         except PostludeError as error:
-            log.warning("jobs stay in the journal and run later: %s", error)
+            self._store.events.emit(InlineFailed(error))
         finally:
             logs.stop()
             self._running.discard(runner)
@@ -200,7 +190,7 @@ class Inline:
         except PostludeError:
             return
         if holds and self._lease is not None:
-            log.debug("%d jobs of a cancelled request wait for another call", len(works))
+            self._store.events.emit(InlineCancelled(len(works)))
             self._store.release(self._lease.runner, holds)
 
     def close(self) -> None:

@@ -14,12 +14,18 @@ from typing import Protocol
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.errors import PostludeError
+from postlude.model.event.runner import (
+    HeartbeatFailed,
+    JobName,
+    LeaseLost,
+    LeaseUnrenewed,
+    LoopStalled,
+    RejoinFailed,
+    StallLimitReached,
+)
 from postlude.model.job import Hold
 from postlude.stores.loops import call_on
 from postlude.stores.protocol import Marks, NewRunner, Store
-from postlude.telemetry.log import Log
-
-log = Log("postlude.runner")
 
 
 class Watched(Protocol):
@@ -39,8 +45,8 @@ class Watched(Protocol):
         """The thread that the loop runs in."""
         ...
 
-    def on_loop(self) -> str:
-        """Name the job that the loop is running, for the log."""
+    def on_loop(self) -> JobName | None:
+        """Return which job the loop is running; None: none of a job."""
         ...
 
 
@@ -56,6 +62,7 @@ class Lease:
 
     def __init__(self, store: Store, config: Config, clock: Clock, release: str) -> None:
         self._store = store
+        self._events = store.events
         self._config = config
         self._clock = clock
         self._release = release
@@ -81,7 +88,7 @@ class Lease:
         try:
             await self.join()
         except PostludeError as error:
-            log.warning("joining the journal's runners again failed: %s", error)
+            self._events.emit(RejoinFailed(error))
         else:
             joined()
 
@@ -117,20 +124,20 @@ class Lease:
                 self._renew()
                 self._look_at_loop()
             except PostludeError as error:
-                log.warning("the runner's lease could not be renewed: %s", error)
-            except BaseException:
-                log.exception("the heartbeat met an error of its own; it goes on")
+                self._events.emit(LeaseUnrenewed(error))
+            except BaseException as error:
+                self._events.emit(HeartbeatFailed(error))
 
     def _renew(self) -> None:
         runner = self.runner
         try:
             kept = self._store.renew(runner).wait(self._config.lease)
         except TimeoutError:
-            log.warning("the journal took more than a lease to renew the runner's lease")
+            self._events.emit(LeaseUnrenewed(None))
             return
         if kept or self._stop.is_set() or runner != self.runner:
             return
-        log.warning("this process was taken for dead (it slept, or was stopped); it joins again")
+        self._events.emit(LeaseLost())
         if self._watched is not None and self._lost is not None:
             call_on(self._watched.loop, self._lost)
         else:
@@ -147,13 +154,10 @@ class Lease:
         if self._stalled_since != self._turn:
             self._stalled_since = self._turn
             released = watched.give_back()
-            log.error(
-                "the event loop has not turned for %.1f s; it is running %s; %d waiting jobs were released "
-                "for other processes; its stack:\n%s",
-                stalled / SECOND, watched.on_loop(), released, _stack(watched.thread),
-            )  # fmt: skip
+            stack = _stack(watched.thread)
+            self._events.emit(LoopStalled(stalled / SECOND, watched.on_loop(), released, stack))
         if stalled >= self._config.stall_limit * SECOND and self._config.on_stall == "exit":
-            log.critical("the event loop hangs beyond stall_limit; the process exits")
+            self._events.emit(StallLimitReached())
             os._exit(70)
 
     def _turned(self) -> None:
@@ -163,5 +167,5 @@ class Lease:
 def _stack(thread: int) -> str:
     frame = sys._current_frames().get(thread)
     if frame is None:
-        return "  (unknown)"
+        return ""
     return "".join(traceback.format_stack(frame))

@@ -1,13 +1,11 @@
 """After a write that failed, the journal may hold claims that this process knows nothing of."""
 
+from postlude.model.event.runner import ClaimsReleased
 from postlude.runner.claimer import Claimer
 from postlude.runner.finisher import Finisher
 from postlude.runner.held import Held
 from postlude.runner.lease import Lease
 from postlude.stores.protocol import Store
-from postlude.telemetry.log import Log
-
-log = Log("postlude.runner")
 
 
 class Reconciler:
@@ -57,7 +55,7 @@ class Reconciler:
             hold for hold in holds if hold.seq not in self._held and not self._finisher.knows(hold.seq)
         ]
         if unknown:
-            log.warning("%d claims, made while the journal failed, are released", len(unknown))
+            self._store.events.emit(ClaimsReleased(len(unknown)))
             await self._store.release(self._lease.runner, unknown)
         self._arisen = False
         return bool(unknown)

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from postlude.clock import Clock
 from postlude.config import Config
-from postlude.jobs.subscriptions import Hub
+from postlude.model.event.jobs import AttemptEnded
 from postlude.model.job import Added, Claim, FreeSlots, Hold
-from postlude.model.outcome import Cancelled, Finish, Outcome
+from postlude.model.outcome import Cancelled, Finish, Outcome, Succeeded
 from postlude.runner.attempt.logs import lines_of
-from postlude.runner.attempt.outcome import Outcomes
+from postlude.runner.attempt.outcome import Outcomes, ended
 from postlude.runner.attempt.progress import Reports
 from postlude.runner.attempt.work import Work, holds_of, place
 from postlude.runner.chains import Chains
@@ -49,7 +49,6 @@ class Runner:
         claims: whether it claims from the journal on its own; False inside a request.
         waiters: queued works that somebody waits for; shared by the visits of a process.
         execution: what the application gives beside the journal.
-        hub: who watches jobs in this process.
     """
 
     def __init__(
@@ -63,7 +62,6 @@ class Runner:
         claims: bool = True,
         waiters: Waiters | None = None,
         execution: ExecutionContext | None = None,
-        hub: Hub | None = None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.thread = threading.get_ident()
@@ -71,25 +69,25 @@ class Runner:
         self._store = store
         self._config = config
         self._clock = clock
-        self._hub = hub
-        self._outcomes = Outcomes(random.Random(), config.max_error)
+        self._events = store.events
+        self._outcomes = Outcomes(random.Random(), config.max_error, self._events)
         self._chains = Chains(self.loop, config.order_wait, lambda work: self.executors.submit(work))
         self._held = Held(self._chains)
         self.follow = self._held.follow
-        self._reports = Reports(store, self._hub, lambda: list(self._held.values()))
+        self._reports = Reports(store, lambda: list(self._held.values()))
         self.executors = ExecutorPool(
             lease, registry, config, clock, execution or ExecutionContext(),
-            self._chains, self._reports, self._ended,
+            self._chains, self._reports, self._ended, self._events,
         )  # fmt: skip
         self.on_loop = self.executors.on_loop
         self._starting = Starting(store.meanwhile, self.executors.submit)
         self._unstarted = Unstarted(self._held, self._starting, self.executors, self._chains)
-        self._finisher = Finisher(store, self._written, self._hub)
+        self._finisher = Finisher(store, self._written)
         self.pace = Pace(config.loop_slots + config.threads, config.ahead, self.loop.time())
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
         self.waiters = waiters or Waiters(store)
-        self.claimer = Claimer(store, lease, self, clock, hub)
+        self.claimer = Claimer(store, lease, self, clock)
         self.claimer.stopped = not claims
         self.notify = self.claimer.notify  # the journal may have work
         self.reconciler = Reconciler(store, lease, self.claimer, self._finisher, self._held)
@@ -180,8 +178,6 @@ class Runner:
                 self._chains.link(before, work)
             if work.suspect:
                 self._held.suspect = work
-            if self._hub is not None and self._hub.watched:
-                self._hub.note(work.id)
         # At once: the places that are left say what is claimed next.
         for work in self._held.ready(self._chains.heads(works)):
             self.executors.submit(work)
@@ -206,13 +202,18 @@ class Runner:
             self._held.suspect = None
             self.claimer.notify()
         now = self._clock.now()
-        outcome = self._outcomes.judge(work, result, now) if isinstance(result, BaseException) else result
+        if isinstance(result, BaseException):
+            outcome = self._outcomes.judge(work, result, now)
+        else:
+            outcome = result
+            if type(outcome) is not Succeeded or AttemptEnded in self._events.heard:
+                self._events.emit(ended(work, now, outcome))
         current = work.current
         logs = () if current is None or current.lines is None else lines_of(current)
         if current is not None and current.last_progress is not None:
             self._reports.last(work)
         if self.executors.copies.pending:
-            self.executors.copies.ended(work)
+            self.executors.copies.ended(work, self._events)
         end = (work.seq, work.fence, work.name, work.started, now, outcome, logs)
         self._finisher.add(work, tuple.__new__(Finish, end))  # half of what calling the class takes
         if work.follower is not None:
@@ -257,7 +258,7 @@ class Runner:
         """Stop claiming and run what is held or being stored, for so many seconds; then `close`."""
         self.draining = self.claimer.stopped = True
         self._lease.marks.draining()
-        await wait_within(grace, self.idle(), self._held)
+        await wait_within(grace, self.idle(), self._held, self._events)
         return await self.close()
 
     def abandon(self) -> None:

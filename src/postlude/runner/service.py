@@ -26,7 +26,7 @@ class Service:
         config: slots, limits and periods.
         clock: the time.
         execution: what the application gives its runners.
-        hub: who watches jobs in this process.
+        hub: told when others may have written.
         news: tells when anybody may have written.
         bounds: what this release says of its tasks and queues; asked at the start.
     """
@@ -66,7 +66,7 @@ class Service:
         lease = Lease(store, config, clock, "")
         await store.declare(self._bounds())
         await lease.join()
-        runner = Runner(lease, store, registry, config, clock, execution=self._execution, hub=self._hub)
+        runner = Runner(lease, store, registry, config, clock, execution=self._execution)
         housekeeping = Housekeeping(runner, store, registry, config, clock, self._hub, self._news)
         lease.keep(runner, runner.lost)
         housekeeping.start()

@@ -4,14 +4,12 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from postlude.model.event.runner import SlotsTaken
 from postlude.model.state import Stored
 from postlude.runner.attempt.work import Work
 from postlude.runner.executors.pool import ExecutorPool
 from postlude.runner.executors.protocol import Executor
 from postlude.stores.protocol import Store
-from postlude.telemetry.log import Log
-
-log = Log("postlude.runner")
 
 AFTER: Final = 5.0
 """Seconds for which the same jobs take all places of an executor, and wait, until that is told."""
@@ -71,14 +69,7 @@ class Standstill:
 
     def _warn(self, works: Iterable[Work], waiters: set[str], setting: str) -> None:
         waiting = sorted(work.name for work in works)
-        log.warning(
-            "all places that this process has (Config(%s=%d)) are taken by jobs that wait for the results of "
-            "others (%s for %s), which cannot start: they wait for ever. Let fewer of them run at once "
-            "(limit=Limit(concurrent=%d) on those that wait), raise %s, or do not wait inside of a job: let "
-            "the one that ends last go on",
-            setting, len(waiting), ", ".join(sorted(set(waiting))), ", ".join(sorted(waiters)),
-            max(1, len(waiting) // 2), setting,
-        )  # fmt: skip
+        self._store.events.emit(SlotsTaken(setting, waiting, sorted(waiters)))
 
 
 def _all_wait(executor: Executor, *, full: bool) -> frozenset[Work]:

@@ -24,6 +24,7 @@ from postlude.model.queues import ALL, Queues
 from postlude.stores.asking import Intake
 from postlude.stores.reply import Reply
 from postlude.stores.values import Counts, Enlisted, Marks, NewRunner, Pause, Promoted, Reaped
+from postlude.telemetry.events import Events
 
 __all__ = [
     "Claims", "Counts", "Enlisted", "Intake", "Looking", "Marks", "NewRunner", "Pause", "Promoted",
@@ -214,6 +215,10 @@ class ReadOnly(Looking, Protocol):
 
 class Reading(Looking, Protocol):
     """What a store tells of its jobs, and of their changes."""
+
+    events: Events
+    """Where it says what happens to it. So do those who work with it: who listens hears of all of them. By
+    default, the log does (`postlude.telemetry.logging.logged`)."""
 
     def changed(self) -> bool:
         """Say whether jobs may have begun to wait since the last call, here or in another process.

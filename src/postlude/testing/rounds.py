@@ -51,7 +51,6 @@ class HeedfulRunner(Runner):
             components.config,
             components.clock,
             execution=components.execution,
-            hub=components.hub,
         )
         self.ran = 0
         self.raised: list[Raised] = []

@@ -1,7 +1,6 @@
 """One attempt: finding its function and arguments, its time, its surroundings, what it returns."""
 
 import contextvars
-import logging
 import re
 from typing import Any
 
@@ -62,51 +61,33 @@ class TestReady:
         registry = Registry()
         task = registry.task(add, name="app:add")
         found = work()
-        assert ready(found, registry, set()) is task
+        assert ready(found, registry) is task
         assert (found.task, found.args, found.kwargs) == (task, (), {"left": 1})
 
     def test_what_is_there_is_not_looked_for(self) -> None:
         known = work(task_of(), b"no payload")
         known.args, known.kwargs = (1,), {}
-        assert ready(known, Registry(), set()) is known.task
+        assert ready(known, Registry()) is known.task
         assert known.args == (1,)
 
-    def test_an_unknown_task_is_parked_for_any_release(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_an_unknown_task_is_parked_for_any_release(self) -> None:
         with pytest.raises(Unrunnable) as raised:
-            ready(work(), Registry(strict=True), set())
+            ready(work(), Registry(strict=True))
         assert raised.value.outcome == Parked(
             Reason.UNKNOWN_TASK, NO_RELEASE, "'app:add' is not declared as a task"
         )
-        assert "is parked: 'app:add' is not declared as a task" in caplog.text
-
-    def test_an_unknown_task_is_warned_of_once(self, caplog: pytest.LogCaptureFixture) -> None:
-        caplog.set_level(logging.DEBUG)
-        told: set[str] = set()
-        for _ in range(3):
-            with pytest.raises(Unrunnable):
-                ready(work(), Registry(strict=True), told)
-        assert [record.levelname for record in caplog.records] == ["WARNING", "DEBUG", "DEBUG"]
-
-    def test_very_many_unknown_tasks_are_not_all_remembered(self) -> None:
-        told = {str(number) for number in range(1000)}
-        with pytest.raises(Unrunnable):
-            ready(work(), Registry(strict=True), told)
-        assert len(told) == 1000
 
     @pytest.mark.parametrize("payload", [b"", b'{"a":[],"k":{}}', b'{"a":[],"k":{"left":"x"}}'])
-    def test_arguments_that_do_not_fit_are_parked_for_this_one(
-        self, payload: bytes, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_arguments_that_do_not_fit_are_parked_for_this_one(self, payload: bytes) -> None:
         registry = Registry()
         task = registry.task(add, name="app:add")
         with pytest.raises(Unrunnable) as raised:
-            ready(work(payload=payload), registry, set())
+            ready(work(payload=payload), registry)
         outcome = raised.value.outcome
         assert isinstance(outcome, Parked)
         assert outcome[:2] == (Reason.INVALID_ARGUMENTS, task.release)
         assert re.fullmatch(rf".+ \(release {task.release} of its parameters\)", outcome.why)
         assert task.release
-        assert "is parked: " in caplog.text
 
 
 class TestBoundInTime:

@@ -23,6 +23,7 @@ from postlude.runner.executors.process.failures import ChildFailed, ProcessDied
 from postlude.tasks.codec.payload import Limits
 from postlude.tasks.policy import Policy
 from postlude.tasks.task import Task
+from postlude.telemetry.logging import logged
 
 CREATED = 1_767_225_600 * SECOND
 NOW = CREATED + 10 * SECOND
@@ -42,7 +43,7 @@ def work(policy: Policy = PLAIN, **fields: Any) -> Work:
 
 
 def judge(of: Work, error: BaseException, now: int = NOW, most: int = 16 * 1024) -> Outcome:
-    return Outcomes(random.Random(1), most).judge(of, error, now)
+    return Outcomes(random.Random(1), most, logged()).judge(of, error, now)
 
 
 def failed(of: Work, error: BaseException, now: int = NOW) -> Failed:

@@ -12,19 +12,21 @@ import anyio
 import pytest
 
 from postlude.jobs.current import CurrentJob
-from postlude.jobs.subscriptions import Hub
-from postlude.model.job import Progress, ProgressNote
+from postlude.model.event.jobs import ProgressTold, ProgressWritten
+from postlude.model.job import ProgressNote
 from postlude.runner.attempt import progress as reports
 from postlude.runner.attempt.progress import Reports
 from postlude.runner.attempt.work import Work
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
+from postlude.telemetry.logging import logged
 
 pytestmark = pytest.mark.anyio
 
 
 class Journal:
     def __init__(self) -> None:
+        self.events = logged()
         self.written: list[list[ProgressNote]] = []
 
     def progress(self, notes: Sequence[ProgressNote]) -> Reply[None]:
@@ -36,23 +38,10 @@ class Journal:
         return [[(note.seq, note.progress.done) for note in notes] for notes in self.written]
 
 
-class FakeHub:
-    def __init__(self) -> None:
-        self.watched: dict[bytes, tuple[object, ...]] = {}
-        self.told: list[tuple[bytes, float]] = []
-        self.noted: list[bytes] = []
-
-    def note(self, id: bytes) -> None:
-        self.noted.append(id)
-
-    def note_progress(self, id: bytes, progress: Progress) -> None:
-        self.told.append((id, progress.done))
-
-
 class Scene:
     def __init__(self) -> None:
-        self.journal, self.hub, self.held = Journal(), FakeHub(), list[Work]()
-        self.reports = Reports(cast(Store, self.journal), cast(Hub, self.hub), lambda: self.held)
+        self.journal, self.held = Journal(), list[Work]()
+        self.reports = Reports(cast(Store, self.journal), lambda: self.held)
 
     def work(self, seq: int) -> tuple[Work, CurrentJob]:
         made = Work(bytes([seq]) * 16, "app:f", "default", b"", 0)
@@ -169,16 +158,18 @@ async def test_from_threads(scene: Scene) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_who_watches_is_told_at_once(scene: Scene) -> None:
+async def test_who_listens_is_told_at_once(scene: Scene) -> None:
     work, current = scene.work(1)
     current.progress(1)
-    assert scene.hub.told == []
-    scene.hub.watched = {work.id: ()}
+    heard = list[ProgressTold | ProgressWritten]()
+    scene.journal.events.listen(heard.append, ProgressTold, ProgressWritten)
     current.progress(2)
-    assert scene.hub.told == [(work.id, 2)]
+    assert [(event.id, event.progress.done) for event in heard if isinstance(event, ProgressTold)] == [
+        (work.id, 2)
+    ]
     await scene.until(1)
     await asyncio.sleep(0)
-    assert scene.hub.noted == [work.id]
+    assert heard[1:] == [ProgressWritten([work.id])]
 
 
 def test_after_its_loop_has_closed_nobody_is_told() -> None:

@@ -7,36 +7,13 @@ import pytest
 
 from postlude import Config, Postlude
 from postlude.clock import SystemClock
-from postlude.runner.duties.loop import told
+from postlude.model.event.runner import RunnersBuried
 from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 from postlude.stores.values import Reaped
+from postlude.telemetry.logging.runner import in_words
 from tests.app.serving import eventually, serving
-
-
-@pytest.mark.parametrize(
-    ("reaped", "said"),
-    [
-        (Reaped(1, 0, 0), "1 process of the journal has died"),
-        (
-            Reaped(2, 3, 0),
-            "2 processes of the journal have died; "
-            "3 of their jobs run again, those that had started one at a time",
-        ),
-        (
-            Reaped(1, 0, 1),
-            "1 process of the journal has died; 1 of its jobs has failed: `postlude jobs --state failed`",
-        ),
-        (
-            Reaped(1, 1, 2),
-            "1 process of the journal has died; 1 of its jobs runs again; "
-            "2 of its jobs have failed: `postlude jobs --state failed`",
-        ),
-    ],
-)
-def test_what_a_death_has_meant(reaped: Reaped, said: str) -> None:
-    assert told(reaped) == said
 
 
 class Mourning(MemoryStore):
@@ -71,7 +48,7 @@ async def test_a_death_that_touches_no_job_is_no_warning(
         return said or None
 
     async with serving(Postlude(store=cast(Store, store), config=Config(tune_gc=False))):
-        assert await eventually(look) == {(level, told(found))}
+        assert await eventually(look) == {(level, in_words(RunnersBuried(*found)))}
 
 
 class Down(logging.Handler):

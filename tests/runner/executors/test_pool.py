@@ -20,6 +20,7 @@ from postlude.runner.executors.threads import MOST_HUNG, ThreadExecutor
 from postlude.tasks.codec.payload import Limits
 from postlude.tasks.policy import Policy
 from postlude.tasks.task import Task
+from postlude.telemetry.logging import logged
 
 pytestmark = pytest.mark.anyio
 LIMITS = Limits(1024, 10)
@@ -158,7 +159,7 @@ async def test_a_sync_job_with_dependencies_waits_for_its_thread(
 ) -> None:
     monkeypatch.setattr("postlude.runner.executors.side_threads.AGAIN_AFTER", 0.01)
     system = Scarce(monkeypatch, 2, "postlude-beside")
-    assert await SideThreads(1).call(work(lambda: None), lambda: 7) == 7
+    assert await SideThreads(1, logged()).call(work(lambda: None), lambda: 7) == 7
     assert system.refusals == 0
     assert [record.message for record in caplog.records] == [
         "no thread can be started for a sync job; it is tried again: can't start new thread"
@@ -167,7 +168,7 @@ async def test_a_sync_job_with_dependencies_waits_for_its_thread(
 
 async def test_one_that_waits_for_its_thread_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     Scarce(monkeypatch, 1000, "postlude-beside")
-    beside, ran = SideThreads(1), list[int]()
+    beside, ran = SideThreads(1, logged()), list[int]()
     task = asyncio.ensure_future(beside.call(work(lambda: None), lambda: ran.append(1)))
     await asyncio.sleep(0)
     task.cancel()

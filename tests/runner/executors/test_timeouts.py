@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from postlude.jobs.current import CurrentJob
+from postlude.model.event import Event
 from postlude.model.outcome import SUCCEEDED
 from postlude.runner.attempt.work import Stopping, Work
 from postlude.runner.executors import timeouts as interruptions
@@ -22,6 +23,7 @@ from postlude.runner.executors.timeouts import Interruptions
 from postlude.tasks.codec.payload import Limits
 from postlude.tasks.policy import Policy
 from postlude.tasks.task import Task
+from postlude.telemetry.logging import logged
 
 pytestmark = pytest.mark.anyio
 
@@ -39,9 +41,12 @@ class Shop:
         self.seconds: dict[Work, float] = {}
         self.begun: list[Work] = []
         self.ended: list[tuple[Work, Any]] = []
+        self.events = logged()
         self.async_ = LoopExecutor(slots, self._begin, self._end)
         self.threads = ThreadExecutor(slots, self._begin, self._end)
-        self.interruptions = Interruptions(asyncio.get_running_loop(), self.executor_of, self._end)
+        self.interruptions = Interruptions(
+            asyncio.get_running_loop(), self.executor_of, self._end, self.events
+        )
 
     def executor_of(self, work: Work) -> Executor | None:
         if work.task is None:
@@ -325,13 +330,13 @@ async def test_what_goes_wrong_at_one_end_keeps_no_other_from_its_own(
 ) -> None:
     shop, told = Shop(slots=2), list[dict[str, Any]]()
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
-    inner = interruptions.log.warning
+    inner = shop.events.emit
 
-    def breaks(text: str, *args: Any, **kwargs: Any) -> None:
-        monkeypatch.setattr(interruptions.log, "warning", inner)
-        raise ValueError("a filter of the application")
+    def breaks(event: Event) -> None:
+        monkeypatch.setattr(shop.events, "emit", inner)
+        raise ValueError("what nobody has thought of")
 
-    monkeypatch.setattr(interruptions.log, "warning", breaks)
+    monkeypatch.setattr(shop.events, "emit", breaks)
     works = [shop.run(sleep_long, 0.01), shop.run(sleep_long, 0.01)]
     await shop.until(1)
     assert [type(context["exception"]) for context in told] == [ValueError]
@@ -395,7 +400,7 @@ class EarlyLoop:
 
 async def test_a_loop_that_calls_early_is_not_asked_again() -> None:
     loop: Any = EarlyLoop()
-    some = Interruptions(loop, lambda work: None, lambda work, error: None)
+    some = Interruptions(loop, lambda work: None, lambda work, error: None, logged())
     work = Work(b"0" * 16, "app:f", "default", b"", 0)
     some.limit(work, 10.0)
     loop.now = 9.9996

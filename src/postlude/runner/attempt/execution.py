@@ -1,6 +1,5 @@
 """One attempt: finding the function and the arguments, running it, keeping what it returns."""
 
-import logging
 from contextvars import Context
 from functools import partial
 from typing import Any, Final
@@ -17,13 +16,7 @@ from postlude.runner.executors.overtime import refuse_late
 from postlude.tasks.context import Carried
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
-from postlude.telemetry.log import Log
 from postlude.telemetry.tracing import Observed
-
-log = Log("postlude.jobs")
-
-
-_MOST_TOLD: Final = 1000
 
 _LONGEST_WHY: Final = 1000
 """Characters that are kept of the sentence why a job is parked."""
@@ -40,14 +33,12 @@ class Unrunnable(PostludeError):
         self.outcome = outcome
 
 
-def ready(work: Work, registry: Registry, told: set[str]) -> Task[..., Any]:
+def ready(work: Work, registry: Registry) -> Task[..., Any]:
     """Find the function and the arguments of a work that came from the journal.
 
     Args:
         work: what is to be run.
         registry: where names become functions.
-        told: the names of which the log has been told that they are unknown. Another release that knows
-            one un-parks its jobs, and may not be the one that claims them.
 
     Raises:
         Unrunnable: the task is unknown here, or its arguments do not validate.
@@ -57,16 +48,11 @@ def ready(work: Work, registry: Registry, told: set[str]) -> Task[..., Any]:
         try:
             task = work.task = registry.resolve(work.name)
         except UnknownTask as error:
-            level = logging.DEBUG if work.name in told else logging.WARNING
-            log.log(level, "job %s is parked: %s", work, error)
-            if len(told) < _MOST_TOLD:
-                told.add(work.name)
             raise Unrunnable(Parked(Reason.UNKNOWN_TASK, NO_RELEASE, _sentence(error))) from error
     if work.args is None:
         try:
             work.args, work.kwargs = task.decode(work.payload)
         except InvalidArguments as error:
-            log.warning("job %s is parked: %s", work, error)
             why = f"{_sentence(error)} (release {task.release} of its parameters)"
             raise Unrunnable(Parked(Reason.INVALID_ARGUMENTS, task.release, why)) from error
     return task
@@ -87,7 +73,6 @@ def bound_in_time(work: Work, task: Task[..., Any], now: int) -> float | None:
     opts, policy = read_opts(work.opts), task.policy
     start = policy.must_start_by(opts, work.created)
     if start is not None and now > start:
-        log.info("job %s has expired", work)
         raise Unrunnable(Cancelled(Reason.EXPIRED))
     timeout = policy.attempt_within(opts)
     end = policy.must_end_by(opts, work.created)

@@ -9,31 +9,38 @@ from typing import Any, Final
 from postlude.clock import SECOND
 from postlude.errors import Discard, RetryLater, Snooze
 from postlude.messages.raised import frames_of, is_a, kind_of, text_of, writable
-from postlude.model.outcome import Cancelled, Failed, Outcome, Snoozed
+from postlude.model.event.jobs import (
+    AttemptEnded,
+    AttemptUnsuccessful,
+    BackoffFailed,
+    JudgingFailed,
+    RetryUnasked,
+)
+from postlude.model.outcome import Cancelled, Failed, Outcome, Snoozed, Succeeded
 from postlude.model.overrides import read_opts
 from postlude.model.retry import Retry
 from postlude.model.state import Reason
 from postlude.model.wait import Wait
-from postlude.runner.attempt.work import Stopping, Work, fields
+from postlude.runner.attempt.work import Stopping, Work
 from postlude.runner.executors.overtime import Overtime
 from postlude.runner.executors.process.failures import ChildFailed, ProcessDied
-from postlude.telemetry.log import Log
-
-log = Log("postlude.jobs")
+from postlude.telemetry.events import Events
 
 _PACKAGE: Final = __name__.partition(".")[0]
 
 
 class Outcomes:
-    """Turns what an attempt raised into its outcome, and logs it.
+    """Turns what an attempt raised into its outcome.
 
     Args:
         rng: where the jitter of waits comes from.
         most: characters that are kept of a traceback.
+        events: who is told of what the application's own part of it raises.
     """
 
-    def __init__(self, rng: random.Random, most: int) -> None:
+    def __init__(self, rng: random.Random, most: int, events: Events) -> None:
         self._rng = rng
+        self._events = events
         self._most = most
 
     def judge(self, work: Work, error: BaseException, now: int) -> Outcome:
@@ -49,32 +56,32 @@ class Outcomes:
                 return work.trace.run(self._judged, work, error, now)
             return self._judged(work, error, now)
         except BaseException as own:
-            log.error("how job %s ended could not be judged; it has failed", work, exc_info=own)
+            self._events.emit(JudgingFailed(*work.identity, own))
             line = kind_of(error)
             return Failed(line, line)
 
     def _judged(self, work: Work, error: BaseException, now: int) -> Outcome:
+        outcome: Outcome
         if is_a(error, Snooze) and (due := due_of(error, now)) is not None:
-            return self._snoozed(work, error, due)
-        if is_a(error, Discard):
-            reason = text_of(error)
-            log.info("job %s discards itself: %s", work, reason, extra=fields(work))
-            return Cancelled(Reason.DISCARDED, f"Discard: {reason}"[:1000])
-        if work.stopping is Stopping.CANCEL:
-            return self._cancelled(work, error)
-        if work.stopping is Stopping.TIMEOUT or is_a(error, Overtime):
-            error = _overtime(work, error)
-        return self._failed(work, error, now)
+            outcome = self._snoozed(work, error, due)
+        elif is_a(error, Discard):
+            outcome = Cancelled(Reason.DISCARDED, f"Discard: {text_of(error)}"[:1000])
+        elif work.stopping is Stopping.CANCEL:
+            outcome = self._cancelled(error)
+        else:
+            if work.stopping is Stopping.TIMEOUT or is_a(error, Overtime):
+                error = _overtime(work, error)
+            outcome = self._failed(work, error, now)
+        self._events.emit(ended(work, now, outcome, error))
+        return outcome
 
     def _snoozed(self, work: Work, error: BaseException, due: int) -> Outcome:
         end = _must_end_by(work)
         if end is not None and due >= end:
-            log.error("job %s failed: it snoozes beyond its deadline", work, extra=fields(work))
             return Failed(*describe(error, self._most), None, Reason.DEADLINE)
         return Snoozed(due)
 
-    def _cancelled(self, work: Work, error: BaseException) -> Outcome:
-        log.info("job %s was cancelled while it ran", work, extra=fields(work))
+    def _cancelled(self, error: BaseException) -> Outcome:
         if is_a(error, asyncio.CancelledError) or not is_own(error):
             return Cancelled()
         return Cancelled(None, *describe(error, self._most))
@@ -86,20 +93,6 @@ class Outcomes:
         if late:
             retry_at = None
         line, text = describe(error, self._most)
-        number = work.failures + 1
-        if retry_at is None:
-            if is_a(error, ChildFailed):  # its traceback came as text
-                log.error("job %s failed, attempt %d\n%s", work, number, text, extra=fields(work))
-            else:
-                raised = (type(error), error, own_frames(error))
-                log.error("job %s failed, attempt %d", work, number, exc_info=raised, extra=fields(work))
-        else:
-            # The traceback is kept with the attempt; an hour's outage must not fill the log with it.
-            wait = (retry_at - now) / SECOND
-            log.warning(
-                "job %s failed, attempt %d; the next is due in %.1f s: %s",
-                work, number, wait, line, extra=fields(work),
-            )  # fmt: skip
         overtime = Reason.TIMED_OUT if work.stopping is Stopping.TIMEOUT and retry_at is None else None
         return Failed(line, text, retry_at, Reason.DEADLINE if late else overtime)
 
@@ -111,13 +104,29 @@ class Outcomes:
             return None
         if is_a(error, RetryLater) and (due := due_of(error, now)) is not None:
             return due
-        if not (is_a(error, Snooze) or is_a(error, RetryLater) or covered(retry, error)):
+        if not (is_a(error, Snooze) or is_a(error, RetryLater) or covered(retry, error, self._events)):
             return None
         try:
             return retry.next_due(work.failures + 1, now, self._rng)
-        except BaseException:
-            log.exception("the backoff of %s failed; job %s waits a minute", work.name, work)
+        except BaseException as own:
+            self._events.emit(BackoffFailed(*work.identity, own))
             return now + 60 * SECOND
+
+
+def ended(work: Work, now: int, outcome: Outcome, error: BaseException | None = None) -> AttemptEnded:
+    """Return the end of an attempt as an event.
+
+    Args:
+        work: whose attempt it was.
+        now: when (microseconds, UTC).
+        outcome: what it means.
+        error: what it has raised; None: it has not begun, or returned.
+    """
+    about = (*work.identity, work.started, now, outcome)
+    if type(outcome) is Succeeded:
+        return AttemptEnded(*about)
+    frames = None if error is None or is_a(error, ChildFailed) else own_frames(error)
+    return AttemptUnsuccessful(*about, error, frames)
 
 
 def is_own(error: BaseException) -> bool:
@@ -140,14 +149,14 @@ def wait_in(error: BaseException) -> Wait | None:
     return wait if type(wait) is Wait else None
 
 
-def covered(retry: Retry, error: BaseException) -> bool:
+def covered(retry: Retry, error: BaseException, events: Events) -> bool:
     """Whether a policy follows an error with another attempt; also where the classes that it names fail."""
     if is_a(error, ChildFailed):
         return error.covered  # type: ignore[attr-defined,no-any-return]
     try:
         return retry.covers(error)
-    except BaseException:
-        log.exception("Retry(on=..., unless=...) could not be asked about an error; it counts as one of them")
+    except BaseException as own:
+        events.emit(RetryUnasked(own))
         return True
 
 

@@ -5,13 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from postlude.jobs.current import CurrentJob
-from postlude.jobs.subscriptions import Hub
+from postlude.model.event.jobs import ProgressTold, ProgressWritten
+from postlude.model.event.runner import JobName, LoopClosed, Missed
 from postlude.model.job import ProgressNote
 from postlude.runner.attempt.work import Work
 from postlude.stores.protocol import Store
-from postlude.telemetry.log import Log
-
-log = Log("postlude.runner")
 
 EVERY: Final = 0.5
 """Seconds between two writes of one job's progress."""
@@ -22,13 +20,12 @@ class Reports:
 
     Args:
         store: the journal.
-        hub: who watches.
         held: the works that the runner holds.
     """
 
-    def __init__(self, store: Store, hub: Hub | None, held: Callable[[], Iterable[Work]]) -> None:
+    def __init__(self, store: Store, held: Callable[[], Iterable[Work]]) -> None:
         self._store = store
-        self._hub = hub
+        self._events = store.events
         self._held = held
         self._loop = asyncio.get_running_loop()
         self._dirty: dict[CurrentJob, None] = {}
@@ -36,15 +33,15 @@ class Reports:
 
     def report(self, current: CurrentJob) -> None:
         """A job has said how far it is. From any thread."""
-        if self._hub is not None and self._hub.watched and current.last_progress is not None:
-            self._hub.note_progress(current.raw_id, current.last_progress)
+        if ProgressTold in self._events.heard and current.last_progress is not None:
+            self._events.emit(ProgressTold(current.raw_id, current.last_progress))
         self._dirty[current] = None
         if not self._armed:
             self._armed = True
             try:
                 self._loop.call_soon_threadsafe(self._loop.call_later, EVERY, self._write)
             except RuntimeError:
-                log.debug("a job said how far it is after its event loop had closed")
+                self._events.emit(LoopClosed(Missed.PROGRESS, JobName(current.raw_id, current.task)))
 
     def last(self, work: Work) -> None:
         """A job ends: write what it said last. On the loop."""
@@ -71,6 +68,5 @@ class Reports:
 
     def _told(self, works: Sequence[Work]) -> None:
         """Who has begun to watch meanwhile finds the progress in the journal now."""
-        if self._hub is not None and self._hub.watched:
-            for work in works:
-                self._hub.note(work.id)
+        if ProgressWritten in self._events.heard:
+            self._events.emit(ProgressWritten([work.id for work in works]))

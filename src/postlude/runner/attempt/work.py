@@ -1,16 +1,15 @@
 """A call on its way through the runner: from `add_task`, or from a claim, to its end."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from enum import Enum, auto
-from itertools import islice
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from postlude.compat import running_loop
 from postlude.jobs.current import CurrentJob
 from postlude.jobs.handle import NOWHERE, Enquiries, Job
-from postlude.model.ids import id_text
+from postlude.model.event.runner import JobName
 from postlude.model.job import PLAIN, Added, Claim, Hold, NewJob
 from postlude.tasks.policy import USUAL, Terms
 from postlude.tasks.task import Task
@@ -35,9 +34,6 @@ class Stopping(Enum):
     CANCEL = auto()
     """Somebody has asked for it."""
     TIMEOUT = auto()
-
-
-_NAMED: Final = 5
 
 
 class Work:
@@ -156,6 +152,11 @@ class Work:
             with suppress(RuntimeError):  # it has closed: nobody waits there any more
                 loop.call_soon_threadsafe(self.end)
 
+    @property
+    def identity(self) -> tuple[bytes, str, str, int]:
+        """What events of a job begin with (`OfJob`)."""
+        return self.id, self.name, self.queue, self.failures + 1
+
     def __str__(self) -> str:
         return f"{self.name} ({self.job.id})"
 
@@ -194,18 +195,6 @@ def holds_of(works: "Iterable[Work | Claim]") -> list[Hold]:
     return [Hold(work.seq, work.fence) for work in works]
 
 
-def named(works: Collection[Work]) -> str:
-    """Name works for the log, the first ones of many."""
-    more = f" and {len(works) - _NAMED} more" if len(works) > _NAMED else ""
-    return ", ".join(map(str, islice(works, _NAMED))) + more
-
-
-def counted(works: Collection[Work]) -> str:
-    """Say for the log how many works these are, and which the first ones."""
-    named = ", ".join(map(str, islice(works, _NAMED)))
-    return f"{len(works)} jobs, among them {named}" if len(works) > _NAMED else f"{len(works)}: {named}"
-
-
-def fields(work: Work) -> dict[str, Any]:
-    """Return what log records of a job carry (`LogKeeper`), for those made outside of its attempt."""
-    return {"job_id": id_text(work.id), "task": work.name, "attempt": work.failures + 1}
+def names_of(works: Iterable[Work]) -> tuple[JobName, ...]:
+    """Return which jobs these are, as events have it."""
+    return tuple(JobName(work.id, work.name) for work in works)

@@ -1,21 +1,18 @@
 """What a runner does from time to time: look for work of others, due times, the dead, the old."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.errors import PostludeError, UnknownTask
 from postlude.jobs.subscriptions import Hub
+from postlude.model.event.runner import DutyFailed, RunnersBuried
 from postlude.runner.news import News
 from postlude.runner.runner import Runner
 from postlude.runner.standstill import Standstill
-from postlude.stores.protocol import Reaped, Store
+from postlude.stores.protocol import Store
 from postlude.tasks.registry import Registry
-from postlude.telemetry.log import Log
-
-log = Log("postlude.runner")
 
 
 class Housekeeping:
@@ -79,19 +76,18 @@ class Housekeeping:
             await self._duty(self._prune)
             await asyncio.sleep(self._pause())
 
-    @staticmethod
-    async def _duty(duty: Callable[[], Awaitable[None]]) -> None:
+    async def _duty(self, duty: Callable[[], Awaitable[None]]) -> None:
         try:
             await duty()
         except PostludeError as error:
-            log.warning("the journal cannot be looked after now: %s", error)
+            self._store.events.emit(DutyFailed(error))
         except GeneratorExit:
             raise
         except BaseException as error:  # the application's, too: a module that is imported to find a task
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise
-            log.exception("housekeeping met an error of its own; it goes on")
+            self._store.events.emit(DutyFailed(error))
 
     def _pause(self) -> float:
         if self._next_due is None:
@@ -132,8 +128,7 @@ class Housekeeping:
         """Bury the dead, and un-park what this release can run."""
         reaped = await self._store.reap()
         if reaped.runners:
-            affected = reaped.released or reaped.ended
-            log.log(logging.WARNING if affected else logging.INFO, "%s", told(reaped))
+            self._store.events.emit(RunnersBuried(*reaped))
             self._runner.notify()
         known = [pair for pair in await self._store.parked() if self._knows(*pair)]
         if known and await self._store.unpark(known):
@@ -153,21 +148,3 @@ class Housekeeping:
             return
         if not await self._store.prune(self._config.keep):
             self._prune_at = now + round(self._config.prune_every * SECOND)
-
-
-def told(reaped: Reaped) -> str:
-    """Say for the log what the death of processes has meant for their jobs."""
-    runners, again, failed = reaped
-    parts = [f"{runners} {'process' if runners == 1 else 'processes'} of the journal {_has(runners)} died"]
-    theirs = "its" if runners == 1 else "their"
-    if again == 1:
-        parts.append(f"1 of {theirs} jobs runs again")
-    elif again:
-        parts.append(f"{again} of {theirs} jobs run again, those that had started one at a time")
-    if failed:
-        parts.append(f"{failed} of {theirs} jobs {_has(failed)} failed: `postlude jobs --state failed`")
-    return "; ".join(parts)
-
-
-def _has(number: int) -> str:
-    return "has" if number == 1 else "have"

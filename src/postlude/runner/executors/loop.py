@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from postlude.compat import forget_task
 from postlude.errors import TaskDefinitionError
+from postlude.model.event.jobs import JobIgnoresCancel
+from postlude.model.event.runner import CancelFailed
 from postlude.model.outcome import SUCCEEDED, Outcome
 from postlude.runner.attempt.execution import kept
 from postlude.runner.attempt.injection import Injection
@@ -16,10 +18,9 @@ from postlude.runner.attempt.work import Work
 from postlude.runner.executors.overtime import refuse_late
 from postlude.runner.executors.protocol import Begin, Ended
 from postlude.runner.executors.side_threads import SideThreads
-from postlude.telemetry.log import Log
+from postlude.telemetry.events import Events
+from postlude.telemetry.logging import logged
 from postlude.telemetry.tracing import Observed
-
-log = Log("postlude.jobs")
 
 
 class LoopExecutor:
@@ -31,16 +32,25 @@ class LoopExecutor:
         begin: called as work starts.
         ended: called with how it ended.
         injection: resolves dependencies; None: there is no framework that does.
+        events: who is told of what happens; by default, the log.
     """
 
     def __init__(
-        self, slots: int, begin: Begin, ended: Ended, *, threads: int = 1, injection: Injection | None = None
+        self,
+        slots: int,
+        begin: Begin,
+        ended: Ended,
+        *,
+        threads: int = 1,
+        injection: Injection | None = None,
+        events: Events | None = None,
     ) -> None:
+        self._events = events = events or logged()
         self.waiting: deque[Work] = deque()
         self.tasks: dict[Work, asyncio.Task[None]] = {}
         self.ended_so_far = 0
         self._slots = slots
-        self.beside = SideThreads(threads)
+        self.beside = SideThreads(threads, events)
         self._begin = begin
         self._ended = ended
         self._injection = injection
@@ -71,14 +81,14 @@ class LoopExecutor:
         """Cancel its task."""
         task = self.tasks.get(work)
         if task is not None:
-            cancel(task)
+            cancel(task, self._events)
 
     def abandon(self, work: Work) -> bool:
         """Give its place away; its task is left to itself."""
         task = self.tasks.pop(work, None)
         if task is None:
             return False
-        log.error("job %s does not end although it was cancelled; its place is another's", work)
+        self._events.emit(JobIgnoresCancel(*work.identity))
         self.beside.abandon(work)
         leave_alone(task)
         self._start_waiting()
@@ -159,12 +169,12 @@ class LoopExecutor:
         self._start_waiting()
 
 
-def cancel(task: asyncio.Task[None]) -> None:
+def cancel(task: asyncio.Task[None], events: Events) -> None:
     """Cancel a task. What it waits for may be the application's own, and fail to be cancelled."""
     try:
         task.cancel()
-    except BaseException:
-        log.exception("what %s waits for could not be cancelled", task.get_name())
+    except BaseException as error:
+        events.emit(CancelFailed(task.get_name(), error))
 
 
 def leave_alone(task: asyncio.Task[None]) -> None:

@@ -8,12 +8,14 @@ from typing import Any, Final
 from postlude.clock import Clock
 from postlude.config import Config
 from postlude.jobs.current import CurrentJob
+from postlude.model.event.jobs import AttemptStarted
+from postlude.model.event.runner import JobName, LoopClosed, Missed
 from postlude.model.job import FreeSlots
 from postlude.model.outcome import Cancelled, Outcome
 from postlude.runner.attempt.execution import Unrunnable, bound_in_time, ready, surroundings
 from postlude.runner.attempt.injection import Injection
 from postlude.runner.attempt.progress import Reports
-from postlude.runner.attempt.work import Stopping, Work
+from postlude.runner.attempt.work import Stopping, Work, names_of
 from postlude.runner.chains import Chains
 from postlude.runner.copies import Copies
 from postlude.runner.executors.loop import LoopExecutor, cancel, leave_alone
@@ -26,11 +28,8 @@ from postlude.runner.lease import Lease
 from postlude.tasks.context import Carried
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
-from postlude.telemetry.log import Log
+from postlude.telemetry.events import Events
 from postlude.telemetry.tracing import Tracers
-
-log = Log("postlude.runner")
-
 
 _CANCEL: Final = Stopping.CANCEL
 
@@ -66,6 +65,7 @@ class ExecutorPool:
         chains: works that others follow.
         reports: takes what jobs say of their progress.
         ended: called on the loop with how an attempt ended.
+        events: who is told of what happens.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class ExecutorPool:
         chains: Chains,
         reports: Reports,
         ended: Ended,
+        events: Events,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._lease = lease
@@ -86,7 +87,7 @@ class ExecutorPool:
         self._bounded_queues = execution.bounded_queues
         self._bounded: list[Task[..., Any]] | None = None
         self._known = 0
-        self._parked: set[str] = set()
+        self._events = events
         self._carried = execution.carried
         self.copies = execution.copies
         self.tracers = execution.tracers
@@ -94,12 +95,12 @@ class ExecutorPool:
         self._report = reports.report
         self._ended = ended
         injection = execution.injection
-        self._async = LoopExecutor(config.loop_slots, self._begin, ended, injection=injection)
+        self._async = LoopExecutor(config.loop_slots, self._begin, ended, injection=injection, events=events)
         # Sync functions that have dependencies: those wait here for which there is no thread.
         self._injected = LoopExecutor(
-            config.threads, self._begin, ended, threads=config.threads, injection=injection
+            config.threads, self._begin, ended, threads=config.threads, injection=injection, events=events
         )
-        self._threads = ThreadExecutor(config.threads, self._begin, ended)
+        self._threads = ThreadExecutor(config.threads, self._begin, ended, events=events)
         self._processes = ProcessExecutor(
             config.processes,
             self._begin,
@@ -109,6 +110,7 @@ class ExecutorPool:
             caps=Caps(
                 config.max_error, config.max_log_lines if config.keep_logs else 0, config.max_log_chars
             ),
+            events=events,
         )
         self.members: tuple[Executor, ...] = (self._async, self._injected, self._threads, self._processes)
         names = ("loop_slots", "threads", "threads", "processes")
@@ -116,7 +118,7 @@ class ExecutorPool:
         """The setting that says how many places each has."""
         self.keeps_back: Callable[[Work], bool] | None = None
         """Says of a work whether it must not start any more, and takes it then; None: all may start."""
-        self.interruptions = Interruptions(self._loop, self.executor_of, ended)
+        self.interruptions = Interruptions(self._loop, self.executor_of, ended, events)
 
     @property
     def free(self) -> FreeSlots:
@@ -150,8 +152,8 @@ class ExecutorPool:
         task = work.task
         if task is None or work.args is None:
             try:
-                task = ready(work, self._registry, self._parked)
-                self.copies.begin(work, task)
+                task = ready(work, self._registry)
+                self.copies.begin(work, task, self._events)
             except Unrunnable as unrunnable:
                 work.started = self._clock.now()
                 # Not now: it may be the end of another that lets it start, and so on along a chain.
@@ -183,16 +185,16 @@ class ExecutorPool:
         self._processes.stop()
         tasks = self.tasks
         for task in tasks:
-            cancel(task)
+            cancel(task, self._events)
             leave_alone(task)  # it has a moment, and no more
         return tasks
 
-    def on_loop(self) -> str:
-        """Name the job that the loop is running, for the log."""
+    def on_loop(self) -> JobName | None:
+        """Return which job the loop is running; None: none of a job."""
         task = asyncio.current_task(self._loop)
         tasks = [*self._async.tasks.items(), *self._injected.tasks.items()]
         works = [work for work, running in tasks if running is task]
-        return f"job {works[0]}" if works else "no job of ours"
+        return names_of(works)[0] if works else None
 
     def executor_of(self, work: Work) -> Executor | None:
         """Return where a work runs; None: that is not known yet."""
@@ -223,6 +225,8 @@ class ExecutorPool:
             work.current = CurrentJob(work.id, work.name, work.queue, work.failures + 1, self._report)
             if seconds is not None:
                 self.interruptions.limit(work, seconds)
+            if AttemptStarted in self._events.heard:
+                self._events.emit(AttemptStarted(*work.identity, work.created, now))
             return surroundings(work, work.current, self._carried)
         except Unrunnable as unrunnable:
             self._refuse(work, unrunnable.outcome)
@@ -234,4 +238,4 @@ class ExecutorPool:
         try:
             self._loop.call_soon_threadsafe(self._ended, work, result)
         except RuntimeError:
-            log.debug("job %s was not started, and its event loop has closed", work)
+            self._events.emit(LoopClosed(Missed.START, JobName(work.id, work.name)))

@@ -9,12 +9,12 @@ from typing import Any
 from anyio import CapacityLimiter
 
 from postlude.compat import worker_thread
+from postlude.model.event.jobs import JobHangs, JobReturned
+from postlude.model.event.runner import LoopClosed, Missed, Slot, SlotRefused
 from postlude.runner.attempt.work import Work
 from postlude.runner.executors.protocol import AGAIN_AFTER
 from postlude.runner.executors.threads import MOST_HUNG
-from postlude.telemetry.log import Log
-
-log = Log("postlude.jobs")
+from postlude.telemetry.events import Events
 
 
 class SideThreads:
@@ -25,9 +25,11 @@ class SideThreads:
 
     Args:
         threads: how many at once.
+        events: who is told of what happens.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, events: Events) -> None:
+        self._events = events
         self.hung: set[Work] = set()
         """Work whose time is over and whose thread still runs it."""
         self._threads = threads
@@ -40,36 +42,36 @@ class SideThreads:
         async with limiter:
             self._running.add(work)
             try:
-                return await (await _started(function)).end()
+                return await (await _started(function, self._events)).end()
             finally:
                 self._running.discard(work)
                 if work in self.hung:
                     self.hung.discard(work)
                     limiter.total_tokens -= 1
-                    log.warning("job %s has come to an end after all, long after its time was over", work)
+                    self._events.emit(JobReturned(*work.identity))
 
     def abandon(self, work: Work) -> None:
         """Give its thread's place away, unless too many hang already. On the loop."""
         if self._limiter is None or work not in self._running:
             return
         if len(self.hung) >= MOST_HUNG * self._threads:
-            log.error("%d threads hang: the place of job %s is not replaced", len(self.hung), work)
+            self._events.emit(JobHangs(*work.identity, len(self.hung), False))
             return
         self.hung.add(work)
         self._limiter.total_tokens += 1
-        log.error("job %s hangs in its thread, which nothing can end; its place is replaced", work)
+        self._events.emit(JobHangs(*work.identity, len(self.hung), True))
 
 
-async def _started(function: Callable[[], Any]) -> "_Call":
+async def _started(function: Callable[[], Any], events: Events) -> "_Call":
     """Start a call; where the system has no thread for it now, it waits until there is one."""
     refused = False
     while True:
-        call = _Call(function)
+        call = _Call(function, events)
         try:
             call.start()
         except RuntimeError as error:
             if not refused:
-                log.error("no thread can be started for a sync job; it is tried again: %s", error)
+                events.emit(SlotRefused(Slot.SIDE_THREAD, 1, error))
             refused = True
             await asyncio.sleep(AGAIN_AFTER)
         else:
@@ -83,7 +85,8 @@ class _Call:
     them, so whatever they hold must not hold it.
     """
 
-    def __init__(self, function: Callable[[], Any]) -> None:
+    def __init__(self, function: Callable[[], Any], events: Events) -> None:
+        self._events = events
         self._function = function
         self._context = copy_context()
         self._loop = asyncio.get_running_loop()
@@ -125,4 +128,4 @@ class _Call:
         try:
             self._loop.call_soon_threadsafe(self._over.set_result, None)
         except RuntimeError:
-            log.warning("a job ended after its event loop had closed; it will run again")
+            self._events.emit(LoopClosed(Missed.END))

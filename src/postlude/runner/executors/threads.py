@@ -8,13 +8,14 @@ from queue import SimpleQueue
 from typing import Final
 
 from postlude.compat import worker_thread
+from postlude.model.event.jobs import JobHangs, JobReturned
+from postlude.model.event.runner import LoopClosed, Missed, Slot, SlotRefused
 from postlude.model.outcome import Outcome
 from postlude.runner.attempt.execution import run_sync
-from postlude.runner.attempt.work import Work, fields
+from postlude.runner.attempt.work import Work
 from postlude.runner.executors.protocol import AGAIN_AFTER, Begin, Ended
-from postlude.telemetry.log import Log
-
-log = Log("postlude.jobs")
+from postlude.telemetry.events import Events
+from postlude.telemetry.logging import logged
 
 MOMENT: Final = 0.001
 """Seconds in which ends of sync jobs, and threads to be woken, gather."""
@@ -33,9 +34,11 @@ class ThreadExecutor:
         threads: how many; started as they are needed.
         begin: called as work starts, in the thread.
         ended: called on the loop with how it ended.
+        events: who is told of what happens; by default, the log.
     """
 
-    def __init__(self, threads: int, begin: Begin, ended: Ended) -> None:
+    def __init__(self, threads: int, begin: Begin, ended: Ended, *, events: Events | None = None) -> None:
+        self._events = events or logged()
         self.waiting: deque[Work] = deque()
         self.hung: set[Work] = set()
         """Work whose time is over and whose thread still runs it."""
@@ -82,7 +85,7 @@ class ThreadExecutor:
     def abandon(self, work: Work) -> bool:
         """Give its place to another thread, unless too many hang already."""
         if len(self.hung) >= MOST_HUNG * self._most:
-            log.error("%d threads hang: the place of job %s is not replaced", len(self.hung), work)
+            self._events.emit(JobHangs(*work.identity, len(self.hung), False))
             return work in self._running
         if work not in self._running:
             return False
@@ -93,11 +96,7 @@ class ThreadExecutor:
             self.hung.discard(work)
             return False
         self._threads -= 1
-        log.error(
-            "job %s hangs in its thread, which nothing can end; its place is replaced",
-            work,
-            extra=fields(work),
-        )
+        self._events.emit(JobHangs(*work.identity, len(self.hung), True))
         if self.waiting:
             self._wake()
         return True
@@ -142,10 +141,7 @@ class ThreadExecutor:
             threading.Thread(target=self._serve, name="postlude-worker", daemon=True).start()
         except RuntimeError as error:
             if not self._refused:
-                log.error(
-                    "no thread can be started for the %d sync jobs that wait; it is tried again: %s",
-                    len(self.waiting), error,
-                )  # fmt: skip
+                self._events.emit(SlotRefused(Slot.THREAD, len(self.waiting), error))
             self._refused = True
             self._threads -= 1
             return False
@@ -186,7 +182,7 @@ class ThreadExecutor:
                 del self._running[work]
             except KeyError:
                 self.hung.discard(work)
-                log.warning("job %s has come to an end after all, long after its time was over", work)
+                self._events.emit(JobReturned(*work.identity))
                 del result  # an error knows this frame
                 return False
             followed = work.follower is not None
@@ -202,7 +198,7 @@ class ThreadExecutor:
         try:
             self._loop.call_soon_threadsafe(call, *args)
         except RuntimeError:
-            log.warning("a job ended after its event loop had closed; it will run again")
+            self._events.emit(LoopClosed(Missed.END))
 
     def _collect_at_once(self) -> None:
         """Let what follows start now: a moment for each would be most of the time that a chain takes."""

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Final
 
 from postlude.compat import running_loop
-from postlude.runner.attempt.work import Stopping, Work, fields
+from postlude.model.event.jobs import JobOverran
+from postlude.runner.attempt.work import Stopping, Work
 from postlude.runner.executors.protocol import Executor
-from postlude.telemetry.log import Log
-
-log = Log("postlude.jobs")
+from postlude.telemetry.events import Events
 
 PATIENCE: Final = 1.0
 """Seconds that an interrupted work has to end; one that swallows its cancellation is left behind."""
@@ -28,15 +27,21 @@ class Interruptions:
         loop: the runner's loop.
         lane_of: where a work runs.
         over: called for a work that was left behind: its attempt has ended for the journal.
+        events: who is told of what happens.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, executor_of: Callable[[Work], Executor | None], over: Over
+        self,
+        loop: asyncio.AbstractEventLoop,
+        executor_of: Callable[[Work], Executor | None],
+        over: Over,
+        events: Events,
     ) -> None:
+        self._events = events
         self._loop = loop
         self._executor_of = executor_of
         self._over = over
-        self._finisher: dict[Work, float] = {}
+        self._ends: dict[Work, float] = {}
         """When the time of works that run is over, by the loop's clock: few, so they share one timer."""
         self._timer: asyncio.TimerHandle | None = None
         self._wakes = 0.0
@@ -46,7 +51,7 @@ class Interruptions:
     @property
     def watched(self) -> int:
         """How many works it knows that run and have a limited time."""
-        return len(self._finisher)
+        return len(self._ends)
 
     def limit(self, work: Work, seconds: float) -> None:
         """Let a work that starts now end after so many seconds. From any thread."""
@@ -68,13 +73,13 @@ class Interruptions:
     def _arm(self, work: Work) -> None:
         if work.over or work.seconds is None:
             return
-        end = self._finisher[work] = self._loop.time() + work.seconds
+        end = self._ends[work] = self._loop.time() + work.seconds
         if self._timer is None or end < self._wakes:
             self._wake_at(end)
 
     def ended(self, work: Work) -> None:
         """The attempt of a work with a limited time is over."""
-        self._finisher.pop(work, None)
+        self._ends.pop(work, None)
         if self._patience and (timer := self._patience.pop(work, None)) is not None:
             timer.cancel()
 
@@ -87,19 +92,19 @@ class Interruptions:
         self._timer = None
         now = self._loop.time() + EARLY
         try:
-            due = [work for work, end in self._finisher.items() if end <= now]
-            for work in sorted(due, key=self._finisher.__getitem__):  # of a loop that was late, several
-                self._finisher.pop(work, None)
+            due = [work for work, end in self._ends.items() if end <= now]
+            for work in sorted(due, key=self._ends.__getitem__):  # of a loop that was late, several
+                self._ends.pop(work, None)
                 self._late(work)
         finally:  # what one of them raises must not keep the others from their ends
-            if self._finisher:
-                self._wake_at(min(self._finisher.values()))
+            if self._ends:
+                self._wake_at(min(self._ends.values()))
 
     def _late(self, work: Work) -> None:
         executor = self._executor_of(work)
         if work.over or work.stopping is Stopping.TIMEOUT or (executor and not executor.runs(work)):
             return  # its end may be on its way
-        log.warning("job %s takes longer than its %g s", work, work.seconds, extra=fields(work))
+        self._events.emit(JobOverran(*work.identity, work.seconds or 0.0))
         work.stopping = Stopping.TIMEOUT
         if work.current is not None:
             work.current.late = True

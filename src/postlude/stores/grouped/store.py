@@ -29,6 +29,7 @@ from postlude.stores.grouped.writer import Writer
 from postlude.stores.protocol import BatchSource, Enlisted, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
 from postlude.stores.values import ClaimCall
+from postlude.telemetry.logging import logged
 
 T = TypeVar("T")
 
@@ -40,6 +41,7 @@ class GroupedStore(Lookups, ABC):
     """A store whose writes go through one writer, and whose looks go through one thread."""
 
     def __init__(self) -> None:
+        self.events = logged()
         self._writer: Writer | None = None
         self._reader: ReaderThread | None = None
 

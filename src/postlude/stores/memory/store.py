@@ -39,6 +39,7 @@ from postlude.stores.memory.shelves import Shelves
 from postlude.stores.protocol import BatchSource, Counts, Enlisted, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
 from postlude.stores.values import ClaimCall
+from postlude.telemetry.logging import logged
 
 
 class MemoryStore:
@@ -49,7 +50,7 @@ class MemoryStore:
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+        self.events, self._clock = logged(), clock
         self._lock = threading.Lock()
         self._shelves = Shelves()
         self._rules = Rules()

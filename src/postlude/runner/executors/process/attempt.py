@@ -12,6 +12,7 @@ from postlude.runner.attempt.unrun import refuse_unrun
 from postlude.runner.executors.process.messages import Answer, RunJob
 from postlude.tasks.process import task_at
 from postlude.tasks.task import Task
+from postlude.telemetry.process import EVENTS
 
 _KINDS: Final = {Snooze: "snooze", Discard: "discard", RetryLater: "later"}
 
@@ -60,7 +61,7 @@ def _raised(task: Task[..., Any] | None, error: BaseException, current: CurrentJ
     if current.cancelled and is_a(error, asyncio.CancelledError):
         return _answer("stopped", text=text_of(error))
     line, traceback = describe(error, max_error)
-    again = task is None or covered(task.policy.retry, error)
+    again = task is None or covered(task.policy.retry, error, EVENTS)
     return _answer("raised", text=line, traceback=traceback, covered=again)
 
 

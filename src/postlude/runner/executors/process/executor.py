@@ -7,6 +7,7 @@ from collections import deque
 from typing import Final
 
 from postlude.errors import NotDurable
+from postlude.model.event.runner import ProcessLost, Slot, SlotRefused
 from postlude.model.outcome import Outcome
 from postlude.runner.attempt.work import Stopping, Work
 from postlude.runner.executors.overtime import Overtime
@@ -16,9 +17,8 @@ from postlude.runner.executors.process.failures import ProcessDied
 from postlude.runner.executors.process.messages import Answer, Caps, Hello, RunJob, Step
 from postlude.runner.executors.protocol import AGAIN_AFTER, Begin, Ended
 from postlude.tasks.process import place_of
-from postlude.telemetry.log import Log
-
-log = Log("postlude.runner")
+from postlude.telemetry.events import Events
+from postlude.telemetry.logging import logged
 
 STOP_WITHIN: Final = 0.5
 """Seconds that work has which is asked to stop and looks at `raise_if_cancelled`."""
@@ -39,6 +39,7 @@ class ProcessExecutor:
         recycle_jobs: a process is replaced after so many jobs.
         recycle_bytes: a process that uses more memory than this after a job is replaced.
         caps: how much is kept of what jobs say.
+        events: who is told of what happens; by default, the log.
     """
 
     def __init__(
@@ -50,7 +51,9 @@ class ProcessExecutor:
         recycle_jobs: int,
         recycle_bytes: int,
         caps: Caps = DEFAULT_CAPS,
+        events: Events | None = None,
     ) -> None:
+        self._events = events or logged()
         self.waiting: deque[Work] = deque()
         self._slots = slots
         self._begin = begin
@@ -161,7 +164,7 @@ class ProcessExecutor:
                 self._refused = False
         except (OSError, RuntimeError) as error:
             if not self._refused:
-                log.error("no process can be started for jobs that wait; it is tried again: %s", error)
+                self._events.emit(SlotRefused(Slot.PROCESS, len(self.waiting), error))
             self._refused = True
             self._retry = self._loop.call_later(AGAIN_AFTER, self._start_again)
 
@@ -261,7 +264,7 @@ class ProcessExecutor:
                 self._end(work, ProcessDied(f"no process was ready to run it: the one for it {how}"))
         elif keeper in self._idle:
             self._idle.remove(keeper)
-            log.warning("an idle process of the pool %s; it is replaced when it is needed", how)
+            self._events.emit(ProcessLost(how))
 
     def _free(self, keeper: ChildProcess) -> Work | None:
         work = self._busy.pop(keeper, None)

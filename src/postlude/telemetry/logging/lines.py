@@ -1,0 +1,74 @@
+"""How an event becomes a line of the log."""
+
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import Any, Protocol
+
+from postlude.model.event import Event, OfJob
+from postlude.model.ids import id_text
+from postlude.telemetry.log import ExcInfo
+
+Lines = Mapping[type[Event], Callable[[Any], None]]
+"""What writes the line of each kind."""
+
+
+class Say(Protocol):
+    """One level of a `Log`."""
+
+    def __call__(self, message: str, *args: object) -> None:
+        """Log it."""
+        ...
+
+
+class SayWith(Protocol):
+    """One that may have a traceback."""
+
+    def __call__(
+        self,
+        message: str,
+        *args: object,
+        exc_info: ExcInfo | None = None,
+        extra: Mapping[str, object] | None = None,
+    ) -> None:
+        """Log it."""
+        ...
+
+
+def line(say: Say, message: str, *names: str) -> Callable[[Any], None]:
+    """Return what writes a line that names some of an event's fields."""
+    fields = [attrgetter(name) for name in names]
+
+    def write(event: Any) -> None:
+        say(message, *[field(event) for field in fields])
+
+    return write
+
+
+def with_traceback(say: SayWith, message: str, *names: str) -> Callable[[Any], None]:
+    """Return what writes such a line, and the traceback of the event's `error`."""
+    fields = [attrgetter(name) for name in names]
+
+    def write(event: Any) -> None:
+        say(message, *[field(event) for field in fields], exc_info=event.error)
+
+    return write
+
+
+def of_job(say: SayWith, message: str, *names: str) -> Callable[[Any], None]:
+    """Return what writes a line that names a job first, and then fields; its record has the job's fields."""
+    fields = [attrgetter(name) for name in names]
+
+    def write(event: Any) -> None:
+        say(message, named(event), *[field(event) for field in fields], extra=extra(event))
+
+    return write
+
+
+def named(job: Any) -> str:
+    """Name a job: its task, and its id."""
+    return f"{job.task} ({id_text(job.id)})"
+
+
+def extra(event: OfJob) -> dict[str, object]:
+    """Return what log records of a job carry (`LogKeeper`), for those made outside of its attempt."""
+    return {"job_id": id_text(event.id), "task": event.task, "attempt": event.attempt}

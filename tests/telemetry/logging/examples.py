@@ -1,0 +1,255 @@
+"""An example of each kind of event that the log has a line for, and that line."""
+
+from typing import Final
+
+from postlude.errors import JournalUnavailable, Snooze
+from postlude.model.event import Event, runner
+from postlude.model.event import jobs as job
+from postlude.model.event.runner import JobName
+from postlude.model.ids import id_text
+from postlude.model.outcome import Cancelled, Failed, Parked
+from postlude.model.state import Reason
+
+ID: Final = bytes(range(16))
+NAME: Final = f"app:f ({id_text(ID)})"
+ABOUT: Final = (ID, "app:f", "mail", 2)
+TIMES: Final = (1_000_000, 2_000_000)
+ERROR: Final = ValueError("seven")
+DOWN: Final = JournalUnavailable("the disk is full")
+JOBS: Final = "postlude.jobs"
+RUNNER: Final = "postlude.runner"
+ROOT: Final = "postlude"
+
+
+def raised() -> ValueError:
+    try:
+        raise ERROR
+    except ValueError as error:
+        return error
+
+
+FRAMES: Final = raised().__traceback__
+
+
+def ended(outcome: Failed | Cancelled | Parked, error: BaseException | None = ERROR) -> Event:
+    return job.AttemptUnsuccessful(*ABOUT, *TIMES, outcome, error, FRAMES if error else None)
+
+
+def names(number: int) -> list[JobName]:
+    return [JobName(ID, f"t{each}") for each in range(number)]
+
+
+Line = tuple[Event, str, str, str]
+
+OF_JOBS: Final[list[Line]] = [
+    (
+        ended(Failed("ValueError: seven", "...")),
+        JOBS, "ERROR", f"job {NAME} failed, attempt 2",
+    ),
+    (
+        ended(Failed("ValueError: seven", "...", 62_000_000)),
+        JOBS, "WARNING", f"job {NAME} failed, attempt 2; the next is due in 60.0 s: ValueError: seven",
+    ),
+    (
+        job.AttemptUnsuccessful(*ABOUT, *TIMES, Failed("ValueError: seven", "its text"), ERROR, None),
+        JOBS, "ERROR", f"job {NAME} failed, attempt 2\nits text",
+    ),
+    (
+        ended(Failed("TimeoutError: too late", "...", None, Reason.DEADLINE), None),
+        JOBS, "ERROR", f"job {NAME} failed: TimeoutError: too late",
+    ),
+    (
+        ended(Failed("Snooze: again", "...", None, Reason.DEADLINE), Snooze(5)),
+        JOBS, "ERROR", f"job {NAME} failed: it snoozes beyond its deadline",
+    ),
+    (ended(Cancelled(Reason.EXPIRED), None), JOBS, "INFO", f"job {NAME} has expired"),
+    (
+        ended(Cancelled(Reason.DISCARDED, "Discard: no such order")),
+        JOBS, "INFO", f"job {NAME} discards itself: no such order",
+    ),
+    (ended(Cancelled()), JOBS, "INFO", f"job {NAME} was cancelled while it ran"),
+    (
+        ended(Parked(Reason.UNKNOWN_TASK, "", "'app:f' is not declared as a task"), None),
+        JOBS, "WARNING", f"job {NAME} is parked: 'app:f' is not declared as a task",
+    ),
+    (
+        job.EndStale(*ABOUT),
+        RUNNER, "WARNING",
+        f"job {NAME}: this attempt does not count; it had been written, or taken over, before",
+    ),
+    (job.JobOverran(*ABOUT, 1.5), JOBS, "WARNING", f"job {NAME} takes longer than its 1.5 s"),
+    (
+        job.JobHangs(*ABOUT, 1, True),
+        JOBS, "ERROR", f"job {NAME} hangs in its thread, which nothing can end; its place is replaced",
+    ),
+    (
+        job.JobHangs(*ABOUT, 8, False),
+        JOBS, "ERROR", f"8 threads hang: the place of job {NAME} is not replaced",
+    ),
+    (
+        job.JobReturned(*ABOUT),
+        JOBS, "WARNING", f"job {NAME} has come to an end after all, long after its time was over",
+    ),
+    (
+        job.JobIgnoresCancel(*ABOUT),
+        JOBS, "ERROR", f"job {NAME} does not end although it was cancelled; its place is another's",
+    ),
+    (
+        job.JudgingFailed(*ABOUT, ERROR),
+        JOBS, "ERROR", f"how job {NAME} ended could not be judged; it has failed",
+    ),
+    (
+        job.BackoffFailed(*ABOUT, ERROR),
+        JOBS, "ERROR", f"the backoff of app:f failed; job {NAME} waits a minute",
+    ),
+    (
+        job.RetryUnasked(ERROR),
+        JOBS, "ERROR",
+        "Retry(on=..., unless=...) could not be asked about an error; it counts as one of them",
+    ),
+    (
+        job.ArgumentsChanged("app:f", ["rows"]),
+        JOBS, "INFO",
+        "app:f has changed its argument 'rows', which is a copy. If whoever called it is to see that, let "
+        "it return what it has found (`await job.result()`), or keep that where both look",
+    ),
+]  # fmt: skip
+
+OF_RUNNERS: Final[list[Line]] = [
+    (runner.ClaimsFailed(DOWN), RUNNER, "WARNING", f"no jobs could be claimed: {DOWN}"),
+    (
+        runner.ClaimsReleased(3),
+        RUNNER, "WARNING", "3 claims, made while the journal failed, are released",
+    ),
+    (
+        runner.ReleaseFailed(DOWN),
+        RUNNER, "WARNING", f"claims could not be given back; they are once more: {DOWN}",
+    ),
+    (
+        runner.EndsRefused(3, DOWN),
+        RUNNER, "WARNING", f"3 ends of jobs were not written; they are offered again: {DOWN}",
+    ),
+    (
+        runner.LeaseUnrenewed(DOWN),
+        RUNNER, "WARNING", f"the runner's lease could not be renewed: {DOWN}",
+    ),
+    (
+        runner.LeaseUnrenewed(None),
+        RUNNER, "WARNING", "the journal took more than a lease to renew the runner's lease",
+    ),
+    (
+        runner.LeaseLost(),
+        RUNNER, "WARNING", "this process was taken for dead (it slept, or was stopped); it joins again",
+    ),
+    (
+        runner.RejoinFailed(DOWN),
+        RUNNER, "WARNING", f"joining the journal's runners again failed: {DOWN}",
+    ),
+    (
+        runner.HeartbeatFailed(ERROR),
+        RUNNER, "ERROR", "the heartbeat met an error of its own; it goes on",
+    ),
+    (
+        runner.LoopStalled(15.04, JobName(ID, "app:f"), 7, "  File x\n"),
+        RUNNER, "ERROR",
+        f"the event loop has not turned for 15.0 s; it is running job {NAME}; 7 waiting jobs were released "
+        "for other processes; its stack:\n  File x\n",
+    ),
+    (
+        runner.LoopStalled(15.04, None, 0, ""),
+        RUNNER, "ERROR",
+        "the event loop has not turned for 15.0 s; it is running no job of ours; 0 waiting jobs were "
+        "released for other processes; its stack:\n  (unknown)",
+    ),
+    (
+        runner.StallLimitReached(),
+        RUNNER, "CRITICAL", "the event loop hangs beyond stall_limit; the process exits",
+    ),
+    (
+        runner.SlotRefused(runner.Slot.THREAD, 2, ERROR),
+        JOBS, "ERROR", "no thread can be started for the 2 sync jobs that wait; it is tried again: seven",
+    ),
+    (
+        runner.SlotRefused(runner.Slot.SIDE_THREAD, 1, ERROR),
+        JOBS, "ERROR", "no thread can be started for a sync job; it is tried again: seven",
+    ),
+    (
+        runner.SlotRefused(runner.Slot.PROCESS, 2, ERROR),
+        RUNNER, "ERROR", "no process can be started for jobs that wait; it is tried again: seven",
+    ),
+    (
+        runner.ProcessLost("was ended by SIGKILL"),
+        RUNNER, "WARNING",
+        "an idle process of the pool was ended by SIGKILL; it is replaced when it is needed",
+    ),
+    (
+        runner.SlotsTaken("threads", ["b", "a", "b", "b"], ["d", "c"]),
+        RUNNER, "WARNING",
+        "all places that this process has (Config(threads=4)) are taken by jobs that wait for the results of "
+        "others (a, b for c, d), which cannot start: they wait for ever. Let fewer of them run at once "
+        "(limit=Limit(concurrent=2) on those that wait), raise threads, or do not wait inside of a job: let "
+        "the one that ends last go on",
+    ),
+    (
+        runner.CancelFailed("app:f", ERROR),
+        JOBS, "ERROR", "what app:f waits for could not be cancelled",
+    ),
+    (
+        runner.LoopClosed(runner.Missed.START, JobName(ID, "app:f")),
+        RUNNER, "DEBUG", f"job {NAME} was not started, and its event loop has closed",
+    ),
+    (
+        runner.LoopClosed(runner.Missed.PROGRESS),
+        RUNNER, "DEBUG", "a job said how far it is after its event loop had closed",
+    ),
+    (
+        runner.LoopClosed(runner.Missed.END),
+        JOBS, "WARNING", "a job ended after its event loop had closed; it will run again",
+    ),
+    (runner.DutyFailed(DOWN), RUNNER, "WARNING", f"the journal cannot be looked after now: {DOWN}"),
+    (
+        runner.DutyFailed(ERROR),
+        RUNNER, "ERROR", "housekeeping met an error of its own; it goes on",
+    ),
+    (runner.RunnersBuried(1, 0, 0), RUNNER, "INFO", "1 process of the journal has died"),
+    (
+        runner.RunnersBuried(1, 1, 2),
+        RUNNER, "WARNING",
+        "1 process of the journal has died; 1 of its jobs runs again; "
+        "2 of its jobs have failed: `postlude jobs --state failed`",
+    ),
+    (
+        runner.Draining(10.0, names(7)),
+        ROOT, "INFO",
+        "waiting up to 10 s (Config.grace) for 7 jobs: "
+        + ", ".join(f"t{each} ({id_text(ID)})" for each in range(5)) + " and 2 more",
+    ),
+    (
+        runner.GraceOver(names(2)),
+        RUNNER, "WARNING",
+        f"released, as the grace period was over: 2: t0 ({id_text(ID)}), t1 ({id_text(ID)})",
+    ),
+    (
+        runner.GraceOver(names(6)),
+        RUNNER, "WARNING",
+        "released, as the grace period was over: 6 jobs, among them "
+        + ", ".join(f"t{each} ({id_text(ID)})" for each in range(5)),
+    ),
+    (
+        runner.NoLifespan(),
+        ROOT, "WARNING",
+        "no lifespan runs on this event loop: jobs run inside the requests that added them "
+        "(start the server with lifespan, or use `with TestClient(app)`, for a runner of its own)",
+    ),
+    (runner.InlineFailed(DOWN), ROOT, "WARNING", f"jobs stay in the journal and run later: {DOWN}"),
+    (
+        runner.InlineLookFailed(DOWN),
+        ROOT, "WARNING", f"what waits in the journal could not be looked at: {DOWN}",
+    ),
+    (
+        runner.InlineCancelled(2),
+        ROOT, "DEBUG", "2 jobs of a cancelled request wait for another call",
+    ),
+]  # fmt: skip
+
+ALL: Final = [*OF_JOBS, *OF_RUNNERS]

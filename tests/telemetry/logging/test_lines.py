@@ -1,0 +1,64 @@
+"""The log has a line for each event, as readable as a person needs it; or none, on purpose."""
+
+import logging
+
+import pytest
+
+from postlude.model.event import Event, OfJob
+from postlude.model.event.jobs import (
+    AttemptEnded,
+    AttemptStarted,
+    EndsWritten,
+    JobsAdded,
+    JobsClaimed,
+    ProgressTold,
+    ProgressWritten,
+)
+from postlude.telemetry.logging import logged
+from tests.telemetry.logging import examples
+
+QUIET = frozenset(
+    {
+        Event, OfJob, JobsAdded, JobsClaimed, AttemptStarted, AttemptEnded, EndsWritten, ProgressTold,
+        ProgressWritten,
+    }
+)  # fmt: skip
+"""What happens for every job, or is only a beginning of kinds."""
+
+
+def kinds() -> set[type[Event]]:
+    found, waiting = set[type[Event]](), [Event]
+    while waiting:
+        found.add(kind := waiting.pop())
+        waiting += kind.__subclasses__()
+    return found
+
+
+def test_what_happens_for_every_job_is_made_into_nothing_for_the_log() -> None:
+    assert not logged().heard.keys() & QUIET
+
+
+def test_every_other_kind_has_an_example_here() -> None:
+    assert {type(event) for event, *_ in examples.ALL} == kinds() - QUIET
+
+
+@pytest.mark.parametrize(
+    ("event", "logger", "level", "text"),
+    examples.ALL,
+    ids=lambda value: type(value).__name__ if isinstance(value, Event) else "",
+)
+def test_its_line(event: Event, logger: str, level: str, text: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    logged().emit(event)
+    assert [(record.name, record.levelname, record.getMessage()) for record in caplog.records] == [
+        (logger, level, text)
+    ]
+
+
+@pytest.mark.parametrize("event", [event for event, *_ in examples.ALL if hasattr(event, "frames")])
+def test_a_traceback_is_that_of_the_event(event: Event, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    logged().emit(event)
+    for record in caplog.records:
+        if record.exc_info is not None:
+            assert record.exc_info[1] is event.error  # type: ignore[attr-defined]
