@@ -76,7 +76,7 @@ async def begin_outage() -> dict[str, float]:
 
 @app.post("/imports", status_code=202)
 async def start_import(upload: UploadFile, tasks: Tasks) -> Accepted[orders.ImportReport]:
-    """Take a CSV of orders. The answer's Location tells how the job is doing; DELETE there cancels it."""
+    """Take a CSV of orders. The answer's links tell how the job is doing, and cancel it."""
     content = await upload.read(MOST_UPLOAD + 1)
     if len(content) > MOST_UPLOAD:
         raise HTTPException(413, f"at most {MOST_UPLOAD} bytes")

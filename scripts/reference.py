@@ -10,10 +10,10 @@ from typing import Any, get_args
 
 from postlude import config, errors
 from postlude.app import postlude as app
+from postlude.jobs import view
 from postlude.model import limits as policy
 from postlude.model import retry, state
 from postlude.tasks import options
-from postlude.web import report
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
 
@@ -73,7 +73,7 @@ def page() -> str:
     parts += ["## Postlude", summary(app.Postlude), table("parameter", section(app.Postlude, "Args"))]
     parts += ["## postlude.router", summary(app.Postlude.router)]
     parts += [table("parameter", section(app.Postlude.router, "Args"))]
-    parts += [f"`error.code` is one of {', '.join(f'`{code}`' for code in get_args(report.ErrorCode))}."]
+    parts += [f"`error.code` is one of {', '.join(f'`{code}`' for code in get_args(view.ErrorCode))}."]
     parts += ["## Config", summary(config.Config), table("field", fields_of(config, "Config"))]
     parts += ["## Keep", summary(config.Keep), table("field", fields_of(config, "Keep"))]
     parts += ["## Options of a task", summary(options.TaskOptions)]

@@ -24,7 +24,7 @@ at("outage").addEventListener("click", (event) => press("outage-note", event.tar
 
 at("invoice").addEventListener("click", (event) => press("invoice-note", event.target, async () => {
   at("invoice-link").hidden = true;
-  const accepted = await send("/invoices", { customer: at("signup").elements.name.value });
+  const accepted = await (await send("/invoices", { customer: at("signup").elements.name.value })).json();
   const { state, result } = await follow(accepted, "invoice", ({ state }, done, total) => {
     note("invoice-note", `${state}: ${done} of ${total} lines drawn.`);
   });
@@ -39,8 +39,8 @@ async function importOrders(file) {
   form.append("upload", file, "orders.csv");
   note("import-note", "Uploading …");
   at("import-problems").replaceChildren();
-  const accepted = await ask("/imports", { method: "POST", body: form });
-  at("import-cancel").value = accepted.headers.get("Location");
+  const accepted = await (await ask("/imports", { method: "POST", body: form })).json();
+  at("import-cancel").value = accepted.links.cancel;
   at("import-cancel").disabled = false;
   const { state, result, error } = await follow(accepted, "import", ({ state }, done, total) => {
     note("import-note", `${state}: ${done} of ${total} orders read.`);
@@ -68,7 +68,7 @@ at("import-sample").addEventListener("click", (event) => {
 
 at("import-cancel").addEventListener("click", ({ target }) => {
   target.disabled = true;
-  ask(target.value, { method: "DELETE" }).catch((error) => note("import-note", `That did not work: ${error.message}`));
+  ask(target.value, { method: "POST" }).catch((error) => note("import-note", `That did not work: ${error.message}`));
 });
 
 at("newsletter").addEventListener("click", (event) => press("newsletter-note", event.target, async () => {

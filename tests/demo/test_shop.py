@@ -53,7 +53,7 @@ def test_an_upload_is_accepted_and_worked_through(demo: Demo) -> None:
     assert [line.partition(":")[0] for line in report["problems"]] == ["row 77", "row 150"]
     assert Decimal(report["total"]) == expected_total()
     progress = demo.get(status)["progress"]
-    assert (progress["done"], progress["total"]) == (SAMPLE_ROWS, SAMPLE_ROWS)
+    assert (progress["current"], progress["total"]) == (SAMPLE_ROWS, SAMPLE_ROWS)
 
 
 def test_a_file_that_is_no_csv_is_attempted_once(demo: Demo) -> None:
@@ -66,9 +66,9 @@ def test_a_file_that_is_no_csv_is_attempted_once(demo: Demo) -> None:
 def test_an_import_can_be_cancelled(demo: Demo) -> None:
     status = upload(demo)
     demo.eventually(lambda: demo.get(status)["progress"], "the import has begun")
-    assert demo.client.delete(status).status_code == 202
+    assert demo.client.post(f"{status}/cancel").status_code == 202
     demo.eventually(lambda: demo.get(status)["state"] == "cancelled", "the import stops")
-    assert demo.get(status)["progress"]["done"] < SAMPLE_ROWS
+    assert demo.get(status)["progress"]["current"] < SAMPLE_ROWS
 
 
 def test_an_invoice_is_drawn_in_another_process(demo: Demo) -> None:

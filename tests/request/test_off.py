@@ -141,7 +141,7 @@ def test_a_handle_leads_to_a_404(off: Switch, log: list[str]) -> None:
     with TestClient(app) as client:
         answer = client.post("/x")
         body = answer.json()
-        assert (body["state"], body["task"], body["result"]) == ("queued", declared.name, None)
+        assert (body["state"], body["done"], body["result"]) == ("queued", False, None)
         assert answer.headers["location"] == f"/jobs/{UUID(body['id'])}"
         assert client.get(answer.headers["location"]).status_code == 404
     assert log == ["ran a"]

@@ -1,4 +1,4 @@
-"""`DELETE` on the route of a job."""
+"""Cancelling a job over HTTP."""
 
 import asyncio
 from collections.abc import Iterator
@@ -42,16 +42,18 @@ def client(postlude: Postlude) -> Iterator[TestClient]:
 
 def test_a_job_that_waits_is_cancelled(client: TestClient) -> None:
     id = client.post("/later").json()
-    answer = client.delete(f"/jobs/{id}")
-    assert (answer.status_code, answer.json()) == (200, {"id": id, "outcome": "cancelled"})
+    answer = client.post(f"/jobs/{id}/cancel")
+    assert (answer.status_code, answer.json()["state"], answer.json()["done"]) == (200, "cancelled", True)
     assert answer.headers["cache-control"] == "no-store"
-    assert client.get(f"/jobs/{id}").json()["state"] == "cancelled"
+    assert client.get(f"/jobs/{id}").json() == answer.json()
+    assert answer.json()["links"]["cancel"] == f"/jobs/{id}/cancel"
 
 
 def test_a_job_that_runs_is_asked_to_stop(client: TestClient, postlude: Postlude) -> None:
     id = client.post("/waits").json()
-    answer = client.delete(f"/jobs/{id}")
-    assert (answer.status_code, answer.json()["outcome"]) == (202, "asked")
+    answer = client.post(f"/jobs/{id}/cancel")
+    assert (answer.status_code, answer.headers["retry-after"]) == (202, "1")
+    assert (answer.json()["state"], answer.json()["cancel_requested"]) == ("running", True)
 
     async def ends() -> str:
         job = await postlude.job(id)
@@ -63,26 +65,27 @@ def test_a_job_that_runs_is_asked_to_stop(client: TestClient, postlude: Postlude
 
 def test_a_job_that_has_ended(client: TestClient) -> None:
     id = client.post("/later").json()
-    client.delete(f"/jobs/{id}")
-    answer = client.delete(f"/jobs/{id}")
+    client.post(f"/jobs/{id}/cancel")
+    answer = client.post(f"/jobs/{id}/cancel")
     assert (answer.status_code, answer.headers["cache-control"]) == (409, "no-store")
 
 
 @pytest.mark.parametrize("id", [UNKNOWN, "nonsense"])
 def test_an_unknown_job(client: TestClient, id: str) -> None:
-    assert client.delete(f"/jobs/{id}").status_code == 404
+    assert client.post(f"/jobs/{id}/cancel").status_code == 404
 
 
 def test_the_journal_cannot_be_written(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object) -> None:
         raise JournalUnavailable("the disk is gone")
 
+    id = client.post("/later").json()
     monkeypatch.setattr(MemoryStore, "cancel", refuse)
-    answer = client.delete(f"/jobs/{UNKNOWN}")
+    answer = client.post(f"/jobs/{id}/cancel")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert "disk" not in answer.text
 
 
 def test_openapi_documents_it(client: TestClient) -> None:
-    operation = client.get("/openapi.json").json()["paths"]["/jobs/{id}"]["delete"]
+    operation = client.get("/openapi.json").json()["paths"]["/jobs/{id}/cancel"]["post"]
     assert {"200", "202", "404", "409", "503"} <= operation["responses"].keys()

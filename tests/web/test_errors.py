@@ -34,13 +34,13 @@ def driver() -> Driver:
     return Driver(Bench(), ManualClock())
 
 
-def error_of(driver: Driver, outcome: Outcome, **options: Any) -> Any:
+def error_of(driver: Driver, outcome: Outcome, field: str = "error", **options: Any) -> Any:
     app = FastAPI()
     app.include_router(status_router(lambda: Inspector(driver.store), "/jobs", **options))
     job = driver.new()
     driver.add(job)
     driver.finish(driver.claim_one(driver.enlist()), outcome)
-    return TestClient(app).get(path(job)).json()["error"]
+    return TestClient(app).get(path(job)).json()[field]
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,19 @@ def test_where_nothing_was_raised(driver: Driver) -> None:
 def test_none_before_the_end(driver: Driver) -> None:
     """What will be attempted again has not failed."""
     assert error_of(driver, driver.failed(retry_after=60), errors="text") is None
+
+
+@pytest.mark.parametrize(
+    ("errors", "told"),
+    [
+        ("code", {"code": "failed"}),
+        ("type", {"code": "failed", "type": "ValueError"}),
+        ("text", {"code": "failed", "type": "ValueError", "message": "no"}),
+    ],
+)
+def test_of_an_attempt_before_the_end(driver: Driver, errors: str, told: Any) -> None:
+    outcome = Failed("ValueError: no", "", driver.clock.now() + 60_000_000)
+    assert error_of(driver, outcome, "last_error", errors=errors) == told
 
 
 def test_another_choice_is_refused() -> None:
@@ -154,9 +167,9 @@ async def test_events_tell_no_more(
     async with serving(postlude):
         job = await postlude.add_task(task)
         async with reading(app, f"/jobs/{job.id}/events") as reader:
-            await eventually(lambda: when('"code"' in reader.text))
+            await eventually(lambda: when('"done":true' in reader.text))
         assert f'"error":{{"code":"{code}"}}' in reader.events[-1]["data"]
         assert "hunter2" not in reader.text
-        assert "Error" not in reader.text
+        assert "Error" not in reader.text.replace("last_error", "")
         status = await postlude.inspector.get(job.id)
         assert status.error, "whoever operates it sees it all"

@@ -82,7 +82,7 @@ class Reader:
 
     @property
     def events(self) -> list[dict[str, str]]:
-        blocks = [block for block in self.text.split("\n\n") if block and not block.startswith(":")]
+        blocks = [block for block in self.text.split("\n\n") if block.startswith("id")]
         return [dict(line.split(": ", 1) for line in block.split("\n")) for block in blocks]
 
     @property
@@ -108,24 +108,28 @@ async def test_it_tells_each_state_and_ends_with_the_job(app: FastAPI, postlude:
     async with serving(postlude):
         job = await postlude.add_task(returning.waits, 3)
         async with reading(app, f"/jobs/{job.id}/events") as reader:
-            await eventually(lambda: when('"done":3.0' in reader.text))
+            await eventually(lambda: when('"current":3.0' in reader.text))
             returning.GATE.set()
             await asyncio.wait_for(asyncio.shield(reader.call), 5)
         assert reader.status == 200
         assert reader.headers["content-type"] == "text/event-stream; charset=utf-8"
         assert (reader.headers["cache-control"], reader.headers["x-accel-buffering"]) == ("no-store", "no")
         assert set(reader.states[:-1]) <= {"queued", "running"}
-        assert [event["event"] for event in reader.events][-2:] == ["change", "end"]
+        assert reader.text.startswith("retry: 2000\n\nid: ")
+        assert all(event.keys() == {"id", "data"} for event in reader.events), "`onmessage` hears all"
+        told = [json.loads(event["data"])["done"] for event in reader.events]
+        assert told == [False] * (len(told) - 1) + [True]
         last = json.loads(reader.events[-1]["data"])
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
             assert last == (await client.get(f"/jobs/{job.id}")).json(), "the same as the route's"
-            assert (last["state"], last["result"], last["progress"]["done"]) == ("succeeded", "done", 3)
+            assert last["links"]["events"] == f"/jobs/{job.id}/events"
+            assert (last["state"], last["result"], last["progress"]["current"]) == ("succeeded", "done", 3)
             seen = {"last-event-id": reader.events[-1]["id"]}
             again = await client.get(f"/jobs/{job.id}/events", headers=seen)
             assert (again.status_code, again.content) == (204, b"")
             missed = await client.get(f"/jobs/{job.id}/events", headers={"last-event-id": "1.running"})
             assert missed.status_code == 200
-            assert missed.text.count("event: end") == 1
+            assert missed.text.count('"done":true') == 1
 
 
 async def test_it_comes_as_it_happens(app: FastAPI, postlude: Postlude) -> None:
@@ -180,7 +184,7 @@ async def test_dependencies_guard_it(postlude: Postlude) -> None:
     app = FastAPI()
     app.include_router(postlude.router(prefix="/jobs", dependencies=[Depends(nobody)]))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-        for method, path in (("GET", ""), ("GET", "/events"), ("DELETE", "")):
+        for method, path in (("GET", ""), ("GET", "/events"), ("POST", "/cancel")):
             assert (await client.request(method, f"/jobs/{UNKNOWN}{path}")).status_code == 401
 
 

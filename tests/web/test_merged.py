@@ -55,7 +55,7 @@ def merged(location: str) -> Callable[..., Any]:
         returning.GATE.clear()
         app = FastAPI()
         postlude = Postlude(store=location)
-        app.include_router(postlude.router(prefix="/jobs", arguments=True, errors="text"))
+        app.include_router(postlude.router(prefix="/jobs", show=["arguments"], errors="text"))
         postlude.install(app)
         task = postlude.task(export, retry=Retry(attempts=1)).using(key=ADA, **options)
         transport = httpx.ASGITransport(app)
@@ -77,7 +77,7 @@ async def test_while_it_waits_and_runs(merged: Callable[..., Any]) -> None:
         await eventually(said)
         told = await two.told(two.second)
         assert (told["id"], told["state"], told["arguments"]) == (two.second.id, "running", None)
-        assert (told["progress"]["done"], told["progress"]["message"]) == (3, None)
+        assert (told["progress"]["current"], told["progress"]["message"]) == (3, None)
         made = timedelta(milliseconds=UUID(two.second.id).int >> 80)
         assert datetime.fromisoformat(told["created"]) == datetime.fromisoformat("1970-01-01T00:00Z") + made
         own = await two.told(two.first)
@@ -114,15 +114,15 @@ async def test_its_events_end_with_the_job(merged: Callable[..., Any]) -> None:
         await reader.call
         assert reader.states[-1] == "succeeded"
         assert ("ada" in reader.text, two.first.id in reader.text) == (False, False)
-        assert reader.text.count(two.second.id) == len(reader.events)
+        assert reader.text.count(two.second.id) == 4 * len(reader.events), "its own id, in its links too"
 
 
 async def test_it_does_not_cancel_anothers_job(merged: Callable[..., Any]) -> None:
     async with merged(delay=3600) as two:
-        answer = await two.client.delete(f"/jobs/{two.second.id}")
+        answer = await two.client.post(f"/jobs/{two.second.id}/cancel")
         assert answer.status_code == 409
         assert (await two.told(two.first))["state"] == "queued"
-        assert (await two.client.delete(f"/jobs/{two.first.id}")).status_code == 200
+        assert (await two.client.post(f"/jobs/{two.first.id}/cancel")).status_code == 200
         assert (await two.told(two.second))["error"]["code"] == "cancelled"
 
 
@@ -151,9 +151,9 @@ async def test_of_calls_that_replace_each_other_the_last_is_told_all(
 
 async def test_who_was_replaced_cancels_nothing(merged: Callable[..., Any]) -> None:
     async with merged(on_conflict="replace", delay=3600) as two:
-        assert (await two.client.delete(f"/jobs/{two.first.id}")).status_code == 409
+        assert (await two.client.post(f"/jobs/{two.first.id}/cancel")).status_code == 409
         assert (await two.told(two.second))["state"] == "queued"
-        assert (await two.client.delete(f"/jobs/{two.second.id}")).status_code == 200
+        assert (await two.client.post(f"/jobs/{two.second.id}/cancel")).status_code == 200
         assert (await two.told(two.first))["error"]["code"] == "cancelled"
 
 

@@ -1,12 +1,13 @@
 """The route that tells the state of a job."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.testclient import TestClient
 
+from postlude import Postlude, Retry
 from postlude.clock import ManualClock
 from postlude.errors import JournalUnavailable
 from postlude.jobs.inspector import Inspector, JobStatus
@@ -19,7 +20,8 @@ from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 from postlude.testing.conformance import Driver, StoreBench
 from postlude.web import status_router
-from postlude.web.status import LATEST, ROUTE_NAME, SOONEST, retry_after
+from postlude.web.status import LATEST, SOONEST, retry_after
+from tests.app import returning
 
 SECRET = b'{"a":["hunter2"],"k":{}}'
 
@@ -61,32 +63,48 @@ def test_a_waiting_job(driver: Driver, client: TestClient) -> None:
     assert answer.status_code == 200
     assert answer.json() == {
         "id": id_text(job.id),
-        "task": "shop:mail",
-        "queue": "default",
         "state": "queued",
-        "scheduled": False,
-        "retrying": False,
-        "attempt": 1,
+        "done": False,
         "reason": None,
+        "attempt": 1,
+        "max_attempts": None,
         "created": "2026-01-01T00:00:00Z",
-        "due": None,
         "started": None,
         "finished": None,
-        "cancel_asked": False,
+        "updated": "2026-01-01T00:00:00Z",
+        "next_run": None,
+        "cancel_requested": False,
         "progress": None,
         "result": None,
         "error": None,
+        "last_error": None,
+        "links": {"self": path(job), "events": None, "cancel": None},
     }
     assert answer.headers["retry-after"] == "1"
     assert answer.headers["cache-control"] == "no-store"
 
 
-def test_arguments_are_shown_only_if_asked_for(driver: Driver, client: TestClient) -> None:
-    job = driver.new(payload=SECRET)
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("task", "shop:mail"),
+        ("queue", "post"),
+        ("arguments", {"positional": ["hunter2"], "named": {}}),
+    ],
+)
+def test_what_is_shown_only_if_asked_for(driver: Driver, client: TestClient, name: str, told: Any) -> None:
+    job = driver.new("shop:mail", queue="post", payload=SECRET)
     driver.add(job)
-    assert "hunter2" not in client.get(path(job)).text
-    shown = client_of(driver.store, arguments=True).get(path(job)).json()
-    assert shown["arguments"] == {"positional": ["hunter2"], "named": {}}
+    answer = client.get(path(job))
+    assert name not in answer.json()
+    assert "hunter2" not in answer.text
+    assert client_of(driver.store, show={name}).get(path(job)).json() == answer.json() | {name: told}
+
+
+@pytest.mark.parametrize("show", ["task", {"task", "payload"}, ["results"]])
+def test_what_cannot_be_shown_is_refused(driver: Driver, show: Any) -> None:
+    with pytest.raises(ValueError, match=r"show=.*give some of"):
+        client_of(driver.store, show=show)
 
 
 def test_of_an_error_its_code_is_shown(driver: Driver, client: TestClient) -> None:
@@ -103,16 +121,69 @@ def test_progress_and_the_wish_that_it_stops(driver: Driver, client: TestClient)
     job = driver.new()
     driver.add(job)
     claim = driver.claim_one(driver.enlist())
+    driver.clock.advance(7)
     said = Progress(3, 10, "orders", driver.clock.now())
     driver.store.progress([ProgressNote(claim.seq, claim.fence, said)]).wait(5)
     told = client.get(path(job)).json()
-    assert (told["state"], told["cancel_asked"], told["progress"]) == (
+    assert (told["state"], told["cancel_requested"], told["progress"]) == (
         "running",
         False,
-        {"done": 3.0, "total": 10.0, "message": "orders", "at": "2026-01-01T00:00:00Z"},
+        {
+            "current": 3.0,
+            "total": 10.0,
+            "percent": 30.0,
+            "message": "orders",
+            "updated": "2026-01-01T00:00:07Z",
+        },
     )
+    assert told["updated"] == told["progress"]["updated"]
     driver.cancel(job)
-    assert client.get(path(job)).json()["cancel_asked"] is True
+    assert client.get(path(job)).json()["cancel_requested"] is True
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "percent"),
+    [(0, 8, 0.0), (1, 3, 33.3), (9, 3, 100.0), (-1, 3, 0.0), (5, None, None), (5, 0, None), (0, 0, None)],
+)
+def test_percents(
+    driver: Driver, client: TestClient, done: float, total: float | None, percent: float | None
+) -> None:
+    job = driver.new()
+    driver.add(job)
+    claim = driver.claim_one(driver.enlist())
+    said = Progress(done, total, None, driver.clock.now())
+    driver.store.progress([ProgressNote(claim.seq, claim.fence, said)]).wait(5)
+    assert client.get(path(job)).json()["progress"]["percent"] == percent
+
+
+def test_times_of_a_job_that_is_tried_again(driver: Driver, client: TestClient) -> None:
+    """It has not finished, though an attempt has; the next one is due, and the last one's error is no end."""
+    job = driver.new()
+    driver.add(job)
+    claim = driver.claim_one(driver.enlist())
+    driver.clock.advance(2)
+    driver.finish(claim, driver.failed(retry_after=60))
+    told = client.get(path(job)).json()
+    assert (told["state"], told["done"], told["attempt"]) == ("queued", False, 2)
+    (failed,) = driver.record(job).attempts
+    assert (told["finished"], _microseconds(told["updated"])) == (None, failed.finished)
+    assert told["next_run"] == "2026-01-01T00:01:02Z"
+    assert (told["error"], told["last_error"]) == (None, {"code": "failed"})
+
+
+def _microseconds(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1_000_000)
+
+
+def test_how_many_attempts_it_may_have() -> None:
+    app = FastAPI()
+    postlude = Postlude(app, store="memory", packages=["tests"])
+    app.include_router(postlude.router(prefix="/jobs"))
+    task = postlude.task(returning.nothing, retry=Retry(attempts=7))
+    with TestClient(app) as client:
+        for call, attempts in ((task, 7), (task.using(retry=Retry(attempts=2)), 2)):
+            id = postlude.blocking.add_task(call).id
+            assert client.get(f"/jobs/{id}").json()["max_attempts"] == attempts
 
 
 @pytest.mark.parametrize(
@@ -177,17 +248,16 @@ def test_dependencies_guard_the_route(driver: Driver) -> None:
 def test_the_route_is_found_by_its_name(driver: Driver, client: TestClient) -> None:
     app = client.app
     assert isinstance(app, FastAPI)
-    assert app.url_path_for(ROUTE_NAME, id="x") == "/jobs/x"
-    assert ROUTE_NAME == "postlude:job"
+    assert app.url_path_for("postlude:job", id="x") == "/jobs/x"
 
 
 def test_openapi_documents_it(client: TestClient) -> None:
     schema = client.get("/openapi.json").json()
     responses = schema["paths"]["/jobs/{id}"]["get"]["responses"]
     assert {"200", "404", "503"} <= responses.keys()
-    assert responses["200"]["content"]["application/json"]["schema"]["$ref"].endswith("/JobReport")
+    assert responses["200"]["content"]["application/json"]["schema"]["$ref"].endswith("/JobView")
     assert "Retry-After" in responses["200"]["headers"]
-    assert "arguments" not in schema["components"]["schemas"]["JobReport"]["properties"]
+    assert "arguments" not in schema["components"]["schemas"]["JobView"]["properties"]
 
 
 def test_the_inspector_is_asked_for_at_each_request(driver: Driver) -> None:

@@ -109,7 +109,7 @@ class Components:
         )
         bounded_queues = frozenset(name for name, engine in queues.items() if engine.bounded)
         self.producer.bounded_queues = execution.bounded_queues = bounded_queues
-        self.inspector = Inspector(store)
+        self.inspector = Inspector(store, registry.attempts)
         self.blocking = Blocking(self.producer, store, config, self.ensure_open, self.absence)
         self._opening = threading.Lock()
         self._open = False

@@ -1,7 +1,7 @@
 """`Postlude`: puts configuration, journal, registry, runner and framework together."""
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, TypeVar, Unpack, overload
 
@@ -182,17 +182,23 @@ class Postlude(Verbs):
         prefix: str = "",
         dependencies: Sequence[Any] | None = None,
         errors: Literal["code", "type", "text"] = "code",
+        show: Collection[Literal["task", "queue", "arguments"]] = (),
         **options: Any,
     ) -> "APIRouter":
-        """Return a router that tells the state of jobs at `GET {prefix}/{id}`, and as server-sent
-        events at `GET {prefix}/{id}/events`, and cancels them at `DELETE {prefix}/{id}`.
+        """Return a router that tells of jobs at `GET {prefix}/{id}`, tells it again whenever they have
+        changed at `GET {prefix}/{id}/events`, and cancels them at `POST {prefix}/{id}/cancel`.
 
         Args:
             prefix: of its paths.
             dependencies: FastAPI's, for instance to see who asks.
             errors: how much to tell of why a job failed: a code in one word; `"type"`, the class of the
                 exception too; `"text"`, what it said too, which may hold secrets.
+            show: what else to tell: `"task"` and `"queue"`, on which clients then depend; `"arguments"`,
+                which may hold secrets.
             options: further arguments of `fastapi.APIRouter`.
+
+        Raises:
+            ValueError: `errors` or `show` is none of the choices.
         """
         from postlude.web.status import status_router
 
@@ -201,6 +207,7 @@ class Postlude(Verbs):
             prefix=prefix,
             dependencies=dependencies,
             errors=errors,
+            show=show,
             control=lambda: self._components.control,
             subscription=lambda id: self._components.hub.subscription(id),
             **options,

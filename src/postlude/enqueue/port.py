@@ -19,6 +19,21 @@ class Prepared(Protocol):
         ...
 
     @property
+    def created(self) -> int:
+        """When the call was made (microseconds, UTC)."""
+        ...
+
+    @property
+    def due(self) -> int | None:
+        """When its first attempt is due (microseconds, UTC); None: at once."""
+        ...
+
+    @property
+    def attempts(self) -> int | None:
+        """How many attempts its job may have."""
+        ...
+
+    @property
     def on_failure(self) -> bool:
         """Whether it is stored although the request fails."""
         ...

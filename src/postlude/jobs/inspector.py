@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,10 @@ from postlude.stores.protocol import Counts, Reading
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+Attempts = Callable[[str, str | None], int | None]
+"""Says how many attempts a job may have, by its task's name and what its call has set (`opts`)."""
 
 
 class Arguments(BaseModel):
@@ -82,6 +87,9 @@ class JobStatus(BaseModel):
     scheduled: bool = Field(description="It waits for its due time, and has not been attempted.")
     retrying: bool = Field(description="It waits for another attempt.")
     attempt: int = Field(description="The number of the attempt that comes, runs or was the last, from 1.")
+    max_attempts: int | None = Field(
+        description="How many attempts it may have; None if this program does not know its task."
+    )
     deaths: int = Field(
         description="How often the death of its process interrupted it, and no other job could be why."
     )
@@ -103,8 +111,13 @@ class JobStatus(BaseModel):
     logs: tuple[LogStatus, ...] = Field(description="What its attempts logged; not on pages.")
 
     @classmethod
-    def of(cls, record: JobRecord) -> "JobStatus":
-        """Read a job as the journal gave it."""
+    def of(cls, record: JobRecord, attempts: "Attempts | None" = None) -> "JobStatus":
+        """Read a job as the journal gave it.
+
+        Args:
+            record: the job.
+            attempts: says how many attempts jobs may have; None: nobody knows.
+        """
         waits = record.state is State.QUEUED
         return cls(
             id=id_text(record.id),
@@ -116,6 +129,7 @@ class JobStatus(BaseModel):
             scheduled=record.stored is Stored.SCHEDULED and record.failures == 0,
             retrying=waits and record.failures > 0,
             attempt=attempt_number(record),
+            max_attempts=None if attempts is None else attempts(record.task, record.opts),
             deaths=record.deaths,
             reason=record.reason,
             note=record.note,
@@ -144,10 +158,16 @@ class Inspector:
 
     Args:
         store: the store, or its reading side.
+        attempts: says how many attempts jobs may have.
     """
 
-    def __init__(self, store: Reading) -> None:
+    def __init__(self, store: Reading, attempts: Attempts | None = None) -> None:
         self._store = store
+        self._attempts = attempts
+
+    def read(self, record: JobRecord) -> JobStatus:
+        """Read a job as the journal gave it."""
+        return JobStatus.of(record, self._attempts)
 
     async def get(self, id: str | UUID) -> JobStatus:
         """Return a job with its arguments, attempts, result and log lines.
@@ -163,7 +183,7 @@ class Inspector:
         record = await self._store.get(raw)
         if record is None:
             raise JobNotFound(f"no job has the id {cut(str(id))}; it may have been pruned")
-        return JobStatus.of(record)
+        return self.read(record)
 
     async def page(
         self,
@@ -190,7 +210,7 @@ class Inspector:
             raise ValueError(f"limit={limit}: ask for one job or more")
         states = () if state is None else (state,)
         wanted = JobFilter(states=states, task=task, queue=queue, before=before, limit=limit)
-        return [JobStatus.of(record) for record in await self._store.page(wanted)]
+        return [self.read(record) for record in await self._store.page(wanted)]
 
     async def counts(self) -> list[Counts]:
         """Return how many jobs each task has in each state; states without jobs are left out.

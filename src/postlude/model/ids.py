@@ -9,6 +9,9 @@ from typing import Final
 
 _HALVES: Final = struct.Struct(">QQ")
 _VARIANT: Final = 0b10 << 62
+_TIMED: Final = 7
+"""The version of those that carry their time."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -55,5 +58,7 @@ def id_bytes(text: str) -> bytes:
 
 
 def made_at(raw: bytes) -> datetime:
-    """Return when an id was made, to the millisecond (UTC)."""
+    """Return when an id was made, to the millisecond (UTC); now, if it does not say so."""
+    if raw[6] >> 4 != _TIMED:
+        return datetime.now(UTC)
     return _EPOCH + timedelta(milliseconds=int.from_bytes(raw[:6]))

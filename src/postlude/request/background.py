@@ -7,9 +7,8 @@ In a request that a Postlude watches, their calls are bound and encoded on the l
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextvars import ContextVar
 from copy import deepcopy
-from typing import Any, Final, Generic, ParamSpec, Protocol, Self, TypeVar, overload
+from typing import Any, Final, ParamSpec, Protocol, Self, TypeVar, overload
 
-from pydantic import BaseModel, ConfigDict
 from starlette.background import BackgroundTask as StarletteBackgroundTask
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
@@ -17,8 +16,8 @@ from postlude.compat import is_async_callable
 from postlude.enqueue.port import Port, Prepared
 from postlude.errors import PostludeError
 from postlude.jobs.handle import Job
+from postlude.jobs.view import JobView
 from postlude.messages.quoting import quoted
-from postlude.model.state import State
 from postlude.telemetry.log import Log
 from postlude.telemetry.tracing import framework_tasks
 
@@ -127,23 +126,8 @@ class BackgroundTasks(StarletteBackgroundTasks):
         self.tasks.append(BackgroundTask(func, *args, **kwargs))
 
 
-class Accepted(BaseModel, Generic[T]):
-    """The body of a 202: which job will give the result.
-
-    Attributes:
-        id: the job's id.
-        state: the job's state when the answer was written.
-        task: the name of the job's task.
-        result: what the job will have returned; always null here, it tells the schema.
-    """
-
-    # An `Accepted` without its type argument must validate as the one that a route declares.
-    model_config = ConfigDict(from_attributes=True)
-
-    id: str
-    state: State = State.QUEUED
-    task: str
-    result: T | None = None
+Accepted = JobView
+"""The body of a 202: the job as it is, in the form of what the status route tells of it later."""
 
 
 class RequestTasks(BackgroundTasks):

@@ -8,7 +8,8 @@ from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
 from postlude.enqueue.port import Port, Prepared, Turn
 from postlude.errors import NotDurable, PostludeError, RequestOver
-from postlude.request.background import BackgroundTask, Copied, InMemory
+from postlude.jobs.handle import Job
+from postlude.request.background import BackgroundTask, Collected, Copied, InMemory
 from postlude.request.replaced import is_mock, unwatched
 from postlude.tasks.names import describe
 from postlude.telemetry.log import Log
@@ -62,6 +63,12 @@ def joined(tasks: Sequence[Any], own: Any) -> list[Any]:
         once = {id(original(task)) for task in ours}
         theirs = [task for task in theirs if id(original(task)) not in once]
     return theirs + ours
+
+
+def prepared_of(job: Job[Any], tasks: Sequence[Any]) -> Prepared | None:
+    """Return the call among a request's tasks that a job is of."""
+    calls = (task.prepared for task in tasks if isinstance(task, Collected) and task.prepared is not None)
+    return next((prepared for prepared in calls if prepared.job.raw_id == job.raw_id), None)
 
 
 def original(task: Any) -> Any:

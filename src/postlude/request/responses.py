@@ -1,7 +1,8 @@
-"""What Postlude adds to an application's answers: the 503, and where a job's state is told."""
+"""What Postlude adds to an application's answers: the body of a 202, the 503, and where a job is told of."""
 
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -9,8 +10,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
+from postlude.enqueue.port import Prepared
 from postlude.errors import JournalUnavailable, KeyTaken, PostludeError
 from postlude.jobs.handle import Job
+from postlude.jobs.view import JobLinks, JobView
+from postlude.jobs.view import accepted as view_of_accepted
+from postlude.model.ids import made_at
 from postlude.telemetry.log import Log
 
 log = Log("postlude")
@@ -20,6 +25,12 @@ _WARNED: Final[set[int]] = set()
 
 STATUS_ROUTE: Final = "postlude:job"
 """The name of the route that tells a job's state; its path parameter is ``id``."""
+
+EVENTS_ROUTE: Final = f"{STATUS_ROUTE}:events"
+CANCEL_ROUTE: Final = f"{STATUS_ROUTE}:cancel"
+"""The names of the others."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def unavailable() -> HTTPException:
@@ -57,7 +68,7 @@ def point_to(job: Job[Any], scope: Scope, response: Response) -> None:
     headers.setdefault("Retry-After", "1")
     if "Location" in headers:
         return
-    path = _status_path(scope, job.id)
+    path = _path(STATUS_ROUTE, scope, job.id)
     if path is not None:
         headers["Location"] = path
         return
@@ -70,7 +81,28 @@ def point_to(job: Job[Any], scope: Scope, response: Response) -> None:
         )
 
 
-def _status_path(scope: Scope, job: str) -> str | None:
+def accepted(job: Job[Any], scope: Scope, prepared: Prepared | None) -> JobView[Any]:
+    """Return the body of a 202.
+
+    Args:
+        job: the job that it tells of.
+        scope: of the request.
+        prepared: the job's call, if this request makes it.
+    """
+    names = (STATUS_ROUTE, EVENTS_ROUTE, CANCEL_ROUTE)
+    here, events, cancel = (_path(name, scope, job.id) for name in names)
+    links = JobLinks(self=here, events=events, cancel=cancel)
+    if prepared is None:
+        return view_of_accepted(job.id, made_at(job.raw_id), None, None, links)
+    due = None if prepared.due is None else _time(prepared.due)
+    return view_of_accepted(job.id, _time(prepared.created), prepared.attempts, due, links)
+
+
+def _time(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def _path(route: str, scope: Scope, job: str) -> str | None:
     root = scope.get("root_path", "")
     outermost, outer = scope.get("router"), scope.get("app_root_path", root)
     app = scope.get("app")
@@ -81,7 +113,7 @@ def _status_path(scope: Scope, job: str) -> str | None:
             continue
         for shared in _shared_parameters(scope):
             try:
-                path = str(provider.url_path_for(STATUS_ROUTE, **shared, id=job))
+                path = str(provider.url_path_for(route, **shared, id=job))
             except Exception:  # `NoMatchFound`, or a convertor does not take the value
                 continue
             return str(prefix).rstrip("/") + path

@@ -15,7 +15,7 @@ LONGEST: Final = 100
 """Characters of a value that stands for itself; a longer one is told apart by its hash."""
 
 
-def executor_of(encoded: Encoded, parameter: str, default_of: Callable[[str], Any]) -> str:
+def concurrency_key_of(encoded: Encoded, parameter: str, default_of: Callable[[str], Any]) -> str:
     """Return the concurrency key of a call: its value of the parameter, as the journal keeps it.
 
     A call that leaves it out counts with those that pass its default.

@@ -9,7 +9,7 @@ from postlude.clock import LATEST, SECOND
 from postlude.errors import TaskDefinitionError
 from postlude.model.job import DEFAULT_QUEUE, Conflict
 from postlude.model.limits import Limit, Rate
-from postlude.model.overrides import UNBOUNDED, Opts, from_now
+from postlude.model.overrides import UNBOUNDED, Opts, from_now, read_opts
 from postlude.model.retry import Exponential, Fixed, Linear, Retry
 from postlude.tasks.options import Delivery, OnConflict, checked
 
@@ -107,6 +107,10 @@ class Policy:
     def must_end_by(self, opts: Opts, created: int) -> int | None:
         """Return when a job's last attempt must have ended (microseconds, UTC)."""
         return _until(self.deadline, created) if opts.deadline is None else opts.deadline or None
+
+    def attempts(self, opts: str | None) -> int:
+        """Return how many attempts a job may have; `opts`: what its call has set, as it is stored."""
+        return read_opts(opts).over(self.retry).attempts
 
     def attempt_within(self, opts: Opts) -> float | None:
         """Return how long an attempt of a job may take (seconds)."""

@@ -156,6 +156,18 @@ class Registry:
             return False
         return True
 
+    def attempts(self, name: str, opts: str | None) -> int | None:
+        """Return how many attempts a job may have; None: this release does not know its task.
+
+        Args:
+            name: the stored name of its task.
+            opts: what its call has set, as it is stored.
+        """
+        try:
+            return self.resolve(name).policy.attempts(opts)
+        except UnknownTask:
+            return None
+
     @property
     def names(self) -> frozenset[str]:
         """The names of the declared tasks and of the plain functions met so far."""

@@ -10,7 +10,7 @@ from postlude.tasks.call import Call
 from postlude.tasks.codec.codec import Codec
 from postlude.tasks.codec.payload import Encoded, Limits
 from postlude.tasks.codec.results import Results
-from postlude.tasks.concurrency_key import executor_of
+from postlude.tasks.concurrency_key import concurrency_key_of
 from postlude.tasks.context import Carried
 from postlude.tasks.fingerprint import fingerprint
 from postlude.tasks.inject.dependencies import refusal_of
@@ -153,7 +153,7 @@ class Task(Generic[P, R]):
         if limit.per is None:
             return ""
         codec: Codec = self.__dict__["_codec"] or self._compile()
-        return executor_of(encoded, limit.per, codec.default_of)
+        return concurrency_key_of(encoded, limit.per, codec.default_of)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now.

@@ -11,12 +11,16 @@ from postlude.compat import server_stops
 from postlude.errors import JobNotFound, JournalUnavailable
 from postlude.jobs.inspector import JobStatus
 from postlude.jobs.subscriptions import Subscription
+from postlude.model.job import JobRecord
 from postlude.telemetry.log import Log
 
 log = Log("postlude")
 
 HEARTBEAT: Final = 15.0
 """Seconds of silence after which a comment is sent, so that nobody in between takes the stream for dead."""
+
+RETRY: Final = b"retry: 2000\n\n"
+"""Milliseconds after which a browser that has lost its connection comes back."""
 
 TICK: Final = 1.0
 """Seconds between looks whether the server is about to stop."""
@@ -25,21 +29,28 @@ TICK: Final = 1.0
 class EventStream(Response):
     """The events of one job, until it has ended, its reader goes, or the server stops.
 
-    Each has an id, the name `change` (the last one: `end`) and the job's state as JSON.
+    Each has an id and the job as JSON, and no name; in the last one, `done` is true.
 
     Args:
-        watch: tells of its changes; not entered yet.
-        report: writes its state as JSON, in one line.
+        subscription: tells of its changes; not entered yet.
+        read: reads the job as the journal has it.
+        report: writes the job as JSON, in one line.
     """
 
     media_type = "text/event-stream"
 
-    def __init__(self, subscription: Subscription, report: Callable[[JobStatus], str]) -> None:
+    def __init__(
+        self,
+        subscription: Subscription,
+        read: Callable[[JobRecord], JobStatus],
+        report: Callable[[JobStatus], str],
+    ) -> None:
         self.status_code = 200
         self.background = None
         # Some proxies hold back what they are not told to pass on.
         self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        self._watch = subscription
+        self._subscription = subscription
+        self._read = read
         self._report = report
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,11 +76,12 @@ class EventStream(Response):
 
     async def _send_changes(self, send: Send) -> None:
         silent = 0.0
-        with self._watch as subscription:
+        await _send(send, RETRY)
+        with self._subscription as subscription:
             while not server_stops():
                 record = await subscription.news(within=TICK)
                 if record is not None:
-                    status = JobStatus.of(record)
+                    status = self._read(record)
                     await _send(send, _event(status, self._report(status)))
                     if status.ended:
                         return
@@ -93,8 +105,7 @@ def nothing_new(status: JobStatus, last: str | None) -> bool:
 
 
 def _event(status: JobStatus, data: str) -> bytes:
-    name = "end" if status.ended else "change"
-    return f"id: {event_id(status)}\nevent: {name}\ndata: {data}\n\n".encode()
+    return f"id: {event_id(status)}\ndata: {data}\n\n".encode()
 
 
 async def _send(send: Send, body: bytes) -> None:

@@ -1,26 +1,24 @@
-"""The state of one job as JSON: what the `Location` of a 202 points to; and its cancelling."""
+"""The routes that tell of one job, and cancel it: what the `Location` of a 202 points to."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from fastapi import APIRouter, HTTPException, Response
-from pydantic import BaseModel
 from starlette.requests import Request
 
 from postlude.errors import JobNotFound, JournalUnavailable
 from postlude.jobs.control import Control, raw_id
 from postlude.jobs.inspector import Inspector, JobStatus
 from postlude.jobs.subscriptions import Subscription
+from postlude.jobs.view import ErrorDetail, JobLinks, JobView, Shown, Viewer, is_merged
 from postlude.model.job import Cancel
 from postlude.model.state import State
+from postlude.request.responses import CANCEL_ROUTE, EVENTS_ROUTE, STATUS_ROUTE
 from postlude.web.events import EventStream, nothing_new
-from postlude.web.report import ErrorDetail, Reporter, is_merged
-
-ROUTE_NAME: Final = "postlude:job"
-"""The name that `request.url_for` finds the route by."""
+from postlude.web.waiting import preferred_wait, wait_for_end
 
 SOONEST: Final = 1
 LATEST: Final = 60
@@ -37,13 +35,6 @@ _UNKNOWN: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-class Cancelled(BaseModel):
-    """What became of a request to cancel a job."""
-
-    id: str
-    outcome: Cancel
-
-
 def status_router(
     inspector: Callable[[], Inspector],
     prefix: str = "",
@@ -51,96 +42,148 @@ def status_router(
     *,
     control: Callable[[], Control] | None = None,
     subscription: Callable[[bytes], Subscription] | None = None,
-    arguments: bool = False,
     errors: ErrorDetail = "code",
+    show: Collection[Shown] = (),
     **options: Any,
 ) -> APIRouter:
-    """Return a router for the state of jobs: `GET {prefix}/{id}`, named `postlude:job`.
+    """Return a router that tells of jobs: `GET {prefix}/{id}`, named `postlude:job`.
 
     Args:
         inspector: gives the inspector; asked at each request, so that the router can be made
             before the journal is open.
         prefix: path of the router.
         dependencies: FastAPI dependencies of the routes; an id is no secret, so say here who may ask.
-        control: gives what cancels jobs; with it there is `DELETE {prefix}/{id}`.
-        watch: watches a job; with it there is `GET {prefix}/{id}/events`, server-sent events.
-        arguments: show what the job was called with. Off by default: arguments may hold secrets.
+        control: gives what cancels jobs; with it there is `POST {prefix}/{id}/cancel`.
+        subscription: hears of a job; with it there is `GET {prefix}/{id}/events`, server-sent events, and
+            `GET` waits if the client prefers that (`Prefer: wait=20`).
         errors: how much to show of why a job failed: `"code"`, one word; `"type"`, the class of the exception
             too; `"text"`, what it said too, which may hold secrets.
+        show: what else to show: `"task"` and `"queue"`, `"arguments"`, which may hold secrets.
         options: further arguments of `fastapi.APIRouter`.
 
     Raises:
-        ValueError: `errors` is none of these.
+        ValueError: `errors` or `show` is none of the choices.
     """
-    reporter = Reporter(arguments, errors)
+    viewer = Viewer(errors, show)
     router = APIRouter(prefix=prefix, dependencies=dependencies, **options)
-    _add_state(router, inspector, reporter)
+    told = Telling(viewer, events=subscription is not None, cancel=control is not None)
+    _add_state(router, inspector, told, subscription)
     if control is not None:
-        _add_cancelling(router, inspector, control)
+        _add_cancelling(router, inspector, control, told)
     if subscription is not None:
-        _add_events(router, inspector, subscription, reporter)
+        _add_events(router, inspector, subscription, told)
     return router
 
 
-def _add_state(router: APIRouter, inspector: Callable[[], Inspector], reporter: Reporter) -> None:
+class Telling:
+    """Writes views with the paths of the router that is asked.
+
+    Args:
+        viewer: writes views.
+        events: there is a route of events.
+        cancel: there is one that cancels.
+    """
+
+    def __init__(self, viewer: Viewer, *, events: bool, cancel: bool) -> None:
+        self.model = viewer.model
+        self._viewer = viewer
+        self._events = events
+        self._cancel = cancel
+
+    def view(self, status: JobStatus, id: str, request: Request, suffix: str = "") -> JobView[Any]:
+        """Return what is told of a job.
+
+        Args:
+            status: the job.
+            id: the id that was asked for.
+            request: which asked.
+            suffix: what follows the job's own path in the request's.
+        """
+        here = request.url.path.removesuffix(suffix)
+        links = JobLinks(
+            self=here,
+            events=f"{here}/events" if self._events else None,
+            cancel=f"{here}/cancel" if self._cancel else None,
+        )
+        return self._viewer.view(status, id, links)
+
+
+def _add_state(
+    router: APIRouter,
+    inspector: Callable[[], Inspector],
+    told: Telling,
+    subscription: Callable[[bytes], Subscription] | None,
+) -> None:
     @router.get(
         "/{id}",
-        name=ROUTE_NAME,
-        summary="State of a job",
-        response_model=reporter.model,
+        name=STATUS_ROUTE,
+        summary="A job as it is",
+        description="With `Prefer: wait=20` the answer comes when the job has ended, or after 20 seconds.",
+        response_model=told.model,
         responses={200: {"headers": {"Retry-After": _RETRY_AFTER}}, **_UNKNOWN},
     )
-    async def job(id: str, response: Response) -> Any:
+    async def job(id: str, request: Request, response: Response) -> Any:
+        response.headers.update(_NO_STORE)
         with _said_in_http():
             status = await inspector().get(id)
-        response.headers.update(_NO_STORE)
+            seconds = preferred_wait(request.headers.getlist("prefer"))
+            if seconds is not None and subscription is not None:
+                response.headers["Preference-Applied"] = f"wait={seconds}"
+                if not status.ended:
+                    await wait_for_end(subscription(raw_id(id)), request, seconds)
+                    status = await inspector().get(id)
         if not status.ended:
             response.headers["Retry-After"] = str(retry_after(status, datetime.now(UTC)))
-        return reporter.report(status, id)
+        return told.view(status, id, request)
 
 
 def _add_cancelling(
-    router: APIRouter, inspector: Callable[[], Inspector], control: Callable[[], Control]
+    router: APIRouter, inspector: Callable[[], Inspector], control: Callable[[], Control], told: Telling
 ) -> None:
-    @router.delete(
-        "/{id}",
-        name=f"{ROUTE_NAME}:cancel",
+    @router.post(
+        "/{id}/cancel",
+        name=CANCEL_ROUTE,
         summary="Cancel a job",
-        response_model=Cancelled,
+        response_model=told.model,
         responses={
             200: {"description": "It is cancelled."},
-            202: {"description": "It runs, and is asked to stop.", "model": Cancelled},
+            202: {"description": "It runs, and is asked to stop.", "model": told.model},
             409: {"description": "It has ended already, or was merged into another call by its key."},
             **_UNKNOWN,
         },
     )
-    async def cancel(id: str, response: Response) -> Cancelled:
-        with _said_in_http():
-            with suppress(JobNotFound):  # cancelling says so itself
-                if is_merged(await inspector().get(id), id):
-                    raise HTTPException(409, "Another call's job stands for this one", headers=_NO_STORE)
-            outcome = await control().cancel(id)
-        if outcome is Cancel.TOO_LATE:
-            raise HTTPException(409, "The job has ended already", headers=_NO_STORE)
+    async def cancel(id: str, request: Request, response: Response) -> Any:
         response.headers.update(_NO_STORE)
-        response.status_code = 202 if outcome is Cancel.ASKED else 200
-        return Cancelled(id=id, outcome=outcome)
+        with _said_in_http():
+            if is_merged(await inspector().get(id), id):
+                raise HTTPException(409, "Another call's job stands for this one", headers=_NO_STORE)
+            outcome = await control().cancel(id)
+            if outcome is Cancel.TOO_LATE:
+                raise HTTPException(409, "The job has ended already", headers=_NO_STORE)
+            status = await inspector().get(id)
+        if outcome is Cancel.ASKED:
+            response.status_code = 202
+            response.headers["Retry-After"] = str(SOONEST)
+        return told.view(status, id, request, "/cancel")
 
 
 def _add_events(
     router: APIRouter,
     inspector: Callable[[], Inspector],
     subscription: Callable[[bytes], Subscription],
-    reporter: Reporter,
+    told: Telling,
 ) -> None:
     @router.get(
         "/{id}/events",
-        name=f"{ROUTE_NAME}:events",
-        summary="State of a job, whenever it has changed",
+        name=EVENTS_ROUTE,
+        summary="A job whenever it has changed",
         response_class=EventStream,
         status_code=200,  # FastAPI looks for a default in the response class, and this one has none
         responses={
-            200: {"description": "Server-sent events; each has the state as JSON. Ends with the job."},
+            200: {
+                "description": "Server-sent events without names; each has the job as JSON, as `GET` has. "
+                "The last one says `done`."
+            },
             204: {"description": "The job has ended, and the client has seen that (`Last-Event-ID`)."},
             **_UNKNOWN,
         },
@@ -152,7 +195,8 @@ def _add_events(
             return Response(status_code=204, headers=_NO_STORE)
         return EventStream(
             subscription(raw_id(id)),
-            lambda status: reporter.report(status, id).model_dump_json(),
+            inspector().read,
+            lambda status: told.view(status, id, request, "/events").model_dump_json(),
         )
 
 

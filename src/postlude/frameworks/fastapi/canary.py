@@ -40,6 +40,9 @@ class NotProven(Exception):
 
 class _Call(NamedTuple):
     job: Job[Any] = Job(bytes(16), "canary", "default")
+    created: int = 0
+    due: int | None = None
+    attempts: int | None = None
     on_failure: bool = False
     concurrent: bool = False
 

@@ -24,10 +24,11 @@ from postlude.frameworks.fastapi.session import answer_session
 from postlude.jobs.handle import Job
 from postlude.request.background import CURRENT, Accepted, BackgroundTasks, RequestTasks, accepted_job
 from postlude.request.calls import begin, direct, note, noted
-from postlude.request.listing import is_call, parts_of
+from postlude.request.listing import is_call, parts_of, prepared_of
 from postlude.request.passthrough import PASSING, Passing
 from postlude.request.receipt import Receipt
 from postlude.request.replaced import is_mock, is_replaced, meant
+from postlude.request.responses import accepted
 from postlude.request.route import answer, track
 
 __all__ = ["cover", "install"]
@@ -84,7 +85,7 @@ class Collecting(RequestTasks):
     def accepted(self, job: Job[Any]) -> Accepted[Any]:
         """Return the body of a 202; see `RequestTasks.accepted`."""
         self._receipt.accepted = accepted_job(job)
-        return Accepted(id=job.id, task=job.task)
+        return accepted(job, self._receipt.scope, prepared_of(job, self.tasks))
 
 
 class InjectedBackgroundTasks(fastapi.BackgroundTasks, Collecting):
@@ -189,7 +190,7 @@ class PassedBackgroundTasks(fastapi.BackgroundTasks, RequestTasks):
     def accepted(self, job: Job[Any]) -> Accepted[Any]:
         """Return the body of a 202; see `RequestTasks.accepted`."""
         self._passing.accepted = accepted_job(job)
-        return Accepted(id=job.id, task=job.task)
+        return accepted(job, self._passing.scope, None)
 
 
 def _is_strict(request: Receipt | Passing) -> bool:

@@ -119,6 +119,16 @@ class Work:
         return Job(self.id, self.name, self.queue, self.enquiries)
 
     @property
+    def due(self) -> int | None:
+        """When its first attempt is due (microseconds, UTC); None: at once."""
+        return None if self.terms is None else self.terms.due
+
+    @property
+    def attempts(self) -> int | None:
+        """How many attempts its job may have; None: its task is not known here."""
+        return None if self.task is None else self.task.policy.attempts(self.opts)
+
+    @property
     def on_failure(self) -> bool:
         """Whether it is stored although its request fails."""
         return self.task is not None and self.task.on_failure
