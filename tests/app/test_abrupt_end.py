@@ -218,9 +218,8 @@ async def test_no_end_is_written_any_more(
     await logged("ran")
     await life.end_abruptly()
     await asyncio.wait_for(runner.idle(), 5)
-    assert postlude.components.hub.patience == QUICK.poll_every, (
-        "who watches is not told by a runner any more"
-    )
+    patience = postlude.components.hub.patience(None)
+    assert patience == QUICK.poll_every, "who subscribes is not told by a runner any more"
     monkeypatch.undo()
     life = await Life(app).start()
     await logged("ran", "ran")

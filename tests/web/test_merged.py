@@ -132,7 +132,7 @@ async def test_of_calls_that_replace_each_other_the_last_is_told_all(
 ) -> None:
     async with merged(on_conflict="replace", delay=3600) as two:
         ends = [asyncio.create_task(job.result(60)) for job in (two.first, two.second)]
-        await eventually(lambda: _when(len(two.postlude.components.hub.watched) == 2))
+        await eventually(lambda: _when(list(two.postlude.components.hub.watched) == [two.second.raw_id]))
         task = two.postlude.task(export, retry=Retry(attempts=1))
         third = await two.postlude.add_task(task.using(key=ADA, on_conflict="replace"), whose)
         returning.GATE.set()

@@ -106,7 +106,7 @@ class JobQueries:
     async def snapshot(self, id: bytes) -> Snapshot:
         """Return a job as it is now; see `Job.status`."""
         await self._stored(id)
-        with self._hub.subscription(id) as subscription:
+        with self._hub.subscription(id, now=True) as subscription:
             record = await subscription.news()
         assert record is not None
         return Snapshot.of(record)

@@ -1,40 +1,37 @@
-"""Hearing of what becomes of jobs: whoever watches one is woken when it may have changed.
+"""Hearing of what becomes of jobs: whoever subscribes to one is woken when it has changed.
 
 The hub hears the events of the jobs that runners of this process claim and end; what other processes write
-is found by a look at the journal, for the watched jobs only. Where no runner serves the process, each
-watch looks by itself from time to time.
+is found by a look at the journal, for those jobs only that somebody subscribes to (`postlude.jobs.feed`).
 """
 
 import asyncio
 import threading
-from dataclasses import replace
+from asyncio import AbstractEventLoop
 from types import TracebackType
 from typing import Final
 
-from postlude.compat import running_loop
 from postlude.config import Config
-from postlude.errors import JobNotFound
+from postlude.errors import PostludeError
+from postlude.jobs.feed import Feed
 from postlude.model.event.jobs import EndsWritten, JobsClaimed, ProgressTold, ProgressWritten
-from postlude.model.ids import id_text
-from postlude.model.job import JobRecord, Progress
+from postlude.model.job import JobRecord
 from postlude.model.snapshot import Snapshot
-from postlude.model.state import State, Stored
-from postlude.stores.loops import call_on
+from postlude.model.state import State
 from postlude.stores.protocol import Reading
 
 LOOK_ANYWAY: Final = 5.0
-"""Seconds after which a watched job is looked at although nobody has said that it changed."""
+"""Seconds after which a job is looked at although nobody has said that it changed."""
 
-BREATH: Final = 0.05
-"""Seconds between two pieces of news that are about progress only."""
+PAUSE: Final = 0.001
+"""Seconds between looks at a job, for each that is subscribed to, while it is not known which change."""
 
 
 _HEARD: Final = (JobsClaimed, EndsWritten, ProgressTold, ProgressWritten)
-"""What changes a job that is watched; only heard of while there is one."""
+"""What changes a job; only heard of while somebody subscribes to one."""
 
 
 class Hub:
-    """Knows who watches which jobs of one process.
+    """Knows which jobs are subscribed to in one process.
 
     Args:
         store: the journal.
@@ -42,8 +39,8 @@ class Hub:
     """
 
     def __init__(self, store: Reading, config: Config) -> None:
-        self.watched: dict[bytes, tuple[Subscription, ...]] = {}
-        """The watches of each watched job; empty, and so false, nearly always."""
+        self.watched: dict[bytes, Feed] = {}
+        """The feed of each job that somebody subscribes to; empty, and so false, nearly always."""
         self._store = store
         self._config = config
         self._lock = threading.Lock()
@@ -52,8 +49,9 @@ class Hub:
     def _hear(self, event: JobsClaimed | EndsWritten | ProgressTold | ProgressWritten) -> None:
         match event:
             case ProgressTold(id, progress):
-                for subscription in self.watched.get(id, ()):
-                    subscription.wake(progress)
+                feed = self.watched.get(id)
+                if feed is not None:
+                    feed.progressed(progress)
             case JobsClaimed(_, claims):
                 for claim in claims:
                     self.note(claim.id)
@@ -63,51 +61,63 @@ class Hub:
 
     def note(self, id: bytes) -> None:
         """Something about a job has been written here. From any thread."""
-        for subscription in self.watched.get(id, ()):
-            subscription.wake()
+        feed = self.watched.get(id)
+        if feed is not None:
+            feed.changed()
 
     def look(self) -> None:
         """Something about any job may have been written elsewhere. From any thread."""
         if self.watched:
-            with self._lock:
-                subscriptions = {subscription for group in self.watched.values() for subscription in group}
-            for subscription in subscriptions:
-                subscription.wake()
+            for feed in self._feeds():
+                feed.may_have_changed()
+
+    def _feeds(self) -> list[Feed]:
+        with self._lock:
+            return list(self.watched.values())
 
     def serve(self, served: bool) -> None:
         """Rely on a runner to tell of changes, or do so no longer."""
         self._served = served
         self.look()
 
-    def subscription(self, id: bytes) -> "Subscription":
-        """Return a watch of a job, to be entered on the loop that reads it."""
-        return Subscription(self, self._store, id)
+    def subscription(self, id: bytes, *, now: bool = False) -> "Subscription":
+        """Return a subscription to a job, to be entered on the loop that reads it.
+
+        Args:
+            id: the job's id, or one that joined it.
+            now: what others have read of it a moment ago is not enough.
+        """
+        return Subscription(self, id, now)
+
+    def patience(self, record: JobRecord | None) -> float:
+        """Return after how many seconds a job is looked at although nobody has said that it changed.
+
+        Another call may replace one that has a key and waits: from then on it has that call's id.
+        """
+        may_change = record is not None and record.key is not None and record.state is State.QUEUED
+        return LOOK_ANYWAY if self._served and not may_change else self._config.poll_every
 
     @property
-    def patience(self) -> float:
-        """Seconds until a watch that nobody has woken looks by itself."""
-        return LOOK_ANYWAY if self._served else self._config.poll_every
+    def pause(self) -> float:
+        """Seconds between two looks at a job while it is not known which jobs change."""
+        return min(PAUSE * len(self.watched), LOOK_ANYWAY)
 
-    @property
-    def eager(self) -> float:
-        """Seconds until one looks by itself that may not be woken by what it waits for."""
-        return self._config.poll_every
-
-    def enter(self, id: bytes, subscription: "Subscription") -> None:
-        """Wake a watch when this job changes."""
+    def enter(self, id: bytes, *, now: bool = False) -> tuple[Feed, int]:
+        """Have a job's feed, until `leave`; returns it, and the number of the first news to read."""
         with self._lock:
+            feed = self.watched.get(id)
             if not self.watched:
                 self._store.events.listen(self._hear, *_HEARD)
-            self.watched[id] = (*self.watched.get(id, ()), subscription)
+            if feed is None:
+                feed = self.watched[id] = Feed(id, self._store, self)
+            number = feed.enter(now=now)
+        return feed, number
 
-    def leave(self, id: bytes, subscription: "Subscription") -> None:
-        """Wake it no more."""
+    def leave(self, feed: Feed, loop: AbstractEventLoop) -> None:
+        """Need it no longer on this loop."""
         with self._lock:
-            others = tuple(other for other in self.watched.get(id, ()) if other is not subscription)
-            if others:
-                self.watched[id] = others
-            else:
-                self.watched.pop(id, None)
+            if feed.leave(loop):
+                self.watched.pop(feed.id, None)
                 if not self.watched:
                     self._store.events.leave(self._hear)
 
@@ -116,45 +126,32 @@ class Subscription:
     """One reader's eye on one job. Use it as a context manager, on one event loop.
 
     Args:
-        hub: wakes it.
-        store: the journal.
+        hub: has the job's feed.
         id: the job's id, or one that joined it.
+        now: what others have read of it a moment ago is not enough.
     """
 
-    def __init__(self, hub: Hub, store: Reading, id: bytes) -> None:
+    def __init__(self, hub: Hub, id: bytes, now: bool = False) -> None:
         self._hub = hub
-        self._store = store
         self._id = id
-        self._ids: list[bytes] = []
+        self._now = now
+        self._feed: Feed | None = None
         self._loop = asyncio.get_running_loop()
-        self._waiter: asyncio.Future[None] | None = None
-        self._stale = True
-        self._live: Progress | None = None
-        self._told = False
-        self._record: JobRecord | None = None
+        self._needs = 0
+        """The number of the first news that it may read."""
         self._seen: Snapshot | None = None
+        self._failed = False
 
     def __enter__(self) -> "Subscription":
-        self._enter(self._id)
+        self._feed, self._needs = self._hub.enter(self._id, now=self._now)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for id in self._ids:
-            self._hub.leave(id, self)
-
-    def wake(self, progress: Progress | None = None) -> None:
-        """Look at the job again, or know its progress. From any thread."""
-        if progress is None:
-            self._stale = True
-        else:
-            self._live = progress
-        if running_loop() is self._loop:
-            self._hear()
-        elif not self._told:
-            self._told = True
-            call_on(self._loop, self._hear)
+        if self._feed is not None:
+            self._hub.leave(self._feed, self._loop)
+            self._feed = None
 
     async def news(self, within: float | None = None) -> JobRecord | None:
         """Return the job, when it is not as it was at the call before; what is brief may be missed.
@@ -167,75 +164,36 @@ class Subscription:
             JournalUnavailable: the journal cannot be read now.
         """
         until = None if within is None else self._loop.time() + within
+        assert self._feed is not None, "enter it first"
+        if self._failed:
+            self._failed, self._needs = False, self._feed.again()
         while True:
-            if self._live is not None:
-                await self._breathe()
-            record = self._record
-            if record is None or self._stale:
-                record = await self._look()
-            record = self._with_progress(record)
-            seen = Snapshot.of(record)
-            if seen != self._seen:
-                self._seen = seen
-                return record
-            if self._stale:
-                continue
-            if not await self._wait(until):
+            number, record, snapshot, error = self._feed.news
+            if number >= self._needs:
+                if error is not None:
+                    self._failed = True
+                    raise _own(error)
+                assert record is not None
+                if record.id != self._feed.id:
+                    self._follow(record.id)
+                    continue
+                if snapshot != self._seen:
+                    self._seen = snapshot
+                    return record
+            if not await self._feed.wait(number, until):
                 return None
 
-    async def _look(self) -> JobRecord:
-        self._stale = False  # before the look: what is told meanwhile is not lost
-        record = await self._store.get(self._id)
-        if record is None:
-            raise JobNotFound(f"no job has the id {id_text(self._id)}; it may have been pruned")
-        if record.id not in self._ids:
-            self._enter(record.id)
-            self._stale = True
-        if self._record is not None and record.fence != self._record.fence:
-            self._live = None  # another attempt's
-        self._record = record
-        return record
+    def _follow(self, id: bytes) -> None:
+        """Subscribe to the job that stands for this one, or that has another id now."""
+        assert self._feed is not None
+        before = self._feed
+        self._feed, self._needs = self._hub.enter(id)
+        self._hub.leave(before, self._loop)
 
-    def _with_progress(self, record: JobRecord) -> JobRecord:
-        live, known = self._live, record.progress
-        if live is None or record.stored in (Stored.READY, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED):
-            return record
-        return replace(record, progress=live) if known is None or known.at < live.at else record
 
-    async def _wait(self, until: float | None) -> bool:
-        """Wait for news; False if `until` came before."""
-        patience = self._patience
-        left = patience if until is None else until - self._loop.time()
-        if left <= 0:
-            return False
-        self._waiter = self._loop.create_future()
-        await asyncio.wait([self._waiter], timeout=min(patience, left))
-        if self._waiter.done():
-            return True
-        if left < patience:
-            return False
-        self._stale = True
-        return True
-
-    @property
-    def _patience(self) -> float:
-        """Another call may replace a job that has a key and waits: from then on it has that call's id."""
-        record = self._record
-        may_change = record is not None and record.key is not None and record.state is State.QUEUED
-        return self._hub.eager if may_change else self._hub.patience
-
-    async def _breathe(self) -> None:
-        """Let pieces of progress come together; anything else is heard at once."""
-        until = self._loop.time() + BREATH
-        while not self._stale and (left := until - self._loop.time()) > 0:
-            self._waiter = self._loop.create_future()
-            await asyncio.wait([self._waiter], timeout=left)
-
-    def _hear(self) -> None:
-        self._told = False
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def _enter(self, id: bytes) -> None:
-        self._ids.append(id)
-        self._hub.enter(id, self)
+def _own(error: PostludeError) -> PostludeError:
+    """Return an error that others are told too, for one of them to raise: each adds its own traceback."""
+    own = type(error).__new__(type(error), *error.args)
+    own.__dict__.update(error.__dict__)
+    own.__cause__ = error.__cause__
+    return own
