@@ -308,7 +308,7 @@ class StoreMachine(RuleBasedStateMachine):
             held = [one for one in self.model.jobs if one.runner == runner]
             holds = self.driver.store.holds(runner).wait(5)
             assert sorted(holds) == sorted(Hold(one.seq, one.fence) for one in held)
-            asked = self.driver.store.asked(runner).wait(5)
+            asked = self.driver.store.asked(runner).wait(5).stop
             assert sorted(asked) == sorted(one.seq for one in held if one.asked)
 
 

@@ -6,8 +6,7 @@ from typing import Final
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.errors import PostludeError
-from postlude.model.job import VISITS
-from postlude.stores.protocol import Reading
+from postlude.stores.protocol import LivingRunner, Reading
 from postlude.telemetry.log import Log
 
 log = Log("postlude")
@@ -39,7 +38,7 @@ class Absence:
         Raises:
             JournalUnavailable: the journal cannot be read now.
         """
-        return self._here() or _anybody(await self._store.living())
+        return self._here() or any(runner.serves for runner in await self._store.living())
 
     async def look(self) -> None:
         """Warn if nobody does. On an event loop."""
@@ -72,8 +71,8 @@ class Absence:
         self._look_at = now + round(self._config.lease * SECOND)
         return True
 
-    def _warn(self, living: list[str]) -> None:
-        if _anybody(living) or self.said:
+    def _warn(self, living: list[LivingRunner]) -> None:
+        if self.said or any(runner.serves for runner in living):
             return
         self.said = True
         log.warning(
@@ -81,8 +80,3 @@ class Absence:
             "lifespan; without one (`--lifespan off`), jobs run only while requests come",
             NOBODY, self._store.location,
         )  # fmt: skip
-
-
-def _anybody(living: list[str]) -> bool:
-    """Whether there is a runner that claims whatever waits; requests only look in."""
-    return any(release != VISITS for release in living)

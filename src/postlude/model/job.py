@@ -13,9 +13,6 @@ from postlude.model.outcome import LogLine
 from postlude.model.refusal import Refused
 from postlude.model.state import Reason, State, Stored
 
-VISITS: Final = "visits"
-"""What runners inside requests tell of themselves, in place of a release: they run nothing by themselves."""
-
 DEFAULT_QUEUE = "default"
 
 

@@ -16,7 +16,7 @@ from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.errors import PostludeError
 from postlude.model.event.runner import InlineCancelled, InlineFailed, InlineLookFailed, NoLifespan
-from postlude.model.job import VISITS, Added, Hold
+from postlude.model.job import Added, Hold
 from postlude.runner.attempt.logs import log_keeper
 from postlude.runner.attempt.work import Work
 from postlude.runner.duties.loop import Housekeeping
@@ -25,7 +25,7 @@ from postlude.runner.lease import Lease
 from postlude.runner.runner import Runner
 from postlude.runner.waiters import Waiters
 from postlude.stores.loops import call_on
-from postlude.stores.protocol import Store
+from postlude.stores.protocol import Kind, NewRunner, Store
 from postlude.stores.reply import Reply
 from postlude.tasks.registry import Registry
 
@@ -80,7 +80,9 @@ class Inline:
                 self._store.events.emit(NoLifespan())
             else:
                 lease.stop()
-            lease = Lease(self._store, self._config, self._clock, VISITS)
+            lease = Lease(
+                self._store, self._config, self._clock, NewRunner("", self._config.lease, Kind.INLINE)
+            )
             await lease.join()
             lease.keep(None, None)
             self._lease = lease

@@ -57,15 +57,15 @@ class Lease:
         store: the journal.
         config: lease and renewal.
         clock: the boot clock measures stalls.
-        release: what identifies this code.
+        new: what the journal is told of it.
     """
 
-    def __init__(self, store: Store, config: Config, clock: Clock, release: str) -> None:
+    def __init__(self, store: Store, config: Config, clock: Clock, new: NewRunner) -> None:
         self._store = store
         self._events = store.events
         self._config = config
         self._clock = clock
-        self._release = release
+        self._new = new
         self.runner: int
         """Its number in the journal; from `join` on."""
         self.marks: Marks
@@ -81,7 +81,7 @@ class Lease:
 
     async def join(self) -> None:
         """Enlist; again, after the journal has buried this runner."""
-        self.runner, self.marks = await self._store.enlist(NewRunner(self._release, self._config.lease))
+        self.runner, self.marks = await self._store.enlist(self._new)
 
     async def rejoin(self, joined: Callable[[], None]) -> None:
         """Enlist again, and tell; if that fails, the heartbeat will find this runner lost once more."""

@@ -13,7 +13,7 @@ from postlude.runner.gc_tuning import COLLECTOR, SWITCHING, Shared
 from postlude.runner.lease import Lease
 from postlude.runner.news import News
 from postlude.runner.runner import Runner
-from postlude.stores.protocol import Store
+from postlude.stores.protocol import NewRunner, Store
 from postlude.tasks.registry import Registry
 
 
@@ -63,7 +63,7 @@ class Service:
     async def start(self) -> Runner:
         """Enlist, begin to renew the lease, recover what was left, and begin to claim."""
         store, registry, config, clock = self._store, self._registry, self._config, self._clock
-        lease = Lease(store, config, clock, "")
+        lease = Lease(store, config, clock, NewRunner("", config.lease))
         await store.declare(self._bounds())
         await lease.join()
         runner = Runner(lease, store, registry, config, clock, execution=self._execution)

@@ -23,12 +23,23 @@ from postlude.model.outcome import Finish
 from postlude.model.queues import ALL, Queues
 from postlude.stores.asking import Intake
 from postlude.stores.reply import Reply
-from postlude.stores.values import Counts, Enlisted, Marks, NewRunner, Pause, Promoted, Reaped
+from postlude.stores.values import (
+    Asked,
+    Counts,
+    Enlisted,
+    Kind,
+    LivingRunner,
+    Marks,
+    NewRunner,
+    Pause,
+    Promoted,
+    Reaped,
+)  # fmt: skip
 from postlude.telemetry.events import Events
 
 __all__ = [
-    "Claims", "Counts", "Enlisted", "Intake", "Looking", "Marks", "NewRunner", "Pause", "Promoted",
-    "ReadOnly", "Reading", "Reaped", "Store", "Upkeep",
+    "Asked", "Claims", "Counts", "Enlisted", "Intake", "Kind", "LivingRunner", "Looking", "Marks",
+    "NewRunner", "Pause", "Promoted", "ReadOnly", "Reading", "Reaped", "Store", "Upkeep",
 ]  # fmt: skip
 
 
@@ -85,8 +96,8 @@ class Claims(Protocol):
         """
         ...
 
-    def asked(self, runner: int) -> Reply[list[int]]:
-        """Return the jobs (`seq`) that a runner holds and that were asked to stop."""
+    def asked(self, runner: int) -> Reply[Asked]:
+        """Return what is asked of a runner: which of its jobs are to stop, and whether it is to drain."""
         ...
 
     def progress(self, notes: Sequence[ProgressNote]) -> Reply[None]:
@@ -132,11 +143,20 @@ class Claims(Protocol):
         """
         ...
 
+    def lead(self, runner: int, duty: str, seconds: float) -> Reply[bool]:
+        """Say whether a runner is the one that does a duty for all, for so many seconds from now.
+
+        It is if nobody was, or if it was before. It is no more when it has not asked again for so long, when
+        it has retired, or is dead as `reap` would find it; another can be at once then. With 0 seconds it
+        lets go, and is not. A runner that is not enlisted (any more) never is. Often nothing is written.
+        """
+        ...
+
     def reap(self) -> Reply[Reaped]:
         """Bury every runner that has died or whose lease has run out.
 
         Its jobs are ready again, except those that `postlude.model.crash` condemns and those
-        delivered at most once, which have failed.
+        delivered at most once, which have failed. Its children live on, as it does when they are buried.
         """
         ...
 
@@ -197,8 +217,8 @@ class Looking(Protocol):
         """Return how many jobs each task has in each state, without counting rows."""
         ...
 
-    def living(self) -> Reply[list[str]]:
-        """Return the `release` of each runner that lives, as far as can be seen from here.
+    def living(self) -> Reply[list[LivingRunner]]:
+        """Return the runners that live, as far as can be seen from here.
 
         One lives that has enlisted, has not retired and is not buried, and that `reap` would not bury now.
         """

@@ -2,11 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from postlude.model.job import Few, FreeSlots
 from postlude.model.queues import ALL, Queues
 from postlude.model.state import State
+
+
+class Kind(StrEnum):
+    """What a runner is a part of; other releases may know others."""
+
+    APP = "app"
+    """A lifespan of the application."""
+    INLINE = "inline"
+    """Calls from outside, such as requests where no lifespan runs: it runs nothing by itself."""
+    WORKER = "worker"
+    """A process that does nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +29,38 @@ class NewRunner:
     """What identifies the code that it runs."""
     lease: float
     """Seconds that its claims outlive its last renewal."""
+    kind: Kind = Kind.APP
     queues: Queues = ALL
     """Those of which jobs may be born claimed by it: it runs them by itself."""
+    slots: int | None = None
+    """How many jobs it runs at once; 0: none, its children do; None: it does not say."""
+    parent: int | None = None
+    """The runner that it is a child of: it drains when that has gone (`Asked.drain`)."""
+
+
+class LivingRunner(NamedTuple):
+    """A runner that lives, as far as can be seen from where it is looked at."""
+
+    number: int
+    kind: str
+    release: str
+    queues: Queues
+    slots: int | None
+    parent: int | None
+
+    @property
+    def serves(self) -> bool:
+        """Whether it runs what waits by itself."""
+        return self.kind != Kind.INLINE and self.slots != 0
+
+
+class Asked(NamedTuple):
+    """What is asked of a runner."""
+
+    stop: list[int]
+    """The jobs (`seq`) that it holds and that are to stop."""
+    drain: bool = False
+    """Its parent has gone: it is to claim nothing more, and to end what it runs."""
 
 
 class ClaimCall(NamedTuple):

@@ -15,6 +15,7 @@ from postlude.model.state import State
 from postlude.runner.attempt.work import Work
 from postlude.runner.lease import Lease
 from postlude.runner.runner import Runner
+from postlude.stores.protocol import NewRunner
 
 MOST: Final = 10_000
 """Attempts after which it is said that jobs add each other without an end."""
@@ -78,7 +79,7 @@ async def run_due(components: Components, raised: list[Raised]) -> Round:
     await store.promote()
     if not any(count.state is State.QUEUED and count.jobs for count in await store.counts()):
         return Round(0, None)
-    lease = Lease(store, components.config, components.clock, "tests")
+    lease = Lease(store, components.config, components.clock, NewRunner("tests", components.config.lease))
     await store.declare(components.bounds())
     await lease.join()
     runner = HeedfulRunner(components, lease)

@@ -101,7 +101,7 @@ class Housekeeping:
         if changed:
             await self._hear_of_pauses()
             self._runner.notify()
-            self._runner.stop_asked(await self._store.asked(self._runner.number))
+            self._runner.stop_asked((await self._store.asked(self._runner.number)).stop)
             if self._hub is not None:
                 self._hub.look()
         if changed or (self._next_due is not None and self._next_due <= self._clock.now()):

@@ -28,6 +28,7 @@ class Verb(IntEnum):
     ADD = 15
     PROGRESS = 16
     PRUNE = 17
+    LEAD = 18
 
 
 AddCall = tuple[Sequence[NewJob], int | None]
@@ -39,6 +40,14 @@ class ReleaseCall(NamedTuple):
 
     runner: int
     holds: Sequence[Hold]
+
+
+class LeadCall(NamedTuple):
+    """One call of `lead`."""
+
+    runner: int
+    duty: str
+    seconds: float
 
 
 class RetireCall(NamedTuple):

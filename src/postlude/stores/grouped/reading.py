@@ -6,7 +6,7 @@ from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
 from postlude.model.job import Hold, JobFilter, JobRecord
-from postlude.stores.protocol import Counts, Pause
+from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause
 from postlude.stores.reply import Reply
 
 T = TypeVar("T")
@@ -24,11 +24,11 @@ class Reader(Protocol):
 
     def counts(self) -> list[Counts]: ...
 
-    def living(self) -> list[str]: ...
+    def living(self) -> list[LivingRunner]: ...
 
     def holds(self, runner: int) -> list[Hold]: ...
 
-    def asked(self, runner: int) -> list[int]: ...
+    def asked(self, runner: int) -> Asked: ...
 
     def paused(self) -> list[Pause]: ...
 
@@ -53,8 +53,8 @@ class Lookups:
         """Return what is parked."""
         return self._look(lambda reader: reader.parked())
 
-    def asked(self, runner: int) -> Reply[list[int]]:
-        """Return the jobs of a runner that were asked to stop."""
+    def asked(self, runner: int) -> Reply[Asked]:
+        """Return what is asked of a runner."""
         return self._look(lambda reader: reader.asked(runner))
 
     def paused(self) -> Reply[list[Pause]]:
@@ -73,8 +73,8 @@ class Lookups:
         """Return how many jobs there are."""
         return self._look(lambda reader: reader.counts())
 
-    def living(self) -> Reply[list[str]]:
-        """Return the `release` of each runner that lives."""
+    def living(self) -> Reply[list[LivingRunner]]:
+        """Return the runners that live."""
         return self._look(lambda reader: reader.living())
 
     def ids_beginning(self, digits: str) -> Reply[list[bytes]]:

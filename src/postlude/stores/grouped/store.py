@@ -23,7 +23,7 @@ from postlude.model.job import (
 from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import Finish
 from postlude.model.queues import ALL, Queues
-from postlude.stores.grouped.backend import Backend, ReleaseCall, RetireCall, Verb
+from postlude.stores.grouped.backend import Backend, LeadCall, ReleaseCall, RetireCall, Verb
 from postlude.stores.grouped.reading import Lookups, Reader, ReaderThread
 from postlude.stores.grouped.writer import Writer
 from postlude.stores.protocol import BatchSource, Enlisted, NewRunner, Pause, Promoted, Reaped
@@ -153,6 +153,10 @@ class GroupedStore(Lookups, ABC):
     def retire(self, runner: int, *, draining: bool) -> Reply[int]:
         """End a runner."""
         return self._ask(Verb.RETIRE, RetireCall(runner, draining))
+
+    def lead(self, runner: int, duty: str, seconds: float) -> Reply[bool]:
+        """Say whether a runner is the one that does a duty."""
+        return self._ask(Verb.LEAD, LeadCall(runner, duty, seconds))
 
     def reap(self) -> Reply[Reaped]:
         """Bury dead runners."""

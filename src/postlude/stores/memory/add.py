@@ -49,7 +49,7 @@ class Intake:
         if self._rules.pauses:
             return False
         for job in jobs:  # a loop, because a generator takes longer than what it asks
-            if not starts_at_once(job) or job.queue not in runner.queues:
+            if not starts_at_once(job) or job.queue not in runner.new.queues:
                 return False
             if self._shelves.waits(job.queue):
                 return False

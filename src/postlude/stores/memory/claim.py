@@ -95,7 +95,7 @@ class Draw:
         self._runners = runners
         self._holder = holder
         self._free = rules.none
-        self._now = 0 if self._free else clock.now()
+        self._now = 0 if self._free and call.ids is None else clock.now()
         self._free_slots = inf if call.free is None else sum(call.free)
         self._behind = call.behind
         self._few = {task: place for place, group in enumerate(call.few) for task in group.tasks}
@@ -143,6 +143,8 @@ class Draw:
         self._behind = 0
         answers = [(id, self._pick(self._shelves.by_id.get(id))) for id in ids]
         refused = tuple(Refused(id, why) for id, why in answers if why is not None)
+        for claim in self._claims:
+            self._holder.marks.started(claim.seq, claim.fence, self._now)
         return Claimed(self._claims, refused=refused)
 
     def _pick(self, row: Row | None) -> Refusal | None:

@@ -1,10 +1,8 @@
 """The runners of a memory store, and what each has noted as started."""
 
-from collections.abc import Iterable
-
 from postlude.clock import SECOND
 from postlude.stores.memory.row import Row
-from postlude.stores.protocol import NewRunner
+from postlude.stores.protocol import LivingRunner, NewRunner
 
 
 class MemoryMarks:
@@ -34,7 +32,8 @@ class MemoryMarks:
         return self._starts.get(seq)
 
     def forget(self, seq: int) -> None:
-        """Its end is written."""
+        """Its end is written, or it has been given back."""
+        self._running.pop(seq, None)
         self._starts.pop(seq, None)
 
 
@@ -43,12 +42,11 @@ class MemoryRunner:
 
     def __init__(self, number: int, new: NewRunner, boot: int) -> None:
         self.number = number
-        self.release = new.release
-        self.queues = new.queues
+        self.new = new
         self.marks = MemoryMarks()
         self.held: dict[int, Row] = {}
         self._lease = round(new.lease * SECOND)
-        self._finisher = boot + self._lease
+        self._until = boot + self._lease
 
     def let_go(self, seq: int) -> None:
         """It holds a job no more."""
@@ -57,13 +55,49 @@ class MemoryRunner:
 
     def renew(self, boot: int) -> None:
         """Start its lease afresh."""
-        self._finisher = boot + self._lease
+        self._until = boot + self._lease
 
     def lapsed(self, boot: int) -> bool:
         """Say whether its lease has run out."""
-        return boot >= self._finisher
+        return boot >= self._until
 
 
-def living(runners: Iterable[MemoryRunner], boot: int) -> list[str]:
-    """Return what those that live told of themselves when they enlisted."""
-    return [runner.release for runner in runners if not runner.lapsed(boot)]
+class Runners(dict[int, MemoryRunner]):
+    """Those that are enlisted, by number, and which of them does which duty for all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last = 0
+        self._leads: dict[str, tuple[int, int]] = {}
+        """By duty: who does it, and until when (boot clock)."""
+
+    def enlist(self, new: NewRunner, boot: int) -> MemoryRunner:
+        """Take one in."""
+        self._last += 1
+        self[self._last] = runner = MemoryRunner(self._last, new, boot)
+        return runner
+
+    def is_orphan(self, number: int) -> bool:
+        """Whether a runner's parent has gone."""
+        runner = self.get(number)
+        return runner is not None and runner.new.parent is not None and runner.new.parent not in self
+
+    def lead(self, number: int, duty: str, seconds: float, boot: int) -> bool:
+        """Whether a runner is the one that does a duty, from now on if nobody is."""
+        leader, until = self._leads.get(duty, (number, boot))
+        if leader != number and boot < until and leader in self and not self[leader].lapsed(boot):
+            return False
+        self._leads.pop(duty, None)
+        if number not in self or seconds <= 0:
+            return False
+        self._leads[duty] = number, boot + round(seconds * SECOND)
+        return True
+
+    def living(self, boot: int) -> list[LivingRunner]:
+        """Return those that live."""
+        return [
+            LivingRunner(number, new.kind, new.release, new.queues, new.slots, new.parent)
+            for number, new in (
+                (runner.number, runner.new) for runner in self.values() if not runner.lapsed(boot)
+            )
+        ]

@@ -34,11 +34,11 @@ from postlude.stores.memory.add import Intake
 from postlude.stores.memory.claim import Draw, Waits
 from postlude.stores.memory.limits import Rules
 from postlude.stores.memory.row import NOBODY, Row
-from postlude.stores.memory.runners import MemoryRunner, living
+from postlude.stores.memory.runners import MemoryRunner, Runners
 from postlude.stores.memory.shelves import Shelves
 from postlude.stores.protocol import BatchSource, Counts, Enlisted, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
-from postlude.stores.values import ClaimCall
+from postlude.stores.values import Asked, ClaimCall, LivingRunner
 from postlude.telemetry.logging import logged
 
 
@@ -55,8 +55,7 @@ class MemoryStore:
         self._shelves = Shelves()
         self._rules = Rules()
         self._intake = Intake(self._shelves, self._rules)
-        self._runners: dict[int, MemoryRunner] = {}
-        self._last_runner = 0
+        self._runners = Runners()
 
     @property
     def location(self) -> str:
@@ -123,9 +122,7 @@ class MemoryStore:
 
     def enlist(self, runner: NewRunner) -> Reply[Enlisted]:
         with self._lock:
-            self._last_runner += 1
-            new = MemoryRunner(self._last_runner, runner, self._clock.boot())
-            self._runners[new.number] = new
+            new = self._runners.enlist(runner, self._clock.boot())
             return Reply.of(Enlisted(new.number, new.marks))
 
     def claim(
@@ -145,9 +142,14 @@ class MemoryStore:
             rules.declare(self._shelves, self._rules, bounds, self._clock.now())
             return Reply.of(None)
 
-    def asked(self, runner: int) -> Reply[list[int]]:
+    def asked(self, runner: int) -> Reply[Asked]:
         with self._lock:
-            return Reply.of([row.seq for row in self._held(runner) if row.cancel_asked is not None])
+            stop = [row.seq for row in self._held(runner) if row.cancel_asked is not None]
+            return Reply.of(Asked(stop, self._runners.is_orphan(runner)))
+
+    def lead(self, runner: int, duty: str, seconds: float) -> Reply[bool]:
+        with self._lock:
+            return Reply.of(self._runners.lead(runner, duty, seconds, self._clock.boot()))
 
     def progress(self, notes: Sequence[ProgressNote]) -> Reply[None]:
         with self._lock:
@@ -260,9 +262,9 @@ class MemoryStore:
         with self._lock:
             return Reply.of(looking.counts(self._shelves))
 
-    def living(self) -> Reply[list[str]]:
+    def living(self) -> Reply[list[LivingRunner]]:
         with self._lock:
-            return Reply.of(living(self._runners.values(), self._clock.boot()))
+            return Reply.of(self._runners.living(self._clock.boot()))
 
     def changed(self) -> bool:
         stirred, self._shelves.stirred = self._shelves.stirred, False

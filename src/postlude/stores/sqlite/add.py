@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from postlude.errors import KeyTaken
 from postlude.model.job import PLAIN, Added, NewJob
+from postlude.model.queues import read_queues
 from postlude.model.state import Reason, Stored
 from postlude.model.transition import starts_at_once
 from postlude.stores.grouped.backend import AddCall
@@ -201,7 +202,8 @@ class Intake:
         """Whether nothing waits in a queue, and nothing is paused."""
         known, key = self._may_claim, (runner, queue)
         if key not in known:
-            known[key] = bool(self._tx.value("may_be_born_claimed", runner, queue))
+            queues = self._tx.value("may_be_born_claimed", runner, queue)
+            known[key] = queues is not None and queue in read_queues(queues or None)
         return known[key] and queue not in self._overtaken
 
     def _insert_all(self) -> int:

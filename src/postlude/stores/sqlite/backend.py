@@ -80,7 +80,7 @@ class SqliteBackend:
         """Whether folding the WAL last succeeded: one line in the log is enough."""
         self._repair_at = 0.0
         self.runners = Runners(files.runners, clock)
-        claims = Claims(self.runners.host, os.getpid())
+        claims = Claims(self.runners.host, os.getpid(), self.runners.marks)
         pruner = upkeep.Pruner()
         self._verbs: dict[Verb, Callable[[Transaction, Any], list[Any]]] = {
             Verb.ENLIST: self.runners.enlist,
@@ -88,6 +88,7 @@ class SqliteBackend:
             Verb.RELEASE: claims.release,
             Verb.RENEW: self.runners.renew,
             Verb.RETIRE: self.runners.retire,
+            Verb.LEAD: self.runners.lead,
             Verb.REAP: self.runners.reap,
             Verb.PROMOTE: upkeep.promote,
             Verb.UNPARK: upkeep.unpark,

@@ -2,12 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 from pydantic_core import from_json
 
 from postlude.model.crash import RELEASED, End
-from postlude.model.job import Claimed
+from postlude.model.job import Claim, Claimed
 from postlude.model.outcome import SUCCEEDED, Finish, Succeeded
 from postlude.model.refusal import Refusal, all_refused
 from postlude.model.state import Reason, Stored
@@ -17,6 +18,7 @@ from postlude.stores.sqlite.claiming import FOLLOWED, Search
 from postlude.stores.sqlite.claiming_by_id import Pick
 from postlude.stores.sqlite.concurrency import block_behind, follow_clock, free_follower, refill
 from postlude.stores.sqlite.control import cancel_asked
+from postlude.stores.sqlite.locks.marks import MarksFile
 from postlude.stores.sqlite.transaction import Transaction
 from postlude.stores.values import ClaimCall
 
@@ -27,10 +29,12 @@ class Claims:
     Args:
         host: this machine's name, noted with failed attempts.
         pid: this process.
+        marks: the start marks of this process's runners, by number.
     """
 
-    def __init__(self, host: str, pid: int) -> None:
+    def __init__(self, host: str, pid: int, marks: Mapping[int, MarksFile]) -> None:
         self._host = host
+        self._marks = marks
         self._pid = pid
         self._followed: set[int] = set()
         self._turn = 0
@@ -47,9 +51,23 @@ class Claims:
         self._turn += 1
         search = (Search if call.ids is None else Pick)(tx, call, from_json(queues), self._turn)
         claimed = search.run()
+        if call.ids is not None:
+            tx.afterwards.append(partial(self._mark, call.runner, claimed.claims, tx.now))
         following = search.following
         self._followed.update(row[0] for row in search.found if row[FOLLOWED] and row[0] + 1 not in following)
         return claimed
+
+    def _mark(self, runner: int, claims: Sequence[Claim], now: int) -> None:
+        """Note that jobs have started with their claims, which are committed."""
+        if (marks := self._marks.get(runner)) is not None:
+            for claim in claims:
+                marks.started(claim.seq, claim.fence, now)
+
+    def _clear(self, runner: int, seqs: Sequence[int]) -> None:
+        """Note that jobs have been given back: if they have started, that was with their claims."""
+        if (marks := self._marks.get(runner)) is not None:
+            for seq in seqs:
+                marks.ended(seq)
 
     def release(self, tx: Transaction, calls: Sequence[ReleaseCall]) -> list[int]:
         """Make ready again what each caller still holds of what it gives back."""
@@ -63,6 +81,7 @@ class Claims:
             if hold.started is not None:
                 end = End(self._host, self._pid, RELEASED)
                 tx.run("add_log", hold.seq, 1, json.dumps([end.note(hold.started, tx.now)]))
+        tx.afterwards.append(partial(self._clear, call.runner, [seq for seq, _ in mine]))
         released, cancelled = release_rows(tx, mine)
         behind = [hold for hold in call.holds if hold.due is not None]
         if behind:

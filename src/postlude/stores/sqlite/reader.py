@@ -13,8 +13,9 @@ from postlude.clock import Clock, SystemClock, boot_id
 from postlude.errors import JournalUnavailable
 from postlude.model.bucket import Bucket
 from postlude.model.job import Hold, JobFilter, JobRecord
+from postlude.model.queues import read_queues
 from postlude.model.state import Reason, State, Stored
-from postlude.stores.protocol import Counts, Pause
+from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause
 from postlude.stores.sqlite.cells import Cells, as_bytes, from_bytes
 from postlude.stores.sqlite.connection import open_reader
 from postlude.stores.sqlite.files import JournalFiles
@@ -87,9 +88,14 @@ class JournalReader:
         """Return the claims of a runner."""
         return self._answer(lambda: [Hold(*row) for row in self._rows("holds", runner)])
 
-    def asked(self, runner: int) -> list[int]:
-        """Return the jobs that a runner holds and that were asked to stop."""
-        return self._answer(lambda: [seq for (seq,) in self._rows("asked", runner)])
+    def asked(self, runner: int) -> Asked:
+        """Return what is asked of a runner."""
+
+        def look() -> Asked:
+            ((orphan,),) = self._rows("orphan", runner)
+            return Asked([seq for (seq,) in self._rows("asked", runner)], bool(orphan))
+
+        return self._answer(look)
 
     def paused(self) -> list[Pause]:
         """Return what is paused."""
@@ -101,8 +107,8 @@ class JournalReader:
             ]
         )
 
-    def living(self) -> list[str]:
-        """Return the `release` of each runner that lives."""
+    def living(self) -> list[LivingRunner]:
+        """Return the runners that live."""
         return self._answer(self._living)
 
     def changed(self) -> bool:
@@ -216,11 +222,18 @@ class JournalReader:
                 return None if bucket.allowed(self._clock.now()) else Reason.RATE
         return None
 
-    def _living(self) -> list[str]:
+    def _living(self) -> list[LivingRunner]:
         boot, now, cells = boot_id(), self._clock.boot(), Cells()
         return [
-            cells.text("release", release)
-            for token, of_boot, until, release in self._rows("living")
+            LivingRunner(
+                number,
+                cells.text("kind", kind),
+                cells.text("release", release),
+                read_queues(queues),
+                slots,
+                parent,
+            )
+            for token, of_boot, until, number, kind, release, queues, slots, parent in self._rows("living")
             if of_boot == boot
             and type(until) is int
             and now <= until

@@ -8,14 +8,23 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from pydantic_core import from_json
+
 from postlude.clock import LATEST, SECOND, Clock, boot_id
 from postlude.model.crash import DIED, LOST, STOPPED, End, Started, judge
 from postlude.model.state import Reason, Stored
-from postlude.stores.grouped.backend import RetireCall
+from postlude.stores.grouped.backend import LeadCall, RetireCall
 from postlude.stores.protocol import Enlisted, NewRunner, Reaped
 from postlude.stores.sqlite.claims import release_rows
 from postlude.stores.sqlite.concurrency import free_follower, refill, unstick
-from postlude.stores.sqlite.locks.marks import LeftMarks, MarksFile, left_by, marks_of_the_living, marks_path
+from postlude.stores.sqlite.locks.marks import (
+    LeftMarks,
+    MarksFile,
+    is_dead,
+    left_by,
+    marks_of_the_living,
+    marks_path,
+)
 from postlude.stores.sqlite.transaction import Transaction
 from postlude.telemetry.log import Log
 
@@ -46,6 +55,8 @@ class Runners:
         self._boot = boot_id()
         self.host = socket.gethostname()
         self._mine: dict[str, MarksFile] = {}
+        self.marks: dict[int, MarksFile] = {}
+        """The same, by their runners' numbers."""
 
     def enlist(self, tx: Transaction, calls: Sequence[NewRunner]) -> list[Enlisted]:
         """Give each a row and a file of marks."""
@@ -58,13 +69,15 @@ class Runners:
             boot = self._clock.boot()
             tx.run(
                 "enlist", marks.token, self.host, os.getpid(), self._boot, tx.now, boot,
-                round(new.lease * SECOND), new.release,
+                round(new.lease * SECOND), new.release, new.kind, new.queues.text(), new.slots, new.parent,
             )  # fmt: skip
         except BaseException:
             marks.remove()
             raise
         self._mine[marks.token] = marks
-        return Enlisted(tx.db.last_insert_rowid(), marks)
+        number = tx.db.last_insert_rowid()
+        self.marks[number] = marks
+        return Enlisted(number, marks)
 
     def renew(self, tx: Transaction, calls: Sequence[int]) -> list[bool]:
         """Start leases afresh."""
@@ -120,6 +133,33 @@ class Runners:
         """Say whether a lease is over. One renewed in the future, or without an end, is damaged."""
         return boot != self._boot or lease > LATEST or not renewed <= self._clock.boot() <= renewed + lease
 
+    def lead(self, tx: Transaction, calls: Sequence[LeadCall]) -> list[bool]:
+        """Say of each whether it leads."""
+        return [self._lead(tx, *call) for call in calls]
+
+    def _lead(self, tx: Transaction, runner: int, duty: str, seconds: float) -> bool:
+        now, length = self._clock.boot(), round(seconds * SECOND)
+        leader, until = self._leader(tx, duty, now)
+        if leader is not None and leader != runner:
+            return False
+        if length <= 0:
+            tx.run("let_go_of_lead", duty, runner)
+            return False
+        if leader == runner and until - now > length // 2:
+            return True  # a write for each time that it asks would have all processes look what has changed
+        tx.run("take_lead", duty, runner, now + length)
+        return tx.db.changes() == 1
+
+    def _leader(self, tx: Transaction, duty: str, now: int) -> tuple[int | None, int]:
+        """Return who leads a duty, and until when; None: nobody does."""
+        found = tx.value("lead", duty)
+        if found is not None:
+            leader, until, boot, renewed, lease, token = from_json(found)
+            lapsed = type(until) is not int or now >= until or self._is_over(boot, renewed, lease)
+            if not lapsed and not is_dead(marks_path(self._folder, token)):
+                return leader, until
+        return None, now
+
     def _ensure_marks(self) -> None:
         """Have the files of this process's runners where others look for them."""
         for marks in self._mine.values():
@@ -134,6 +174,7 @@ class Runners:
 
         def remove() -> None:
             if self._mine.pop(marks.token, None) is not None:
+                self.marks = {number: kept for number, kept in self.marks.items() if kept is not marks}
                 marks.remove()
 
         tx.afterwards.append(remove)
@@ -181,6 +222,7 @@ class Runners:
         for marks in self._mine.values():
             marks.let_go()
         self._mine.clear()
+        self.marks.clear()
 
 
 def _sum(found: Reaped, buried: Buried) -> Reaped:

@@ -32,6 +32,7 @@ from postlude.testing.conformance.few import FewCases
 from postlude.testing.conformance.intake import IntakeCases
 from postlude.testing.conformance.keeping import KeepingCases
 from postlude.testing.conformance.keys import KeyCases
+from postlude.testing.conformance.leads import LeadCases, NestingCases
 from postlude.testing.conformance.leaving import LeavingCases
 from postlude.testing.conformance.limits import LimitCases
 from postlude.testing.conformance.marks import MarkCases
@@ -60,6 +61,8 @@ class StoreConformance(
     FewCases,
     ConcurrencyCases,
     LeavingCases,
+    LeadCases,
+    NestingCases,
     LimitCases,
     RateCases,
     ClockCases,

@@ -24,7 +24,7 @@ from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import SUCCEEDED, Failed, Finish, LogLine, Outcome
 from postlude.model.queues import ALL, Queues
 from postlude.model.state import Reason, State, Stored
-from postlude.stores.protocol import Enlisted, NewRunner, Pause, Store
+from postlude.stores.protocol import Enlisted, Kind, NewRunner, Pause, Store
 
 LEASE: Final = 15.0
 """The lease of every runner in the suite, in seconds."""
@@ -114,8 +114,18 @@ class Driver:
         runner = None if claim_for is None else claim_for.runner
         return self.store.add(jobs, claim_for=runner, budget=PATIENCE).wait(PATIENCE)
 
-    def enlist(self, *, release: str = "r1", lease: float = LEASE, queues: Queues = ALL) -> Enlisted:
-        return self.store.enlist(NewRunner(release, lease, queues)).wait(PATIENCE)
+    def enlist(
+        self,
+        *,
+        release: str = "r1",
+        lease: float = LEASE,
+        kind: Kind = Kind.APP,
+        queues: Queues = ALL,
+        slots: int | None = None,
+        parent: Enlisted | None = None,
+    ) -> Enlisted:
+        above = None if parent is None else parent.runner
+        return self.store.enlist(NewRunner(release, lease, kind, queues, slots, above)).wait(PATIENCE)
 
     def claim(self, runner: Enlisted, limit: int = 100, *, suspect: bool = False) -> list[Claim]:
         return self.claimed(runner, limit, suspect=suspect).claims
@@ -179,7 +189,7 @@ class Driver:
         return self.store.resume(Pause(kind, name)).wait(PATIENCE)
 
     def asked(self, runner: Enlisted) -> list[int]:
-        return self.store.asked(runner.runner).wait(PATIENCE)
+        return self.store.asked(runner.runner).wait(PATIENCE).stop
 
     def failed(self, *, retry_after: float | None = None) -> Failed:
         """Return the outcome of an attempt that raised."""

@@ -18,6 +18,26 @@ def in_queues(driver: Driver, names: str) -> list[NewJob]:
 
 
 class ChoiceCases(Cases):
+    def test_born_claimed_only_in_the_queues_of_its_runner(self, driver: Driver) -> None:
+        runner, other = driver.enlist(queues=only({"a"})), driver.enlist(queues=all_but({"a"}))
+        for name, mine, its in (("a", 1, 0), ("b", 0, 1)):
+            for claimer, fence in ((runner, mine), (other, its)):
+                (added,) = driver.add(driver.new(queue=name), claim_for=claimer)
+                assert added.fence == fence
+                driver.claim(driver.enlist())  # nothing waits there that it would overtake
+        jobs = [driver.new(queue="a"), driver.new(queue="b")]
+        assert [added.fence for added in driver.add(*jobs, claim_for=runner)] == [0, 0], (
+            "all of them, or none"
+        )
+        special = driver.new(queue="b", priority=3)
+        driver.claim(driver.enlist())
+        assert [added.fence for added in driver.add(special, claim_for=runner)] == [0]
+
+    def test_a_claim_is_of_the_queues_that_it_names_itself(self, driver: Driver) -> None:
+        in_queues(driver, "ab")
+        claims = driver.claimed(driver.enlist(queues=only({"a"})), queues=only({"b"})).claims
+        assert [claim.queue for claim in claims] == ["b"]
+
     def test_only_these(self, driver: Driver) -> None:
         jobs, runner = in_queues(driver, "abcab"), driver.enlist()
         claimed = driver.claimed(runner, queues=only({"a", "c", "empty"}))

@@ -52,6 +52,27 @@ class PickingCases(Cases):
         assert driver.finish(claim)
         assert driver.state(job) is State.SUCCEEDED
 
+    def test_they_start_with_their_claims(self, driver: Driver) -> None:
+        job, other = driver.new(), driver.new()
+        driver.add(job, other)
+        runner = driver.enlist()
+        pick(driver, runner, job)
+        assert (driver.state(job), driver.record(job).started) == (State.RUNNING, driver.clock.now())
+        driver.claim(runner)
+        driver.die(runner)
+        assert driver.reap() == (1, 2, 0)
+        assert [driver.record(one).deaths for one in (job, other)] == [1, 0]
+
+    def test_given_back_and_claimed_again_they_have_not_started(self, driver: Driver) -> None:
+        job, runner = driver.new(), driver.enlist()
+        driver.add(job)
+        (claim,) = driver.claimed(runner, ids=[job.id]).claims
+        driver.release(runner, claim)
+        driver.claim(runner)
+        driver.die(runner)
+        driver.reap()
+        assert driver.record(job).deaths == 0
+
     def test_nothing_is_asked_for(self, driver: Driver) -> None:
         driver.add(driver.new())
         assert driver.claimed(driver.enlist(), ids=[]) == Claimed([])

@@ -2,7 +2,9 @@
 
 from postlude.model.job import JobFilter, NewJob
 from postlude.model.outcome import Failed, Parked
+from postlude.model.queues import NONE, all_but, only
 from postlude.model.state import Reason, State
+from postlude.stores.protocol import Kind, LivingRunner
 from postlude.testing.conformance.bench import LEASE, PATIENCE, Cases, Driver
 
 
@@ -62,7 +64,7 @@ class ReadingCases(Cases):
         """From enlisting to retiring, dying or being buried; each with what it said of itself."""
 
         def living() -> list[str]:
-            return sorted(driver.store.living().wait(PATIENCE))
+            return sorted(runner.release for runner in driver.store.living().wait(PATIENCE))
 
         assert living() == []
         retires, dies, stays = (driver.enlist(release=name) for name in ("retires", "dies", "stays"))
@@ -78,6 +80,22 @@ class ReadingCases(Cases):
         assert living() == ["stays"]
         driver.clock.advance(LEASE + 1)
         assert living() == [], "its lease has run out"
+
+    def test_what_those_that_live_have_said_of_themselves(self, driver: Driver) -> None:
+        parent = driver.enlist(kind=Kind.WORKER, slots=0, queues=NONE)
+        child = driver.enlist(
+            release="r2", kind=Kind.WORKER, slots=8, queues=only({"mail", "a, b"}), parent=parent
+        )
+        inline = driver.enlist(kind=Kind.INLINE, queues=all_but({"mail"}))
+        living = {one.number: one for one in driver.store.living().wait(PATIENCE)}
+        assert living == {
+            parent.runner: LivingRunner(parent.runner, "worker", "r1", NONE, 0, None),
+            child.runner: LivingRunner(
+                child.runner, "worker", "r2", only({"mail", "a, b"}), 8, parent.runner
+            ),
+            inline.runner: LivingRunner(inline.runner, "inline", "r1", all_but({"mail"}), None, None),
+        }
+        assert [living[one.runner].serves for one in (parent, child, inline)] == [False, True, False]
 
     def test_newest_first(self, driver: Driver) -> None:
         jobs = [driver.new() for _ in range(4)]

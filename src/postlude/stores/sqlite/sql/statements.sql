@@ -29,8 +29,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 INSERT INTO payload (seq, codec, args) VALUES (?, 0, ?)
 
 -- name: may_be_born_claimed
-SELECT EXISTS (SELECT 1 FROM runner WHERE id = ?1) AND NOT EXISTS (SELECT 1 FROM job WHERE state = 0 AND queue = ?2)
-    AND NOT EXISTS (SELECT 1 FROM pause)
+SELECT coalesce(queues, '') FROM runner WHERE id = ?1
+    AND NOT EXISTS (SELECT 1 FROM job WHERE state = 0 AND queue = ?2) AND NOT EXISTS (SELECT 1 FROM pause)
 
 -- name: add_task_name
 INSERT INTO task_name (name) VALUES (?) ON CONFLICT DO NOTHING
@@ -184,7 +184,8 @@ UPDATE job SET reason = ?2 WHERE seq = ?1
 INSERT INTO log (job, attempt, lines) SELECT seq, ?2 + failures, ?3 FROM job WHERE seq = ?1
 
 -- name: enlist
-INSERT INTO runner (token, host, pid, boot, started, renewed, lease, release) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO runner (token, host, pid, boot, started, renewed, lease, release, kind, queues, slots, parent)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: renew
 UPDATE runner SET renewed = ?2 WHERE id = ?1
@@ -196,7 +197,21 @@ SELECT token FROM runner WHERE id = ?
 SELECT json_group_array(json_array(id, token, host, pid, boot, renewed, lease)) FROM runner
 
 -- name: living
-SELECT token, boot, renewed + lease, release FROM runner
+SELECT token, boot, renewed + lease, id, kind, release, queues, slots, parent FROM runner
+
+-- name: orphan
+SELECT EXISTS (SELECT 1 FROM runner WHERE id = ?1 AND parent IS NOT NULL AND parent NOT IN (SELECT id FROM runner))
+
+-- name: lead
+SELECT json_array(lead.runner, lead.until, runner.boot, runner.renewed, runner.lease, runner.token)
+FROM lead JOIN runner ON runner.id = lead.runner WHERE lead.duty = ?1
+
+-- name: take_lead
+INSERT INTO lead (duty, runner, until) SELECT ?1, id, ?3 FROM runner WHERE id = ?2
+ON CONFLICT DO UPDATE SET runner = excluded.runner, until = excluded.until
+
+-- name: let_go_of_lead
+DELETE FROM lead WHERE duty = ?1 AND runner = ?2
 
 -- name: forget_runner
 DELETE FROM runner WHERE id = ?
