@@ -34,7 +34,7 @@ suite: $(VENV)/.ready
 
 .PHONY: unit
 unit: $(VENV)/.ready ## the tests that need neither a disk nor other processes, in less than 20 seconds
-	$(BIN)/python -m pytest -q -n 2 -m "$(UNIT)" --hypothesis-profile=quick $(PYTEST)
+	$(BIN)/python -m pytest -q -n 2 -m "$(UNIT)" --dist worksteal --hypothesis-profile=quick $(PYTEST)
 
 .PHONY: versions
 versions: $(VENV)/.ready ## many releases of FastAPI and Starlette, each Python here (VERSIONS="--all", "0.137.0 ...")

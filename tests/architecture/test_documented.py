@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import functools
 import keyword
 import re
 from collections.abc import Iterator, Sequence
@@ -18,8 +19,13 @@ OTHERS = frozenset({"TYPE_CHECKING", "__name__", "__main__", "args", "rest"})
 """Python's own words, beside its keywords and built-in functions."""
 
 
-def messages(nodes: Sequence[ast.AST]) -> Iterator[str]:
+@functools.cache
+def messages(file: Path) -> Sequence[str]:
     """Return the texts of a module that are no docstrings; what is put into one is left out."""
+    return tuple(_messages(rules.nodes(file)))
+
+
+def _messages(nodes: Sequence[ast.AST]) -> Iterator[str]:
     documented = {
         id(node.value)
         for node in nodes
@@ -46,7 +52,7 @@ def names_in_messages() -> dict[str, str]:
     """Return the names, each with where it stands."""
     found: dict[str, str] = {}
     for path in sorted(SOURCE.rglob("*.py")):
-        for text in messages(rules.nodes(path)):
+        for text in messages(path):
             found.update(dict.fromkeys(quoted(text), str(path.relative_to(SOURCE))))
     return found
 
@@ -66,7 +72,7 @@ def test_each_is_in_the_documentation() -> None:
 def test_what_people_may_copy_is_there_as_it_is_written() -> None:
     told = documentation()
     for path in sorted(SOURCE.rglob("*.py")):
-        for text in messages(rules.nodes(path)):
+        for text in messages(path):
             for snippet in re.findall(r"`([^`]+)`", text):
                 assert "{}" in snippet or snippet in told, f"{path.name}: `{snippet}`"
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from fastapi import BackgroundTasks, FastAPI, routing
-from fastapi.dependencies import utils
 from fastapi.testclient import TestClient
 from starlette.applications import Starlette
 
@@ -68,13 +67,8 @@ class Hidden(routing.APIRoute):
         self.app = app
 
 
-def test_routes_made_between_the_two_phases_are_covered(
-    location: str, log: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("request_response", "websocket_session"):
-        made = getattr(routing, name)
-        monkeypatch.setattr(routing, name, getattr(made, "__wrapped__", made))
-    monkeypatch.setattr(utils, "BackgroundTasks", BackgroundTasks)
+@pytest.mark.usefixtures("never_installed")
+def test_routes_made_between_the_two_phases_are_covered(location: str, log: list[str]) -> None:
     postlude = Postlude(store=location)
     app = FastAPI()
     app.router.route_class = Hidden

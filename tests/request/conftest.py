@@ -9,7 +9,7 @@ from fastapi import APIRouter, BackgroundTasks, routing
 from fastapi.dependencies import utils
 
 from postlude.clock import SystemClock
-from postlude.frameworks.fastapi import hook
+from postlude.frameworks.fastapi import hook, internals
 from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import Store
 from postlude.stores.sqlite import SqliteStore
@@ -67,12 +67,15 @@ def install(port: Recorder) -> Install:
 
 @pytest.fixture
 def never_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Routes are made with FastAPI's own names, as in a process whose Postlude comes later."""
-    for holder, name in ((routing, "request_response"), (routing, "websocket_session")):
-        monkeypatch.setattr(
-            holder, name, getattr(getattr(holder, name), "__wrapped__", getattr(holder, name))
-        )
+    """Routes are made with FastAPI's own names, as in a process whose Postlude comes later.
+
+    What stayed would be wrapped once more by each test, until the stack is too deep for those that come late.
+    """
+    for name in ("request_response", "websocket_session", "get_request_handler"):
+        now = getattr(routing, name)
+        monkeypatch.setattr(routing, name, getattr(now, "__wrapped__", now))
     monkeypatch.setattr(utils, "BackgroundTasks", BackgroundTasks)
+    assert not [name for name in internals.replaceable() if hasattr(name, "__wrapped__")]
 
 
 @pytest.fixture

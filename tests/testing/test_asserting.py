@@ -1,15 +1,16 @@
 """Which jobs a test finds, and what it is told when it does not."""
 
-import gc
 import re
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from unittest.mock import ANY
+from weakref import WeakSet
 
 import pytest
 
 from postlude import NotDurable, Postlude, UnknownTask
+from postlude.app.postlude import EVERY_POSTLUDE
 from postlude.model.state import State
 from postlude.testing import PostludeJobs
 from tests.testing.shop import Order, count_all, deliver, postlude, send_receipt, write_ledger
@@ -40,10 +41,10 @@ OTHERS: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = [
 ]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def few_postludes() -> None:
-    """Each assertion asks all that are alive, also what earlier tests have left to the garbage collector."""
-    gc.collect()
+@pytest.fixture(autouse=True)
+def few_postludes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each assertion asks all that are alive: not what other tests have left to the garbage collector."""
+    monkeypatch.setattr(EVERY_POSTLUDE, "_members", WeakSet([postlude]))
 
 
 @pytest.mark.parametrize(("task", "args", "kwargs"), MATCHES)
