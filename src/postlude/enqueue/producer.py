@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 from postlude.clock import Clock
 from postlude.compat import running_loop
 from postlude.config import Config
-from postlude.enqueue.batcher import Batcher
 from postlude.enqueue.in_memory import InMemory
 from postlude.enqueue.ordering import Placed, chain, in_order, new_jobs
 from postlude.enqueue.sync_limits import SyncLimits
@@ -16,7 +16,7 @@ from postlude.errors import JournalUnavailable, PostludeError
 from postlude.jobs.handle import Enquiries
 from postlude.model.ids import IdSource
 from postlude.model.job import Added
-from postlude.runner.attempt.work import Work, give_trace, place
+from postlude.runner.attempt.work import Work, give_trace, place, plain_jobs
 from postlude.runner.runner import Runner
 from postlude.runner.turn import Turn
 from postlude.runner.waiters import first_of_visit
@@ -75,30 +75,28 @@ class Producer:
         self._ids: IdSource | None = None
         self._runner: Runner | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._gathering: Batcher | None = None
-        self._served: dict[asyncio.AbstractEventLoop | None, tuple[Runner, Batcher]] = {}
+        self._served: dict[asyncio.AbstractEventLoop | None, Runner] = {}
         """By loop. The one above is the first of them, and nearly always the only one."""
         self.memory = InMemory()
         """Tasks that ran in memory, because they have no durable form."""
 
     def attach(self, runner: Runner) -> None:
         """Give to this runner what its loop's requests add."""
-        gathering = Batcher(self._store, runner, self._config, self.sync_limits)
-        self._served[runner.loop] = runner, gathering
+        self._served[runner.loop] = runner
         if self._loop is None or self._loop.is_closed():
             # The loop last: another loop's requests, in another thread, must not take these for theirs.
-            self._runner, self._gathering, self._loop = runner, gathering, runner.loop
+            self._runner, self._loop = runner, runner.loop
 
     def detach(self, runner: Runner) -> None:
         """It takes nothing any more."""
         self._served.pop(runner.loop, None)
         if runner.loop is self._loop:
-            self._loop = self._runner = self._gathering = None
+            self._loop = self._runner = None
 
     @property
     def runners(self) -> list[Runner]:
         """Those that lifespans have started, one for each of their loops."""
-        return [runner for runner, _ in list(self._served.values())]
+        return list(self._served.values())
 
     @property
     def attached(self) -> Runner | None:
@@ -156,40 +154,26 @@ class Producer:
         trace = self._tracers.capture()
         if trace is not None:
             give_trace(trace, (work for work in prepared if isinstance(work, Work)))
-        runner, gathering = self._runner, self._gathering
-        if runner is None or gathering is None or running_loop() is not self._loop:
-            served = self._served.get(running_loop())
-            if served is None:
+        runner = self._runner
+        if runner is None or running_loop() is not self._loop:
+            runner = self._served.get(running_loop())
+            if runner is None:
                 await self._opened()
                 placed = in_order(prepared, after)
                 if placed:
                     await self._store_placed(placed, holder=await self._inline.runner())
                 return
-            runner, gathering = served
-        work = prepared[0]
-        if len(prepared) == 1 and after is None and work.usual:  # nearly always
-            if TYPE_CHECKING:
-                assert isinstance(work, Work)
-            waiter = gathering.add(work)
-            try:
-                await waiter
-            except asyncio.CancelledError:
-                gathering.leave(work, waiter)
-                raise
-            return
-        placed = in_order(prepared, after)
-        if placed:
-            await self._commit_placed(placed, runner)
+        works, jobs, heads = self._asked(prepared, after)
+        if works:
+            await self._commit_works(works, jobs, heads, runner)
             if after is not None and not isinstance(prepared[0], Turn):
-                self._follow(after, placed[0].work)
+                self._follow(after, works[0])
 
-    async def _commit_placed(self, placed: Sequence[Placed], runner: Runner) -> None:
-        works = [work for work, _, _ in placed]
+    async def _commit_works(self, works, jobs, heads, runner) -> None:
         self.sync_limits.tell()
-        heads = sum(not links for _, links, _ in placed)
         holder = runner.reserve(heads)
         reserved = heads if holder else 0
-        reply = self._ask(placed, holder)
+        reply = self._store.add(jobs, claim_for=holder, budget=self._config.budget)
         try:
             added = await reply
         except asyncio.CancelledError:
@@ -197,7 +181,7 @@ class Producer:
                 runner.decline(reserved)
             else:
                 # It is being committed: then it is accepted, and it runs.
-                reply.orphan(lambda: self._run_orphans(runner, works, reserved, reply))
+                reply.then(partial(self._run_orphans, runner, works, reserved))
             raise
         except PostludeError as error:
             runner.decline(reserved)
@@ -205,6 +189,16 @@ class Producer:
                 runner.reconciler.arise()
             raise
         runner.take(works, added, reserved)
+
+    def _asked(self, prepared, after):
+        if len(prepared) == 1 and after is None and prepared[0].usual:
+            return prepared, plain_jobs(prepared), 1
+        placed = in_order(prepared, after)
+        return (
+            [work for work, _, _ in placed],
+            new_jobs(placed, self._config.order_wait),
+            sum(not links for _, links, _ in placed),
+        )
 
     @staticmethod
     def _follow(before: Work, work: Work) -> None:
@@ -234,7 +228,7 @@ class Producer:
         except asyncio.CancelledError:
             if not reply.withdraw() and holder is not None:
                 # It is being committed, and nobody will run it in this call: a later one does.
-                reply.orphan(lambda: self._inline.let_go(works, reply))
+                reply.then(partial(self._inline.let_go, works))
             raise
 
     def _ask(self, placed: Sequence[Placed], holder: int | None) -> Reply[list[Added]]:
@@ -253,7 +247,7 @@ class Producer:
         """Return when first attempts have ended; without a runner on this loop, run them here."""
         served = self._served.get(running_loop())
         if served is not None:
-            await served[0].wait_for(prepared)
+            await served.wait_for(prepared)
         else:
             chain(prepared)
             await self._inline.run(prepared)
@@ -265,7 +259,7 @@ class Producer:
             return
         served = self._served.get(running_loop())
         if served is not None:
-            await served[0].waiters.first_attempt(work, self._config.order_wait)
+            await served.waiters.first_attempt(work, self._config.order_wait)
         else:
             await first_of_visit(work, inline, self._config.order_wait)
 

@@ -113,14 +113,14 @@ class Runner:
         return self.pace.limit - self._held.load
 
     def take(
-        self, works: Sequence[Work], added: Sequence[Added], reserved: int, *, alone: bool = False
+        self, works: Sequence[Work], added: Sequence[Added], reserved: int
     ) -> Sequence[Work]:
         """Hold those of works that were born claimed; they wait for `start`. `alone`: none follows."""
         self._held.reserved -= reserved
         claimed = place(works, added)
         for work in works:
             work.runner = self
-        (self._held.take_alone if alone else self._held.take)(claimed)
+        self._held.take(claimed)
         if len(claimed) < len(works):
             self._held.expect(self.executors.tracers.keep(works))
             self.notify()

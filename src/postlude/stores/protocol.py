@@ -249,18 +249,6 @@ class Reading(Looking, Protocol):
         ...
 
 
-class BatchSource(Protocol):
-    """Who gathers, on one event loop, what it then asks for with few calls."""
-
-    def __len__(self) -> int:
-        """How much it has gathered."""
-        ...
-
-    def hand_in(self) -> None:
-        """Ask for it now; must not raise."""
-        ...
-
-
 class Store(Intake, Claims, Upkeep, Reading, Protocol):
     """Where jobs are kept."""
 
@@ -275,13 +263,6 @@ class Store(Intake, Claims, Upkeep, Reading, Protocol):
 
     def close(self) -> None:
         """Finish what was asked for and close it. Blocks. Does nothing if it is not open."""
-        ...
-
-    def gather(self, guest: BatchSource) -> None:
-        """Let it hand in what it gathers when the loop that runs here puts together what is written next.
-
-        Asked by the guest when it has its first. It may hand in on its own before its turn comes.
-        """
         ...
 
     def meanwhile(self, call: Callable[[], None]) -> None:

@@ -20,7 +20,7 @@ class Reply(Generic[T]):
         loop: the one that runs where the answer is asked for.
     """
 
-    __slots__ = ("_delivered", "_event", "_orphaned", "done", "error", "future", "loop", "value")
+    __slots__ = ("_calls", "_delivered", "_event", "done", "error", "future", "loop", "value")
 
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.loop = loop
@@ -34,7 +34,7 @@ class Reply(Generic[T]):
         self.error: BaseException | None = None
         self.done = False
         self._delivered = False
-        self._orphaned: Callable[[], None] | None = None
+        self._calls: list[Callable[[Reply[T]], None]] | None = None
 
     @classmethod
     def here(cls) -> "Reply[T]":
@@ -68,41 +68,37 @@ class Reply(Generic[T]):
             self._event.set()
 
     def deliver(self) -> None:
-        """Pass the answer to those who await it. Only on the reply's own loop."""
+        """Pass the answer to those who await it, or want a call made. Only on the reply's own loop."""
         self._delivered = self.done = True
         future = self.future
-        if future is None:
-            return
-        if not future.done():
+        if future is not None and not future.done():
             if self.error is None:
                 future.set_result(self.value)
             else:
                 future.set_exception(self.error)
-        elif self._orphaned is not None and self.loop is not None:
-            # Not here: what it raises must not keep others from their answers.
-            call, self._orphaned = self._orphaned, None  # it knows this reply: a cycle
-            self.loop.call_soon(call)
-
-    def orphan(self, call: Callable[[], None]) -> None:
-        """Have `call` made on the loop with the answer, because the wait for it was cancelled.
-
-        The answer may be there already: a task can be cancelled in the very turn that wakes it.
-        """
-        if self._delivered and self.loop is not None:
-            self.loop.call_soon(call)
-        else:
-            self._orphaned = call
+        if self._calls is not None:
+            self._make_calls()
 
     def then(self, call: Callable[["Reply[T]"], None]) -> None:
-        """Call back on the reply's own loop once the answer is there; the caller reads `result`."""
-        assert self.future is not None, "a reply that was made in a thread has no loop to call back on"
+        """Have a call made on the reply's own loop once the answer is there; it reads `result`.
 
-        def heard(future: "asyncio.Future[T]") -> None:
-            if not future.cancelled():
-                future.exception()  # `call` reads the error from the reply itself
-            call(self)
+        Also if the wait for it is cancelled, even in the very turn that brings the answer.
+        """
+        assert self.loop is not None, "a reply that was made in a thread has no loop to call back on"
+        if self._delivered:
+            self.loop.call_soon(call, self)
+        elif self._calls is None:
+            self._calls = [call]
+        else:
+            self._calls.append(call)
 
-        self.future.add_done_callback(heard)
+    def _make_calls(self) -> None:
+        calls, self._calls = self._calls, None  # they know this reply: a cycle
+        if self.future is not None and not self.future.cancelled():
+            self.future.exception()  # a call reads the error from the reply itself
+        for call in calls or ():
+            # Not here: what one raises must not keep others from their answers.
+            self.loop.call_soon(call, self)  # type: ignore[union-attr]
 
     def result(self) -> T:
         """Return the answer that is there, or raise its error."""

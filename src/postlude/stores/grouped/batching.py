@@ -16,7 +16,6 @@ from time import monotonic
 from typing import Any, Final
 
 from postlude.errors import JournalUnavailable
-from postlude.stores.protocol import BatchSource
 from postlude.stores.reply import Reply
 
 ENOUGH: Final = 128
@@ -145,8 +144,6 @@ class Batching:
         self._handed: set[Batch] = set()
         self._gathering = False
         self._until = 0.0
-        self._guests: list[BatchSource] = []
-        """Who has something for the next hand-over."""
         self._calls: deque[Callable[[], None]] = deque()
         """What is to be called while the disk writes."""
         self._latest: TimerHandle | None = None
@@ -172,13 +169,6 @@ class Batching:
         elif self._linger is None:
             self._linger = self.loop.call_later(LINGER, self._lingered)
 
-    def gather(self, guest: BatchSource) -> None:
-        """Let it hand in what it gathers with what is handed over next."""
-        if guest not in self._guests:
-            self._guests.append(guest)
-        if not (self._handed or self._gathering):
-            self._gather()
-
     def _lingered(self) -> None:
         self._linger = None
         if not (self._handed or self._gathering):
@@ -187,15 +177,11 @@ class Batching:
     def _gather(self) -> None:
         self._gathering = True
         self._until = self.loop.time() + GATHER
-        self.loop.call_soon(self._turn, self._gathered, QUIET)
-
-    @property
-    def _gathered(self) -> int:
-        return len(self._open.requests) + sum(map(len, self._guests))
+        self.loop.call_soon(self._turn, len(self._open.requests), QUIET)
 
     def _turn(self, before: int, quiet: int) -> None:
         """Hand over, unless the last turns have brought more."""
-        now = self._gathered
+        now = len(self._open.requests)
         quiet = quiet - 1 if now == before else QUIET
         if self._handed or not now:
             self._gathering = False  # it became worth a commit meanwhile, or all was called off
@@ -207,9 +193,6 @@ class Batching:
 
     def flush(self) -> None:
         """Hand over what has gathered."""
-        guests, self._guests = self._guests, []
-        for guest in guests:
-            guest.hand_in()
         self._gathering = False
         if self._linger is not None:
             self._linger.cancel()
@@ -265,7 +248,7 @@ class Batching:
         self._handed.discard(batch)
         for request in batch.let_go():
             request.deliver()
-        if (self._guests or self._open.requests) and not (self._handed or self._gathering):
+        if self._open.requests and not (self._handed or self._gathering):
             self._gather()
 
     def _look(self) -> None:

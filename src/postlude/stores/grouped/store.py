@@ -26,7 +26,7 @@ from postlude.model.queues import ALL, Queues
 from postlude.stores.grouped.backend import Backend, LeadCall, ReleaseCall, RetireCall, Verb
 from postlude.stores.grouped.reading import Lookups, Reader, ReaderThread
 from postlude.stores.grouped.writer import Writer
-from postlude.stores.protocol import BatchSource, Enlisted, NewRunner, Pause, Promoted, Reaped
+from postlude.stores.protocol import Enlisted, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
 from postlude.stores.values import ClaimCall
 from postlude.telemetry.logging import logged
@@ -74,13 +74,6 @@ class GroupedStore(Lookups, ABC):
         if writer is not None:
             # Last: the last connection that can write tidies up.
             writer.stop(CLOSE_WITHIN)
-
-    def gather(self, guest: BatchSource) -> None:
-        """Let it hand in when the next write is put together."""
-        if self._writer is None:
-            asyncio.get_running_loop().call_soon(guest.hand_in)
-        else:
-            self._writer.gather(guest)
 
     def meanwhile(self, call: Callable[[], None]) -> None:
         """Make a call while the disk writes, if it is about to; or soon."""

@@ -18,7 +18,6 @@ from postlude.compat import running_loop
 from postlude.errors import ForkedJournal, JournalUnavailable, PostludeError
 from postlude.stores.grouped.backend import Backend, Broken, Busy, Verb
 from postlude.stores.grouped.batching import Batch, Batching, Request, Standing
-from postlude.stores.protocol import BatchSource
 from postlude.stores.reply import Reply
 from postlude.telemetry.log import Log
 
@@ -94,10 +93,6 @@ class Writer:
             batching = self._gate_of(loop)
         batching.submit(request, rows, budget, lazy)
         return request
-
-    def gather(self, guest: BatchSource) -> None:
-        """Let it hand in what it has gathered on the loop that runs here when that is handed over."""
-        self._gate_of(asyncio.get_running_loop()).gather(guest)
 
     def meanwhile(self, call: Callable[[], None]) -> None:
         """Make a call on the loop that runs here, when the disk writes if that is soon."""

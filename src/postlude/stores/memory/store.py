@@ -36,7 +36,7 @@ from postlude.stores.memory.limits import Rules
 from postlude.stores.memory.row import NOBODY, Row
 from postlude.stores.memory.runners import MemoryRunner, Runners
 from postlude.stores.memory.shelves import Shelves
-from postlude.stores.protocol import BatchSource, Counts, Enlisted, NewRunner, Pause, Promoted, Reaped
+from postlude.stores.protocol import Counts, Enlisted, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
 from postlude.stores.values import Asked, ClaimCall, LivingRunner
 from postlude.telemetry.logging import logged
@@ -67,10 +67,6 @@ class MemoryStore:
 
     def close(self) -> None:
         """Nothing has to be closed; what was stored stays readable."""
-
-    def gather(self, guest: BatchSource) -> None:
-        """Let it hand in at the end of this turn of the loop: nothing is being written then."""
-        asyncio.get_running_loop().call_soon(guest.hand_in)
 
     def meanwhile(self, call: Callable[[], None]) -> None:
         """Make a call in the next turn of the loop: nobody ever waits for this journal."""
