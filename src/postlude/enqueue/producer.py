@@ -15,7 +15,7 @@ from postlude.enqueue.visiting import InlinePort
 from postlude.errors import JournalUnavailable, PostludeError
 from postlude.jobs.handle import Enquiries
 from postlude.model.ids import IdSource
-from postlude.model.job import Added
+from postlude.model.job import Added, NewJob
 from postlude.runner.attempt.work import Work, give_trace, place, plain_jobs
 from postlude.runner.runner import Runner
 from postlude.runner.turn import Turn
@@ -163,42 +163,41 @@ class Producer:
                 if placed:
                     await self._store_placed(placed, holder=await self._inline.runner())
                 return
-        works, jobs, heads = self._asked(prepared, after)
-        if works:
-            await self._commit_works(works, jobs, heads, runner)
+        if len(prepared) == 1 and after is None and prepared[0].usual:  # nearly always
+            works: Sequence[Work] = prepared  # type: ignore[assignment]
+            await self._commit_for(runner, works, plain_jobs(works), 1)
+            return
+        placed = in_order(prepared, after)
+        if placed:
+            works, heads = [work for work, _, _ in placed], sum(not links for _, links, _ in placed)
+            await self._commit_for(runner, works, new_jobs(placed, self._config.order_wait), heads)
             if after is not None and not isinstance(prepared[0], Turn):
                 self._follow(after, works[0])
 
-    async def _commit_works(self, works, jobs, heads, runner) -> None:
+    async def _commit_for(
+        self, runner: Runner, works: Sequence[Work], jobs: Sequence[NewJob], heads: int
+    ) -> None:
+        """Write jobs that a runner is to hold; `heads` of them follow no others."""
         self.sync_limits.tell()
         holder = runner.reserve(heads)
         reserved = heads if holder else 0
-        reply = self._store.add(jobs, claim_for=holder, budget=self._config.budget)
+        reply: Reply[list[Added]] | None = None
         try:
+            reply = self._store.add(jobs, claim_for=holder, budget=self._config.budget)
             added = await reply
         except asyncio.CancelledError:
-            if reply.withdraw():
+            if reply is None or reply.withdraw():
                 runner.decline(reserved)
             else:
                 # It is being committed: then it is accepted, and it runs.
                 reply.then(partial(self._run_orphans, runner, works, reserved))
             raise
-        except PostludeError as error:
+        except Exception as error:
             runner.decline(reserved)
             if isinstance(error, JournalUnavailable):
                 runner.reconciler.arise()
             raise
         runner.take(works, added, reserved)
-
-    def _asked(self, prepared, after):
-        if len(prepared) == 1 and after is None and prepared[0].usual:
-            return prepared, plain_jobs(prepared), 1
-        placed = in_order(prepared, after)
-        return (
-            [work for work, _, _ in placed],
-            new_jobs(placed, self._config.order_wait),
-            sum(not links for _, links, _ in placed),
-        )
 
     @staticmethod
     def _follow(before: Work, work: Work) -> None:

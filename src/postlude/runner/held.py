@@ -46,12 +46,6 @@ class Held(dict[int, Work]):
             if work.follower is not None:
                 followers[work.follower.seq] = work.follower
 
-    def take_alone(self, works: Iterable[Work]) -> None:
-        """Hold works until their responses have ended; none of them follows another, nor is followed."""
-        alone = {work.seq: work for work in works}
-        self.update(alone)
-        self._answering.update(alone)
-
     def expect(self, works: Iterable[Work]) -> None:
         """Remember works that were queued, until their responses have ended.
 

@@ -112,10 +112,8 @@ class Runner:
         """How many jobs more it may hold."""
         return self.pace.limit - self._held.load
 
-    def take(
-        self, works: Sequence[Work], added: Sequence[Added], reserved: int
-    ) -> Sequence[Work]:
-        """Hold those of works that were born claimed; they wait for `start`. `alone`: none follows."""
+    def take(self, works: Sequence[Work], added: Sequence[Added], reserved: int) -> Sequence[Work]:
+        """Hold those of works that were born claimed; they wait for `start`."""
         self._held.reserved -= reserved
         claimed = place(works, added)
         for work in works:

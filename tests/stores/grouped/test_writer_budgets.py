@@ -152,16 +152,34 @@ async def test_who_was_told_503_has_no_other_answer(
     assert "within its budget" in str(await told(reply))
     heard: list[JournalUnavailable] = []
 
-    def ask() -> None:
+    def ask(reply: Reply[Any]) -> None:
         with pytest.raises(JournalUnavailable) as caught:
             reply.result()
         heard.append(caught.value)
 
-    reply.orphan(ask)
+    reply.then(ask)
     door.open()
     await answered(writer, backend)
     await asyncio.sleep(0)
     assert len(heard) == 1
+
+
+async def test_who_only_listens_hears_that_the_budget_has_run_out(
+    writer: Writer, backend: ScriptedBackend
+) -> None:
+    backend.at_lock.close()
+    reply = writer.submit(Verb.ADD, "a", budget=LONG)
+    heard: list[Reply[Any]] = []
+    reply.then(heard.append)
+    await reached(backend.at_lock)
+    run_out(writer, reply)
+    await asyncio.sleep(0)
+    assert heard == [reply]
+    with pytest.raises(JournalUnavailable, match="within its budget"):
+        reply.result()
+    backend.at_lock.open()
+    await answered(writer, backend)
+    assert heard == [reply], "once"
 
 
 def _taken() -> tuple[batching.Batch, batching.Request]:

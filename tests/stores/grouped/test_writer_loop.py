@@ -121,7 +121,7 @@ async def test_a_cancelled_wait_for_what_is_being_committed_is_an_orphan(
     reply.future.cancel()
     assert reply.withdraw() is False
     heard: list[Any] = []
-    reply.orphan(lambda: heard.append(reply.result()))
+    reply.then(lambda reply: heard.append(reply.result()))
     await answered(writer, backend)
     assert heard == [("done", "a")]
 
@@ -129,17 +129,18 @@ async def test_a_cancelled_wait_for_what_is_being_committed_is_an_orphan(
 async def test_cancelled_in_the_turn_that_brings_the_answer_it_is_an_orphan(writer: Writer) -> None:
     heard: list[Any] = []
 
-    def cancel(_: Reply[Any]) -> None:
+    def cancel(_: object) -> None:
         asking.cancel()
 
     async def ask() -> None:
         reply = writer.submit(Verb.ADD, "a")
-        reply.then(cancel)
+        assert reply.future is not None
+        reply.future.add_done_callback(cancel)
         try:
             await reply
         except asyncio.CancelledError:
             assert reply.withdraw() is False
-            reply.orphan(lambda: heard.append(reply.result()))
+            reply.then(lambda reply: heard.append(reply.result()))
             raise
 
     asking = asyncio.create_task(ask())
@@ -329,7 +330,7 @@ async def test_an_orphan_leaves_nothing_for_the_garbage_collector(
         heard: list[Any] = []
         assert reply.future is not None
         reply.future.cancel()
-        reply.orphan(lambda reply=reply: heard.append(reply.result()[0]))  # type: ignore[misc]
+        reply.then(lambda reply: heard.append(reply.result()[0]))
         del reply
         await answered(writer, backend)
         await turns()

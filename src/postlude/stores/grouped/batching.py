@@ -107,6 +107,12 @@ class Request(Reply[Any]):
             return self.future.result()
         return super().result()
 
+    def refuse(self, error: JournalUnavailable) -> None:
+        """Tell the caller, on its loop, that there is no answer: none comes any more."""
+        assert self.future is not None
+        self.future.set_exception(error)
+        self._make_calls()
+
     def withdraw(self) -> bool:
         """Call it off; False if the writer has begun, or its caller was told that it takes too long."""
         batch = self.batch
@@ -263,7 +269,7 @@ class Batching:
             if request.due > now:
                 left.append(request.due - now)
             elif request.abandon():
-                future.set_exception(
+                request.refuse(
                     JournalUnavailable("the journal did not confirm the write within its budget; try again")
                 )
         if left:

@@ -5,10 +5,9 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 
-from postlude.model.job import Added, Claim, NewJob
+from postlude.model.job import Claim, NewJob
 from postlude.model.state import State
 from postlude.stores.protocol import Enlisted
-from postlude.stores.reply import Reply
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
 
 
@@ -32,22 +31,6 @@ def together(*calls: Callable[[], None]) -> None:
     assert not any(thread.is_alive() for thread in threads), "a thread hangs"
     if errors:
         raise errors[0]
-
-
-class Gathered:
-    """Asks for one job each time that its turn comes."""
-
-    def __init__(self, driver: Driver) -> None:
-        self.replies: list[Reply[list[Added]]] = []
-        self.handed_in = asyncio.Event()
-        self._driver = driver
-
-    def __len__(self) -> int:
-        return 1
-
-    def hand_in(self) -> None:
-        self.replies.append(self._driver.store.add([self._driver.new()]))
-        self.handed_in.set()
 
 
 class CrowdCases(Cases):
@@ -119,23 +102,6 @@ class CrowdCases(Cases):
             await asked
             driver.store.meanwhile(behind.set)
             await behind.wait()
-
-        asyncio.run(asyncio.wait_for(work(), PATIENCE))
-
-    def test_what_gathers_is_handed_in_whatever_is_asked(self, driver: Driver) -> None:
-        async def work() -> None:
-            guest = Gathered(driver)
-            driver.store.gather(guest)
-            assert not guest.replies, "not inside the call"
-            await guest.handed_in.wait()
-            await guest.replies.pop()
-            asked = driver.store.add([driver.new()])
-            driver.store.gather(guest)
-            guest.handed_in.clear()
-            await guest.handed_in.wait()
-            await asked
-            await guest.replies.pop()
-            assert not guest.replies, "once each time"
 
         asyncio.run(asyncio.wait_for(work(), PATIENCE))
 
