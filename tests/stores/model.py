@@ -235,6 +235,10 @@ class Model:
             return Cancel.ASKED
         if one.stored in FINAL:
             return Cancel.TOO_LATE
+        if one.waits_for_predecessor and one.predecessor is not None:
+            for other in self.jobs:
+                if other.predecessor is one:
+                    other.predecessor = one.predecessor
         self._end([one], Stored.CANCELLED)
         return Cancel.CANCELLED
 

@@ -163,9 +163,11 @@ class Hold(NamedTuple):
     seq: int
     fence: int
     due: int | None = None
-    """Of a follower that is given back with the job before it: it waits for that one again, until then."""
+    """Of a follower: how long it waits at most for the job that it follows."""
     started: int | None = None
     """When the attempt had started that is given up (microseconds, UTC); None: it had not."""
+    follows: int | None = None
+    """The job that it goes on waiting for, if that is given back too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,8 +80,13 @@ class Chains:
         started = {work.seq: work.started for work in begun if work.current is not None}
         given = {work.seq: work for work in works}
         due: dict[int, int] = {}
+        follows: dict[int, int] = {}
         for seq in sorted(given):  # whom others follow comes before them
             follower = given[seq].follower
             if follower is not None and follower.seq in given:
                 due[follower.seq] = due.get(seq, now) + round(self._patience * SECOND)
-        return [Hold(seq, work.fence, due.get(seq), started.get(seq)) for seq, work in given.items()]
+                follows[follower.seq] = seq
+        return [
+            Hold(seq, work.fence, due.get(seq), started.get(seq), follows.get(seq))
+            for seq, work in given.items()
+        ]

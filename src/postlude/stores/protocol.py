@@ -120,8 +120,8 @@ class Claims(Protocol):
 
         They are ready. That an attempt had `started` and is given up is noted with its job.
 
-        One with a `due` follows the job before it, if that is given back by the same call and is ready, or
-        follows in its turn: then it is blocked as it was when it was added, until that `due` at most.
+        One that `follows` another waits for that again, if it is given back by the same call and is ready, or
+        follows in its turn: then it is blocked as it was when it was added, until its `due` at most.
         """
         ...
 

@@ -93,7 +93,7 @@ class Intake:
             row.stored, row.due = Stored.BLOCKED, due
         elif job.follows and before is not None and due == job.due:
             row.stored, row.due = Stored.BLOCKED, due
-            before.follower = row
+            row.follows, before.follower = before.seq, row.seq
         elif due is not None:
             row.stored, row.due = Stored.SCHEDULED, due
         elif job.concurrency_key is not None and not self._shelves.concurrency_keys.has_room(job):

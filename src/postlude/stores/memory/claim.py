@@ -239,7 +239,7 @@ class Draw:
             self._holder.held[one.seq] = one
         last = following[-1] if following else row
         for one in (row, *following):
-            waits = one is last and one.waited_for_by is not None
+            waits = one is last and self._shelves.follower_of(one) is not None
             self._claims.append(one.claim(limited=limited, follows=one is not row, followed=waits))
         if limited:
             self._limited += 1
@@ -249,16 +249,16 @@ class Draw:
     def _followers(self, row: Row) -> list[Row]:
         """Return the jobs that come along with one, in order."""
         found: list[Row] = []
-        after = None if row.suspect else row.follower
+        after = None if row.suspect else self._shelves.follower_of(row)
         while after is not None and len(found) < self._behind and self._comes_along(row, after):
             found.append(after)
-            after = after.follower
+            after = self._shelves.follower_of(after)
         self._behind -= len(found)
         return found
 
     def _comes_along(self, row: Row, after: Row) -> bool:
         job, rules = after.job, self._rules
-        if after.stored is not Stored.BLOCKED or after.reason is not None or job.queue != row.job.queue:
+        if job.queue != row.job.queue:
             return False
         if job.concurrency_key is not None or job.task in rules.paused_tasks or job.task in rules.rates:
             return False

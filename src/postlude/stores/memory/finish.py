@@ -73,11 +73,8 @@ def _note_attempt(row: Row, finish: Finish, error: str, traceback: str) -> None:
 
 def ready_follower(shelves: Shelves, row: Row) -> None:
     """Let the job start that waited for the end of this one's first attempt."""
-    follower = row.waited_for_by
-    after, row.follower = row.follower, None
-    while after is not None and after.stored is Stored.CANCELLED:  # it must not keep others alive
-        cancelled, after = after, after.follower
-        cancelled.follower = None
+    follower = shelves.follower_of(row)
+    row.follower = None
     if follower is not None:
         shelves.ready(follower)
 
@@ -98,17 +95,16 @@ def cancel(shelves: Shelves, row: Row | None, now: int) -> Cancel:
 
 def _end_cancelled(shelves: Shelves, row: Row, now: int) -> None:
     row.finished, row.unended = now, False
-    follows = _follows(shelves, row)
+    before = shelves.rows.get(row.follows or 0)
+    after = shelves.follower_of(row)
     shelves.move(row, Stored.CANCELLED, due=row.due)
-    if not follows:  # or who follows it waits for the one that it has waited for
+    if before is None or before.follower != row.seq:
         ready_follower(shelves, row)
-
-
-def _follows(shelves: Shelves, row: Row) -> bool:
-    """Whether a job waits for the one before it."""
-    before = shelves.rows.get(row.seq - 1)
-    waits = row.stored is Stored.BLOCKED and row.reason is None
-    return waits and before is not None and before.follower is row
+        return
+    row.follower = None
+    before.follower = None if after is None else after.seq
+    if after is not None:
+        after.follows = before.seq
 
 
 def give_back(shelves: Shelves, row: Row, now: int) -> None:
@@ -128,9 +124,10 @@ def note_release(row: Row, started: int, now: int) -> None:
 
 def block_behind(shelves: Shelves, holds: Sequence[Hold], released: Mapping[int, Row]) -> None:
     """Let followers that were given back wait again for the ones before them, if those wait too."""
-    for seq, _, due, _ in sorted(hold for hold in holds if hold.due is not None):
-        if seq in released and seq - 1 in released:
-            _block_behind(shelves, released[seq - 1], released[seq], due)
+    for hold in sorted(holds):
+        before = released.get(hold.follows or 0)
+        if before is not None and hold.seq in released:
+            _block_behind(shelves, before, released[hold.seq], hold.due)
 
 
 def _block_behind(shelves: Shelves, before: Row, row: Row, due: int | None) -> None:
@@ -139,8 +136,8 @@ def _block_behind(shelves: Shelves, before: Row, row: Row, due: int | None) -> N
         and row.job.concurrency_key is None
         and before.stored in (Stored.READY, Stored.BLOCKED)
     ):
-        before.follower = row
         shelves.move(row, Stored.BLOCKED, due=due)
+        row.follows, before.follower = before.seq, row.seq
 
 
 def bury(shelves: Shelves, runner: MemoryRunner, now: int, end: End, *, draining: bool) -> Buried:

@@ -23,6 +23,7 @@ class Row:
         "fence",
         "finished",
         "follower",
+        "follows",
         "job",
         "logs",
         "note",
@@ -53,8 +54,10 @@ class Row:
         self.reason: Reason | None = None
         self.release = self.note = ""
         """Of a parked job: what of the release that parked it did not fit; and that as a sentence."""
-        self.follower: Row | None = None
-        """The job that waits for the end of this one's first attempt."""
+        self.follows: int | None = None
+        """The job for the end of whose first attempt it waits."""
+        self.follower: int | None = None
+        """The job that waits for this one. A number: a cycle of objects costs the garbage collector."""
         self.progress: Progress | None = None
         self.result: bytes | None = None
         self.attempts: tuple[AttemptRecord, ...] = ()
@@ -78,15 +81,6 @@ class Row:
         self.unended = False
         self.failures, self.started, self.progress = 0, None, None
         self.attempts, self.logs = (), ()
-
-    @property
-    def waited_for_by(self) -> "Row | None":
-        """The job that waits for this one, past those in between that were cancelled."""
-        after = self.follower
-        while after is not None and after.stored is Stored.CANCELLED:
-            after = after.follower
-        waits = after is not None and after.stored is Stored.BLOCKED and after.reason is None
-        return after if waits else None
 
     def claim(self, *, limited: bool, follows: bool = False, followed: bool = False) -> Claim:
         """Return the right to run it."""

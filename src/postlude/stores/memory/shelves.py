@@ -92,9 +92,15 @@ class Shelves:
         )
         self._leave(row)
         row.stored, row.reason, row.due = to, reason, due
+        row.follows = None
         self._enter(row)
         if row.job.concurrency_key is not None and was in OCCUPYING and to not in OCCUPYING:
             self.fill(row.job.task, row.job.concurrency_key)
+
+    def follower_of(self, row: Row) -> Row | None:
+        """Return the job that waits for the end of this one's first attempt."""
+        after = None if row.follower is None else self.rows.get(row.follower)
+        return after if after is not None and after.follows == row.seq else None
 
     def ready(self, row: Row) -> bool:
         """Make a job ready, if its concurrency key has room; otherwise it waits for that, and this is
@@ -121,7 +127,7 @@ class Shelves:
         """Let a queued job become another, as if that were added now; it keeps its place."""
         before = row.job
         self._leave(row)
-        row.job, row.reason, row.due = job, None, due
+        row.job, row.reason, row.due, row.follows = job, None, due, None
         if due is not None:
             row.stored = Stored.SCHEDULED
         elif self.concurrency_keys.has_room(job):

@@ -170,14 +170,14 @@ class MemoryStore:
         with self._lock:
             holder, now = self._runners.get(runner), self._clock.now()
             released: dict[int, Row] = {}
-            for seq, fence, _, started in holds if holder is not None else ():
-                row = holder.held.get(seq) if holder is not None else None
-                if row is not None and row.fence == fence:
+            for hold in holds if holder is not None else ():
+                row = holder.held.get(hold.seq) if holder is not None else None
+                if row is not None and row.fence == hold.fence:
                     self._let_go(row)
-                    if started is not None:
-                        endings.note_release(row, started, now)
+                    if hold.started is not None:
+                        endings.note_release(row, hold.started, now)
                     endings.give_back(self._shelves, row, now)
-                    released[seq] = row
+                    released[hold.seq] = row
             endings.block_behind(self._shelves, holds, released)
             return Reply.of(len(released))
 

@@ -22,6 +22,7 @@ RUNNING: Final = Stored.RUNNING
 _PLAIN_FENCE: Final = 4
 _FENCE: Final = 6
 _FOLLOWED: Final = 10
+_FOLLOWS: Final = 13
 """Columns of the rows."""
 
 
@@ -150,6 +151,7 @@ class Intake:
             if task is None or name != named:
                 named, task = name, tx.task_id(name)
             reason: Reason | None = None
+            before: int | None = None
             fence = 0
             if claimed is not None:
                 state, fence, due = RUNNING, 1, None
@@ -159,6 +161,7 @@ class Intake:
                     state, due = READY, None
                 if not held:
                     rows[-1][_FOLLOWED] = True
+                    before = len(rows) - 1
             elif due is None and concurrency_key is None:
                 state = READY
             else:
@@ -168,7 +171,7 @@ class Intake:
                 self._overtaken.add(queue)
             row = [
                 id, task, queue, state, priority, due, fence, claimed, created,
-                once, False, owner, request,
+                once, False, owner, request, before,
             ]  # fmt: skip
             if concurrency_key is not None or key is not None or opts is not None or context is not None:
                 self._special = True
@@ -208,10 +211,19 @@ class Intake:
 
     def _insert_all(self) -> int:
         rows = self._rows
+        if any(row[_FOLLOWS] is not None for row in rows):
+            self._number_followers()
         if not self._special:
             return self._insert("add_jobs", rows)
-        rows = [row if len(row) == 18 else [*row, None, None, None, None, None] for row in rows]
+        rows = [row if len(row) == 19 else [*row, None, None, None, None, None] for row in rows]
         return self._insert("add_special_jobs", rows)
+
+    def _number_followers(self) -> None:
+        """Let rows say which job they follow, instead of which row."""
+        first = self._tx.value("next_number")
+        for row in self._rows:
+            if row[_FOLLOWS] is not None:
+                row[_FOLLOWS] += first
 
     def _insert(self, statement: str, rows: list[Any]) -> int:
         """Insert what has gathered; returns the place of the first row."""

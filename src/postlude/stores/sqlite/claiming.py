@@ -87,6 +87,8 @@ class Search:
         self.limited: set[int] = set()
         self.following: set[int] = set()
         """Those found that came along with the one before them."""
+        self.accompanied: set[int] = set()
+        """Those found whose follower came along."""
         self._unseen: list[str] = []
         """Queues in which something is ready, and nothing was seen."""
         self.more = False
@@ -216,6 +218,7 @@ class Search:
                 left -= len(run)
                 self.following.update(row[SEQ] for row in run)
                 self.found += run
+                self.accompanied.update(row[SEQ] for row in [head, *run][:-1])
 
     def _run_behind(self, head: Sequence[Any], most: int) -> list[Any]:
         rules, run = self._rules, self._rows("followers", head[SEQ], most)
@@ -225,7 +228,7 @@ class Search:
         return run
 
     def _claim(self) -> list[Claim]:
-        tx, found, following = self._tx, self.found, self.following
+        tx, found, following, accompanied = self._tx, self.found, self.following, self.accompanied
         if not found:
             return []
         tx.run("claim", self._call.runner, to_json([row[SEQ] for row in found]).decode())
@@ -241,7 +244,7 @@ class Search:
                 (
                     seq, bytes.fromhex(id), fence, names[task], queue, args.encode("utf-8", _ANY_BYTES),
                     failures, suspect == 1, once == 1, created, opts, context, seq in limited,
-                    seq in following, followed == 1 and seq + 1 not in following,
+                    seq in following, followed == 1 and seq not in accompanied,
                 ),
             )
             for (

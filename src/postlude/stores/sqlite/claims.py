@@ -53,8 +53,9 @@ class Claims:
         claimed = search.run()
         if call.ids is not None:
             tx.afterwards.append(partial(self._mark, call.runner, claimed.claims, tx.now))
-        following = search.following
-        self._followed.update(row[0] for row in search.found if row[FOLLOWED] and row[0] + 1 not in following)
+        self._followed.update(
+            row[0] for row in search.found if row[FOLLOWED] and row[0] not in search.accompanied
+        )
         return claimed
 
     def _mark(self, runner: int, claims: Sequence[Claim], now: int) -> None:
@@ -83,7 +84,7 @@ class Claims:
                 tx.run("add_log", hold.seq, 1, json.dumps([end.note(hold.started, tx.now)]))
         tx.afterwards.append(partial(self._clear, call.runner, [seq for seq, _ in mine]))
         released, cancelled = release_rows(tx, mine)
-        behind = [hold for hold in call.holds if hold.due is not None]
+        behind = [hold for hold in call.holds if hold.follows is not None]
         if behind:
             self._followed.update(block_behind(tx, behind, dict(mine)))
         return released + cancelled

@@ -67,8 +67,8 @@ def follow_clock(tx: Transaction) -> None:
 
 
 def free_follower(tx: Transaction, seq: int) -> None:
-    """Let a job start that waits for this one, past those in between that were cancelled; if there is one."""
-    follower = tx.value("follower", seq + 1)
+    """Let the job start that waits for this one, if there is one."""
+    follower = tx.value("follower", seq)
     if follower is not None:
         enter(tx, [Entering(*follower)])
 
@@ -90,13 +90,14 @@ def block_behind(tx: Transaction, holds: Sequence[Hold], tasks: Mapping[int, int
         for which jobs they wait.
     """
     followed = []
-    for seq, _, due, _ in sorted(holds):
-        if seq in tasks and seq - 1 in tasks:
-            tx.run("block_behind", seq, due)
+    for hold in sorted(holds):
+        seq, before = hold.seq, hold.follows
+        if before is not None and seq in tasks and before in tasks:
+            tx.run("block_behind", seq, hold.due, before)
             if tx.db.changes():
-                tx.run("note_followed", seq - 1)
+                tx.run("note_followed", before)
                 tx.count(tasks[seq], Stored.READY, Stored.BLOCKED)
-                followed.append(seq - 1)
+                followed.append(before)
     return followed
 
 

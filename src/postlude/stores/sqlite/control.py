@@ -37,15 +37,16 @@ def _cancel_one(tx: Transaction, id: bytes) -> Cancel:
     found = tx.value("job_by_id", id)
     if found is None:
         return Cancel.TOO_LATE
-    seq, task, state, followed, concurrency_key, _, _ = found
+    seq, task, state, followed, follows, concurrency_key, _, _ = found
     if state == Stored.RUNNING:
         tx.run("ask", seq, tx.now)
         return Cancel.ASKED
     if state not in _WAITING:
         return Cancel.TOO_LATE
-    follows = followed and state == Stored.BLOCKED and tx.value("follows", seq)
     _end(tx, seq, task, state, None)
-    if followed and not follows:  # or who follows it waits for the one that it has waited for
+    if followed and follows is not None:
+        tx.run("follow_another", seq, follows)
+    elif followed:
         free_follower(tx, seq)
     if concurrency_key is not None:
         refill(tx, [(task, concurrency_key)])
@@ -98,7 +99,7 @@ def _retry(tx: Transaction, ids: Sequence[bytes]) -> list[bool] | KeyTaken:
     found = [tx.value("job_by_id", id) for id in ids]
     ended = {row[0]: row for row in found if row is not None and row[2] in _ENDED}
     keys: set[tuple[int, str]] = set()
-    for _, task, _, _, _, key, _ in ended.values():
+    for _, task, *_, key, _ in ended.values():
         if key is None:
             continue
         if (task, key) in keys or tx.value("keyed", task, key) is not None:
@@ -110,7 +111,7 @@ def _retry(tx: Transaction, ids: Sequence[bytes]) -> list[bool] | KeyTaken:
         tx,
         [
             Entering(seq, task, concurrency_key, state)
-            for seq, task, state, _, concurrency_key, _, _ in ended.values()
+            for seq, task, state, _, _, concurrency_key, _, _ in ended.values()
         ],
     )
     return [row is not None and row[0] in ended for row in found]

@@ -84,6 +84,7 @@ JOB: Final = (
     _whole("suspect", 0, 1),
     _whole("once", 0, 1, default=1),
     _whole("followed", 0, 1),
+    _maybe(Column("follows", "typeof(follows) <> 'integer'", _nothing)),
     _whole("created", 0, LATEST),
     _DUE._replace(damaged=f"state = 1 AND due IS NULL OR {_DUE.damaged}"),
     _moment("started"),

@@ -144,14 +144,14 @@ class Keys:
     def _replace_row(self, row: int, job: NewJob) -> None:
         columns = self._rows[row]
         task = columns[1]
-        if columns[15] is not None and columns[3] == Stored.READY:
-            self._vacate((task, columns[15]))
+        if columns[16] is not None and columns[3] == Stored.READY:
+            self._vacate((task, columns[16]))
         state, due, reason = self._landing(job.due, job.concurrency_key, task)
         self._tx.count(task, Stored(columns[3]), None)
         self._tx.count(task, None, state)
         columns[3:6] = [int(state), job.priority, due]
         columns[0], columns[8], columns[11] = job.id, job.created, job.owner
-        columns[13:] = [reason, job.key, job.concurrency_key, job.opts, job.context]
+        columns[13:] = [None, reason, job.key, job.concurrency_key, job.opts, job.context]
         self._payloads[row] = job.payload
 
 

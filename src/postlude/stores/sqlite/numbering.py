@@ -29,6 +29,7 @@ def renumber(tx: Transaction) -> list[str]:
         seq = left[0] if len(left) == 1 and left[0] <= MOST_WHOLE else tx.value("next_seq", MOST_WHOLE)
         tx.run("give_seq", number, seq)
         tx.run("give_payload_seq", number, seq)
+        tx.run("give_follows", number, seq)
         told.append(f"the number of a job was {number}; it is {seq} now")
     for number in tx.rows("runners_beyond", MOST_WHOLE):
         tx.run("forget_runner", number)

@@ -29,6 +29,7 @@ from postlude.testing.conformance.crowds import CrowdCases
 from postlude.testing.conformance.deaths import DeathCases
 from postlude.testing.conformance.endings import EndingCases
 from postlude.testing.conformance.few import FewCases
+from postlude.testing.conformance.gaps import GapCases
 from postlude.testing.conformance.intake import IntakeCases
 from postlude.testing.conformance.keeping import KeepingCases
 from postlude.testing.conformance.keys import KeyCases
@@ -54,6 +55,7 @@ class StoreConformance(
     KeyCases,
     ReplacingCases,
     OrderCases,
+    GapCases,
     CompanyCases,
     ClaimCases,
     ChoiceCases,

@@ -47,6 +47,12 @@ class StoreBench:
         """
         return None
 
+    def skip_numbers(self, store: Store) -> None:
+        """Leave out some of the numbers (`seq`) that jobs would get next, if that can be brought about.
+
+        A server's sequence does so when a transaction is undone, or another session has taken some.
+        """
+
     def kill(self, store: Store, runner: Enlisted) -> None:
         """Make a runner look dead, where that can be seen before its lease has run out."""
 
@@ -69,6 +75,10 @@ class Driver:
             pytest.skip("this store is not durable")
         self.store = again
         self.store.open()
+
+    def skip_numbers(self) -> None:
+        """Let there be a gap in the numbers, where the store can have one."""
+        self.bench.skip_numbers(self.store)
 
     def new(
         self,

@@ -19,10 +19,19 @@ CREATE TABLE about (
 
 CREATE INDEX about_batch ON about (batch) WHERE batch IS NOT NULL;
 
-UPDATE job SET follows = seq - 1 WHERE state = 2 AND reason IS NULL
-    AND EXISTS (SELECT 1 FROM job AS other WHERE other.seq = job.seq - 1 AND other.followed);
+-- Until now who follows was the next one by `seq`, past those in between that were cancelled.
+UPDATE job SET follows = (
+    WITH RECURSIVE before (seq, state) AS (
+        SELECT one.seq, one.state FROM job AS one WHERE one.seq = job.seq - 1 AND one.followed
+        UNION ALL
+        SELECT one.seq, one.state FROM before JOIN job AS one ON one.seq = before.seq - 1
+        WHERE before.state = 10 AND one.followed
+    )
+    SELECT seq FROM before WHERE state <> 10
+)
+WHERE state = 2 AND reason IS NULL;
 
-CREATE INDEX job_follows ON job (follows) WHERE follows IS NOT NULL;
+CREATE INDEX job_follows ON job (follows) WHERE state = 2 AND follows IS NOT NULL;
 CREATE INDEX job_published ON job (queue, published_at) WHERE state = 5;
 
 -- Unfinished is whatever is below 8: a published job (5) has its key and its place in its lane.

@@ -11,8 +11,10 @@ COMMIT
 ROLLBACK
 
 -- name: add_jobs
-INSERT INTO job (id, task, queue, state, priority, due, fence, runner, created, once, followed, owner, request)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO job (
+    id, task, queue, state, priority, due, fence, runner, created, once, followed, owner, request, follows
+)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: add_plain_jobs
 INSERT INTO job (id, task, queue, state, fence, runner, created)
@@ -20,10 +22,10 @@ VALUES (?, ?, ?, ?, ?, ?, ?)
 
 -- name: add_special_jobs
 INSERT INTO job (
-    id, task, queue, state, priority, due, fence, runner, created, once, followed, owner, request,
+    id, task, queue, state, priority, due, fence, runner, created, once, followed, owner, request, follows,
     reason, key, lane, opts, context
 )
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: add_payloads
 INSERT INTO payload (seq, codec, args) VALUES (?, 0, ?)
@@ -62,14 +64,14 @@ WHERE job.key IS NOT NULL AND job.state < 8
 
 -- name: replace_job
 UPDATE job SET state = ?2, priority = ?3, due = ?4, reason = ?5, lane = ?6, opts = ?7, context = ?8,
-    created = ?9, id = ?10, owner = ?11, failures = 0, started = NULL, runner = 0
+    created = ?9, id = ?10, owner = ?11, failures = 0, started = NULL, runner = 0, follows = NULL
 WHERE seq = ?1
 
 -- name: replace_payload
 UPDATE payload SET args = ?2, codec = 0 WHERE seq = ?1
 
 -- name: job_by_id
-SELECT seq, task, state, followed, lane, key, opts FROM job
+SELECT seq, task, state, followed, follows, lane, key, opts FROM job
 WHERE id = ?1 OR seq = (SELECT job FROM alias WHERE id = ?1)
 
 -- name: cancel
@@ -161,7 +163,7 @@ SELECT json_group_array(json_array(seq, task, lane, state)) FROM (
 )
 
 -- name: block_all
-UPDATE job SET state = 2, due = NULL, reason = ?2, release = NULL WHERE seq IN (SELECT value FROM json_each(?1))
+UPDATE job SET state = 2, due = NULL, reason = ?2, release = NULL, follows = NULL WHERE seq IN (SELECT value FROM json_each(?1))
 
 -- name: block_until
 UPDATE job SET state = 2, due = ?2, reason = 'rate' WHERE seq = ?1
@@ -287,10 +289,10 @@ SELECT json_group_array(
 FROM json_each(?1) AS wanted CROSS JOIN job AS j ON j.seq = wanted.value LEFT JOIN payload AS p ON p.seq = j.seq
 
 -- name: followers
-WITH RECURSIVE run (seq, followed) AS (
-    SELECT seq, followed FROM job WHERE seq = ?1 + 1 AND state = 2 AND reason IS NULL
+WITH RECURSIVE run (seq, followed, place) AS (
+    SELECT seq, followed, 0 FROM job WHERE follows = ?1 AND state = 2 AND reason IS NULL
     UNION ALL
-    SELECT job.seq, job.followed FROM run JOIN job ON job.seq = run.seq + 1
+    SELECT job.seq, job.followed, run.place + 1 FROM run CROSS JOIN job ON job.follows = run.seq
     WHERE run.followed AND job.state = 2 AND job.reason IS NULL
     LIMIT ?2
 )
@@ -299,7 +301,7 @@ SELECT json_group_array(
         j.seq, hex(j.id), j.fence + 1, j.task, j.queue, j.failures, j.suspect, j.once, j.created, j.followed,
         j.lane, j.opts, j.context, CASE WHEN $readable THEN iif(?3, hex(p.args), CAST(p.args AS TEXT)) END
     )
-    ORDER BY j.seq
+    ORDER BY run.place
 )
 FROM run CROSS JOIN job AS j ON j.seq = run.seq LEFT JOIN payload AS p ON p.seq = j.seq
 
@@ -329,19 +331,16 @@ INSERT OR REPLACE INTO attempt (job, n, started, finished, error, traceback, hos
 SELECT json_group_array(json_array(seq, task, lane, state)) FROM job
 WHERE seq IN (SELECT value FROM json_each(?1)) AND state = 2 AND reason IS NULL
 
--- name: follows
-SELECT EXISTS (SELECT 1 FROM job WHERE seq = ?1 AND state = 2 AND reason IS NULL)
-    AND EXISTS (SELECT 1 FROM job WHERE seq = ?1 - 1 AND followed)
-
 -- name: follower
-WITH RECURSIVE run (seq, state, followed) AS (
-    SELECT seq, state, followed FROM job WHERE seq = ?1
-    UNION ALL
-    SELECT job.seq, job.state, job.followed FROM run JOIN job ON job.seq = run.seq + 1
-    WHERE run.state = 10 AND run.followed
+SELECT seq, task, lane, state FROM job WHERE follows = ? AND state = 2 AND reason IS NULL
+
+-- name: follow_another
+UPDATE job SET follows = ?2 WHERE follows = ?1 AND state = 2 AND reason IS NULL
+
+-- name: next_number
+SELECT 1 + max(
+    coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'job'), 0), coalesce((SELECT max(seq) FROM job), 0)
 )
-SELECT job.seq, job.task, job.lane, job.state FROM run JOIN job ON job.seq = run.seq
-WHERE job.state = 2 AND job.reason IS NULL
 
 -- name: lanes_of
 SELECT json_group_array(json_array(task, lane)) FROM (
@@ -363,11 +362,11 @@ WHERE seq IN (SELECT value FROM json_each(?1)) AND cancel_asked IS NOT NULL
 SELECT seq, fence FROM job WHERE state = 3 AND runner = ?
 
 -- name: release
-UPDATE job SET state = 0, runner = NULL WHERE seq IN (SELECT value FROM json_each(?1))
+UPDATE job SET state = 0, runner = NULL, follows = NULL WHERE seq IN (SELECT value FROM json_each(?1))
 
 -- name: block_behind
-UPDATE job SET state = 2, due = ?2 WHERE seq = ?1 AND state = 0 AND lane IS NULL
-    AND EXISTS (SELECT 1 FROM job WHERE seq = ?1 - 1 AND state IN (0, 2))
+UPDATE job SET state = 2, due = ?2, follows = ?3 WHERE seq = ?1 AND state = 0 AND lane IS NULL
+    AND EXISTS (SELECT 1 FROM job WHERE seq = ?3 AND state IN (0, 2))
 
 -- name: note_followed
 UPDATE job SET followed = 1 WHERE seq = ?
@@ -396,7 +395,7 @@ SELECT json_group_array(json_array(seq, task, lane, state)) FROM (
 )
 
 -- name: ready_all
-UPDATE job SET state = 0, due = NULL, reason = NULL, release = NULL WHERE seq IN (SELECT value FROM json_each(?1))
+UPDATE job SET state = 0, due = NULL, reason = NULL, release = NULL, follows = NULL WHERE seq IN (SELECT value FROM json_each(?1))
 
 -- name: next_due
 SELECT min(due) FROM (
@@ -504,6 +503,9 @@ SELECT 1 + max(
 
 -- name: give_seq
 UPDATE job SET seq = ?2 WHERE seq = ?1
+
+-- name: give_follows
+UPDATE job SET follows = ?2 WHERE follows = ?1
 
 -- name: give_payload_seq
 UPDATE OR IGNORE payload SET seq = ?2 WHERE seq = ?1
