@@ -11,7 +11,6 @@ from postlude.model import event
 
 PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
 HEAD = "| event | when | fields |\n|---|---|---|\n"
-BASES = (event.Event, event.OfJob)
 
 
 def kinds() -> Iterator[type[event.Event]]:
@@ -21,7 +20,10 @@ def kinds() -> Iterator[type[event.Event]]:
         yield from (
             each
             for each in vars(found).values()
-            if isinstance(each, type) and issubclass(each, event.Event) and each.__module__ == found.__name__
+            if isinstance(each, type)
+            and issubclass(each, event.Event)
+            and each.__module__ == found.__name__
+            and not each.__name__.startswith("Of")
         )
 
 

@@ -47,8 +47,6 @@ WORDING_HOMES: dict[str, str] = {
     "frameworks": "to become events",
     "jobs.absence": "to become events",
     "request": "to become events",
-    "stores.grouped.writer": "to become events",
-    "stores.sqlite": "to become events",
     "tasks.codec.results": "to become events",
     "tasks.context": "to become events",
     "web.events": "to become events",

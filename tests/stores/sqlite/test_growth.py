@@ -11,6 +11,7 @@ import apsw
 import pytest
 
 from postlude.clock import ManualClock
+from postlude.model.event.journal import WalReader
 from postlude.model.job import NewJob
 from postlude.stores.grouped.backend import Verb
 from postlude.stores.sqlite import backend as backends
@@ -119,20 +120,20 @@ class Held:
 @pytest.mark.parametrize(
     "line, who",
     [
-        ("1: POSIX  ADVISORY  READ 12345678 00:2f:77 124 124", "process 12345678"),
-        ("1: POSIX  ADVISORY  READ 12345678 00:2f:77 123 123", "process 12345678"),
-        ("1: POSIX  ADVISORY  READ 0 00:2f:77 124 124", "a process that is not seen from here"),
-        ("1: POSIX  ADVISORY  READ 12345678 00:2f:77 125 125", "another program"),
-        ("1: POSIX  ADVISORY  READ 12345678 00:2f:77 128 128", "another program"),
-        ("1: POSIX  ADVISORY  READ 12345678 00:2f:78 124 124", "another program"),
-        ("1: POSIX  ADVISORY  WRITE 12345678 00:2f:77 124 124", "another program"),
-        ("1: OFDLCK ADVISORY  READ -1 00:2f:77 124 124", "another program"),
-        ("1: -> POSIX  ADVISORY  READ 12345678 00:2f:77 124 124", "another program"),
-        ("1: POSIX  ADVISORY  READ 12345678 00:2f:77 0 EOF", "another program"),
-        ("nonsense", "another program"),
+        ("1: POSIX  ADVISORY  READ 12345678 00:2f:77 124 124", [WalReader(12345678, None)]),
+        ("1: POSIX  ADVISORY  READ 12345678 00:2f:77 123 123", [WalReader(12345678, None)]),
+        ("1: POSIX  ADVISORY  READ 0 00:2f:77 124 124", [WalReader(0, None)]),
+        ("1: POSIX  ADVISORY  READ 12345678 00:2f:77 125 125", []),
+        ("1: POSIX  ADVISORY  READ 12345678 00:2f:77 128 128", []),
+        ("1: POSIX  ADVISORY  READ 12345678 00:2f:78 124 124", []),
+        ("1: POSIX  ADVISORY  WRITE 12345678 00:2f:77 124 124", []),
+        ("1: OFDLCK ADVISORY  READ -1 00:2f:77 124 124", []),
+        ("1: -> POSIX  ADVISORY  READ 12345678 00:2f:77 124 124", []),
+        ("1: POSIX  ADVISORY  READ 12345678 00:2f:77 0 EOF", []),
+        ("nonsense", []),
     ],
 )
-def test_what_the_kernels_table_tells(tmp_path: Path, line: str, who: str) -> None:
+def test_what_the_kernels_table_tells(tmp_path: Path, line: str, who: list[WalReader]) -> None:
     table = tmp_path / "locks"
     table.write_text(f"{line}\n")
     index = Index(4096, 100, 10, b"", 50, (0, 50, 100, 0xFFFFFFFF, 0xFFFFFFFF))
@@ -142,4 +143,4 @@ def test_what_the_kernels_table_tells(tmp_path: Path, line: str, who: str) -> No
 
 def test_without_a_table_nobody_is_named(tmp_path: Path) -> None:
     guard: Guard = Held()  # type: ignore[assignment]
-    assert who_reads(guard, Index(4096, 1, 1, b"", 0, (0, 0)), tmp_path / "missing") == "another program"
+    assert who_reads(guard, Index(4096, 1, 1, b"", 0, (0, 0)), tmp_path / "missing") == []

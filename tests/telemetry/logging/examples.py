@@ -1,10 +1,13 @@
 """An example of each kind of event that the log has a line for, and that line."""
 
+import os
+from pathlib import Path
 from typing import Final
 
 from postlude.errors import JournalUnavailable, Snooze
-from postlude.model.event import Event, runner
+from postlude.model.event import Event, journal, runner
 from postlude.model.event import jobs as job
+from postlude.model.event.journal import DamagedRow, Harm, MendedNumber, WalReader
 from postlude.model.event.runner import JobName
 from postlude.model.ids import id_text
 from postlude.model.outcome import Cancelled, Failed, Parked
@@ -252,4 +255,163 @@ OF_RUNNERS: Final[list[Line]] = [
     ),
 ]  # fmt: skip
 
-ALL: Final = [*OF_JOBS, *OF_RUNNERS]
+PATH: Final = Path("/srv/jobs.db")
+JOURNAL: Final = "postlude.journal"
+ADVICE: Final = "stop the application before its journal's files are moved, replaced or removed"
+SAFE: Final = f"nothing was lost; {ADVICE}"
+STOP: Final = "stop every process of the application"
+NO_SPACE: Final = OSError("no space")
+SAVED: Final = Path("/srv/jobs.db.saved")
+
+OF_JOURNALS: Final[list[Line]] = [
+    (
+        journal.WriterFailed(ERROR),
+        JOURNAL, "ERROR", "the journal's writer met an error of its own; it goes on",
+    ),
+    (
+        journal.DisownFailed(ERROR),
+        JOURNAL, "ERROR", "jobs whose callers were told 503 could not be cancelled; they will run",
+    ),
+    (journal.JournalFailed(PATH, ERROR), JOURNAL, "ERROR", f"the journal {PATH} failed: seven"),
+    (journal.JournalReopened(PATH), JOURNAL, "WARNING", f"the journal {PATH} is open again"),
+    (journal.CloseFailed(PATH, ERROR), JOURNAL, "ERROR", "closing the journal's connection failed"),
+    (
+        journal.JournalShared(PATH, ["shop", "mail"], "books"),
+        JOURNAL, "WARNING",
+        f"the journal {PATH} was used by another application (shop, mail) so far, and is opened by books: "
+        "each runs the jobs whose tasks it knows by name; give each its own with store=, unless that is "
+        "meant",
+    ),
+    *[
+        (
+            journal.JournalCopied(PATH, host),
+            JOURNAL, "WARNING",
+            f"the journal {PATH} is a copy, or a backup that was put back (made on {where}): jobs that had "
+            "not ended in it run, also those that have ended since; those that ran when it was made follow "
+            "when the lease of the process that ran them is over, although the original, if it is still in "
+            "use, runs them too",
+        )
+        for host, where in (("web1", "web1"), (None, "an unknown host"))
+    ],
+    (
+        journal.JournalMended(PATH, Harm.INDEX_LOST),
+        JOURNAL, "ERROR",
+        f"the -shm file of the journal {PATH} was removed while it was in use; it is made anew; {SAFE}",
+    ),
+    (
+        journal.JournalMended(PATH, Harm.WAL_LOST),
+        JOURNAL, "ERROR", f"the WAL of the journal {PATH} was removed in use; it is made anew; {SAFE}",
+    ),
+    (
+        journal.JournalMended(PATH, Harm.DATABASE_LOST),
+        JOURNAL, "ERROR", f"the journal {PATH} was removed in use; it was written anew; {SAFE}",
+    ),
+    (
+        journal.JournalMended(PATH, Harm.REPLACED),
+        JOURNAL, "ERROR",
+        f"the journal {PATH} was removed while it was in use; another process has written it anew; {SAFE}",
+    ),
+    (
+        journal.JournalMended(PATH, Harm.DAMAGED, SAVED),
+        JOURNAL, "ERROR",
+        f"the files of the journal {PATH} were cut short or overwritten in use; it was written anew, and the "
+        f"damaged file is {SAVED}; {SAFE}",
+    ),
+    (
+        journal.JournalShut(PATH, Harm.REPLACED, "why", SAVED),
+        JOURNAL, "CRITICAL",
+        f"why; what it held was saved to {SAVED}; put its files back; or {STOP}, put the saved copy at "
+        f"{PATH} if its jobs are wanted, and start it anew",
+    ),
+    (
+        journal.JournalShut(PATH, Harm.WAL_LOST, "why", None, NO_SPACE),
+        JOURNAL, "CRITICAL",
+        f"why; what it held could not be saved (OSError: no space); {STOP}, put the saved copy at {PATH} "
+        "without the old -wal and -shm files, and start it anew",
+    ),
+    (
+        journal.JournalShut(PATH, Harm.DATABASE_LOST, "why", None, NO_SPACE),
+        JOURNAL, "CRITICAL",
+        f"why; it cannot be written anew (OSError: no space); put its files back; or {STOP}, put the saved "
+        f"copy, if there is one, at {PATH}, and start it anew",
+    ),
+    (
+        journal.JournalShut(PATH, Harm.DATABASE_LOST, "why", SAVED, NO_SPACE),
+        JOURNAL, "CRITICAL",
+        f"why; what it held was saved to {SAVED} (OSError: no space); put its files back; or {STOP}, put the "
+        f"saved copy, if there is one, at {PATH}, and start it anew",
+    ),
+    (
+        journal.JournalShut(PATH, Harm.DAMAGED, "why"),
+        JOURNAL, "CRITICAL",
+        f"why; {STOP}, put a backup at {PATH} without the old -wal and -shm files, and start it anew",
+    ),
+    (journal.JournalInPlace(PATH), JOURNAL, "WARNING", f"the journal {PATH} is in its place again"),
+    (
+        journal.JournalGone(PATH),
+        JOURNAL, "WARNING",
+        f"there was a journal at {PATH}, and it is gone: a new one is made, without its jobs",
+    ),
+    (journal.JournalMadeTwice(PATH), JOURNAL, "DEBUG", f"another process made {PATH} at the same time"),
+    (
+        journal.JournalTightened(PATH),
+        JOURNAL, "WARNING", f"the journal {PATH} was readable by others; it is now mode 0600",
+    ),
+    (
+        journal.FolderTightened(PATH),
+        JOURNAL, "WARNING", f"the folder {PATH} was open to others; it is now mode 0700",
+    ),
+    (journal.MarksRemoved(PATH), JOURNAL, "ERROR", f"{PATH} was removed in use; it is made anew; {ADVICE}"),
+    (
+        journal.MarksRemoved(PATH, NO_SPACE),
+        JOURNAL, "ERROR", f"{PATH} was removed in use, and cannot be made anew: no space",
+    ),
+    *[
+        (journal.JournalRepaired(PATH, [change]), JOURNAL, "ERROR", f"the journal {PATH}: {text}")
+        for change, text in (
+            (DamagedRow("task_name", "3", "name is 7"), "a task's name is 7; its jobs will be parked"),
+            (
+                DamagedRow("runner", "3", "pid is 'x'"),
+                "of a process's row, pid is 'x'; it is removed, and what that process held is given to "
+                "others",
+            ),
+            (
+                DamagedRow("pause", "queue mail", "name is 7"),
+                "of the pause of queue mail, name is 7; removed, until somebody says it again",
+            ),
+            (DamagedRow("job", "01a2", "due is 'x'"), "the row of job 01a2 is damaged (due is 'x')"),
+            (
+                DamagedRow("job", "01a2", "due is 'x'", True),
+                "the row of job 01a2 is damaged (due is 'x'); it is parked",
+            ),
+            (MendedNumber("job", 2**63, 8), f"the number of a job was {2**63}; it is 8 now"),
+            (MendedNumber("process", 2**63), f"the number of a process was {2**63}; its row is removed"),
+            (MendedNumber(), "the next number of a job or a process was damaged; it is counted again"),
+        )
+    ],
+    (
+        journal.RepairFailed(PATH, ERROR),
+        JOURNAL, "WARNING", f"the journal {PATH} could not be looked through: seven",
+    ),
+    *[
+        (
+            journal.WalGrew(PATH, 41_000_000, readers),
+            JOURNAL, "WARNING",
+            f"the WAL of the journal {PATH} has grown to 41 MB, because {who} reads the journal all the "
+            "time, in one transaction; it shrinks once that has ended",
+        )
+        for readers, who in (
+            ([], "another program"),
+            ([WalReader(12345678, None)], "process 12345678"),
+            ([WalReader(0, None)], "a process that is not seen from here"),
+            ([WalReader(1, "init"), WalReader(os.getpid(), "x")], "process 1 (init) and this very process"),
+        )
+    ],
+    (journal.WalFolded(PATH), JOURNAL, "WARNING", f"the WAL of the journal {PATH} is folded again"),
+    (
+        journal.FoldFailed(PATH, ERROR),
+        JOURNAL, "WARNING", f"the WAL of {PATH} could not be folded, and grows: seven",
+    ),
+]  # fmt: skip
+
+ALL: Final = [*OF_JOBS, *OF_RUNNERS, *OF_JOURNALS]

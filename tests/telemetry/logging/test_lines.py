@@ -14,13 +14,14 @@ from postlude.model.event.jobs import (
     ProgressTold,
     ProgressWritten,
 )
+from postlude.model.event.journal import OfJournal
 from postlude.telemetry.logging import logged
 from tests.telemetry.logging import examples
 
 QUIET = frozenset(
     {
-        Event, OfJob, JobsAdded, JobsClaimed, AttemptStarted, AttemptEnded, EndsWritten, ProgressTold,
-        ProgressWritten,
+        Event, OfJob, OfJournal, JobsAdded, JobsClaimed, AttemptStarted, AttemptEnded, EndsWritten,
+        ProgressTold, ProgressWritten,
     }
 )  # fmt: skip
 """What happens for every job, or is only a beginning of kinds."""

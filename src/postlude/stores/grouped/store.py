@@ -63,7 +63,7 @@ class GroupedStore(Lookups, ABC):
         if self._writer is None:
             backend, reader = self.connect()
             self._reader = ReaderThread(reader)
-            self._writer = Writer(backend, "postlude-writer")
+            self._writer = Writer(backend, "postlude-writer", self.events)
 
     def close(self) -> None:
         """Write what was asked for and close."""

@@ -16,12 +16,12 @@ from typing import Any, Final
 
 from postlude.compat import running_loop
 from postlude.errors import ForkedJournal, JournalUnavailable, PostludeError
+from postlude.model.event.journal import DisownFailed, WriterFailed
 from postlude.stores.grouped.backend import Backend, Broken, Busy, Verb
 from postlude.stores.grouped.batching import Batch, Batching, Request, Standing
 from postlude.stores.reply import Reply
-from postlude.telemetry.log import Log
-
-log = Log("postlude.journal")
+from postlude.telemetry.events import Events
+from postlude.telemetry.logging import logged
 
 MAX_REQUESTS: Final = 256
 MAX_ROWS: Final = 1024
@@ -51,9 +51,11 @@ class Writer:
     Args:
         backend: what applies them.
         name: of the thread.
+        events: who is told of what happens; by default, the log.
     """
 
-    def __init__(self, backend: Backend, name: str) -> None:
+    def __init__(self, backend: Backend, name: str, events: Events | None = None) -> None:
+        self._events = events or logged()
         self._backend = backend
         self._inbox: SimpleQueue[Batch | None] = SimpleQueue()
         self._carried: Batch | None = None
@@ -148,8 +150,8 @@ class Writer:
                     break
             try:
                 self._group()
-            except BaseException:
-                log.exception("the journal's writer met an error of its own; it goes on")
+            except BaseException as error:
+                self._events.emit(WriterFailed(error))
         with self._ending:
             self._ended = True
         while not self._inbox.empty():
@@ -258,8 +260,8 @@ class Writer:
     def _disown(self, results: list[Any]) -> None:
         try:
             self._backend.disown(results)
-        except Exception:
-            log.exception("jobs whose callers were told 503 could not be cancelled; they will run")
+        except Exception as error:
+            self._events.emit(DisownFailed(error))
 
     @staticmethod
     def _fail(requests: list[Request], error: BaseException) -> None:

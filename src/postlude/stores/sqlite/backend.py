@@ -9,6 +9,7 @@ import apsw
 
 from postlude.clock import Clock
 from postlude.errors import JobRefused, PostludeError
+from postlude.model.event.journal import DamagedRow, FoldFailed, JournalRepaired, MendedNumber, RepairFailed
 from postlude.stores.grouped.backend import Broken, Busy, Verb
 from postlude.stores.sqlite import add as intake
 from postlude.stores.sqlite import concurrency as concurrency_keys
@@ -22,9 +23,6 @@ from postlude.stores.sqlite.reader import JournalReader
 from postlude.stores.sqlite.repair import repair
 from postlude.stores.sqlite.runners import Runners
 from postlude.stores.sqlite.transaction import Transaction
-from postlude.telemetry.log import Log
-
-log = Log("postlude.journal")
 
 FOLD_FROM: Final = 1000
 """Pages of the WAL from which on it is folded into the database: SQLite's own default."""
@@ -79,7 +77,7 @@ class SqliteBackend:
         self._folds = True
         """Whether folding the WAL last succeeded: one line in the log is enough."""
         self._repair_at = 0.0
-        self.runners = Runners(files.runners, clock)
+        self.runners = Runners(files.runners, clock, files.events)
         claims = Claims(self.runners.host, os.getpid(), self.runners.marks)
         pruner = upkeep.Pruner()
         self._verbs: dict[Verb, Callable[[Transaction, Any], list[Any]]] = {
@@ -185,23 +183,23 @@ class SqliteBackend:
             error = error.__cause__  # or what was to be stored is as it must be, and a row that it met is not
         if start < self._repair_at or (isinstance(error, _NOT_OF_ROWS) and not self._is_used_up(error)):
             return False
-        told: list[str] = []
+        changes: list[DamagedRow | MendedNumber] = []
         try:
             self.begin()
             assert self._tx is not None
-            told = repair(self._tx)
+            changes = repair(self._tx)
             self.commit()
         except Exception as failure:
             self.rollback()
-            log.warning("the journal %s could not be looked through: %s", self._files.database, failure)
-            told.clear()
+            self._files.events.emit(RepairFailed(self._files.database, failure))
+            changes = []
         self._names.clear()
-        for line in told:
-            log.error("the journal %s: %s", self._files.database, line)
-        if not told:
+        if changes:
+            self._files.events.emit(JournalRepaired(self._files.database, changes))
+        else:
             now = time.monotonic()
             self._repair_at = now + max(1.0, 20 * (now - start))
-        return bool(told)
+        return bool(changes)
 
     def _is_used_up(self, error: Exception) -> bool:
         """Whether it is not the disk that is full, but what numbers there are."""
@@ -240,7 +238,7 @@ class SqliteBackend:
             # Everything is safe in the WAL, and would be written from there once more.
             if self._folds:
                 self._folds = False
-                log.warning("the WAL of %s could not be folded, and grows: %s", self._files.database, error)
+                self._files.events.emit(FoldFailed(self._files.database, error))
 
     def close(self) -> None:
         """Close everything."""

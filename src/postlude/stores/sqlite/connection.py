@@ -10,9 +10,6 @@ import apsw
 
 from postlude.errors import JournalRefused
 from postlude.stores.sqlite.sql import MIGRATIONS
-from postlude.telemetry.log import Log
-
-log = Log("postlude.journal")
 
 APPLICATION_ID: Final = 0x504C_5544
 """Marks the file as ours ("PLUD")."""

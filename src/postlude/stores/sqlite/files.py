@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from postlude.errors import JournalRefused, JournalUnavailable
+from postlude.model.event.journal import FolderTightened, JournalGone, JournalMadeTwice, JournalTightened
 from postlude.stores.sqlite.note import Note
 from postlude.stores.sqlite.owners import check_owner, check_way
-from postlude.telemetry.log import Log
-
-log = Log("postlude.journal")
+from postlude.telemetry.events import Events
+from postlude.telemetry.logging import logged
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 
@@ -45,9 +45,11 @@ class JournalFiles:
 
     Args:
         path: the database; its neighbours are named after it.
+        events: who is told of what happens to them; by default, the log.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, events: Events | None = None) -> None:
+        self.events = events or logged()
         self._given = path
         # Its folder may be reached by symbolic links (macOS's /tmp is one); the file itself may not.
         self.database = path.parent.resolve() / path.name
@@ -80,7 +82,7 @@ class JournalFiles:
         """Take the database away from others. Only once it has proven to be a journal."""
         if not self.database.lstat().st_mode & 0o077:
             return
-        log.warning("the journal %s was readable by others; it is now mode 0600", self.database)
+        self.events.emit(JournalTightened(self.database))
         for suffix in ("", "-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 self.database.with_name(self.database.name + suffix).chmod(0o600)
@@ -102,7 +104,7 @@ class JournalFiles:
         if stat.S_ISLNK(beside.st_mode):
             raise JournalRefused(f"{self.runners} is a link; move it away: the journal keeps its locks there")
         if beside.st_mode & 0o077:
-            log.warning("the folder %s was open to others; it is now mode 0700", self.runners)
+            self.events.emit(FolderTightened(self.runners))
             self.runners.chmod(0o700)
 
     def _check_neighbours(self, folder: os.stat_result) -> None:
@@ -131,10 +133,7 @@ class JournalFiles:
     def _begin(self) -> os.stat_result:
         """Make a new journal, at a place where another may have been."""
         if Note.forget(self.runners):
-            log.warning(
-                "there was a journal at %s, and it is gone: a new one is made, without its jobs",
-                self.database,
-            )
+            self.events.emit(JournalGone(self.database))
         for end in ("-wal", "-shm"):  # another process that begins must not take them for this one's
             self.database.with_name(self.database.name + end).unlink(missing_ok=True)
         return self._create()
@@ -145,7 +144,7 @@ class JournalFiles:
             # O_EXCL: nobody in this process can have it open yet, so closing it drops no locks.
             os.close(os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
         except FileExistsError:
-            log.debug("another process made %s at the same time", self.database)
+            self.events.emit(JournalMadeTwice(self.database))
         return self.database.lstat()
 
     @staticmethod

@@ -1,14 +1,12 @@
 """A WAL that grows, because somebody who reads keeps it from being begun anew: who, and how much."""
 
-import os
 from pathlib import Path
 from typing import Final
 
+from postlude.model.event.journal import WalFolded, WalGrew, WalReader
 from postlude.stores.sqlite.guard import Guard
 from postlude.stores.sqlite.wal_index import Index
-from postlude.telemetry.log import Log
-
-log = Log("postlude.journal")
+from postlude.telemetry.events import Events
 
 FIRST_TOLD: Final = 10_000
 """Frames of the WAL from which on it is said, and again each time that it has doubled: 40 MB."""
@@ -22,7 +20,8 @@ _LOCKS: Final = Path("/proc/locks")
 class Growth:
     """Says that the WAL grows, once for each doubling, and when that is over."""
 
-    def __init__(self) -> None:
+    def __init__(self, events: Events) -> None:
+        self._events = events
         self._told_at = FIRST_TOLD
 
     def note(self, frames: int, guard: Guard) -> None:
@@ -36,20 +35,16 @@ class Growth:
             return
         self._told_at = 2 * frames
         index = guard.read_index()
-        log.warning(
-            "the WAL of the journal %s has grown to %d MB, because %s reads the journal all the time, in one "
-            "transaction; it shrinks once that has ended",
-            guard.path, index.wal_size // 1_000_000, who_reads(guard, index),
-        )  # fmt: skip
+        self._events.emit(WalGrew(Path(guard.path), index.wal_size, who_reads(guard, index)))
 
     def over(self, guard: Guard) -> None:
         """Note that the WAL is short."""
         if self._told_at != FIRST_TOLD:
             self._told_at = FIRST_TOLD
-            log.warning("the WAL of the journal %s is folded again", guard.path)
+            self._events.emit(WalFolded(Path(guard.path)))
 
 
-def who_reads(guard: Guard, index: Index, locks: Path = _LOCKS) -> str:
+def who_reads(guard: Guard, index: Index, locks: Path = _LOCKS) -> list[WalReader]:
     """Return which processes need an older state of the journal, if the kernel tells.
 
     Args:
@@ -70,7 +65,7 @@ def who_reads(guard: Guard, index: Index, locks: Path = _LOCKS) -> str:
             range(int(first), int(last) + 1)
         ):
             found.add(int(pid))
-    return " and ".join(_name(pid) for pid in sorted(found)) or "another program"
+    return [WalReader(pid, _name(pid)) for pid in sorted(found)]
 
 
 def _lines(locks: Path) -> list[list[str]]:
@@ -84,10 +79,8 @@ def _is_whole(line: list[str]) -> bool:
     return len(line) >= 8 and line[1] != "->"
 
 
-def _name(pid: int) -> str:
-    if pid == os.getpid():
-        return "this very process"
+def _name(pid: int) -> str | None:
     try:
-        return f"process {pid} ({Path(f'/proc/{pid}/comm').read_text('utf-8', 'replace').strip()})"
+        return Path(f"/proc/{pid}/comm").read_text("utf-8", "replace").strip()
     except OSError:
-        return f"process {pid}" if pid > 0 else "a process that is not seen from here"
+        return None

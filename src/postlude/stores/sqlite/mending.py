@@ -10,17 +10,14 @@ from typing import Final, NoReturn
 
 import apsw
 
+from postlude.model.event.journal import Harm, JournalInPlace, JournalMended, JournalShut
 from postlude.stores.grouped.backend import Broken
 from postlude.stores.sqlite import rescue
 from postlude.stores.sqlite.guard import Found, Guard, Identity
-from postlude.telemetry.log import Log
-
-log = Log("postlude.journal")
+from postlude.telemetry.events import Events
 
 TRY_EVERY: Final = 2.0
 """Seconds between attempts to mend what could not be mended."""
-
-ADVICE: Final = "stop the application before its journal's files are moved, replaced or removed"
 
 _REASONS: Final = {
     Found.DATABASE_LOST: "the journal {path} was removed in use",
@@ -29,27 +26,17 @@ _REASONS: Final = {
     Found.DAMAGED: "the files of the journal {path} were cut short or overwritten in use",
 }
 
-_RESTART: Final = "stop every process of the application"
-_REMEDIES: Final = {
-    Found.DATABASE_LOST: f"put its files back; or {_RESTART}, put the saved copy, if there is one, at "
-    f"{{path}}, and start it anew",
-    Found.REPLACED: f"put its files back; or {_RESTART}, put the saved copy at {{path}} if its jobs are "
-    "wanted, and start it anew",
-    Found.WAL_LOST: f"{_RESTART}, put the saved copy at {{path}} without the old -wal and -shm files, and "
-    "start it anew",
-    Found.DAMAGED: f"{_RESTART}, put a backup at {{path}} without the old -wal and -shm files, and start it "
-    "anew",
-}
-
 
 class Mending:
     """Recovers a journal, or refuses it.
 
     Args:
         path: of the database.
+        events: who is told.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, events: Events) -> None:
+        self._events = events
         self._path = path
         self._said: Found | None = None
         """What it is shut for, and everybody was told."""
@@ -64,10 +51,10 @@ class Mending:
     def over(self) -> None:
         """Note that everything is in its place."""
         if self._said is not None:
-            log.warning("the journal %s is in its place again", self._path)
+            self._events.emit(JournalInPlace(self._path))
         self._said = None
 
-    def recover(self, found: Found, guard: Guard, db: apsw.Connection) -> str:
+    def recover(self, found: Found, guard: Guard, db: apsw.Connection) -> JournalMended:
         """Bring what was committed to the paths, to be opened there; returns what has happened.
 
         Raises:
@@ -77,22 +64,18 @@ class Mending:
         if found is self._said and time.monotonic() < self._try_at:
             raise Broken(self._why)
         if found is Found.INDEX_LOST:
-            return (
-                f"the -shm file of the journal {self._path} was removed while it was in use; it is made anew"
-            )
+            return JournalMended(self._path, Harm.INDEX_LOST)
         if found is Found.WAL_LOST:
             self._bring_home(guard, db)
-            return f"the WAL of the journal {self._path} was removed in use; it is made anew"
+            return JournalMended(self._path, Harm.WAL_LOST)
         if found is Found.DAMAGED:
-            return self._replace(guard, db)
+            return JournalMended(self._path, Harm.DAMAGED, self._replace(guard, db))
         if found is Found.DATABASE_LOST:
             self._put_back(guard, db)
-            return f"the journal {self._path} was removed in use; it was written anew"
+            return JournalMended(self._path, Harm.DATABASE_LOST)
         if found is not Found.REPLACED or not rescue.is_successor(db, guard):
-            self._refuse(found, self._save(found, guard, db))
-        return (
-            f"the journal {self._path} was removed while it was in use; another process has written it anew"
-        )
+            self._refuse(found, *self._save(found, guard, db))
+        return JournalMended(self._path, Harm.REPLACED)
 
     def check(self, guard: Guard | None, expected: Identity | None) -> bool:
         """Make sure that what stands at the paths has all that was committed, without a connection.
@@ -119,52 +102,49 @@ class Mending:
         if index.settled or by_another:
             return
         if _size(guard.wal_path):
-            self._refuse(Found.WAL_LOST, self._save(Found.WAL_LOST, guard, db))
+            self._refuse(Found.WAL_LOST, *self._save(Found.WAL_LOST, guard, db))
         rescue.fold(db)
 
-    def _replace(self, guard: Guard, db: apsw.Connection) -> str:
-        """Put a copy in the place of damaged files, if the connection still has all of it."""
+    def _replace(self, guard: Guard, db: apsw.Connection) -> Path:
+        """Put a copy in the place of damaged files, if the connection still has all of it; returns where
+        they are."""
         try:
             copy = rescue.copy_out(db, guard)
             damaged = rescue.set_aside(guard)
             rescue.put_back(copy, guard)
         except (OSError, apsw.Error, rescue.Unsaved) as error:
-            self._refuse(Found.DAMAGED, f"what they held could not be saved ({_words(error)})")
-        return (
-            f"the files of the journal {self._path} were cut short or overwritten in use; it was written "
-            f"anew, and the damaged file is {damaged}"
-        )
+            self._refuse(Found.DAMAGED, error=error)
+        return damaged
 
     def _put_back(self, guard: Guard, db: apsw.Connection) -> None:
         try:
             copy = rescue.copy_out(db, guard)
         except (OSError, apsw.Error, rescue.Unsaved) as error:
-            self._refuse(Found.DATABASE_LOST, f"it cannot be written anew ({_words(error)})")
+            self._refuse(Found.DATABASE_LOST, error=error)
         try:
             rescue.put_back(copy, guard)
         except OSError as error:
-            self._refuse(Found.DATABASE_LOST, f"what it held was saved to {copy} ({_words(error)})")
+            self._refuse(Found.DATABASE_LOST, copy, error)
 
-    def _save(self, found: Found, guard: Guard, db: apsw.Connection) -> str:
-        """Copy what the connection has, once; returns what became of it."""
+    def _save(self, found: Found, guard: Guard, db: apsw.Connection) -> tuple[Path | None, Exception | None]:
+        """Copy what the connection has, once; returns where to, and why that failed."""
         if self._said is found:
-            return ""
+            return None, None
         try:
             place = rescue.copy_out(db, guard)
             if found is Found.REPLACED:
                 rescue.clear_away(guard)
         except (OSError, apsw.Error, rescue.Unsaved) as error:
-            return f"what it held could not be saved ({_words(error)})"
-        return f"what it held was saved to {place}"
+            return None, error
+        return place, None
 
-    def _refuse(self, found: Found, saved: str = "") -> NoReturn:
+    def _refuse(self, found: Found, copy: Path | None = None, error: Exception | None = None) -> NoReturn:
         """Take nothing more until the files are in their places, or the process starts anew."""
         self._try_at = time.monotonic() + TRY_EVERY
         if self._said is not found:
             self._said = found
             self._why = f"{_REASONS[found].format(path=self._path)}; no job is accepted"
-            remedy = _REMEDIES[found].format(path=self._path)
-            log.critical("%s; %s", "; ".join(filter(None, (self._why, saved))), remedy)
+            self._events.emit(JournalShut(self._path, Harm[found.name], self._why, copy, error))
         raise Broken(self._why)
 
 
@@ -173,7 +153,3 @@ def _size(path: str) -> int:
         return os.stat(path).st_size
     except OSError:
         return 0
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"

@@ -6,6 +6,7 @@ disk is full, and nothing could be added, or nobody enlisted, ever again.
 
 from typing import Any
 
+from postlude.model.event.journal import MendedNumber
 from postlude.stores.sqlite.damage import MOST_WHOLE
 from postlude.stores.sqlite.sql import SQL
 from postlude.stores.sqlite.transaction import Transaction
@@ -16,7 +17,7 @@ def used_up(db: Any) -> bool:
     return bool(db.execute(SQL["numbers_used_up"], (MOST_WHOLE,)).get)
 
 
-def renumber(tx: Transaction) -> list[str]:
+def renumber(tx: Transaction) -> list[MendedNumber]:
     """Give damaged rows the numbers that they can have, and go on from there; returns what was done.
 
     A job whose number alone is damaged finds its arguments again: they are the only ones without a job.
@@ -30,10 +31,10 @@ def renumber(tx: Transaction) -> list[str]:
         tx.run("give_seq", number, seq)
         tx.run("give_payload_seq", number, seq)
         tx.run("give_follows", number, seq)
-        told.append(f"the number of a job was {number}; it is {seq} now")
+        told.append(MendedNumber("job", number, seq))
     for number in tx.rows("runners_beyond", MOST_WHOLE):
         tx.run("forget_runner", number)
-        told.append(f"the number of a process was {number}; its row is removed")
+        told.append(MendedNumber("process", number))
     tx.run("count_jobs_from", MOST_WHOLE)
     tx.run("count_runners_from", MOST_WHOLE)
-    return told or ["the next number of a job or a process was damaged; it is counted again"]
+    return told or [MendedNumber()]

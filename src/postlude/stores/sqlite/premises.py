@@ -10,18 +10,16 @@ from typing import Final
 
 import apsw
 
+from postlude.model.event.journal import CloseFailed, JournalFailed, JournalReopened
 from postlude.stores.grouped.backend import Broken, Busy
 from postlude.stores.sqlite.connection import check_integrity, migrate, open_writer
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.growth import Growth
 from postlude.stores.sqlite.guard import Found, Guard, Identity
 from postlude.stores.sqlite.locks import WriterLock
-from postlude.stores.sqlite.mending import ADVICE, Mending
+from postlude.stores.sqlite.mending import Mending
 from postlude.stores.sqlite.provenance import arrive
 from postlude.stores.sqlite.reader import JournalReader
-from postlude.telemetry.log import Log
-
-log = Log("postlude.journal")
 
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 2.0
@@ -48,8 +46,8 @@ class Premises:
         self._guard: Guard | None = None
         self._expected: Identity | None = None
         """The database that was open last: nothing else is opened in its place."""
-        self._mending = Mending(files.database)
-        self._growth = Growth()
+        self._mending = Mending(files.database, files.events)
+        self._growth = Growth(files.events)
         self._pause = FIRST_PAUSE
         self.retry_at = 0.0
 
@@ -120,14 +118,14 @@ class Premises:
         """Close the connection: after an error of the disk it can no longer be trusted."""
         self.retry_at = time.monotonic() + self._pause
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
-        log.error("the journal %s failed: %s", self._files.database, error)
+        self._files.events.emit(JournalFailed(self._files.database, error))
         db, self.db = self.db, None
         if db is not None:
             try:
                 db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
                 db.close()
-            except apsw.Error:
-                log.exception("closing the journal's connection failed")
+            except apsw.Error as again:
+                self._files.events.emit(CloseFailed(self._files.database, again))
         return Broken(f"{type(error).__name__}: {error}")
 
     def close(self) -> None:
@@ -218,7 +216,7 @@ class Premises:
             raise
         except Exception as error:
             raise self.throw_away(error) from error
-        log.warning("the journal %s is open again", self._files.database)
+        self._files.events.emit(JournalReopened(self._files.database))
         return self.db
 
     @contextmanager
@@ -249,4 +247,4 @@ class Premises:
         except Exception as error:
             raise self.throw_away(error) from error
         self._mending.over()
-        log.error("%s; nothing was lost; %s", done, ADVICE)
+        self._files.events.emit(done)

@@ -14,14 +14,12 @@ from typing import Any, Final
 
 import apsw
 
+from postlude.model.event.journal import JournalCopied, JournalShared
 from postlude.stores.sqlite.cells import as_bytes, from_bytes
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.locks.marks import look_at, marks_path
 from postlude.stores.sqlite.note import Note
 from postlude.stores.sqlite.sql import SQL
-from postlude.telemetry.log import Log
-
-log = Log("postlude.journal")
 
 MOST_OPENED: Final = 2**53
 """Beyond it, how often a journal was opened is damage."""
@@ -54,11 +52,7 @@ def arrive(db: apsw.Connection, files: JournalFiles, application: str) -> None:
         db.execute("ROLLBACK")
         raise
     if application and known and application not in known:
-        log.warning(
-            "the journal %s was used by another application (%s) so far, and is opened by %s: each runs the "
-            "jobs whose tasks it knows by name; give each its own with store=, unless that is meant",
-            files.database, ", ".join(known), application,
-        )  # fmt: skip
+        files.events.emit(JournalShared(files.database, known, application))
     with suppress(OSError):  # it only helps the next one
         Note(str(changes.get("epoch", meta.get("epoch"))), opened).write(files.runners)
 
@@ -72,12 +66,8 @@ def _compared(
     older = note is not None and (note.epoch != meta.get("epoch") or note.opened > opened)
     if not (moved or older) or _is_used(db, files):
         return {}
-    log.warning(
-        "the journal %s is a copy, or a backup that was put back (made on %s): jobs that had not ended in it "
-        "run, also those that have ended since; those that ran when it was made follow when the lease of the "
-        "process that ran them is over, although the original, if it is still in use, runs them too",
-        files.database, meta.get("host", "an unknown host"),
-    )  # fmt: skip
+    host = meta.get("host")
+    files.events.emit(JournalCopied(files.database, None if host is None else str(host)))
     return {"epoch": secrets.token_hex(8), "host": os.uname().nodename}
 
 

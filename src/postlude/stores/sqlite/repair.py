@@ -7,6 +7,7 @@ through once, in a transaction of its own, and what was asked for is tried again
 from collections.abc import Sequence
 from typing import Any, Final
 
+from postlude.model.event.journal import DamagedRow, MendedNumber
 from postlude.model.ids import IdSource, id_text
 from postlude.model.state import FINAL, QUEUED, Reason, Stored
 from postlude.stores.sqlite.cells import written
@@ -30,9 +31,9 @@ _LEFT_OUT: Final = ("opts", "context")
 """What a job that is set aside does without from then on, if that cannot be read."""
 
 
-def repair(tx: Transaction) -> list[str]:
-    """Set aside, or do without, what is damaged; returns what that was, for the log."""
-    told = renumber(tx)
+def repair(tx: Transaction) -> list[DamagedRow | MendedNumber]:
+    """Set aside, or do without, what is damaged; returns what that was."""
+    told: list[DamagedRow | MendedNumber] = [*renumber(tx)]
     told += [_rename(tx, row) for row in look_for(tx.db, TASK_NAMES)]
     told += [_forget_runner(tx, row) for row in look_for(tx.db, RUNNERS)]
     bounds = look_for(tx.db, BOUNDS)
@@ -49,23 +50,23 @@ def repair(tx: Transaction) -> list[str]:
     return told
 
 
-def _rename(tx: Transaction, row: Damaged) -> str:
+def _rename(tx: Transaction, row: Damaged) -> DamagedRow:
     tx.run("rename_task", row.key, f"{str(row.cells['name'])[:200]} (damaged, number {row.key})")
     tx.names.clear()
-    return f"a task's {row}; its jobs will be parked"
+    return DamagedRow(TASK_NAMES.name, str(row.key), str(row))
 
 
-def _forget_runner(tx: Transaction, row: Damaged) -> str:
+def _forget_runner(tx: Transaction, row: Damaged) -> DamagedRow:
     tx.run("forget_runner", row.key)
-    return f"of a process's row, {row}; it is removed, and what that process held is given to others"
+    return DamagedRow(RUNNERS.name, str(row.key), str(row))
 
 
-def _removed(table: Table, row: Damaged) -> str:
+def _removed(table: Table, row: Damaged) -> DamagedRow:
     of = f"{written(row.whole['kind'])} {written(row.whole['name'])}"
-    return f"of the {table.name} of {of}, {row}; removed, until somebody says it again"
+    return DamagedRow(table.name, of, str(row))
 
 
-def _repair_job(tx: Transaction, row: Damaged) -> str:
+def _repair_job(tx: Transaction, row: Damaged) -> DamagedRow:
     """Make all cells of a job what they can be; one that waits is parked, and no release un-parks it."""
     state, seq = row.whole["state"], row.key
     columns = {column.name: column for column in JOBS.columns}
@@ -93,7 +94,7 @@ def _repair_job(tx: Transaction, row: Damaged) -> str:
     tx.db.execute(
         f"UPDATE job SET {', '.join(f'{name} = ?' for name in cells)} WHERE seq = ?", (*cells.values(), seq)
     )
-    return f"the row of job {known} is damaged ({what}){'; it is parked' if 'state' in cells else ''}"
+    return DamagedRow(JOBS.name, known, what, "state" in cells)
 
 
 def _let_go(tx: Transaction, jobs: Sequence[Damaged], bounds: Sequence[Damaged]) -> None:

@@ -6,12 +6,13 @@ import socket
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from pydantic_core import from_json
 
 from postlude.clock import LATEST, SECOND, Clock, boot_id
 from postlude.model.crash import DIED, LOST, STOPPED, End, Started, judge
+from postlude.model.event.journal import MarksRemoved
 from postlude.model.state import Reason, Stored
 from postlude.stores.grouped.backend import LeadCall, RetireCall
 from postlude.stores.protocol import Enlisted, NewRunner, Reaped
@@ -26,11 +27,7 @@ from postlude.stores.sqlite.locks.marks import (
     marks_path,
 )
 from postlude.stores.sqlite.transaction import Transaction
-from postlude.telemetry.log import Log
-
-log = Log("postlude.journal")
-
-_ADVICE: Final = "stop the application before its journal's files are moved, replaced or removed"
+from postlude.telemetry.events import Events
 
 
 class Buried(NamedTuple):
@@ -47,9 +44,11 @@ class Runners:
     Args:
         folder: where the files of start marks are.
         clock: for leases, the boot clock.
+        events: who is told of files that are gone.
     """
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
+    def __init__(self, folder: Path, clock: Clock, events: Events) -> None:
+        self._events = events
         self._folder = folder
         self._clock = clock
         self._boot = boot_id()
@@ -165,9 +164,9 @@ class Runners:
         for marks in self._mine.values():
             try:
                 if marks.ensure():
-                    log.error("%s was removed in use; it is made anew; %s", marks.path, _ADVICE)
+                    self._events.emit(MarksRemoved(marks.path))
             except OSError as error:
-                log.error("%s was removed in use, and cannot be made anew: %s", marks.path, error)
+                self._events.emit(MarksRemoved(marks.path, error))
 
     def _leave(self, tx: Transaction, marks: MarksFile) -> None:
         """Remove a file of marks, once the burial that it was read for is written."""

@@ -24,7 +24,7 @@ class SqliteStore(GroupedStore):
 
     def __init__(self, path: Path | str, *, clock: Clock | None = None, application: str = "") -> None:
         super().__init__()
-        self._files = JournalFiles(Path(path))
+        self._files = JournalFiles(Path(path), self.events)
         self._clock = clock or SystemClock()
         self._application = application
         self._watch: JournalReader | None = None
