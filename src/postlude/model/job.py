@@ -230,11 +230,37 @@ class JobRecord:
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs a page shows. Fields that are None, or empty, do not restrict."""
+    """Which jobs are meant. Fields that are None, or empty, do not restrict."""
 
     states: tuple[State, ...] = ()
     task: str | None = None
     queue: str | None = None
+    key: str | None = None
+    owner: str | None = None
+    error: str | None = None
+    """The error of the last attempt has this text in it; case counts."""
+    arguments: tuple[tuple[str, str], ...] = ()
+    """Names of arguments, each with the value that it has: as JSON, or as the text that it is."""
+    since: int | None = None
+    """Created then or later (microseconds, UTC)."""
+    until: int | None = None
+    """Created before that."""
     before: int | None = None
     """Only jobs with a smaller `seq`: the last `seq` of the page before, newest first."""
+    within: int | None = None
+    """Only so many of the newest jobs are looked at, where no index says which are meant; None: all."""
     limit: int = 50
+
+    @property
+    def restricts(self) -> bool:
+        """Whether it says anything of which jobs are meant."""
+        return self != JobFilter(before=self.before, within=self.within, limit=self.limit)
+
+
+class Found(NamedTuple):
+    """A job that is meant."""
+
+    seq: int
+    id: bytes
+    task: str
+    state: State

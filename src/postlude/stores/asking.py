@@ -70,6 +70,10 @@ class Intake(Protocol):
         """
         ...
 
+    def delete(self, ids: Sequence[bytes]) -> Reply[list[bool]]:
+        """Delete jobs that have ended, with all that is known of them; False for each that has not."""
+        ...
+
     def pause(self, what: Pause) -> Reply[bool]:
         """Let no job of a queue, or of a task, be claimed until `resume`; False if it is so already.
 

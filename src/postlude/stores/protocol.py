@@ -12,6 +12,7 @@ from postlude.config import Keep
 from postlude.model.job import (
     Claimed,
     Few,
+    Found,
     FreeSlots,
     Hold,
     JobFilter,
@@ -204,6 +205,10 @@ class Looking(Protocol):
 
     def page(self, wanted: JobFilter) -> Reply[list[JobRecord]]:
         """Return jobs, newest first, with arguments but without attempts, results and log lines."""
+        ...
+
+    def find(self, wanted: JobFilter) -> Reply[list[Found]]:
+        """Return which jobs are meant, newest first: of as many as there are, with as little as acts need."""
         ...
 
     def ids_beginning(self, digits: str) -> Reply[list[bytes]]:

@@ -29,6 +29,7 @@ class Verb(IntEnum):
     PROGRESS = 16
     PRUNE = 17
     LEAD = 18
+    DELETE = 19
 
 
 AddCall = tuple[Sequence[NewJob], int | None]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
-from postlude.model.job import Hold, JobFilter, JobRecord
+from postlude.model.job import Found, Hold, JobFilter, JobRecord
 from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause
 from postlude.stores.reply import Reply
 
@@ -21,6 +21,8 @@ class Reader(Protocol):
     def get(self, id: bytes) -> JobRecord | None: ...
 
     def page(self, wanted: JobFilter) -> list[JobRecord]: ...
+
+    def find(self, wanted: JobFilter) -> list[Found]: ...
 
     def counts(self) -> list[Counts]: ...
 
@@ -68,6 +70,10 @@ class Lookups:
     def page(self, wanted: JobFilter) -> Reply[list[JobRecord]]:
         """Return jobs, newest first."""
         return self._look(lambda reader: reader.page(wanted))
+
+    def find(self, wanted: JobFilter) -> Reply[list[Found]]:
+        """Return which jobs are meant, newest first."""
+        return self._look(lambda reader: reader.find(wanted))
 
     def counts(self) -> Reply[list[Counts]]:
         """Return how many jobs there are."""

@@ -102,6 +102,10 @@ class GroupedStore(Lookups, ABC):
         """Make ended jobs ready."""
         return self._ask(Verb.RETRY, ids, rows=len(ids))
 
+    def delete(self, ids: Sequence[bytes]) -> Reply[list[bool]]:
+        """Delete jobs that have ended."""
+        return self._ask(Verb.DELETE, ids, rows=len(ids))
+
     def pause(self, what: Pause) -> Reply[bool]:
         """Let none of it be claimed."""
         return self._ask(Verb.PAUSE, what)

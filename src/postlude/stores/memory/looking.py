@@ -1,9 +1,9 @@
 """Looking at the jobs of the memory store. The store holds its lock."""
 
 from collections import Counter
-from itertools import islice
+from itertools import islice, takewhile
 
-from postlude.model.job import JobFilter
+from postlude.model.job import Found, JobFilter
 from postlude.model.state import State, Stored
 from postlude.stores.memory.row import Row
 from postlude.stores.memory.shelves import Shelves
@@ -12,8 +12,17 @@ from postlude.stores.values import Counts
 
 def page(shelves: Shelves, wanted: JobFilter) -> list[Row]:
     """Return the rows of a page, newest first."""
-    found = (row for row in reversed(shelves.rows.values()) if row.matches(wanted))
+    rows = reversed(shelves.rows.values())
+    if wanted.within is not None and shelves.rows:
+        oldest = next(reversed(shelves.rows)) - wanted.within
+        rows = takewhile(lambda row: row.seq > oldest, rows)
+    found = (row for row in rows if row.matches(wanted))
     return list(islice(found, wanted.limit))
+
+
+def find(shelves: Shelves, wanted: JobFilter) -> list[Found]:
+    """Return which jobs are meant, newest first."""
+    return [Found(row.seq, row.job.id, row.job.task, row.stored.public) for row in page(shelves, wanted)]
 
 
 def ids_beginning(shelves: Shelves, digits: str) -> list[bytes]:

@@ -1,5 +1,6 @@
 """One job as the memory store keeps it."""
 
+import json
 from typing import Final
 
 from postlude.model.job import AttemptRecord, Claim, JobFilter, JobRecord, NewJob, Progress
@@ -104,12 +105,23 @@ class Row:
         )
 
     def matches(self, wanted: JobFilter) -> bool:
-        """Say whether it is among the jobs that a page is asked for."""
+        """Say whether it is one of the jobs that are meant."""
+        job = self.job
+        for asked, has in (
+            (wanted.task, job.task),
+            (wanted.queue, job.queue),
+            (wanted.key, job.key),
+            (wanted.owner, job.owner),
+        ):
+            if asked is not None and asked != has:
+                return False
         return (
             (wanted.before is None or self.seq < wanted.before)
             and (not wanted.states or self.stored.public in wanted.states)
-            and (wanted.task is None or self.job.task == wanted.task)
-            and (wanted.queue is None or self.job.queue == wanted.queue)
+            and (wanted.since is None or job.created >= wanted.since)
+            and (wanted.until is None or job.created < wanted.until)
+            and (wanted.error is None or (bool(self.attempts) and wanted.error in self.attempts[-1].error))
+            and (not wanted.arguments or _called_with(job.payload, wanted.arguments))
         )
 
     def record(self, started: int | None, *, whole: bool) -> JobRecord:
@@ -143,3 +155,16 @@ class Row:
             result=self.result if whole else None,
             logs=self.logs if whole else (),
         )
+
+
+def _called_with(payload: bytes, wanted: tuple[tuple[str, str], ...]) -> bool:
+    """Whether named arguments have these values: as JSON, or as the texts that they are."""
+    try:
+        named = json.loads(payload)["k"]
+        values = [
+            (json.dumps(named[name], ensure_ascii=False, separators=(",", ":")), value)
+            for name, value in wanted
+        ]
+    except (ValueError, TypeError, LookupError):
+        return False
+    return all(has in (value, json.dumps(value, ensure_ascii=False)) for has, value in values)

@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Collection, Sequence
+from typing import TypeVar
 
 from postlude.clock import Clock
 from postlude.config import Keep
@@ -15,6 +16,7 @@ from postlude.model.job import (
     Cancel,
     Claimed,
     Few,
+    Found,
     FreeSlots,
     Hold,
     JobFilter,
@@ -41,6 +43,8 @@ from postlude.stores.reply import Reply
 from postlude.stores.values import Asked, ClaimCall, LivingRunner
 from postlude.telemetry.logging import logged
 
+T = TypeVar("T")
+
 
 class MemoryStore:
     """A `Store` that lives and dies with its process.
@@ -66,7 +70,7 @@ class MemoryStore:
         """Nothing has to be opened."""
 
     def close(self) -> None:
-        """Nothing has to be closed; what was stored stays readable."""
+        """Nothing has to be closed."""
 
     def meanwhile(self, call: Callable[[], None]) -> None:
         """Make a call in the next turn of the loop: nobody ever waits for this journal."""
@@ -87,8 +91,7 @@ class MemoryStore:
             return Reply.of(self._intake.queue(jobs, self._clock.now()))
 
     def free(self, seqs: Sequence[int]) -> Reply[int]:
-        with self._lock:
-            return Reply.of(self._shelves.free(seqs))
+        return self._locked(lambda: self._shelves.free(seqs))
 
     def cancel(self, ids: Sequence[bytes]) -> Reply[list[Cancel]]:
         with self._lock:
@@ -103,8 +106,7 @@ class MemoryStore:
                 return Reply.failed(taken)
 
     def pause(self, what: Pause) -> Reply[bool]:
-        with self._lock:
-            return Reply.of(self._rules.pause(what))
+        return self._locked(lambda: self._rules.pause(what))
 
     def resume(self, what: Pause) -> Reply[bool]:
         with self._lock:
@@ -144,8 +146,7 @@ class MemoryStore:
             return Reply.of(Asked(stop, self._runners.is_orphan(runner)))
 
     def lead(self, runner: int, duty: str, seconds: float) -> Reply[bool]:
-        with self._lock:
-            return Reply.of(self._runners.lead(runner, duty, seconds, self._clock.boot()))
+        return self._locked(lambda: self._runners.lead(runner, duty, seconds, self._clock.boot()))
 
     def progress(self, notes: Sequence[ProgressNote]) -> Reply[None]:
         with self._lock:
@@ -163,8 +164,7 @@ class MemoryStore:
             return Reply.of(holder is not None)
 
     def holds(self, runner: int) -> Reply[list[Hold]]:
-        with self._lock:
-            return Reply.of([Hold(row.seq, row.fence) for row in self._held(runner)])
+        return self._locked(lambda: [Hold(row.seq, row.fence) for row in self._held(runner)])
 
     def release(self, runner: int, holds: Sequence[Hold]) -> Reply[int]:
         with self._lock:
@@ -220,20 +220,19 @@ class MemoryStore:
             return Reply.of(upkeep.promote(self._shelves, now))
 
     def paused(self) -> Reply[list[Pause]]:
-        with self._lock:
-            return Reply.of(list(self._rules.pauses))
+        return self._locked(lambda: list(self._rules.pauses))
 
     def parked(self) -> Reply[list[tuple[str, str]]]:
-        with self._lock:
-            return Reply.of(list(self._shelves.parked))
+        return self._locked(lambda: list(self._shelves.parked))
 
     def unpark(self, pairs: Collection[tuple[str, str]]) -> Reply[int]:
-        with self._lock:
-            return Reply.of(upkeep.unpark(self._shelves, pairs))
+        return self._locked(lambda: upkeep.unpark(self._shelves, pairs))
 
     def prune(self, keep: Keep) -> Reply[int]:
-        with self._lock:
-            return Reply.of(upkeep.prune(self._shelves, keep, self._clock.now()))
+        return self._locked(lambda: upkeep.prune(self._shelves, keep, self._clock.now()))
+
+    def delete(self, ids: Sequence[bytes]) -> Reply[list[bool]]:
+        return self._locked(lambda: upkeep.delete(self._shelves, ids))
 
     # Reading
 
@@ -250,23 +249,25 @@ class MemoryStore:
             found = looking.page(self._shelves, wanted)
             return Reply.of([waits.explain(self._record(row, whole=False)) for row in found])
 
+    def find(self, wanted: JobFilter) -> Reply[list[Found]]:
+        return self._locked(lambda: looking.find(self._shelves, wanted))
+
     def ids_beginning(self, digits: str) -> Reply[list[bytes]]:
-        with self._lock:
-            return Reply.of(looking.ids_beginning(self._shelves, digits))
+        return self._locked(lambda: looking.ids_beginning(self._shelves, digits))
 
     def counts(self) -> Reply[list[Counts]]:
-        with self._lock:
-            return Reply.of(looking.counts(self._shelves))
+        return self._locked(lambda: looking.counts(self._shelves))
 
     def living(self) -> Reply[list[LivingRunner]]:
-        with self._lock:
-            return Reply.of(self._runners.living(self._clock.boot()))
+        return self._locked(lambda: self._runners.living(self._clock.boot()))
 
     def changed(self) -> bool:
         stirred, self._shelves.stirred = self._shelves.stirred, False
         return stirred
 
-    # Steps
+    def _locked(self, call: Callable[[], T]) -> Reply[T]:
+        with self._lock:
+            return Reply.of(call())
 
     def _waits(self) -> Waits:
         return Waits(self._rules, self._runners.values(), self._clock)

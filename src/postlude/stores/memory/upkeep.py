@@ -3,7 +3,7 @@
 Nothing here is thread-safe; the store holds its lock.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from postlude.clock import SECOND
@@ -31,6 +31,15 @@ def unpark(shelves: Shelves, pairs: Collection[tuple[str, str]]) -> int:
     for row in rows:
         row.release = ""
     return len(rows)
+
+
+def delete(shelves: Shelves, ids: Sequence[bytes]) -> list[bool]:
+    """Delete jobs that have ended; False for each that has not."""
+    rows = [shelves.by_id.get(id) for id in ids]
+    ended = {row.seq: row for row in rows if row is not None and row.stored.final}
+    for row in ended.values():
+        shelves.forget(row)
+    return [row is not None and row.seq in ended for row in rows]
 
 
 def prune(shelves: Shelves, keep: Keep, now: int) -> int:

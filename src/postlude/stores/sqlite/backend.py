@@ -100,6 +100,7 @@ class SqliteBackend:
             Verb.CLAIM: claims.claim,
             Verb.ADD: intake.add,
             Verb.PRUNE: pruner.prune,
+            Verb.DELETE: upkeep.delete,
         }
 
     def open(self) -> None:

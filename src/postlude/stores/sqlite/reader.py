@@ -12,13 +12,14 @@ import apsw
 from postlude.clock import Clock, SystemClock, boot_id
 from postlude.errors import JournalUnavailable
 from postlude.model.bucket import Bucket
-from postlude.model.job import Hold, JobFilter, JobRecord
+from postlude.model.job import Found, Hold, JobFilter, JobRecord
 from postlude.model.queues import read_queues
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause
 from postlude.stores.sqlite.cells import Cells, as_bytes, from_bytes
 from postlude.stores.sqlite.connection import open_reader
 from postlude.stores.sqlite.files import JournalFiles
+from postlude.stores.sqlite.finding import conditions
 from postlude.stores.sqlite.locks.marks import is_dead, marks_path
 from postlude.stores.sqlite.records import Starts, record
 from postlude.stores.sqlite.sql import SQL
@@ -75,6 +76,10 @@ class JournalReader:
     def page(self, wanted: JobFilter) -> list[JobRecord]:
         """Return jobs, newest first, with arguments but without attempts."""
         return self._answer(lambda: self._page(wanted))
+
+    def find(self, wanted: JobFilter) -> list[Found]:
+        """Return which jobs are meant, newest first."""
+        return self._answer(lambda: self._find(wanted))
 
     def counts(self) -> list[Counts]:
         """Return how many jobs each task has in each state."""
@@ -169,34 +174,22 @@ class JournalReader:
         return None
 
     def _page(self, wanted: JobFilter) -> list[JobRecord]:
-        conditions: list[str] = []
-        bindings: list[Any] = []
-        if wanted.states:
-            hidden = [str(int(stored)) for stored in Stored if stored.public not in wanted.states]
-            shown = [str(int(stored)) for stored in Stored if stored.public in wanted.states]
-            conditions.append(
-                # With what is parked belongs what is in a state that this release does not know.
-                f"job.state NOT IN ({', '.join(hidden)})"
-                if State.PARKED in wanted.states
-                else f"job.state IN ({', '.join(shown)})"
-            )
-        for column, value in (
-            ("task_name.name = ?", wanted.task),
-            ("job.queue = ?", wanted.queue),
-            ("job.seq < ?", wanted.before),
-        ):
-            if value is not None:
-                conditions.append(column)
-                # A text with half a character in it, as a terminal may give one, is nobody's name.
-                bindings.append(
-                    value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-                )
-        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        rows = self._fetch(
-            f"{SQL['record']} {where} ORDER BY job.seq DESC LIMIT ?", (*bindings, wanted.limit)
-        )
+        what, values = conditions(wanted, self._jobs_in)
+        rows = self._fetch(f"{SQL['record']} {what}", values)
         starts = Starts(self._runners)
         return self._explained([record(row, starts) for row in rows])
+
+    def _find(self, wanted: JobFilter) -> list[Found]:
+        what, values = conditions(wanted, self._jobs_in)
+        cells = Cells()
+        return [
+            Found(seq, cells.id(id), cells.text("task", task), cells.stored(state).public)
+            for seq, id, task, state in self._fetch(f"{SQL['found']} {what}", values)
+        ]
+
+    def _jobs_in(self, state: Stored) -> int:
+        ((jobs,),) = self._rows("jobs_in_state", int(state))
+        return jobs if type(jobs) is int else 0
 
     def _explained(self, records: list[JobRecord]) -> list[JobRecord]:
         """Return jobs with the reason for which their queues keep those that are ready waiting."""

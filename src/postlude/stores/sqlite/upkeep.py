@@ -98,6 +98,18 @@ class Pruner:
         return rows
 
 
+def delete(tx: Transaction, calls: Sequence[Sequence[bytes]]) -> list[list[bool]]:
+    """Delete jobs that have ended."""
+    return [_delete_ended(tx, ids) for ids in calls]
+
+
+def _delete_ended(tx: Transaction, ids: Sequence[bytes]) -> list[bool]:
+    found = tx.rows("ended_by_id", json.dumps([id.hex() for id in ids]))
+    _delete(tx, list({row[0]: row for row in found}.values()))
+    ended = {place for *_, place in found}
+    return [place in ended for place in range(len(ids))]
+
+
 def _delete(tx: Transaction, rows: Sequence[Any]) -> int:
     if not rows:
         return 0

@@ -29,6 +29,7 @@ from postlude.testing.conformance.crowds import CrowdCases
 from postlude.testing.conformance.deaths import DeathCases
 from postlude.testing.conformance.endings import EndingCases
 from postlude.testing.conformance.few import FewCases
+from postlude.testing.conformance.finding import FindingCases
 from postlude.testing.conformance.gaps import GapCases
 from postlude.testing.conformance.intake import IntakeCases
 from postlude.testing.conformance.keeping import KeepingCases
@@ -80,6 +81,7 @@ class StoreConformance(
     DeathCases,
     MarkCases,
     UpkeepCases,
+    FindingCases,
     ReadingCases,
     CrowdCases,
 ):

@@ -530,6 +530,16 @@ FROM job LEFT JOIN task_name ON task_name.id = job.task LEFT JOIN payload ON pay
     LEFT JOIN progress ON progress.seq = job.seq LEFT JOIN runner ON job.state = 3 AND runner.id = job.runner
     LEFT JOIN note ON job.state = 4 AND note.seq = job.seq
 
+-- name: found
+SELECT job.seq, job.id, task_name.name, job.state FROM job LEFT JOIN task_name ON task_name.id = job.task
+
+-- name: ended_by_id
+SELECT json_group_array(json_array(job.seq, job.task, job.state, asked.key)) FROM json_each(?1) AS asked
+JOIN job ON job.seq = coalesce(
+    (SELECT seq FROM job WHERE id = unhex(asked.value)), (SELECT job FROM alias WHERE id = unhex(asked.value))
+)
+WHERE job.state BETWEEN 8 AND 10
+
 -- name: ids_between
 SELECT id FROM job WHERE id BETWEEN ?1 AND ?2 UNION
 SELECT job.id FROM alias JOIN job ON job.seq = alias.job WHERE alias.id BETWEEN ?1 AND ?2 LIMIT 2
