@@ -12,7 +12,7 @@ import pytest
 
 from postlude.errors import JournalRefused, JournalUnavailable
 from postlude.stores.sqlite import SqliteStore, files
-from postlude.stores.sqlite.files import JournalFiles, check_file_system, file_system_of
+from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.owners import check_owner
 
 NOBODY = 65534
@@ -315,81 +315,3 @@ def test_links_that_this_user_has_made_are_followed(sticky: Path) -> None:
     (sticky / "two").symlink_to(sticky / "one")
     JournalFiles(sticky / "two" / "journal.db").prepare()
     assert (sticky / "real" / "journal.db").exists()
-
-
-# -- file systems ---------------------------------------------------------------------------
-
-
-def mounts(folder: Path, *lines: tuple[str, str]) -> Path:
-    """Write a kernel's table of mounts: (place, file system), as the kernel escapes them."""
-    table = folder / "mountinfo"
-    table.write_bytes(
-        b"".join(
-            os.fsencode(f"36 35 98:0 / {place} rw,noatime master:1 - {kind} source rw\n")
-            for place, kind in [("/", "ext4"), *lines]
-        )
-    )
-    return table
-
-
-@pytest.mark.parametrize("kind", ["nfs", "nfs4", "9p", "cifs", "smb3", "fuse.sshfs", "ceph"])
-def test_a_network_file_system_is_refused(tmp_path: Path, kind: str) -> None:
-    table = mounts(tmp_path, (str(tmp_path), kind))
-    with pytest.raises(JournalRefused, match=rf"network file system \({kind}\).*use a local disk"):
-        check_file_system(tmp_path, table)
-
-
-@pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "tmpfs", "overlay", "zfs"])
-def test_a_local_file_system_is_fine(tmp_path: Path, kind: str) -> None:
-    check_file_system(tmp_path, mounts(tmp_path, (str(tmp_path), kind)))
-
-
-def test_preparing_looks_at_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "file_system_of", lambda folder, mounts: "nfs4")
-    with pytest.raises(JournalRefused, match="nfs4"):
-        JournalFiles(tmp_path / "journal.db").prepare()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_innermost_mount_counts(tmp_path: Path) -> None:
-    inner = tmp_path / "inner"
-    inner.mkdir()
-    for lines in ([(inner, "xfs"), (tmp_path, "nfs4")], [(tmp_path, "nfs4"), (inner, "xfs")]):
-        table = mounts(tmp_path, *((str(place), kind) for place, kind in lines))
-        assert file_system_of(inner, table) == "xfs"
-        assert file_system_of(tmp_path, table) == "nfs4"
-
-
-def test_the_last_mount_at_one_place_counts(tmp_path: Path) -> None:
-    table = mounts(tmp_path, (str(tmp_path), "xfs"), (str(tmp_path), "nfs"))
-    assert file_system_of(tmp_path, table) == "nfs"
-
-
-def test_a_mount_beside_it_does_not_count(tmp_path: Path) -> None:
-    beside = tmp_path / "data-of-others"
-    (tmp_path / "data").mkdir()
-    assert file_system_of(tmp_path / "data", mounts(tmp_path, (str(beside), "nfs"))) == "ext4"
-
-
-@pytest.mark.parametrize(
-    "name, escaped",
-    [
-        ("a b", r"a\040b"),
-        ("tab\there", r"tab\011here"),
-        (r"back\slash", r"back\134slash"),
-        ("données", "données"),
-    ],
-)
-def test_mounts_with_odd_names(tmp_path: Path, name: str, escaped: str) -> None:
-    (tmp_path / name).mkdir()
-    table = mounts(tmp_path, (f"{tmp_path}/{escaped}", "nfs4"))
-    assert file_system_of(tmp_path / name, table) == "nfs4"
-
-
-def test_a_mount_whose_name_is_no_text_stops_nobody(tmp_path: Path) -> None:
-    assert file_system_of(tmp_path, mounts(tmp_path, ("/mnt/\udcff", "nfs4"))) == "ext4"
-
-
-def test_without_a_table_nothing_is_known(tmp_path: Path) -> None:
-    check_file_system(tmp_path, tmp_path / "missing")
-    assert file_system_of(tmp_path, tmp_path / "missing") is None

@@ -19,7 +19,8 @@ from postlude.stores.sqlite import connection, growth
 from postlude.stores.sqlite.backend import SqliteBackend
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.growth import who_reads
-from postlude.stores.sqlite.guard import Guard, Identity
+from postlude.stores.sqlite.guard import Guard
+from postlude.stores.sqlite.held import Identity
 from postlude.stores.sqlite.wal_index import Index
 
 pytestmark = pytest.mark.disk

@@ -1,21 +1,24 @@
 """A journal's files are moved, replaced or removed while it is open: who was answered has a job."""
 
+import errno
 import os
 import re
 import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
 
+import apsw
 import pytest
 
 from postlude.errors import JournalUnavailable
 from postlude.model.job import NewJob
-from postlude.stores.sqlite import SqliteStore, backend
+from postlude.stores.sqlite import SqliteStore, backend, held, mending, rescue
 from postlude.stores.sqlite.guard import Guard
 
 pytestmark = pytest.mark.disk
@@ -292,6 +295,68 @@ def test_nobody_is_answered_where_it_cannot_be_saved(
     with pytest.raises(JournalUnavailable, match="cut short or overwritten"):
         add(store)
     assert "no job is accepted; what they held could not be saved" in caplog.text
+
+
+@pytest.mark.process
+def test_a_wal_that_cannot_be_folded_now_is_kept_and_folded_later(
+    store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The disk is full, and the open connection alone has what was accepted last."""
+
+    def fold(db: apsw.Connection) -> None:
+        raise apsw.FullError("database or disk is full")
+
+    add(store, 20)
+    monkeypatch.setattr(mending, "TRY_EVERY", 0.0)
+    with monkeypatch.context() as full:
+        full.setattr(rescue, "fold", fold)
+        remove("-wal")(path)
+        for _ in range(2):
+            with pytest.raises(JournalUnavailable, match="no job is accepted"):
+                add(store)
+    said = [record.getMessage() for record in caplog.records if record.levelname == "CRITICAL"]
+    assert len(said) == 1
+    assert "it cannot be folded (FullError: database or disk is full); do not stop the application" in said[0]
+    add(store)
+    assert on_the_disk(path) == 21
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "harm", [remove(""), remove("-wal"), remove("-shm"), cut("")], ids=lambda h: h.__name__
+)
+def test_what_was_mended_is_opened_also_if_that_failed_at_first(
+    store: SqliteStore, path: Path, harm: Harm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(store, 20)
+    harm(path)
+    settle = Guard.settle
+
+    def full(guard: Guard) -> None:
+        monkeypatch.setattr(Guard, "settle", settle)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Guard, "settle", full)
+    with pytest.raises(JournalUnavailable, match="No space left"):
+        add(store)
+    later = time.monotonic() + 60
+    monkeypatch.setattr("postlude.stores.sqlite.premises.time.monotonic", lambda: later)
+    add(store)
+    assert on_the_disk(path) == 21
+
+
+@pytest.mark.process
+def test_where_files_have_no_locks_looking_still_helps(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on kernels that do not know them: what is asked for here is known to none."""
+    monkeypatch.setattr(held, "_SET_LOCK", 9_999)
+    with closing(SqliteStore(path)) as store:
+        store.open()
+        add(store, 20)
+        look_by_sqlite3(path)
+        add(store, 5)
+        assert on_the_disk(path) == 25
 
 
 def copy_over(path: Path) -> None:

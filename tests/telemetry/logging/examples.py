@@ -330,6 +330,18 @@ OF_JOURNALS: Final[list[Line]] = [
         "without the old -wal and -shm files, and start it anew",
     ),
     (
+        journal.JournalShut(PATH, Harm.UNFOLDED, "why", None, NO_SPACE),
+        JOURNAL, "CRITICAL",
+        "why; it cannot be folded (OSError: no space); do not stop the application, which alone has what was "
+        "accepted last: mend the disk, or make room on it",
+    ),
+    (
+        journal.JournalDoubtful(PATH, "virtiofs"),
+        JOURNAL, "WARNING",
+        f"the journal {PATH} is on a file system (virtiofs) that has damaged databases; put it on a disk of "
+        "the system that the application runs on (in a container: a volume, no folder of the host)",
+    ),
+    (
         journal.JournalShut(PATH, Harm.DATABASE_LOST, "why", None, NO_SPACE),
         JOURNAL, "CRITICAL",
         f"why; it cannot be written anew (OSError: no space); put its files back; or {STOP}, put the saved "

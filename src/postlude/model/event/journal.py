@@ -70,6 +70,13 @@ class JournalCopied(OfJournal):
     host: str | None
 
 
+@dataclass(frozen=True)
+class JournalDoubtful(OfJournal):
+    """It is on a file system (`kind`) that has damaged databases."""
+
+    kind: str
+
+
 # -- its files ---------------------------------------------------------------------------------
 
 
@@ -80,6 +87,8 @@ class Harm(Enum):
     """The -shm file was removed, or replaced."""
     WAL_LOST = auto()
     """The WAL was."""
+    UNFOLDED = auto()
+    """The WAL was, and it cannot be folded into the database now: the process alone has it still."""
     DATABASE_LOST = auto()
     """The database was removed."""
     REPLACED = auto()

@@ -2,40 +2,23 @@
 
 import contextlib
 import os
-import re
 import stat
 from pathlib import Path
 from typing import Final
 
 from postlude.errors import JournalRefused, JournalUnavailable
-from postlude.model.event.journal import FolderTightened, JournalGone, JournalMadeTwice, JournalTightened
+from postlude.model.event.journal import (
+    FolderTightened,
+    JournalDoubtful,
+    JournalGone,
+    JournalMadeTwice,
+    JournalTightened,
+)
+from postlude.stores.sqlite.mounts import check_alone, check_file_system, doubtful_file_system
 from postlude.stores.sqlite.note import Note
 from postlude.stores.sqlite.owners import check_owner, check_way
 from postlude.telemetry.events import Events
 from postlude.telemetry.logging import logged
-
-_MOUNTS: Final = Path("/proc/self/mountinfo")
-
-_ESCAPED: Final = re.compile(rb"\\([0-7]{3})")
-"""How the kernel writes blanks and backslashes in paths; all other bytes stand as they are."""
-
-_NETWORK: Final = frozenset(
-    [
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb3",
-        "smbfs",
-        "9p",
-        "afs",
-        "ceph",
-        "glusterfs",
-        "lustre",
-        "fuse.sshfs",
-        "beegfs",
-    ]
-)
-"""File systems on which SQLite's locks, or its shared memory, cannot be relied on."""
 
 _REMEDY: Final = "let the user of this process write there, or change store="
 
@@ -77,6 +60,19 @@ class JournalFiles:
                 raise JournalRefused(why) from error
             why = f"cannot write the journal at {self.database}: {error.strerror}; {_REMEDY}"
             raise JournalUnavailable(why) from error
+
+    def check_alone(self) -> None:
+        """Refuse a database that others may have open with another WAL. Under the lock between writers.
+
+        Raises:
+            JournalRefused: it is one.
+        """
+        check_alone(self.database)
+
+    def doubt(self) -> None:
+        """Tell it where the file system has damaged databases."""
+        if (kind := doubtful_file_system(self.database.parent)) is not None:
+            self.events.emit(JournalDoubtful(self.database, kind))
 
     def tighten(self) -> None:
         """Take the database away from others. Only once it has proven to be a journal."""
@@ -161,38 +157,3 @@ def _lstat(path: Path) -> os.stat_result | None:
         return path.lstat()
     except FileNotFoundError:
         return None
-
-
-def check_file_system(folder: Path, mounts: Path = _MOUNTS) -> None:
-    """Refuse a network file system.
-
-    Args:
-        folder: where the journal is to be.
-        mounts: the kernel's table of mounts; where there is none (macOS) nothing is checked.
-    """
-    kind = file_system_of(folder, mounts)
-    if kind in _NETWORK:
-        raise JournalRefused(
-            f"{folder} is on a network file system ({kind}), where commits can be lost without an error; "
-            "use a local disk, or a database server"
-        )
-
-
-def _unescape(found: re.Match[bytes]) -> bytes:
-    return bytes([int(found[1], 8)])
-
-
-def file_system_of(folder: Path, mounts: Path = _MOUNTS) -> str | None:
-    """Return the type of the file system that holds a folder, if the kernel tells."""
-    try:
-        lines = mounts.read_bytes().split(b"\n")
-    except OSError:
-        return None
-    place = folder.resolve()
-    best: tuple[int, str] | None = None
-    for line in filter(None, lines):
-        left, _, right = line.partition(b" - ")
-        mount = Path(os.fsdecode(_ESCAPED.sub(_unescape, left.split(b" ")[4])))
-        if place.is_relative_to(mount) and (best is None or len(mount.parts) >= best[0]):
-            best = (len(mount.parts), os.fsdecode(right.split(b" ")[0]))
-    return None if best is None else best[1]

@@ -1,23 +1,16 @@
 """The files that a process has open as its journal: held, and compared with those at their paths.
 
-Whoever opens and closes the database in this process drops the locks that SQLite holds on it for the
-whole process: POSIX locks belong to processes. Python's `sqlite3` even takes itself for the last one
-to close it then, and removes the WAL that is still written. So SQLite's marks of "somebody has this
-open" are held a second time here, by locks that belong to an open file (Linux), which conflict with
-every process's, this one's included.
-
 Against those who remove or replace the files only looking helps: before a group of writes, and again
 between its commit and its answer.
 """
 
 import fcntl
 import os
-import struct
-import threading
 from enum import Enum, auto
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
+from postlude.stores.sqlite.held import HELD, TO_HOLD, HeldFile, Identity
 from postlude.stores.sqlite.wal_index import INDEX_SIZE, WAL_HEADER, Index, is_folded
 
 _HEADER: Final = b"SQLite format 3\0"
@@ -31,10 +24,6 @@ _SHARED: Final = (0x4000_0002, 510)
 """Where in the database SQLite's connections hold their shared locks: first byte, and length."""
 _ALIVE: Final = (128, 1)
 """Where in the -shm file."""
-_FLOCK: Final = struct.Struct("hhqqi4x")
-_SET_LOCK: Final[int | None] = getattr(fcntl, "F_OFD_SETLK", None)
-
-_TO_HOLD: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class Found(Enum):
@@ -54,85 +43,6 @@ class Found(Enum):
     """They themselves, but cut short or overwritten."""
 
 
-class Identity(NamedTuple):
-    """What tells one file from another for as long as it is open."""
-
-    device: int
-    inode: int
-
-    @classmethod
-    def of(cls, path: str | Path) -> "Identity | None":
-        """Return that of the file at a path, if there is one."""
-        try:
-            found = os.stat(path, follow_symlinks=False)
-        except OSError:
-            return None
-        return cls(found.st_dev, found.st_ino)
-
-
-class _Held:
-    """A file that is open for as long as anybody in the process has it open."""
-
-    def __init__(self, path: str, lock: tuple[int, int]) -> None:
-        self.fd = os.open(path, _TO_HOLD)
-        self.lock = lock
-        self.users = 0
-        self.index: Identity | None = None
-        """Of a database: the -shm file that SQLite has open for it, one for the whole process."""
-
-    def set(self, kind: int) -> None:
-        """Take or give back the lock, where the system has such locks."""
-        if _SET_LOCK is not None:
-            fcntl.fcntl(self.fd, _SET_LOCK, _FLOCK.pack(kind, os.SEEK_SET, *self.lock, 0))
-
-
-class _ChildProcess:
-    """Every held file of this process. Closing one would drop others' locks on the same file."""
-
-    def __init__(self) -> None:
-        self._files: dict[Identity, _Held] = {}
-        self._turns = threading.Lock()
-        os.register_at_fork(after_in_child=self._forked)
-
-    def take(self, path: str, lock: tuple[int, int]) -> tuple[Identity, _Held]:
-        """Hold the file at a path."""
-        with self._turns:
-            known = Identity.of(path)
-            held = self._files.get(known) if known is not None else None
-            if held is None:
-                held = _Held(path, lock)
-                found = os.fstat(held.fd)
-                known = Identity(found.st_dev, found.st_ino)
-                self._files[known] = held
-            assert known is not None
-            held.users += 1
-            return known, held
-
-    def loosen(self, held: _Held) -> None:
-        """Give the lock back, if nobody else here needs it: the last one to close tidies up."""
-        with self._turns:
-            if held.users == 1:
-                held.set(fcntl.F_UNLCK)
-
-    def drop(self, identity: Identity, held: _Held) -> None:
-        """Hold it no longer. Its connections must have been closed."""
-        with self._turns:
-            held.users -= 1
-            if not held.users:
-                del self._files[identity]
-                os.close(held.fd)
-
-    def _forked(self) -> None:
-        """In a fork: close the files, whose locks would otherwise outlive this process's parent."""
-        self._turns = threading.Lock()
-        for held in self._files.values():
-            os.close(held.fd)
-        self._files.clear()
-
-
-_KEEPER: Final = _ChildProcess()
-
-
 class Guard:
     """The files of one open journal.
 
@@ -147,10 +57,10 @@ class Guard:
         self.path = str(database)
         self.wal_path = self.path + "-wal"
         self.index_path = self.path + "-shm"
-        self.database, self._held = _KEEPER.take(self.path, _SHARED)
+        self.database, self._held = HELD.take(self.path, _SHARED)
         self.wal: Identity | None = None
         self.index: Identity | None = None
-        self._held_index: _Held | None = None
+        self._held_index: HeldFile | None = None
         self._wal_fd = -1
         self._size = self._wal_size = 0
         self._had_header = True
@@ -164,13 +74,13 @@ class Guard:
         Raises:
             OSError: they are not there.
         """
-        self.index, self._held_index = _KEEPER.take(self.index_path, _ALIVE)
+        self.index, self._held_index = HELD.take(self.index_path, _ALIVE)
         if self._held.users > 1 and self._held.index not in (None, self.index):
             raise FileNotFoundError("this process still has the -shm file open that was removed")
         self._held.index = self.index
         self._held.set(fcntl.F_RDLCK)
         self._held_index.set(fcntl.F_RDLCK)
-        self._wal_fd = os.open(self.wal_path, _TO_HOLD)  # SQLite holds no locks on it
+        self._wal_fd = os.open(self.wal_path, TO_HOLD)  # SQLite holds no locks on it
         wal = os.fstat(self._wal_fd)
         self.wal, self._wal_size = Identity(wal.st_dev, wal.st_ino), wal.st_size
         self._size = os.stat(self.path).st_size
@@ -277,13 +187,13 @@ class Guard:
         """Let the connection that is closed next be the last one."""
         for held in (self._held, self._held_index):
             if held is not None:
-                _KEEPER.loosen(held)
+                HELD.loosen(held)
 
     def close(self) -> None:
         """Let go of the files; after the connections."""
-        _KEEPER.drop(self.database, self._held)
+        HELD.drop(self.database, self._held)
         if self._held_index is not None and self.index is not None:
-            _KEEPER.drop(self.index, self._held_index)
+            HELD.drop(self.index, self._held_index)
             self._held_index = None
         if self._wal_fd >= 0:
             os.close(self._wal_fd)

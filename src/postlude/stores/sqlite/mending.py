@@ -13,7 +13,8 @@ import apsw
 from postlude.model.event.journal import Harm, JournalInPlace, JournalMended, JournalShut
 from postlude.stores.grouped.backend import Broken
 from postlude.stores.sqlite import rescue
-from postlude.stores.sqlite.guard import Found, Guard, Identity
+from postlude.stores.sqlite.guard import Found, Guard
+from postlude.stores.sqlite.held import Identity
 from postlude.telemetry.events import Events
 
 TRY_EVERY: Final = 2.0
@@ -22,7 +23,7 @@ TRY_EVERY: Final = 2.0
 _REASONS: Final = {
     Found.DATABASE_LOST: "the journal {path} was removed in use",
     Found.REPLACED: "another file was put in the place of the journal {path} in use",
-    Found.WAL_LOST: "another file was put in the place of the WAL of the journal {path} in use",
+    Found.WAL_LOST: "the WAL of the journal {path} was removed, or replaced by another, in use",
     Found.DAMAGED: "the files of the journal {path} were cut short or overwritten in use",
 }
 
@@ -103,7 +104,13 @@ class Mending:
             return
         if _size(guard.wal_path):
             self._refuse(Found.WAL_LOST, *self._save(Found.WAL_LOST, guard, db))
-        rescue.fold(db)
+        try:
+            rescue.fold(db)
+        except apsw.BusyError:
+            raise
+        except apsw.Error as error:
+            # The connection stays open: nothing else has what was committed last.
+            self._refuse(Found.WAL_LOST, error=error, harm=Harm.UNFOLDED)
 
     def _replace(self, guard: Guard, db: apsw.Connection) -> Path:
         """Put a copy in the place of damaged files, if the connection still has all of it; returns where
@@ -138,13 +145,19 @@ class Mending:
             return None, error
         return place, None
 
-    def _refuse(self, found: Found, copy: Path | None = None, error: Exception | None = None) -> NoReturn:
+    def _refuse(
+        self,
+        found: Found,
+        copy: Path | None = None,
+        error: Exception | None = None,
+        harm: Harm | None = None,
+    ) -> NoReturn:
         """Take nothing more until the files are in their places, or the process starts anew."""
         self._try_at = time.monotonic() + TRY_EVERY
         if self._said is not found:
             self._said = found
             self._why = f"{_REASONS[found].format(path=self._path)}; no job is accepted"
-            self._events.emit(JournalShut(self._path, Harm[found.name], self._why, copy, error))
+            self._events.emit(JournalShut(self._path, harm or Harm[found.name], self._why, copy, error))
         raise Broken(self._why)
 
 

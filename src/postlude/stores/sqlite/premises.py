@@ -15,7 +15,8 @@ from postlude.stores.grouped.backend import Broken, Busy
 from postlude.stores.sqlite.connection import check_integrity, migrate, open_writer
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.growth import Growth
-from postlude.stores.sqlite.guard import Found, Guard, Identity
+from postlude.stores.sqlite.guard import Found, Guard
+from postlude.stores.sqlite.held import Identity
 from postlude.stores.sqlite.locks import WriterLock
 from postlude.stores.sqlite.mending import Mending
 from postlude.stores.sqlite.provenance import arrive
@@ -62,9 +63,11 @@ class Premises:
         self.lock = WriterLock(self._files.writer_lock)
         self.lock.acquire()
         try:
+            self._files.check_alone()
             self.db = self._connect()
             check_integrity(self.db, self._files.database)
             arrive(self.db, self._files, self._application)
+            self._files.doubt()
         except BaseException:
             self.close()
             raise
@@ -237,6 +240,7 @@ class Premises:
             return
         try:
             done = self._mending.recover(found, self._guard, self.db)
+            self._expected = Identity.of(self._files.database)
             with self._readers_aside():
                 self._let_go(tidily=False)
                 self.db = self._connect()

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import apsw
 
-from postlude.stores.sqlite.guard import Guard, Identity
+from postlude.stores.sqlite.guard import Guard
+from postlude.stores.sqlite.held import Identity
 from postlude.stores.sqlite.sql import SQL
 
 

@@ -27,6 +27,8 @@ _REMEDIES: Final = {
     f"{{path}}, and start it anew",
     Harm.REPLACED: f"put its files back; or {_RESTART}, put the saved copy at {{path}} if its jobs are "
     "wanted, and start it anew",
+    Harm.UNFOLDED: "do not stop the application, which alone has what was accepted last: mend the disk, or "
+    "make room on it",
     Harm.WAL_LOST: f"{_RESTART}, put the saved copy at {{path}} without the old -wal and -shm files, and "
     "start it anew",
     Harm.DAMAGED: f"{_RESTART}, put a backup at {{path}} without the old -wal and -shm files, and start it "
@@ -34,6 +36,7 @@ _REMEDIES: Final = {
 }
 
 _UNSAVED: Final = {
+    Harm.UNFOLDED: "it cannot be folded",
     Harm.DATABASE_LOST: "it cannot be written anew",
     Harm.DAMAGED: "what they held could not be saved",
 }
@@ -136,6 +139,13 @@ LINES: Final[Lines] = {
     event.CloseFailed: with_traceback(JOURNAL.error, "closing the journal's connection failed"),
     event.JournalShared: _shared,
     event.JournalCopied: _copied,
+    event.JournalDoubtful: line(
+        JOURNAL.warning,
+        "the journal %s is on a file system (%s) that has damaged databases; put it on a disk of the system "
+        "that the application runs on (in a container: a volume, no folder of the host)",
+        "path",
+        "kind",
+    ),
     event.JournalMended: _mended,
     event.JournalShut: _shut,
     event.JournalInPlace: line(JOURNAL.warning, "the journal %s is in its place again", "path"),
