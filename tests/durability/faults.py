@@ -14,12 +14,15 @@ from typing import Any, Final
 import apsw
 
 from postlude.model.crash import LOST, End
+from postlude.model.outcome import Finish
 from postlude.stores.grouped.backend import Verb
 from postlude.stores.protocol import Reaped
+from postlude.stores.sqlite import claims
 from postlude.stores.sqlite.backend import SqliteBackend
-from postlude.stores.sqlite.claims import Claims
+from postlude.stores.sqlite.burial import Dead, bury
+from postlude.stores.sqlite.finish import finish_each
 from postlude.stores.sqlite.locks.marks import LeftMarks
-from postlude.stores.sqlite.runners import Runners, _sum
+from postlude.stores.sqlite.runners import Runners
 from postlude.stores.sqlite.transaction import Transaction
 
 _commit: Final = SqliteBackend.commit
@@ -130,16 +133,16 @@ def answers_early(_: str) -> None:
 
 def finishes_without_fence(_: str) -> None:
     """Write how an attempt ended whoever holds the job now."""
-    finish_one = Claims._finish_one
 
-    def unfenced(self: Claims, tx: Transaction, finish: Any) -> bool:
-        tx.db.execute(
-            "UPDATE job SET fence = ?, state = 3 WHERE seq = ? AND state <> 3", (finish.fence, finish.seq)
-        )
-        return finish_one(self, tx, finish)
+    def unfenced(tx: Transaction, finishes: Sequence[Finish], host: str, pid: int) -> list[bool]:
+        for finish in finishes:
+            tx.db.execute(
+                "UPDATE job SET fence = ?, state = 3 WHERE seq = ? AND state <> 3", (finish.fence, finish.seq)
+            )
+        return finish_each(tx, finishes, host, pid)
 
-    _put(Claims, "_finish_quickly", staticmethod(lambda tx, quick: False))
-    _put(Claims, "_finish_one", unfenced)
+    _put(claims, "finish_successes", lambda tx, successes: False)
+    _put(claims, "finish_each", unfenced)
 
 
 def never_recovers(_: str) -> None:
@@ -153,9 +156,10 @@ def buries_the_living(_: str) -> None:
 
     def eager(self: Runners, tx: Transaction, calls: Sequence[None]) -> list[Reaped]:
         found = reap(self, tx, calls)[0]
-        for runner, token, *_ in tx.rows("runners"):
-            if token not in self._mine and random.random() < 0.5:
-                found = _sum(found, self._bury(tx, runner, LeftMarks(b""), End("", 0, LOST)))
+        rows = [row for row in tx.rows("runners") if row[1] not in self._mine and random.random() < 0.5]
+        buried = bury(tx, [Dead(row[0], LeftMarks(b""), End("", 0, LOST)) for row in rows])
+        for one in buried:
+            found = Reaped(found.runners + 1, found.released + one.released, found.ended + one.failed)
         return [found] * len(calls)
 
     _put(Runners, "reap", eager)

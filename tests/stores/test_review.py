@@ -210,7 +210,15 @@ def test_no_statement_of_limits_goes_through_jobs_that_have_ended(tmp_path: Path
     driver.store.close()
     db = apsw.Connection(str(tmp_path / "journal.db"))
     try:
-        for name in ("give_lane", "lanes", "in_lane", "waiting_in_lane", "blocked_because", "ids_joined"):
+        for name in (
+            "give_lane",
+            "lanes",
+            "in_lanes",
+            "next_in_lanes",
+            "surplus_in_lanes",
+            "blocked_because",
+            "ids_joined",
+        ):
             numbers = [int(number) for number in re.findall(r"\?(\d+)", SQL[name])]
             bindings = (None,) * max(numbers, default=SQL[name].count("?"))
             for *_, step in db.execute(f"EXPLAIN QUERY PLAN {SQL[name]}", bindings):
@@ -228,12 +236,15 @@ def test_the_next_of_a_lane_is_found_without_looking_at_those_that_wait_for_some
     driver.store.close()
     db = apsw.Connection(str(tmp_path / "journal.db"))
     try:
-        for name in ("waiting_in_lane", "last_ready_in_lane"):
-            steps = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {SQL[name]}", (1, "", 1))]
-            assert any("job_lane (task=? AND lane=? AND state=? AND reason=?)" in step for step in steps), (
-                steps
-            )
-            assert not any("TEMP B-TREE" in step for step in steps), steps
+        steps = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {SQL['next_in_lanes']}", ("[]",))]
+        found = [step.partition("job_lane ")[2] for step in steps if "job_lane" in step]
+        lane = "task=? AND lane=? AND state=?"
+        assert found == [
+            f"({lane})",
+            f"({lane} AND reason=? AND priority=? AND seq>?)",
+            f"({lane} AND reason=? AND priority>?)",
+        ]
+        assert not any("TEMP B-TREE" in step for step in steps), steps
     finally:
         db.close()
 

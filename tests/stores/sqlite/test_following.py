@@ -74,10 +74,10 @@ def test_their_chains_run_on(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "bindings"), [("follower", (1,)), ("followers", (1, 10, 0)), ("follow_another", (1, 2))]
+    ("name", "bindings"), [("waiting_for", (None,)), ("followers", (1, 10, 0)), ("follow_others", (1, 2))]
 )
 def test_followers_are_found_by_an_index_that_has_nothing_else(
-    path: Path, name: str, bindings: tuple[int, ...]
+    path: Path, name: str, bindings: tuple[int | None, ...]
 ) -> None:
     store = SqliteStore(path, clock=ManualClock())
     store.open()

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -15,59 +15,84 @@ from postlude.model.state import QUEUED, Reason, Stored
 from postlude.stores.protocol import Pause
 from postlude.stores.sqlite.concurrency import (
     Entering,
+    Leaving,
     enter,
-    free_follower,
+    let_next,
     ready_blocked,
     rebalance,
-    refill,
 )
+from postlude.stores.sqlite.finish import Standing, standings
 from postlude.stores.sqlite.transaction import Transaction
 
 _WAITING = QUEUED | {Stored.PARKED}
-_ENDED = frozenset({Stored.FAILED, Stored.CANCELLED})
 _UNBOUNDED = (None, None, 1)
 
 
 def cancel(tx: Transaction, calls: Sequence[Sequence[bytes]]) -> list[list[Cancel]]:
     """Cancel what is queued or parked; ask what runs to stop."""
-    return [[_cancel_one(tx, id) for id in ids] for ids in calls]
+    found = _found(tx, "to_cancel", calls)
+    states = {row[0]: row[2] for row in found.values()}
+    ended: list[Leaving] = []
+    instead: dict[int, int] = {}
+    answers: list[list[Cancel]] = []
+    for ids in calls:
+        answers.append([])
+        for row in map(found.get, ids):
+            state = None if row is None else states[row[0]]
+            if row is None or (state != Stored.RUNNING and state not in _WAITING):
+                answers[-1].append(Cancel.TOO_LATE)
+            elif state == Stored.RUNNING:
+                answers[-1].append(Cancel.ASKED)
+            else:
+                seq, task, _, key, followed, follows = row
+                # Who follows one that follows waits for the one that it has waited for.
+                if followed and follows is not None:
+                    instead[seq] = follows
+                ended.append(Leaving(seq, task, key, followed and follows is None))
+                tx.count(task, Stored(states[seq]), Stored.CANCELLED)
+                states[seq] = Stored.CANCELLED
+                answers[-1].append(Cancel.CANCELLED)
+    asked = [seq for seq, state in states.items() if state == Stored.RUNNING]
+    if asked:
+        tx.run("ask_all", json.dumps(asked), tx.now)
+    tx.run_for("follow_others", [(seq, _first_left(seq, instead)) for seq in instead])
+    _end(tx, ended)
+    return answers
 
 
-def _cancel_one(tx: Transaction, id: bytes) -> Cancel:
-    found = tx.value("job_by_id", id)
-    if found is None:
-        return Cancel.TOO_LATE
-    seq, task, state, followed, follows, concurrency_key, _, _ = found
-    if state == Stored.RUNNING:
-        tx.run("ask", seq, tx.now)
-        return Cancel.ASKED
-    if state not in _WAITING:
-        return Cancel.TOO_LATE
-    _end(tx, seq, task, state, None)
-    if followed and follows is not None:
-        tx.run("follow_another", seq, follows)
-    elif followed:
-        free_follower(tx, seq)
-    if concurrency_key is not None:
-        refill(tx, [(task, concurrency_key)])
-    return Cancel.CANCELLED
+def _first_left(seq: int, instead: Mapping[int, int]) -> int:
+    """Return whom the follower of a cancelled job follows, past those that are cancelled with it."""
+    for _ in instead:  # as often at most: damaged rows may follow one another in a circle
+        seq = instead.get(seq, seq)
+    return seq
 
 
-def cancel_asked(tx: Transaction, seqs: str) -> set[int]:
-    """Cancel those running jobs, of these (as JSON), that were asked to stop; returns which."""
-    ended = tx.rows("asked_among", seqs)
-    for seq, task, concurrency_key, followed in ended:
-        _end(tx, seq, task, Stored.RUNNING, None)
-        if followed:
-            free_follower(tx, seq)
-        if concurrency_key is not None:
-            refill(tx, [(task, concurrency_key)])
-    return {row[0] for row in ended}
+def release_jobs(tx: Transaction, jobs: Sequence[Leaving]) -> set[int]:
+    """Make running jobs ready again; those that were asked to stop are cancelled. Returns which are ready."""
+    asked = [job for job in jobs if job.asked]
+    _end(tx, asked)
+    for job in asked:
+        tx.count(job.task, Stored.RUNNING, Stored.CANCELLED)
+    ready = [job.seq for job in jobs if not job.asked]
+    if ready:
+        tx.run("release", json.dumps(ready))
+        for task, number in Counter(job.task for job in jobs if not job.asked).items():
+            tx.count(task, Stored.RUNNING, Stored.READY, number)
+    return set(ready)
 
 
-def _end(tx: Transaction, seq: int, task: int, state: int, reason: Reason | None) -> None:
-    tx.run("cancel", seq, tx.now, reason)
-    tx.count(task, Stored(state), Stored.CANCELLED)
+def _end(tx: Transaction, jobs: Sequence[Leaving], reason: Reason | None = None) -> None:
+    """Cancel jobs, and ready what waited for them."""
+    if jobs:
+        tx.run("cancel_all", json.dumps([job.seq for job in jobs]), tx.now, reason)
+        let_next(tx, jobs)
+
+
+def _found(tx: Transaction, statement: str, calls: Sequence[Sequence[bytes]]) -> dict[bytes, list[Any]]:
+    """Return a statement's row of each id that there is, without its place."""
+    ids = list(dict.fromkeys(chain.from_iterable(calls)))
+    rows = tx.rows(statement, json.dumps([id.hex() for id in ids]))
+    return {ids[place]: row for place, *row in rows}
 
 
 def disown(tx: Transaction, stored: Sequence[Sequence[Added]]) -> None:
@@ -75,46 +100,54 @@ def disown(tx: Transaction, stored: Sequence[Sequence[Added]]) -> None:
 
     A job that stands for another caller's call too, who was told that it is stored, is left to run.
     """
-    gone = Counter(added.seq for added in chain.from_iterable(stored) if added.joined)
-    for added in chain.from_iterable(stored):
-        if added.joined:
-            continue
-        state, _, task, _, _, concurrency_key, _, _ = tx.value("standing", added.seq)
-        if tx.value("ids_joined", added.seq) > gone[added.seq]:
-            if state == Stored.RUNNING:  # born claimed, and who was to run it has given up
-                tx.run("release", json.dumps([added.seq]))
-                tx.count(task, Stored.RUNNING, Stored.READY)
-            continue
-        _end(tx, added.seq, task, state, Reason.UNACKNOWLEDGED)
-        if concurrency_key is not None:
-            refill(tx, [(task, concurrency_key)])
+    added = list(chain.from_iterable(stored))
+    gone = Counter(one.seq for one in added if one.joined)
+    own = json.dumps([one.seq for one in added if not one.joined])
+    shared = {seq for seq, ids in tx.rows("ids_joined", own) if ids > gone[seq]}
+    found = standings(tx, [one.seq for one in added if not one.joined]).values()
+    # Born claimed, and who was to run them has given up.
+    release_jobs(tx, [_leaving(job) for job in found if job.seq in shared and job.state == Stored.RUNNING])
+    ended = [job for job in found if job.seq not in shared and not Stored(job.state).final]
+    for job in ended:
+        tx.count(job.task, Stored(job.state), Stored.CANCELLED)
+    _end(tx, [_leaving(job) for job in ended], Reason.UNACKNOWLEDGED)
+
+
+def _leaving(job: Standing) -> Leaving:
+    # Nobody waits for it: what follows it was stored for the same caller.
+    return Leaving(job.seq, job.task, job.concurrency_key, 0)
 
 
 def retry(tx: Transaction, calls: Sequence[Sequence[bytes]]) -> list[list[bool] | KeyTaken]:
     """Make jobs ready that have ended without success."""
-    return [_retry(tx, ids) for ids in calls]
+    found = _found(tx, "to_retry", calls)
+    ended = {row[0]: row for row in found.values()}
+    wanted = [(row[1], row[4]) for row in ended.values() if row[4] is not None]
+    taken = {(task, key) for task, key, *_ in tx.rows("keyed_all", json.dumps(wanted))} if wanted else set()
+    revived: list[list[Any]] = []
+    answers: list[list[bool] | KeyTaken] = []
+    for ids in calls:
+        mine = {row[0]: row for row in map(found.get, ids) if row is not None and row[0] in ended}
+        refused = _refusal(tx, mine.values(), taken)
+        if refused is None:
+            revived += [ended.pop(seq) for seq in mine]
+            answers.append([id in found and found[id][0] in mine for id in ids])
+        else:
+            answers.append(refused)
+    if revived:
+        tx.run_for("retry_all", [(row[0], lifted(row[5])) for row in revived])
+        enter(tx, [Entering(seq, task, key, state) for seq, task, state, key, _, _ in revived])
+    return answers
 
 
-def _retry(tx: Transaction, ids: Sequence[bytes]) -> list[bool] | KeyTaken:
-    found = [tx.value("job_by_id", id) for id in ids]
-    ended = {row[0]: row for row in found if row is not None and row[2] in _ENDED}
-    keys: set[tuple[int, str]] = set()
-    for _, task, *_, key, _ in ended.values():
-        if key is None:
-            continue
-        if (task, key) in keys or tx.value("keyed", task, key) is not None:
+def _refusal(tx: Transaction, rows: Iterable[list[Any]], taken: set[tuple[int, str]]) -> KeyTaken | None:
+    """Take the keys of these jobs, or say that one is taken."""
+    keys = [(row[1], row[4]) for row in rows if row[4] is not None]
+    for place, (task, key) in enumerate(keys):
+        if (task, key) in taken or (task, key) in keys[:place]:
             return KeyTaken(f"{tx.task_name(task)}: a job with the key {quoted(key)} waits or runs")
-        keys.add((task, key))
-    for seq, *_, opts in ended.values():
-        tx.run("retry", seq, lifted(opts))
-    enter(
-        tx,
-        [
-            Entering(seq, task, concurrency_key, state)
-            for seq, task, state, _, _, concurrency_key, _, _ in ended.values()
-        ],
-    )
-    return [row is not None and row[0] in ended for row in found]
+    taken.update(keys)
+    return None
 
 
 def pause(tx: Transaction, calls: Sequence[Pause]) -> list[bool]:
@@ -178,7 +211,7 @@ def _apply(tx: Transaction, task: int, *, limited_before: bool, rerated: bool) -
     if task in tx.rules.limits:
         if not limited_before:
             tx.run("give_lane", task)
-        rebalance(tx, task)
+        rebalance(tx, [task])
     else:
         ready_blocked(tx, task, Reason.LIMIT)
     if rerated:  # the turns that they were given are of another rate

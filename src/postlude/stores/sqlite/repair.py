@@ -11,7 +11,7 @@ from postlude.model.event.journal import DamagedRow, MendedNumber
 from postlude.model.ids import IdSource, id_text
 from postlude.model.state import FINAL, QUEUED, Reason, Stored
 from postlude.stores.sqlite.cells import written
-from postlude.stores.sqlite.concurrency import free_follower, ready_blocked, rebalance
+from postlude.stores.sqlite.concurrency import free_followers, ready_blocked, rebalance
 from postlude.stores.sqlite.damage import (
     BOUNDS,
     JOBS,
@@ -89,7 +89,7 @@ def _repair_job(tx: Transaction, row: Damaged) -> DamagedRow:
             "runner": 0,
         }
         note = f"its row of the journal is damaged: {what}. To run it all the same, cancel and retry it"
-        tx.run("set_note", seq, note)
+        tx.run_for("set_notes", [(seq, note)])
         tx.run("add_payload_if_missing", seq)
     tx.db.execute(
         f"UPDATE job SET {', '.join(f'{name} = ?' for name in cells)} WHERE seq = ?", (*cells.values(), seq)
@@ -99,11 +99,8 @@ def _repair_job(tx: Transaction, row: Damaged) -> DamagedRow:
 
 def _let_go(tx: Transaction, jobs: Sequence[Damaged], bounds: Sequence[Damaged]) -> None:
     """Ready what waited for those that were set aside, or because of bounds that are not known any more."""
-    for job in jobs:
-        if job.whole["state"] in _WAITING:
-            free_follower(tx, job.key)
-    for task in tx.rules.limits:
-        rebalance(tx, task)
+    free_followers(tx, [job.key for job in jobs if job.whole["state"] in _WAITING])
+    rebalance(tx, tx.rules.limits.keys())
     for bound in bounds:
         if bound.whole["kind"] == "task" and "name" not in bound.cells:
             task = tx.task_id(bound.whole["name"])

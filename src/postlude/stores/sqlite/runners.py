@@ -4,20 +4,19 @@ import json
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from pydantic_core import from_json
 
 from postlude.clock import LATEST, SECOND, Clock, boot_id
-from postlude.model.crash import DIED, LOST, STOPPED, End, Started, judge
+from postlude.model.crash import DIED, LOST, STOPPED, End
 from postlude.model.event.journal import MarksRemoved
-from postlude.model.state import Reason, Stored
 from postlude.stores.grouped.backend import LeadCall, RetireCall
 from postlude.stores.protocol import Enlisted, NewRunner, Reaped
-from postlude.stores.sqlite.claims import release_rows
-from postlude.stores.sqlite.concurrency import free_follower, refill, unstick
+from postlude.stores.sqlite.burial import Dead, bury
+from postlude.stores.sqlite.concurrency import unstick
 from postlude.stores.sqlite.locks.marks import (
     LeftMarks,
     MarksFile,
@@ -28,14 +27,6 @@ from postlude.stores.sqlite.locks.marks import (
 )
 from postlude.stores.sqlite.transaction import Transaction
 from postlude.telemetry.events import Events
-
-
-class Buried(NamedTuple):
-    """What became of the jobs that a dead runner held."""
-
-    released: int
-    failed: int
-    cancelled: int
 
 
 class Runners:
@@ -89,44 +80,48 @@ class Runners:
 
     def retire(self, tx: Transaction, calls: Sequence[RetireCall]) -> list[int]:
         """End runners of this process."""
-        answers = []
+        tokens = dict(tx.rows("runner_tokens", json.dumps([runner for runner, _ in calls])))
+        dead: list[Dead] = []
         for runner, draining in calls:
-            marks = self._mine.get(tx.value("runner_token", runner))
+            marks = self._mine.get(tokens.get(runner, ""))
             left = marks_of_the_living(marks.path) if marks is not None else LeftMarks(b"")
             left.draining |= draining
-            buried = self._bury(tx, runner, left, End(self.host, os.getpid(), STOPPED))
+            dead.append(Dead(runner, left, End(self.host, os.getpid(), STOPPED)))
             if marks is not None:
                 self._leave(tx, marks)
-            answers.append(sum(buried))
-        return answers
+        return [sum(buried) for buried in bury(tx, dead)]
 
     def reap(self, tx: Transaction, calls: Sequence[None]) -> list[Reaped]:
         """Bury every runner that has died or whose lease has run out, and those without a row."""
         self._ensure_marks()
-        found = Reaped(0, 0, 0)
-        for runner, token, host, pid, boot, renewed, lease in tx.rows("runners"):
-            expired = self._is_over(boot, renewed, lease)
-            path = marks_path(self._folder, token)
-            end = End(host, pid, LOST)
-            if token in self._mine:
-                if not expired:
-                    continue
-                # This process slept or was stopped: it is treated like any other.
-                found = _sum(found, self._bury(tx, runner, marks_of_the_living(path), end))
-                self._leave(tx, self._mine[token])
-                continue
-            with left_by(path) as left:
-                if left is not None:
-                    end = End(host, pid, DIED)
-                elif expired:
-                    left = marks_of_the_living(path)
-                if left is not None:
-                    found = _sum(found, self._bury(tx, runner, left, end))
-                    tx.afterwards.append(partial(path.unlink, missing_ok=True))
-        for runner in tx.rows("orphaned_runners"):
-            found = _sum(found, self._bury(tx, runner, LeftMarks(b""), End("", 0, LOST)))
+        with ExitStack() as held:
+            dead = [one for row in tx.rows("runners") if (one := self._death(tx, held, *row)) is not None]
+            dead += [Dead(runner, LeftMarks(b""), End("", 0, LOST)) for runner in tx.rows("orphaned_runners")]
+            buried = bury(tx, dead)
         unstick(tx)
-        return [found] * len(calls)
+        released, failed = sum(one.released for one in buried), sum(one.failed for one in buried)
+        return [Reaped(len(dead), released, failed)] * len(calls)
+
+    def _death(
+        self, tx: Transaction, held: ExitStack, runner: int, token: str, host: str, pid: int, boot: str,
+        renewed: int, lease: int,
+    ) -> Dead | None:  # fmt: skip
+        """Say how a runner has died, if it has; its file of marks is `held` until it is buried."""
+        expired = self._is_over(boot, renewed, lease)
+        path = marks_path(self._folder, token)
+        if token in self._mine:
+            if not expired:
+                return None
+            # This process slept or was stopped: it is treated like any other.
+            self._leave(tx, self._mine[token])
+            return Dead(runner, marks_of_the_living(path), End(host, pid, LOST))
+        left, how = held.enter_context(left_by(path)), DIED
+        if left is None and expired:
+            left, how = marks_of_the_living(path), LOST
+        if left is None:
+            return None
+        tx.afterwards.append(partial(path.unlink, missing_ok=True))
+        return Dead(runner, left, End(host, pid, how))
 
     def _is_over(self, boot: str, renewed: int, lease: int) -> bool:
         """Say whether a lease is over. One renewed in the future, or without an end, is damaged."""
@@ -173,48 +168,11 @@ class Runners:
 
         def remove() -> None:
             if self._mine.pop(marks.token, None) is not None:
-                self.marks = {number: kept for number, kept in self.marks.items() if kept is not marks}
+                for number in [each for each, kept in self.marks.items() if kept is marks]:
+                    del self.marks[number]  # of the one dict: who claims looks into it
                 marks.remove()
 
         tx.afterwards.append(remove)
-
-    def _bury(self, tx: Transaction, runner: int, left: LeftMarks, end: End) -> Buried:
-        """Judge a runner's death over the jobs that it held, and note it with those that it ran."""
-        held = tx.rows("held_by", runner)
-        tasks = {row[0]: row[1] for row in held}
-        ran = left.started
-        started = [
-            Started(seq, bool(suspect), deaths)
-            for seq, _, suspect, deaths, once, _, _ in held
-            if seq in ran and not once
-        ]
-        for seq in tasks.keys() & ran.keys():
-            tx.run("add_log", seq, 1, json.dumps([end.note(ran[seq], tx.now)]))
-            tx.run("note_start", seq, ran[seq])
-        verdicts = judge(started, draining=left.draining)
-        for verdict in verdicts:
-            tx.run("charge", verdict.seq, verdict.suspect, verdict.deaths)
-        ended = {verdict.seq: Reason.KILLED for verdict in verdicts if verdict.killed}
-        ended |= {row[0]: Reason.MAY_HAVE_RUN for row in held if row[4]}
-        followed = {row[0] for row in held if row[5]}
-        for seq, reason in ended.items():
-            tx.run("condemn", seq, tx.now, reason)
-            tx.count(tasks[seq], Stored.RUNNING, Stored.FAILED)
-        for seq in followed & (ended.keys() | {verdict.seq for verdict in verdicts}):
-            free_follower(tx, seq)  # its first attempt has ended, if not well
-        refill(
-            tx,
-            {
-                (task, concurrency_key)
-                for seq, task, *_, concurrency_key in held
-                if seq in ended and concurrency_key is not None
-            },
-        )
-        released, cancelled = release_rows(
-            tx, [(seq, task) for seq, task in tasks.items() if seq not in ended]
-        )
-        tx.run("forget_runner", runner)
-        return Buried(released, len(ended), cancelled)
 
     def close(self) -> None:
         """Give up the files of runners that were not retired, as their death would."""
@@ -222,7 +180,3 @@ class Runners:
             marks.let_go()
         self._mine.clear()
         self.marks.clear()
-
-
-def _sum(found: Reaped, buried: Buried) -> Reaped:
-    return Reaped(found.runners + 1, found.released + buried.released, found.ended + buried.failed)

@@ -14,7 +14,7 @@ from postlude.model.state import MOVES, Stored
 from postlude.stores.sqlite.limits import Rules
 from postlude.stores.sqlite.sql import SQL
 
-CHUNKS: Final = (500, 250, 50)
+CHUNKS: Final = (500, 250, 100, 50)
 """Rows that a statement carries: the most of these that are there, or the few that are left."""
 
 LONGEST: Final = 16_000

@@ -16,6 +16,9 @@ from postlude.stores.sqlite.transaction import DamagedRow, Transaction
 BATCH: Final = 500
 """Jobs that one call moves or deletes at most."""
 
+MOST_PARKED: Final = 100 * BATCH
+"""Jobs that one call readies of those that were parked."""
+
 WINDOW: Final = 20_000
 """Places in the order that one call of `prune` looks at: unfinished jobs among them cost time too."""
 
@@ -25,33 +28,32 @@ def promote(tx: Transaction, calls: Sequence[None]) -> list[Promoted]:
     follow_clock(tx)
     jobs = 0
     for statement in ("due", "due_blocked"):
-        jobs += enter(tx, [Entering(*row) for row in tx.rows(statement, tx.now, BATCH)])
+        jobs += len(enter(tx, [Entering(*row) for row in tx.rows(statement, tx.now, BATCH)]))
     if tx.value("never_due"):
         raise DamagedRow("a job that waits for its time has none")
     return [Promoted(jobs, tx.value("next_due"))] * len(calls)
 
 
 def progress(tx: Transaction, calls: Sequence[Sequence[ProgressNote]]) -> list[None]:
-    """Note how far jobs are."""
-    for notes in calls:
-        for seq, fence, (done, total, message, at) in notes:
-            tx.run("note_progress", seq, fence, done, total, message, at)
+    """Note how far jobs are; what each has said last."""
+    last = {(seq, fence): said for notes in calls for seq, fence, said in notes}
+    tx.run_for("note_progress", [(*claim, *said) for claim, said in last.items()])
     return [None] * len(calls)
 
 
 def unpark(tx: Transaction, calls: Sequence[Collection[tuple[str, str]]]) -> list[int]:
     """Ready the parked jobs of these pairs."""
-    answers = []
-    for pairs in calls:
-        jobs = 0
-        for task_name, release in pairs:
-            task = tx.task_id(task_name)
-            found = [Entering(*row) for row in tx.rows("parked_jobs", task, release, 100 * BATCH)]
-            enter(tx, found)
-            tx.run("prune_notes", json.dumps([job.seq for job in found]))
-            jobs += len(found)
-        answers.append(jobs)
-    return answers
+    callers = {
+        (tx.task_id(task), release): place
+        for place, pairs in reversed(list(enumerate(calls)))
+        for task, release in pairs
+    }
+    found = tx.rows("parked_jobs", json.dumps(list(callers)), MOST_PARKED)
+    if found:
+        enter(tx, [Entering(*job) for *job, _ in found])
+        tx.run("prune_notes", json.dumps([job[0] for job in found]))
+    jobs = Counter(callers[task, release] for _, task, _, _, release in found)
+    return [jobs[place] for place in range(len(calls))]
 
 
 class Pruner:

@@ -51,7 +51,9 @@ INSERT INTO alias (id, job) VALUES (?, ?)
 INSERT INTO alias (id, job) SELECT id, seq FROM job WHERE seq = ?
 
 -- name: ids_joined
-SELECT count(*) FROM alias WHERE job = ?
+SELECT json_group_array(json_array(job, n)) FROM (
+    SELECT job, count(*) AS n FROM alias WHERE job IN (SELECT value FROM json_each(?1)) GROUP BY job
+)
 
 -- name: keyed
 SELECT seq, state, lane, started FROM job WHERE key = ?2 AND task = ?1 AND key IS NOT NULL AND state < 8
@@ -70,23 +72,37 @@ WHERE seq = ?1
 -- name: replace_payload
 UPDATE payload SET args = ?2, codec = 0 WHERE seq = ?1
 
--- name: job_by_id
-SELECT seq, task, state, followed, follows, lane, key, opts FROM job
-WHERE id = ?1 OR seq = (SELECT job FROM alias WHERE id = ?1)
+-- name: to_cancel
+-- Those of these ids, each with its place among them, and the job that it waits for.
+SELECT json_group_array(json_array(
+    wanted.key, job.seq, job.task, job.state, job.lane, job.followed, iif(job.state = 2 AND job.reason IS NULL, job.follows, NULL)
+))
+FROM json_each(?1) AS wanted CROSS JOIN job ON job.seq = coalesce(
+    (SELECT named.seq FROM job AS named WHERE named.id = unhex(wanted.value)),
+    (SELECT alias.job FROM alias WHERE alias.id = unhex(wanted.value))
+)
 
--- name: cancel
-UPDATE job SET state = 10, finished = ?2, reason = ?3 WHERE seq = ?1
+-- name: to_retry
+SELECT json_group_array(json_array(wanted.key, job.seq, job.task, job.state, job.lane, job.key, job.opts))
+FROM json_each(?1) AS wanted CROSS JOIN job ON job.seq = coalesce(
+    (SELECT named.seq FROM job AS named WHERE named.id = unhex(wanted.value)),
+    (SELECT alias.job FROM alias WHERE alias.id = unhex(wanted.value))
+)
+WHERE job.state IN (9, 10)
 
--- name: ask
-UPDATE job SET cancel_asked = coalesce(cancel_asked, ?2) WHERE seq = ?1
+-- name: cancel_all
+UPDATE job SET state = 10, finished = ?2, reason = ?3 WHERE seq IN (SELECT value FROM json_each(?1))
+
+-- name: ask_all
+UPDATE job SET cancel_asked = coalesce(cancel_asked, ?2) WHERE seq IN (SELECT value FROM json_each(?1))
 
 -- name: asked
 SELECT seq FROM job WHERE state = 3 AND cancel_asked IS NOT NULL AND runner = ?
 
--- name: retry
+-- name: retry_all
 UPDATE job SET deaths = 0, suspect = 0, cancel_asked = NULL, finished = NULL, reason = NULL, due = NULL, runner = 0,
-    opts = ?2
-WHERE seq = ?1
+    opts = f.column2
+FROM (VALUES (?, ?)) AS f WHERE job.seq = f.column1
 
 -- name: rules
 SELECT json_array(
@@ -122,12 +138,19 @@ UPDATE job SET lane = '' WHERE task = ?1 AND lane IS NULL AND seq IN (
     UNION ALL SELECT seq FROM job INDEXED BY job_published WHERE state = 5
 )
 
--- name: waiting_lane
-SELECT lane FROM job WHERE state = 2 AND task = ?1 AND reason = 'limit' AND lane IS NOT NULL LIMIT 1
+-- name: waiting_lanes
+-- Of each of these tasks, one lane in which something waits.
+SELECT json_group_array(json_array(task, lane)) FROM (
+    SELECT value AS task, (
+        SELECT lane FROM job WHERE state = 2 AND job.task = value AND reason = 'limit' AND lane IS NOT NULL LIMIT 1
+    ) AS lane
+    FROM json_each(?1)
+) WHERE lane IS NOT NULL
 
 -- name: lanes
-SELECT json_group_array(lane) FROM (
-    SELECT DISTINCT lane FROM job WHERE task = ? AND lane IS NOT NULL AND state < 8
+SELECT json_group_array(json_array(task, lane)) FROM (
+    SELECT DISTINCT job.task, job.lane FROM json_each(?1) AS wanted CROSS JOIN job ON job.task = wanted.value
+    WHERE job.lane IS NOT NULL AND job.state < 8
 )
 
 -- name: pause
@@ -142,20 +165,46 @@ SELECT kind, name FROM pause ORDER BY kind, name
 -- name: queue_bounds
 SELECT concurrent, every, burst, tat FROM bounds WHERE kind = 'queue' AND name = ?
 
--- name: in_lane
-SELECT count(*) FROM job WHERE task = ?1 AND lane = ?2 AND lane IS NOT NULL AND state < 8 AND state IN (0, 3, 5)
+-- name: in_lanes
+-- How many of each of these lanes are ready or running, in the order of the lanes.
+SELECT json_group_array((
+    SELECT count(*) FROM job
+    WHERE task = wanted.value ->> 0 AND lane = wanted.value ->> 1 AND lane IS NOT NULL AND state < 8 AND state IN (0, 3, 5)
+) ORDER BY wanted.key)
+FROM json_each(?1) AS wanted
 
--- name: waiting_in_lane
-SELECT json_group_array(seq) FROM (
-    SELECT seq FROM job WHERE task = ?1 AND lane = ?2 AND lane IS NOT NULL AND state < 8 AND state = 2 AND reason = 'limit'
-    ORDER BY priority, seq LIMIT ?3
+-- name: next_in_lanes
+-- The first that wait in each of these lanes (task, name, limit), as many as there is room for: one step for each,
+-- because very many may wait.
+WITH RECURSIVE wanted (task, lane, room) AS MATERIALIZED (
+    SELECT value ->> 0, value ->> 1, (value ->> 2) - (
+        SELECT count(*) FROM job
+        WHERE task = value ->> 0 AND lane = value ->> 1 AND lane IS NOT NULL AND state < 8 AND state IN (0, 3, 5)
+    )
+    FROM json_each(?1)
+),
+next (task, lane, room, priority, seq) AS (
+    SELECT task, lane, room, -9223372036854775808, 0 FROM wanted
+    UNION ALL
+    SELECT next.task, next.lane, next.room - 1, job.priority, job.seq FROM next CROSS JOIN job ON job.seq = coalesce(
+        (SELECT seq FROM job WHERE task = next.task AND lane = next.lane AND lane IS NOT NULL AND state < 8 AND state = 2
+            AND reason = 'limit' AND priority = next.priority AND seq > next.seq ORDER BY seq LIMIT 1),
+        (SELECT seq FROM job WHERE task = next.task AND lane = next.lane AND lane IS NOT NULL AND state < 8 AND state = 2
+            AND reason = 'limit' AND priority > next.priority ORDER BY priority, seq LIMIT 1)
+    )
+    WHERE next.room > 0
 )
+SELECT json_group_array(json_array(seq, task)) FROM next WHERE seq > 0
 
--- name: last_ready_in_lane
-SELECT json_group_array(seq) FROM (
-    SELECT seq FROM job WHERE task = ?1 AND lane = ?2 AND lane IS NOT NULL AND state < 8 AND state = 0 AND reason IS NULL
-    ORDER BY priority DESC, seq DESC LIMIT ?3
-)
+-- name: surplus_in_lanes
+-- The last that are ready in each lane of these tasks (task, limit), as many as are too many.
+SELECT json_group_array(json_array(seq, task, lane, state)) FROM (
+    SELECT job.seq, job.task, job.lane, job.state,
+        count(*) OVER (PARTITION BY job.task, job.lane) - (wanted.value ->> 1) AS surplus,
+        row_number() OVER (PARTITION BY job.task, job.lane, job.state ORDER BY job.priority DESC, job.seq DESC) AS place
+    FROM json_each(?1) AS wanted CROSS JOIN job ON job.task = wanted.value ->> 0
+    WHERE job.lane IS NOT NULL AND job.state < 8 AND job.state IN (0, 3, 5)
+) WHERE state = 0 AND place <= surplus
 
 -- name: blocked_because
 SELECT json_group_array(json_array(seq, task, lane, state)) FROM (
@@ -173,17 +222,20 @@ SELECT count(*) FROM job WHERE state = 3 AND queue = ?
 
 -- name: note_progress
 INSERT INTO progress (seq, done, total, message, at)
-SELECT ?1, ?3, ?4, ?5, ?6 FROM job WHERE seq = ?1 AND fence = ?2 AND state IN (3, 8, 9, 10)
+SELECT job.seq, p.column3, p.column4, p.column5, p.column6
+FROM (VALUES (?, ?, ?, ?, ?, ?)) AS p CROSS JOIN job ON job.seq = p.column1 AND job.fence = p.column2
+WHERE job.state IN (3, 8, 9, 10)
 ON CONFLICT DO UPDATE SET done = excluded.done, total = excluded.total, message = excluded.message, at = excluded.at
 
--- name: add_result
+-- name: add_results
 INSERT OR REPLACE INTO result (seq, value) VALUES (?, ?)
 
 -- name: note_dropped
-UPDATE job SET reason = ?2 WHERE seq = ?1
+UPDATE job SET reason = ?2 WHERE seq IN (SELECT value FROM json_each(?1))
 
--- name: add_log
-INSERT INTO log (job, attempt, lines) SELECT seq, ?2 + failures, ?3 FROM job WHERE seq = ?1
+-- name: add_logs
+INSERT INTO log (job, attempt, lines)
+SELECT job.seq, 1 + job.failures, l.column2 FROM (VALUES (?, ?)) AS l CROSS JOIN job ON job.seq = l.column1
 
 -- name: enlist
 INSERT INTO runner (token, host, pid, boot, started, renewed, lease, release, kind, queues, slots, parent)
@@ -192,8 +244,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 -- name: renew
 UPDATE runner SET renewed = ?2 WHERE id = ?1
 
--- name: runner_token
-SELECT token FROM runner WHERE id = ?
+-- name: runner_tokens
+SELECT json_group_array(json_array(id, token)) FROM runner WHERE id IN (SELECT value FROM json_each(?1))
 
 -- name: runners
 SELECT json_group_array(json_array(id, token, host, pid, boot, renewed, lease)) FROM runner
@@ -217,6 +269,9 @@ DELETE FROM lead WHERE duty = ?1 AND runner = ?2
 
 -- name: forget_runner
 DELETE FROM runner WHERE id = ?
+
+-- name: forget_these_runners
+DELETE FROM runner WHERE id IN (SELECT value FROM json_each(?1))
 
 -- name: orphaned_runners
 WITH RECURSIVE holder (id) AS (
@@ -313,29 +368,36 @@ UPDATE job SET state = 8, started = f.column3, finished = f.column4
 FROM (VALUES (?, ?, ?, ?)) AS f
 WHERE job.seq = f.column1 AND job.fence = f.column2 AND job.state = 3
 
--- name: standing
-SELECT state, fence, task, failures, runner, lane, cancel_asked, followed FROM job WHERE seq = ?
+-- name: standings
+SELECT json_group_array(json_array(
+    job.seq, job.state, job.fence, job.task, job.failures, job.runner IS NULL, job.lane, job.cancel_asked IS NOT NULL
+))
+FROM json_each(?1) AS wanted CROSS JOIN job ON job.seq = wanted.value
 
--- name: finish_one
-UPDATE job SET state = ?2, started = ?3, finished = ?4, failures = ?5, due = ?6, reason = ?7, release = ?8,
-    runner = 0, suspect = suspect AND ?2 = 4
-WHERE seq = ?1
+-- name: finish_all
+UPDATE job SET state = f.column2, started = f.column3, finished = f.column4, failures = f.column5, due = f.column6,
+    reason = f.column7, release = f.column8, runner = 0, suspect = suspect AND f.column2 = 4
+FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?)) AS f
+WHERE job.seq = f.column1
 
--- name: set_note
+-- name: set_notes
 INSERT OR REPLACE INTO note (seq, text) VALUES (?, ?)
 
--- name: add_attempt
+-- name: add_attempts
 INSERT OR REPLACE INTO attempt (job, n, started, finished, error, traceback, host, pid) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: held_back
 SELECT json_group_array(json_array(seq, task, lane, state)) FROM job
 WHERE seq IN (SELECT value FROM json_each(?1)) AND state = 2 AND reason IS NULL
 
--- name: follower
-SELECT seq, task, lane, state FROM job WHERE follows = ? AND state = 2 AND reason IS NULL
+-- name: waiting_for
+SELECT json_group_array(json_array(job.seq, job.task, job.lane, job.state) ORDER BY wanted.key)
+FROM json_each(?1) AS wanted CROSS JOIN job ON job.follows = wanted.value
+WHERE job.follows IS NOT NULL AND job.state = 2 AND job.reason IS NULL
 
--- name: follow_another
-UPDATE job SET follows = ?2 WHERE follows = ?1 AND state = 2 AND reason IS NULL
+-- name: follow_others
+UPDATE job SET follows = f.column2 FROM (VALUES (?, ?)) AS f
+WHERE job.follows = f.column1 AND job.follows IS NOT NULL AND job.state = 2 AND job.reason IS NULL
 
 -- name: next_number
 SELECT 1 + max(
@@ -351,12 +413,11 @@ SELECT json_group_array(json_array(task, lane)) FROM (
 SELECT EXISTS (SELECT 1 FROM job WHERE state = 0 AND queue = ?)
 
 -- name: held
-SELECT json_group_array(json_array(seq, fence, task)) FROM job
-WHERE state = 3 AND runner = ?1 AND seq IN (SELECT value FROM json_each(?2))
-
--- name: asked_among
-SELECT json_group_array(json_array(seq, task, lane, followed)) FROM job
-WHERE seq IN (SELECT value FROM json_each(?1)) AND cancel_asked IS NOT NULL
+SELECT json_group_array(json_array(
+    job.seq, job.task, job.lane, job.followed, job.cancel_asked IS NOT NULL, job.fence, job.runner
+))
+FROM json_each(?1) AS wanted CROSS JOIN job ON job.seq = wanted.value
+WHERE job.state = 3
 
 -- name: holds
 SELECT seq, fence FROM job WHERE state = 3 AND runner = ?
@@ -365,24 +426,24 @@ SELECT seq, fence FROM job WHERE state = 3 AND runner = ?
 UPDATE job SET state = 0, runner = NULL, follows = NULL WHERE seq IN (SELECT value FROM json_each(?1))
 
 -- name: block_behind
-UPDATE job SET state = 2, due = ?2, follows = ?3 WHERE seq = ?1 AND state = 0 AND lane IS NULL
-    AND EXISTS (SELECT 1 FROM job WHERE seq = ?3 AND state IN (0, 2))
+UPDATE job SET state = 2, due = f.column2, follows = f.column3 FROM (VALUES (?, ?, ?)) AS f WHERE job.seq = f.column1
 
 -- name: note_followed
-UPDATE job SET followed = 1 WHERE seq = ?
+UPDATE job SET followed = 1 WHERE seq IN (SELECT value FROM json_each(?1))
 
 -- name: held_by
-SELECT json_group_array(json_array(seq, task, suspect, deaths, once, followed, lane)) FROM job
-WHERE state = 3 AND runner IS ?1
+-- What these runners hold; one that is null is of rows that lack theirs.
+SELECT json_group_array(json_array(
+    job.seq, job.task, job.lane, job.followed, job.cancel_asked IS NOT NULL, job.runner, job.suspect, job.deaths, job.once
+))
+FROM json_each(?1) AS wanted CROSS JOIN job ON job.runner IS wanted.value
+WHERE job.state = 3
 
--- name: charge
-UPDATE job SET suspect = ?2, deaths = ?3 WHERE seq = ?1
-
--- name: note_start
-UPDATE job SET started = coalesce(?2, started) WHERE seq = ?1
-
--- name: condemn
-UPDATE job SET state = 9, finished = ?2, reason = ?3 WHERE seq = ?1
+-- name: bury_all
+UPDATE job SET state = f.column2, runner = CASE f.column2 WHEN 0 THEN NULL ELSE runner END, follows = NULL,
+    started = coalesce(f.column3, started), suspect = f.column4, deaths = f.column5, reason = f.column6, finished = f.column7
+FROM (VALUES (?, ?, ?, ?, ?, ?, ?)) AS f
+WHERE job.seq = f.column1
 
 -- name: due
 SELECT json_group_array(json_array(seq, task, lane, state)) FROM (
@@ -413,8 +474,10 @@ SELECT task_name.name, p.release FROM (
 ) AS p JOIN task_name ON task_name.id = p.task
 
 -- name: parked_jobs
-SELECT json_group_array(json_array(seq, task, lane, state)) FROM (
-    SELECT seq, task, lane, state FROM job WHERE state = 4 AND task = ?1 AND release = ?2 ORDER BY seq LIMIT ?3
+SELECT json_group_array(json_array(seq, task, lane, state, release)) FROM (
+    SELECT job.seq, job.task, job.lane, job.state, job.release
+    FROM json_each(?1) AS wanted CROSS JOIN job ON job.task = wanted.value ->> 0 AND job.release = wanted.value ->> 1
+    WHERE job.state = 4 ORDER BY job.seq LIMIT ?2
 )
 
 -- name: first_seq
