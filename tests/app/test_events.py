@@ -1,13 +1,33 @@
 """What an application's journal tells of its jobs, and that nothing is made where nobody listens."""
 
+import asyncio
+import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from postlude import Postlude
+from postlude import Config, Postlude
+from postlude.clock import SystemClock
+from postlude.errors import KeyTaken
 from postlude.model.event import Event
-from postlude.model.event.jobs import AttemptEnded, AttemptStarted, AttemptUnsuccessful, EndsWritten
+from postlude.model.event.jobs import (
+    AttemptEnded,
+    AttemptStarted,
+    AttemptUnsuccessful,
+    CancelAsked,
+    EndsWritten,
+    JobRetried,
+    JobsAdded,
+    JobsRefused,
+    JobsReleased,
+    Paused,
+    Resumed,
+)
+from postlude.model.job import Added, Cancel, NewJob
 from postlude.model.outcome import SUCCEEDED, Failed
+from postlude.stores.memory import MemoryStore
+from postlude.stores.reply import Reply
 from postlude.telemetry.events import Events
 from tests.app.serving import serving
 
@@ -20,6 +40,9 @@ def anyio_backend() -> str:
 
 
 async def well() -> None: ...
+
+
+async def well_with_a_key() -> None: ...
 
 
 def well_in_a_thread() -> None: ...
@@ -72,6 +95,104 @@ async def test_who_listens_for_ends_hears_of_the_bad_ones_too_with_the_error() -
     assert isinstance(ended.error, ValueError)
     assert ended.frames is not None
     assert ended.frames.tb_frame.f_code is badly.__code__
+
+
+async def test_who_listens_hears_of_what_is_added_and_of_what_is_refused() -> None:
+    postlude, heard = Postlude(store="memory", packages=["tests"]), list[Event]()
+    postlude.components.store.events.listen(heard.append, JobsAdded, JobsRefused)
+    only_one = postlude.task(well_with_a_key).using(key="k", on_conflict="raise", delay=3600)
+    async with serving(postlude):
+        first = await postlude.add_task(only_one)
+        with pytest.raises(KeyTaken) as taken:
+            await postlude.add_task(only_one)
+        jobs = await postlude.add_tasks([well, well])
+        blocking = await asyncio.to_thread(postlude.blocking.add_task, well)
+    added = [[job.id for job in event.jobs] for event in heard if isinstance(event, JobsAdded)]
+    assert sorted(added) == sorted([[first.raw_id], [job.raw_id for job in jobs], [blocking.raw_id]])
+    (refused,) = [event for event in heard if isinstance(event, JobsRefused)]
+    assert [job.task for job in refused.jobs] == [only_one.name]
+    assert refused.error is taken.value
+
+
+class SlowStore(MemoryStore):
+    """A store that answers when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__(SystemClock())
+        self.slow: list[tuple[Reply[list[Added]], Reply[list[Added]]]] = []
+
+    def add(
+        self, jobs: Sequence[NewJob], *, claim_for: int | None = None, budget: float | None = None
+    ) -> Reply[list[Added]]:
+        slow: Reply[list[Added]] = Reply.here()
+        self.slow.append((slow, super().add(jobs, claim_for=claim_for, budget=budget)))
+        return slow
+
+
+async def test_who_listens_hears_of_a_job_whose_request_has_been_cancelled() -> None:
+    """It is being written, and runs."""
+    store, heard = SlowStore(), list[Event]()
+    store.events.listen(heard.append, JobsAdded, EndsWritten)
+    async with serving(postlude := Postlude(store=store, packages=["tests"])):
+        work = postlude.components.producer.prepare(well, (), {})
+        committing = asyncio.ensure_future(postlude.components.producer.commit([work]))
+        while not store.slow:
+            await asyncio.sleep(0)
+        committing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await committing
+        assert heard == []
+        ((slow, stored),) = store.slow
+        slow.resolve(stored.result(), None)
+        slow.deliver()
+        await asyncio.sleep(0)
+        await postlude.components.producer.runners[0].idle()
+    added, written = heard
+    assert isinstance(added, JobsAdded)
+    assert isinstance(written, EndsWritten)
+    assert [job.id for job in added.jobs] == written.ids == [work.id]
+
+
+async def test_who_listens_hears_what_people_do() -> None:
+    postlude, heard = Postlude(store="memory", packages=["tests"]), list[Event]()
+    kinds = (CancelAsked, JobRetried, Paused, Resumed)
+    postlude.components.store.events.listen(heard.append, *kinds)
+    await postlude.open()
+    job = await postlude.add_task(well)
+    assert await postlude.cancel(job.id) is Cancel.CANCELLED
+    assert await postlude.retry(job.id)
+    assert not await postlude.retry(job.id)
+    assert await postlude.pause("default")
+    assert await postlude.resume("default")
+    await postlude.close()
+    assert heard == [
+        CancelAsked(job.raw_id, Cancel.CANCELLED), JobRetried(job.raw_id),
+        Paused([("queue", "default")]), Resumed([("queue", "default")]),
+    ]  # fmt: skip
+
+
+async def test_who_listens_hears_of_what_goes_back() -> None:
+    heard, entered, go = list[Event](), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        entered.set()
+        go.wait(10)
+
+    store = MemoryStore(SystemClock())
+    store.events.listen(heard.append, JobsReleased)
+    postlude = Postlude(store=store, packages=["tests"], config=Config(threads=1))
+    first, second = postlude.task(hold, name="hold"), postlude.task(well_in_a_thread, name="well")
+    async with serving(postlude):
+        runner = postlude.components.producer.runners[0]
+        await postlude.add_task(first)
+        await asyncio.to_thread(entered.wait, 10)
+        job = await postlude.add_task(second)
+        async with asyncio.timeout(10):
+            while runner.load < 2:
+                await asyncio.sleep(0.001)
+        assert await asyncio.to_thread(runner.give_back) == 1
+        assert heard == [JobsReleased([job.raw_id])]
+        go.set()
 
 
 async def test_each_journal_tells_of_its_own() -> None:

@@ -43,13 +43,6 @@ WORDING_HOMES: dict[str, str] = {
     "telemetry": "the listener that writes the log",
     "app": "a door: the lines of a start",
     "runner.attempt.logs": "keeps what tasks log: a handler, and no line of its own",
-    "enqueue": "to become events",
-    "frameworks": "to become events",
-    "jobs.absence": "to become events",
-    "request": "to become events",
-    "tasks.codec.results": "to become events",
-    "tasks.context": "to become events",
-    "web.events": "to become events",
 }
 """Who may import the log: all else says what happens by events. Each with its reason."""
 

@@ -12,6 +12,7 @@ from postlude.enqueue.producer import Producer
 from postlude.errors import JournalUnavailable
 from postlude.jobs.absence import Absence
 from postlude.jobs.handle import Job
+from postlude.model.event.jobs import JobsAdded
 from postlude.runner.attempt.work import Work, place
 from postlude.stores.protocol import Store
 from postlude.tasks.call import Call
@@ -133,10 +134,14 @@ class Blocking:
 
     def _store_group(self, works: Sequence[Work]) -> None:
         self._producer.sync_limits.tell()
-        reply = self._store.add([work.new_job(False, None) for work in works])
+        jobs = [work.new_job(False, None) for work in works]
+        reply = self._store.add(jobs)
         try:
-            place(works, reply.wait(self._config.budget))
+            added = reply.wait(self._config.budget)
         except TimeoutError:
             if reply.withdraw():
                 raise JournalUnavailable("the journal did not take the write within its budget") from None
-            place(works, reply.wait())  # it is being committed: its outcome is about to be known
+            added = reply.wait()  # it is being committed: its outcome is about to be known
+        place(works, added)
+        if JobsAdded in self._store.events.heard:
+            self._store.events.emit(JobsAdded(jobs, added))

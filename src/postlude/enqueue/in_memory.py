@@ -5,20 +5,12 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any, Final, NamedTuple
 
+from postlude.model.event.request import MemoryKind, MemoryOnly, MemorySummed
 from postlude.tasks.names import BOUND, describe
-from postlude.telemetry.log import Log
-from postlude.telemetry.startup_log import announce, count_of
-
-log = Log("postlude")
+from postlude.telemetry.events import Events
 
 MOST_KINDS: Final = 1000
 """Kinds that are told apart; lambdas may come from as many lines as there are."""
-
-NAMED: Final = 10
-"""Kinds that the summary names."""
-
-
-REMEDY: Final = ". Instead of a method of an object, add a function that makes the object again"
 
 
 class MemoryTask(NamedTuple):
@@ -34,9 +26,14 @@ class MemoryTask(NamedTuple):
 
 
 class InMemory:
-    """Counts the tasks of one process that ran in memory, and warns once of each kind."""
+    """Counts the tasks of one process that ran in memory, and tells once of each kind.
 
-    def __init__(self) -> None:
+    Args:
+        events: who is told.
+    """
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
         self.calls = 0
         self._kinds: dict[tuple[str, str], MemoryTask] = {}
         self._told = 0
@@ -61,27 +58,20 @@ class InMemory:
             if len(self._kinds) >= MOST_KINDS:
                 return
             self._kinds[task, where] = MemoryTask(task, where, why, 1)
-        if callable(function):
-            name = getattr(function, "__qualname__", None)
-            name = name if isinstance(name, str) else type(function).__name__
-            log.warning("%s: %s is not durable and runs in memory only: %s", where, name, why)
-        else:
-            log.warning("%s: this cannot run, and will fail after the response: %s", where, why)
+        name = getattr(function, "__qualname__", None)
+        if not isinstance(name, str):
+            name = type(function).__name__
+        self._events.emit(MemoryOnly(name if callable(function) else None, where, why))
 
     def sum_up(self) -> None:
-        """Say how many kinds there have been, and where, if there are more than at the last time."""
+        """Tell which kinds there have been, if there are more than at the last time."""
         kinds = self.kinds
         if len(kinds) <= self._told:
             return
         self._told = len(kinds)
-        named = ", ".join(f"{kind.task} ({kind.where})" for kind in kinds[:NAMED])
-        bound = REMEDY if any(BOUND in kind.why for kind in kinds) else ""
-        more = f" and {len(kinds) - NAMED} more" if len(kinds) > NAMED else ""
-        announce(
-            f"{count_of(self.calls, 'task', 'tasks')} of "
-            f"{count_of(len(kinds), 'kind', 'kinds')} ran in memory only, and would not have survived a "
-            f"crash: {named}{more}; postlude.counters.memory_tasks says why{bound}"
-        )
+        bound = any(BOUND in kind.why for kind in kinds)
+        named = [MemoryKind(kind.task, kind.where) for kind in kinds]
+        self._events.emit(MemorySummed(self.calls, named, bound))
 
 
 def _calling_line() -> tuple[str, int]:

@@ -14,6 +14,7 @@ from postlude.enqueue.sync_limits import SyncLimits
 from postlude.enqueue.visiting import InlinePort
 from postlude.errors import JournalUnavailable, PostludeError
 from postlude.jobs.handle import Enquiries
+from postlude.model.event.jobs import JobsAdded, JobsRefused
 from postlude.model.ids import IdSource
 from postlude.model.job import Added, NewJob
 from postlude.runner.attempt.work import Work, give_trace, place, plain_jobs
@@ -60,6 +61,7 @@ class Producer:
         tracers: Tracers,
     ) -> None:
         self._store = store
+        self._events = store.events
         self._registry = registry
         self._config = config
         self._clock = clock
@@ -77,7 +79,7 @@ class Producer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._served: dict[asyncio.AbstractEventLoop | None, Runner] = {}
         """By loop. The one above is the first of them, and nearly always the only one."""
-        self.memory = InMemory()
+        self.memory = InMemory(store.events)
         """Tasks that ran in memory, because they have no durable form."""
 
     def attach(self, runner: Runner) -> None:
@@ -190,13 +192,18 @@ class Producer:
                 runner.decline(reserved)
             else:
                 # It is being committed: then it is accepted, and it runs.
+                reply.then(partial(self._tell_of, jobs))
                 reply.then(partial(self._run_orphans, runner, works, reserved))
             raise
         except Exception as error:
             runner.decline(reserved)
             if isinstance(error, JournalUnavailable):
                 runner.reconciler.arise()
+            if JobsRefused in self._events.heard:
+                self._events.emit(JobsRefused(jobs, error))
             raise
+        if JobsAdded in self._events.heard:
+            self._events.emit(JobsAdded(jobs, added))
         runner.take(works, added, reserved)
 
     @staticmethod
@@ -221,7 +228,10 @@ class Producer:
     async def _store_placed(self, placed: Sequence[Placed], holder: int | None) -> None:
         works = [work for work, _, _ in placed]
         self.sync_limits.tell()
-        reply = self._ask(placed, holder)
+        jobs = new_jobs(placed, self._config.order_wait)
+        reply = self._store.add(jobs, claim_for=holder, budget=self._config.budget)
+        if JobsAdded in self._events.heard or JobsRefused in self._events.heard:
+            reply.then(partial(self._tell_of, jobs))
         try:
             place(works, await reply)
         except asyncio.CancelledError:
@@ -230,9 +240,9 @@ class Producer:
                 reply.then(partial(self._inline.let_go, works))
             raise
 
-    def _ask(self, placed: Sequence[Placed], holder: int | None) -> Reply[list[Added]]:
-        jobs = new_jobs(placed, self._config.order_wait)
-        return self._store.add(jobs, claim_for=holder, budget=self._config.budget)
+    def _tell_of(self, jobs: Sequence[NewJob], reply: Reply[list[Added]]) -> None:
+        told = JobsAdded(jobs, reply.value) if reply.error is None else JobsRefused(jobs, reply.error)
+        self._events.emit(told)
 
     def start(self, prepared: Sequence[Work]) -> bool:
         """Let committed jobs start, where a runner serves this loop; returns whether one does."""

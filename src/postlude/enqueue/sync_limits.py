@@ -4,13 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from postlude.errors import PostludeError
+from postlude.model.event.request import LimitsUntold
 from postlude.model.limits import DeclaredLimits
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 from postlude.tasks.registry import Registry
-from postlude.telemetry.log import Log
-
-log = Log("postlude")
 
 NOT_TOLD: Final = -1
 """In place of how many bounds the journal was told of."""
@@ -51,5 +49,5 @@ class SyncLimits:
         try:
             reply.result()
         except PostludeError as error:
-            log.warning("the journal was not told of limits and rates; it is told again: %s", error)
+            self._store.events.emit(LimitsUntold(error))
             self._told = NOT_TOLD

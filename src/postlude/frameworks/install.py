@@ -9,12 +9,11 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from postlude.errors import UnsupportedFramework
+from postlude.model.event.request import HookFailed, RoutesInMemory
 from postlude.request.exception_handlers import watch_handlers
 from postlude.request.middleware import Host, PassthroughMiddleware, PostludeMiddleware, join
 from postlude.request.passthrough import Passthrough
-from postlude.telemetry.log import Log
-
-log = Log("postlude")
+from postlude.telemetry.process import EVENTS
 
 
 def hook(app: Starlette | None = None) -> None:
@@ -39,10 +38,7 @@ def say_what_is_not_durable(app: Starlette) -> None:
         return  # its plain routes are its own: the documentation's pages
     plain = [route.path for route in app.routes if type(route) is Route]
     if plain:
-        log.warning(
-            "background tasks of these routes run in memory only; use postlude.starlette.Route for them: %s",
-            ", ".join(plain[:10]) + (" ..." if len(plain) > 10 else ""),
-        )
+        EVENTS.emit(RoutesInMemory(plain))
 
 
 def hook_if_possible(app: Starlette | None = None) -> None:
@@ -50,7 +46,7 @@ def hook_if_possible(app: Starlette | None = None) -> None:
     try:
         hook(app)
     except UnsupportedFramework as error:
-        log.warning("Routes that ask for postlude.fastapi.BackgroundTasks will fail: %s", error)
+        EVENTS.emit(HookFailed(error))
 
 
 def install(

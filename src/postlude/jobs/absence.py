@@ -6,10 +6,8 @@ from typing import Final
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.errors import PostludeError
+from postlude.model.event.request import NobodyRuns, RunnersUnknown
 from postlude.stores.protocol import LivingRunner, Reading
-from postlude.telemetry.log import Log
-
-log = Log("postlude")
 
 NOBODY: Final = "no living process runs the jobs of this journal"
 
@@ -47,7 +45,7 @@ class Absence:
         try:
             living = await self._store.living()
         except PostludeError as error:
-            log.debug("whether anybody runs jobs could not be found out: %s", error)
+            self._store.events.emit(RunnersUnknown(error))
         else:
             self._warn(living)
 
@@ -58,7 +56,7 @@ class Absence:
         try:
             living = self._store.living().wait(self._config.budget)
         except (PostludeError, TimeoutError) as error:
-            log.debug("whether anybody runs jobs could not be found out: %s", error)
+            self._store.events.emit(RunnersUnknown(error))
         else:
             self._warn(living)
 
@@ -75,8 +73,4 @@ class Absence:
         if self.said or any(runner.serves for runner in living):
             return
         self.said = True
-        log.warning(
-            "%s (%s), this one neither: they wait until one does. Start the application's server, with its "
-            "lifespan; without one (`--lifespan off`), jobs run only while requests come",
-            NOBODY, self._store.location,
-        )  # fmt: skip
+        self._store.events.emit(NobodyRuns(self._store.location))

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from postlude.errors import JobNotFound, NothingToPause, PostludeError
 from postlude.messages.quoting import cut, quoted
+from postlude.model.event.jobs import CancelAsked, JobRetried, Paused, Resumed
 from postlude.model.ids import id_bytes
 from postlude.model.job import DEFAULT_QUEUE, Cancel, JobFilter
 from postlude.stores.protocol import Pause, Store
@@ -58,6 +59,7 @@ class Control:
         raw = raw_id(job)
         await self._opened()
         (answer,) = await self._store.cancel([raw])
+        self._store.events.emit(CancelAsked(raw, answer))
         if answer is Cancel.ASKED:
             record = await self._store.get(raw)  # its own id: the runner knows none that joined it
             self._told(raw if record is None else record.id)
@@ -81,6 +83,8 @@ class Control:
         (done,) = await self._store.retry([raw])
         if not done and await self._store.get(raw) is None:
             raise JobNotFound(f"no job has the id {cut(str(job))}; it may have been pruned")
+        if done:
+            self._store.events.emit(JobRetried(raw))
         self._stirred()
         return done
 
@@ -103,6 +107,7 @@ class Control:
         if left and not await self._is_known(what):
             raise NothingToPause(await self._advice(what))
         changed = any([await self._store.pause(each) for each in left])
+        self._store.events.emit(Paused(left))
         await self._paused(self._names_of(what), True)
         return changed
 
@@ -150,6 +155,7 @@ class Control:
         what = _pause(queue, task)
         names = self._names_of(what)
         resumed = any([await self._store.resume(each) for each in names])
+        self._store.events.emit(Resumed(names))
         await self._paused(names, False)
         self._stirred()
         return resumed

@@ -18,10 +18,9 @@ from postlude.errors import PostludeError
 from postlude.jobs.handle import Job
 from postlude.jobs.view import JobView
 from postlude.messages.quoting import quoted
-from postlude.telemetry.log import Log
+from postlude.model.event.request import MemoryTaskFailed
+from postlude.telemetry.process import EVENTS
 from postlude.telemetry.tracing import framework_tasks
-
-log = Log("postlude")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -206,6 +205,6 @@ async def run_all(tasks: Iterable[Callable[[], Awaitable[Any]]]) -> None:
                 first = error
             else:
                 name = getattr(getattr(task, "func", task), "__qualname__", None) or repr(task)
-                log.exception("A background task in memory failed: %s", name)
+                EVENTS.emit(MemoryTaskFailed(name, error))
     if first is not None:
         raise first

@@ -9,12 +9,11 @@ from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 from postlude.enqueue.port import Port, Prepared, Turn
 from postlude.errors import NotDurable, PostludeError, RequestOver
 from postlude.jobs.handle import Job
+from postlude.model.event.request import JobsLost, TaskDropped
 from postlude.request.background import BackgroundTask, Collected, Copied, InMemory
 from postlude.request.replaced import is_mock, unwatched
 from postlude.tasks.names import describe
-from postlude.telemetry.log import Log
-
-log = Log("postlude")
+from postlude.telemetry.process import EVENTS
 
 _KNOWN: Final = frozenset(
     {
@@ -153,7 +152,7 @@ def prepare(port: Port, task: Any, *, failed: bool = False) -> Prepared | Turn |
         if port.declares(function):
             if not failed:
                 raise
-            log.error("A failed request dropped a task that cannot be kept: %s", why)
+            EVENTS.emit(TaskDropped(why))
             return None
         if isinstance(why, NotDurable):
             port.in_memory(function, str(why))
@@ -183,9 +182,8 @@ async def store_salvaged(port: Port, failed: Sequence[Injected], own: Any) -> li
     try:
         if kept:
             await port.commit(kept)
-    except PostludeError:
-        names = ", ".join(prepared.job.task for prepared in kept)
-        log.exception("The journal did not take the jobs of a failed request: %s", names)
+    except PostludeError as error:
+        EVENTS.emit(JobsLost([prepared.job.task for prepared in kept], error))
         return []
     return kept
 

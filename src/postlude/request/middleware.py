@@ -8,12 +8,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from postlude.enqueue.port import Port
 from postlude.errors import PostludeError
+from postlude.model.event.request import DrainFailed
 from postlude.request.asgi_scope import client_waits
 from postlude.request.passthrough import OFF_KEY, Passthrough
 from postlude.request.route import SCOPE_KEY
-from postlude.telemetry.log import Log
-
-log = Log("postlude")
+from postlude.telemetry.process import EVENTS
 
 
 class Lifespan(Protocol):
@@ -195,8 +194,8 @@ class _Watched:
         if message["type"] == "lifespan.shutdown":
             try:
                 await self._lifespan.drain()
-            except Exception:
-                log.exception("Draining failed; the application's shutdown goes on")
+            except Exception as error:
+                EVENTS.emit(DrainFailed(error))
         return message
 
     async def send(self, message: Message) -> None:

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from postlude.enqueue.port import Port, Prepared, Turn
+from postlude.model.event.request import TurnsDropped
 from postlude.request.background import run_all, run_one
-from postlude.telemetry.log import Log
-
-log = Log("postlude")
+from postlude.telemetry.process import EVENTS
 
 
 def last_plain(jobs: Sequence[Prepared]) -> Prepared | None:
@@ -54,7 +53,7 @@ class Order:
     @staticmethod
     def drop(order: "Order | None", turns: Sequence[Turn]) -> None:
         """These will not run, because their request has been cancelled."""
-        log.error("A cancelled request dropped %d tasks that have no durable form", len(turns))
+        EVENTS.emit(TurnsDropped(len(turns)))
         if order is not None:
             order.skip(turns)
 

@@ -20,6 +20,7 @@ from postlude.compat import is_async_callable, running_loop
 from postlude.enqueue.bulk import Blocking
 from postlude.errors import JobFailed, NotDurable, TaskDefinitionError
 from postlude.jobs.handle import NOWHERE, Enquiries, Job
+from postlude.model.event.request import PassthroughFailed
 from postlude.model.job import Cancel
 from postlude.model.snapshot import Snapshot
 from postlude.model.state import State
@@ -30,9 +31,7 @@ from postlude.tasks.names import describe
 from postlude.tasks.registry import Registry
 from postlude.tasks.signature import injected_parameters
 from postlude.tasks.task import Task
-from postlude.telemetry.log import Log
-
-log = Log("postlude.jobs")
+from postlude.telemetry.process import EVENTS
 
 OFF_KEY: Final = "postlude.off"
 """Where the middleware puts the `Passthrough` of the application in an ASGI scope."""
@@ -77,7 +76,7 @@ class Passthrough:
             ended.returned = await self._call(function, args, kwargs)
         except Exception as error:
             ended.error = "".join(format_exception_only(error)).strip()
-            log.exception("%s failed; Postlude is off, so it ran in memory", job.task)
+            EVENTS.emit(PassthroughFailed(job.task, error))
         return job
 
     async def _call(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -25,13 +25,10 @@ from postlude.request.growing import Growing, growing
 from postlude.request.listing import Injected
 from postlude.request.order import Order, last_plain
 from postlude.request.responses import point_to, refused
-from postlude.telemetry.log import Log
 
 _NO_SCOPE: Final[Scope] = {}
 
 Function = Callable[..., Any]
-
-log = Log("postlude")
 
 
 class Receipt:

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, Final
 
-from postlude.telemetry.log import Log
-
-log = Log("postlude")
+from postlude.model.event.request import AddTaskWrapped
+from postlude.telemetry.process import EVENTS
 
 _FRAMEWORKS: Final = frozenset({"fastapi", "starlette"})
 
@@ -106,11 +105,7 @@ def _say(wrapper: Callable[..., Any]) -> None:
     name = f"{_home(wrapper)}: {getattr(getattr(wrapper, '__code__', None), 'co_qualname', wrapper)}"
     if name not in _SAID and len(_SAID) < 100:
         _SAID.add(name)
-        log.warning(
-            "add_task is wrapped (%s) and given another function than the one that is added; jobs run the "
-            "function itself, without what is put around it",
-            name,
-        )
+        EVENTS.emit(AddTaskWrapped(name))
 
 
 def _leads_to(function: Any, wanted: Any) -> bool:

@@ -15,10 +15,9 @@ from postlude.errors import JournalUnavailable, KeyTaken, PostludeError
 from postlude.jobs.handle import Job
 from postlude.jobs.view import JobLinks, JobView
 from postlude.jobs.view import accepted as view_of_accepted
+from postlude.model.event.request import KeyConflict, StatusRouteMissing
 from postlude.model.ids import made_at
-from postlude.telemetry.log import Log
-
-log = Log("postlude")
+from postlude.telemetry.process import EVENTS
 
 _WARNED: Final[set[int]] = set()
 """Which applications have been told that they have no status route. By `id`: not all can be hashed."""
@@ -42,7 +41,7 @@ def unavailable() -> HTTPException:
 
 def conflict(error: KeyTaken) -> HTTPException:
     """Return the answer to a client whose job's key is taken. Whose it is, and the key, are for the log."""
-    log.warning("a request was answered 409: %s", error)
+    EVENTS.emit(KeyConflict(error))
     kind: type[HTTPException] = getattr(sys.modules.get("fastapi"), "HTTPException", HTTPException)
     return kind(409, "A job with this key waits or runs")
 
@@ -75,10 +74,7 @@ def point_to(job: Job[Any], scope: Scope, response: Response) -> None:
     app = id(scope.get("app"))
     if app not in _WARNED and len(_WARNED) < 1000:
         _WARNED.add(app)
-        log.warning(
-            "tasks.accepted(...) gave an answer without Location: the application has no status route "
-            "whose path can be filled; app.include_router(postlude.router(prefix='/jobs')) adds one"
-        )
+        EVENTS.emit(StatusRouteMissing())
 
 
 def accepted(job: Job[Any], scope: Scope, prepared: Prepared | None) -> JobView[Any]:

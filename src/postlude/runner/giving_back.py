@@ -1,9 +1,11 @@
 """Giving claims back whose jobs have not started, so that others can run them."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from postlude.clock import Clock
 from postlude.errors import PostludeError
+from postlude.model.event.jobs import JobsReleased
 from postlude.model.event.runner import ReleaseFailed
 from postlude.runner.attempt.work import Work
 from postlude.runner.chains import Chains
@@ -54,7 +56,9 @@ class GivingBack:
         if not works:
             return 0
         self._reconciler.arise()  # until the audit, should this fail
-        return self._release(works).wait(within)
+        released = self._release(works).wait(within)
+        self._tell(works)
+        return released
 
     def some(self, which: Callable[[Work], bool]) -> Reply[int]:
         """Release those that could have started and of which this is true, with what follows them."""
@@ -68,16 +72,21 @@ class GivingBack:
         if not works:
             return Reply.of(0)
         reply = self._release(works)
-        reply.then(self._heard)
+        reply.then(partial(self._heard, works))
         return reply
 
-    def _heard(self, reply: Reply[int]) -> None:
+    def _heard(self, works: Sequence[Work], reply: Reply[int]) -> None:
         try:
             reply.result()
+            self._tell(works)
         except PostludeError as error:
             self._store.events.emit(ReleaseFailed(error))
             self._reconciler.arise()
         self._given()
+
+    def _tell(self, works: Sequence[Work]) -> None:
+        if JobsReleased in self._store.events.heard:
+            self._store.events.emit(JobsReleased([work.id for work in works]))
 
     def _release(self, works: Sequence[Work]) -> Reply[int]:
         holds = self._chains.holds(works, self._clock.now())

@@ -12,10 +12,9 @@ from pydantic_core import from_json, to_json
 
 from postlude.errors import NotDurable
 from postlude.messages.quoting import quoted
+from postlude.model.event.request import ContextUnlisted, ContextUnread
 from postlude.tasks.codec.precheck import SCALARS
-from postlude.telemetry.log import Log
-
-log = Log("postlude")
+from postlude.telemetry.process import EVENTS
 
 MOST: Final = 4 * 1024
 """Bytes that the values of one job take at most, as JSON."""
@@ -84,7 +83,7 @@ class Carried:
             for name, value in _read(text).items():
                 variable = self._named.get(name)
                 if variable is None:
-                    log.debug("a job's context has %r, which context= does not list; left out", name)
+                    EVENTS.emit(ContextUnlisted(name))
                 else:
                     context.run(variable.set, value)
         return context
@@ -174,6 +173,6 @@ def _read(text: str) -> dict[str, Any]:
     except ValueError:
         found = None
     if type(found) is not dict:
-        log.debug("a job's context is not the JSON of this version; left out")
+        EVENTS.emit(ContextUnread())
         return {}
     return found

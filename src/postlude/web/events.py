@@ -11,10 +11,9 @@ from postlude.compat import server_stops
 from postlude.errors import JobNotFound, JournalUnavailable
 from postlude.jobs.inspector import JobStatus
 from postlude.jobs.subscriptions import Subscription
+from postlude.model.event.request import StreamEnded
 from postlude.model.job import JobRecord
-from postlude.telemetry.log import Log
-
-log = Log("postlude")
+from postlude.telemetry.process import EVENTS
 
 HEARTBEAT: Final = 15.0
 """Seconds of silence after which a comment is sent, so that nobody in between takes the stream for dead."""
@@ -71,7 +70,7 @@ class EventStream(Response):
         try:
             await self._send_changes(send)
         except (JobNotFound, JournalUnavailable) as error:
-            log.warning("a stream of events ends before its job: %s", error)
+            EVENTS.emit(StreamEnded(error))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_changes(self, send: Send) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from postlude.errors import JournalUnavailable, Snooze
-from postlude.model.event import Event, journal, runner
+from postlude.model.event import Event, journal, request, runner
 from postlude.model.event import jobs as job
 from postlude.model.event.journal import DamagedRow, Harm, MendedNumber, WalReader
 from postlude.model.event.runner import JobName
@@ -426,4 +426,115 @@ OF_JOURNALS: Final[list[Line]] = [
     ),
 ]  # fmt: skip
 
-ALL: Final = [*OF_JOBS, *OF_RUNNERS, *OF_JOURNALS]
+KINDS: Final = [request.MemoryKind(f"t{each}", f"shop.py:{each}") for each in range(12)]
+
+OF_REQUESTS: Final[list[Line]] = [
+    (request.KeyConflict(ERROR), ROOT, "WARNING", "a request was answered 409: seven"),
+    (
+        request.JobsLost(["a", "b"], ERROR),
+        ROOT, "ERROR", "The journal did not take the jobs of a failed request: a, b",
+    ),
+    (
+        request.LimitsUntold(DOWN),
+        ROOT, "WARNING", f"the journal was not told of limits and rates; it is told again: {DOWN}",
+    ),
+    (
+        request.NobodyRuns("memory"),
+        ROOT, "WARNING",
+        "no living process runs the jobs of this journal (memory), this one neither: they wait until one "
+        "does. Start the application's server, with its lifespan; without one (`--lifespan off`), jobs "
+        "run only while requests come",
+    ),
+    (
+        request.RunnersUnknown(DOWN),
+        ROOT, "DEBUG", f"whether anybody runs jobs could not be found out: {DOWN}",
+    ),
+    (request.StreamEnded(DOWN), ROOT, "WARNING", f"a stream of events ends before its job: {DOWN}"),
+    (
+        request.MemoryOnly("remove", "shop.py:7", "it is a library's"),
+        ROOT, "WARNING", "shop.py:7: remove is not durable and runs in memory only: it is a library's",
+    ),
+    (
+        request.MemoryOnly(None, "shop.py:7", "5 cannot be called"),
+        ROOT, "WARNING", "shop.py:7: this cannot run, and will fail after the response: 5 cannot be called",
+    ),
+    (
+        request.MemorySummed(1, KINDS[:1], False),
+        ROOT, "INFO",
+        "1 task of 1 kind ran in memory only, and would not have survived a crash: t0 (shop.py:0); "
+        "postlude.counters.memory_tasks says why",
+    ),
+    (
+        request.MemorySummed(40, KINDS, True),
+        ROOT, "INFO",
+        "40 tasks of 12 kinds ran in memory only, and would not have survived a crash: "
+        + ", ".join(f"t{each} (shop.py:{each})" for each in range(10))
+        + " and 2 more; postlude.counters.memory_tasks says why. Instead of a method of an object, add a "
+        "function that makes the object again",
+    ),
+    (request.MemoryTaskFailed("f", ERROR), ROOT, "ERROR", "A background task in memory failed: f"),
+    (
+        request.PassthroughFailed("app:f", ERROR),
+        JOBS, "ERROR", "app:f failed; Postlude is off, so it ran in memory",
+    ),
+    (
+        request.TurnsDropped(2),
+        ROOT, "ERROR", "A cancelled request dropped 2 tasks that have no durable form",
+    ),
+    (
+        request.TaskDropped(ERROR),
+        ROOT, "ERROR", "A failed request dropped a task that cannot be kept: seven",
+    ),
+    *[
+        (
+            request.ResultDropped("app:f", part, "is a set"),
+            JOBS, "WARNING",
+            f"app:f: what it returned is not kept: it{has} is a set. Annotate what the function returns with "
+            "a type that pydantic restores, or store the data and return its key (this is said once)",
+        )
+        for part, has in (("", ""), ("rows[0]", " has a part 'rows[0]' that"))
+    ],
+    (
+        request.ContextUnlisted("tenant"),
+        ROOT, "DEBUG", "a job's context has 'tenant', which context= does not list; left out",
+    ),
+    (
+        request.ContextUnread(),
+        ROOT, "DEBUG", "a job's context is not the JSON of this version; left out",
+    ),
+    (
+        request.DrainFailed(ERROR),
+        ROOT, "ERROR", "Draining failed; the application's shutdown goes on",
+    ),
+    (
+        request.StatusRouteMissing(),
+        ROOT, "WARNING",
+        "tasks.accepted(...) gave an answer without Location: the application has no status route "
+        "whose path can be filled; app.include_router(postlude.router(prefix='/jobs')) adds one",
+    ),
+    (
+        request.AddTaskWrapped("shop: traced"),
+        ROOT, "WARNING",
+        "add_task is wrapped (shop: traced) and given another function than the one that is added; jobs run "
+        "the function itself, without what is put around it",
+    ),
+    *[
+        (
+            request.RoutesInMemory([f"/{each}" for each in range(number)]),
+            ROOT, "WARNING",
+            "background tasks of these routes run in memory only; use postlude.starlette.Route for them: "
+            + paths,
+        )
+        for number, paths in ((2, "/0, /1"), (11, "/0, /1, /2, /3, /4, /5, /6, /7, /8, /9 ..."))
+    ],
+    (
+        request.HookFailed(ERROR),
+        ROOT, "WARNING", "Routes that ask for postlude.fastapi.BackgroundTasks will fail: seven",
+    ),
+    (
+        request.DependencyFailed("app:f", ERROR),
+        JOBS, "WARNING", "app:f had failed, and then a dependency did: ValueError('seven')",
+    ),
+]  # fmt: skip
+
+ALL: Final = [*OF_JOBS, *OF_RUNNERS, *OF_JOURNALS, *OF_REQUESTS]

@@ -8,11 +8,17 @@ from postlude.model.event import Event, OfJob
 from postlude.model.event.jobs import (
     AttemptEnded,
     AttemptStarted,
+    CancelAsked,
     EndsWritten,
+    JobRetried,
     JobsAdded,
     JobsClaimed,
+    JobsRefused,
+    JobsReleased,
+    Paused,
     ProgressTold,
     ProgressWritten,
+    Resumed,
 )
 from postlude.model.event.journal import OfJournal
 from postlude.telemetry.logging import logged
@@ -20,11 +26,11 @@ from tests.telemetry.logging import examples
 
 QUIET = frozenset(
     {
-        Event, OfJob, OfJournal, JobsAdded, JobsClaimed, AttemptStarted, AttemptEnded, EndsWritten,
-        ProgressTold, ProgressWritten,
+        Event, OfJob, OfJournal, JobsAdded, JobsRefused, JobsClaimed, JobsReleased, AttemptStarted,
+        AttemptEnded, EndsWritten, ProgressTold, ProgressWritten, CancelAsked, JobRetried, Paused, Resumed,
     }
 )  # fmt: skip
-"""What happens for every job, or is only a beginning of kinds."""
+"""What happens for every job, what somebody has asked for, and beginnings of kinds."""
 
 
 def kinds() -> set[type[Event]]:

@@ -20,14 +20,13 @@ from starlette.types import Message, Receive, Scope, Send
 from postlude.errors import PostludeError, TaskDefinitionError
 from postlude.frameworks.fastapi.internals import MIDDLEWARE_STACK, taken_from_request
 from postlude.messages.raised import frames_of, is_a, origins_of
+from postlude.model.event.request import DependencyFailed
 from postlude.runner.attempt.injection import InThread
 from postlude.runner.attempt.unrun import refuse_unrun
 from postlude.runner.executors.overtime import refuse_late
 from postlude.tasks.signature import injected_parameters
 from postlude.tasks.task import Task
-from postlude.telemetry.log import Log
-
-log = Log("postlude.jobs")
+from postlude.telemetry.process import EVENTS
 
 _ATTEMPT: Final = "postlude.attempt"
 _REQUEST: Final = "postlude_request"
@@ -85,9 +84,7 @@ class FastAPIInjection:
             if attempt.error is None or not is_a(error, Exception):
                 raise
             if error is not attempt.error and not is_a(error, FastAPIError):
-                log.warning(
-                    "%s had failed, and then a dependency did: %r", attempt.task, error, exc_info=error
-                )
+                EVENTS.emit(DependencyFailed(attempt.task, error))
 
     def _add(self, task: Task[..., Any]) -> "_Route":
         route = _Route(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from postlude.model.event import Event, OfJob
-from postlude.model.job import Added, Claim, NewJob, Progress
+from postlude.model.job import Added, Cancel, Claim, NewJob, Progress
 from postlude.model.outcome import Finish, Outcome
 
 
@@ -23,11 +23,55 @@ class JobsAdded(Event):
 
 
 @dataclass(frozen=True)
+class JobsRefused(Event):
+    """Jobs were not added: the journal did not take them in time, a key is taken, or they cannot be kept."""
+
+    jobs: Sequence[NewJob]
+    error: BaseException
+
+
+@dataclass(frozen=True)
 class JobsClaimed(Event):
     """A runner of this process has claimed jobs that waited in the journal."""
 
     runner: int
     claims: Sequence[Claim]
+
+
+@dataclass(frozen=True)
+class JobsReleased(Event):
+    """A runner of this process has given back claims of these jobs, which have not started (`ids`)."""
+
+    ids: Sequence[bytes]
+
+
+@dataclass(frozen=True)
+class CancelAsked(Event):
+    """Somebody has cancelled a job, here. `answer`: what that meant for it."""
+
+    id: bytes
+    answer: Cancel
+
+
+@dataclass(frozen=True)
+class JobRetried(Event):
+    """Somebody has had a job that had ended run again, here."""
+
+    id: bytes
+
+
+@dataclass(frozen=True)
+class Paused(Event):
+    """Somebody has paused queues or tasks, here: nothing of them starts. `names`: kinds and names."""
+
+    names: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Resumed(Event):
+    """Somebody has resumed them, here."""
+
+    names: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,12 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 from postlude.errors import InvalidResult
+from postlude.model.event.request import ResultDropped
 from postlude.tasks.codec.parameter import Field
 from postlude.tasks.codec.payload import Limits
 from postlude.tasks.codec.precheck import Refused
 from postlude.tasks.signature import Parameter, read_signature, resolve
-from postlude.telemetry.log import Log
-
-log = Log("postlude.jobs")
+from postlude.telemetry.process import EVENTS
 
 _RESULT: Final = "result"
 _AWAITABLES: Final = frozenset({Awaitable, Coroutine})
@@ -82,11 +81,7 @@ class Results:
             return _NOT_KEPT
         if not self._plain and not self._warned:
             self._warned = True
-            log.warning(
-                "%s: what it returned is not kept: it%s %s. Annotate what the function returns with a type "
-                "that pydantic restores, or store the data and return its key (this is said once)",
-                self._name, f" has a part {place!r} that" if place else "", reason,
-            )  # fmt: skip
+            EVENTS.emit(ResultDropped(self._name, place, reason))
         return _DROPPED
 
 
