@@ -41,6 +41,11 @@ def pytest_configure() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
+def pytest_sessionfinish() -> None:
+    """Leave what is there to the end of the process: the last looks for garbage are at a million objects."""
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def in_its_group(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail what would make `make unit` slow unseen."""

@@ -5,12 +5,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from unittest.mock import ANY
-from weakref import WeakSet
 
 import pytest
 
 from postlude import NotDurable, Postlude, UnknownTask
-from postlude.app.postlude import EVERY_POSTLUDE
 from postlude.model.state import State
 from postlude.testing import PostludeJobs
 from tests.testing.shop import Order, count_all, deliver, postlude, send_receipt, write_ledger
@@ -39,12 +37,6 @@ OTHERS: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = [
     (send_receipt, (..., ...), {"copies": 2}),
     (write_ledger, (), {}),
 ]
-
-
-@pytest.fixture(autouse=True)
-def few_postludes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each assertion asks all that are alive: not what other tests have left to the garbage collector."""
-    monkeypatch.setattr(EVERY_POSTLUDE, "_members", WeakSet([postlude]))
 
 
 @pytest.mark.parametrize(("task", "args", "kwargs"), MATCHES)
