@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum, auto
-from threading import Lock
+from threading import Event, Lock
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from postlude.errors import JournalUnavailable
 from postlude.stores.reply import Reply
@@ -94,7 +94,11 @@ class Request(Reply[Any]):
     __slots__ = ("argument", "batch", "due", "verb")
 
     def __init__(self, verb: int, argument: Any, loop: AbstractEventLoop | None) -> None:
-        Reply.__init__(self, loop)
+        # All fields here, without the base's `__init__`: each request of a client makes one of these.
+        self.loop = loop
+        self.future, self._event = (None, Event()) if loop is None else (loop.create_future(), None)
+        self.value = self.error = self._calls = None
+        self.done = self._delivered = False
         self.verb = verb
         self.argument = argument
         self.batch: Batch | None = None
@@ -140,12 +144,23 @@ class Request(Reply[Any]):
         return abandoned
 
 
+class Inbox(Protocol):
+    """What has been handed over to the writer."""
+
+    over: bool
+    """Whether nobody takes anything out any more."""
+
+    def put(self, item: Batch, /) -> None: ...
+
+    def sweep(self) -> None: ...
+
+
 class Batching:
     """What one event loop has asked of the writer. Used on that loop, but for `answered`."""
 
-    def __init__(self, loop: AbstractEventLoop, hand_over: Callable[[Batch], None], turns: Lock) -> None:
+    def __init__(self, loop: AbstractEventLoop, inbox: Inbox, turns: Lock) -> None:
         self.loop = loop
-        self._hand_over = hand_over
+        self._inbox = inbox
         self._open = Batch(turns, self)
         self._handed: set[Batch] = set()
         self._gathering = False
@@ -207,7 +222,9 @@ class Batching:
         if batch.requests:
             self._open = Batch(batch.turns, self)
             self._handed.add(batch)
-            self._hand_over(batch)
+            self._inbox.put(batch)
+            if self._inbox.over:
+                self._inbox.sweep()
             if self._calls and self._latest is None:
                 self._latest = self.loop.call_later(LATEST, self._make_calls)
         else:
@@ -253,7 +270,12 @@ class Batching:
     def _deliver(self, batch: Batch) -> None:
         self._handed.discard(batch)
         for request in batch.let_go():
-            request.deliver()
+            future = request.future
+            if request.error is None and request._calls is None and future is not None and not future.done():
+                request._delivered = request.done = True  # nearly always: `deliver`, without a call
+                future.set_result(request.value)
+            else:
+                request.deliver()
         if self._open.requests and not (self._handed or self._gathering):
             self._gather()
 

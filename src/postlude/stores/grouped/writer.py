@@ -45,6 +45,29 @@ class ForkGuard:
         os.register_at_fork(after_in_child=forked)
 
 
+class Inbox(SimpleQueue["Batch | None"]):
+    """What has been handed over to the writer; None: it is to end.
+
+    Args:
+        refuse: says to who has asked that the journal is closed.
+    """
+
+    def __init__(self, refuse: Callable[[Batch], None]) -> None:
+        self.over = False
+        """Whether nobody takes anything out any more: who puts in sees to it that it is refused."""
+        self._refuse = refuse
+
+    def sweep(self) -> None:
+        """Refuse what was left. `over` is set before; so whoever comes last finds what the other missed."""
+        while True:
+            try:
+                batch = self.get_nowait()
+            except Empty:
+                return
+            if batch is not None:
+                self._refuse(batch)
+
+
 class Writer:
     """Gathers requests, commits them in groups, and answers each.
 
@@ -57,14 +80,12 @@ class Writer:
     def __init__(self, backend: Backend, name: str, events: Events | None = None) -> None:
         self._events = events or logged()
         self._backend = backend
-        self._inbox: SimpleQueue[Batch | None] = SimpleQueue()
+        self._inbox = Inbox(self._refuse)
         self._carried: Batch | None = None
         self._batching: Batching | None = None
         self._batchings: weakref.WeakKeyDictionary[AbstractEventLoop, Batching] = weakref.WeakKeyDictionary()
         self._forked = ForkGuard()
         self._stopping = False
-        self._ended = False
-        self._ending = threading.Lock()
         self._turns = threading.Lock()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -90,7 +111,9 @@ class Writer:
         batching = self._batching
         if batching is None or batching.loop is not loop:
             if loop is None:
-                self._receive(Batch.of(request, rows, self._turns))
+                self._inbox.put(Batch.of(request, rows, self._turns))
+                if self._inbox.over:
+                    self._inbox.sweep()
                 return request
             batching = self._gate_of(loop)
         batching.submit(request, rows, budget, lazy)
@@ -122,17 +145,9 @@ class Writer:
         if batching is None:
             for closed in [each for each in self._batchings if each.is_closed()]:
                 del self._batchings[closed]  # a gate knows its loop, so none would go by itself
-            batching = self._batchings[loop] = Batching(loop, self._receive, self._turns)
+            batching = self._batchings[loop] = Batching(loop, self._inbox, self._turns)
         self._batching = batching
         return batching
-
-    def _receive(self, batch: Batch) -> None:
-        # Under a lock, or a batch could slip in behind the last look of a thread that is closing.
-        with self._ending:
-            if not self._ended:
-                self._inbox.put(batch)
-                return
-        self._refuse(batch)
 
     def _refuse(self, batch: Batch) -> None:
         with self._turns:
@@ -152,12 +167,8 @@ class Writer:
                 self._group()
             except BaseException as error:
                 self._events.emit(WriterFailed(error))
-        with self._ending:
-            self._ended = True
-        while not self._inbox.empty():
-            left = self._inbox.get_nowait()
-            if left is not None:
-                self._refuse(left)
+        self._inbox.over = True
+        self._inbox.sweep()
         self._backend.close()
 
     def _group(self) -> None:
