@@ -110,7 +110,7 @@ async def test_each_request_asks_for_its_own_jobs_and_the_runner_expects_them() 
         scene.store.answer()
         await asyncio.gather(*commits)
         assert scene.reserved == 0
-        assert [work.runner for work in works] == [scene.runner] * 3
+        assert [work.runner for work in works] == [scene.runner._held] * 3
         scene.producer.start(works)
         await scene.producer.settle(works)
         assert ran == ["a"] * 3

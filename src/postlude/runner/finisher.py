@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from postlude.errors import PostludeError
@@ -32,17 +33,21 @@ class Finisher:
 
     Args:
         store: the journal.
-        written: called when ends are offered, with their number and whether jobs in the journal may wait
-            for them; and after each answer with 0.
+        offering: called when ends are offered, with their number and whether jobs in the journal may wait
+            for them.
+        written: called when some have been written.
     """
 
-    def __init__(self, store: Store, written: Callable[[int, bool], None]) -> None:
+    def __init__(
+        self, store: Store, offering: Callable[[int, bool], None], written: Callable[[], None]
+    ) -> None:
         self._forgotten = False
         self.under_way: set[asyncio.Future[list[bool]]] = set()
         self.failed = False
         """Whether the journal has refused some since this was last looked at: its state is uncertain."""
         self._store = store
         self._events = store.events
+        self._offering = offering
         self._written = written
         self._loop = asyncio.get_running_loop()
         self._gathered: list[tuple[Work, Finish]] = []
@@ -96,14 +101,14 @@ class Finisher:
         reply = self._store.finish([finish for _, finish in offered])
         if reply.future is not None:
             self.under_way.add(reply.future)
-        reply.then(lambda reply: self._answered(reply, offered))
-        self._written(len(offered), urgent)
+        reply.then(partial(self._answered, offered))
+        self._offering(len(offered), urgent)
 
     def forget(self) -> None:
         """Offer nothing more, also not again: these jobs run again."""
         self._gathered, self._forgotten = [], True
 
-    def _answered(self, reply: Reply[list[bool]], offered: list[tuple[Work, Finish]]) -> None:
+    def _answered(self, offered: list[tuple[Work, Finish]], reply: Reply[list[bool]]) -> None:
         if reply.future is not None:
             self.under_way.discard(reply.future)
         try:
@@ -114,7 +119,7 @@ class Finisher:
                 self._refused(offered, error)
         else:
             self._taken(offered, answers)
-            self._written(0, False)
+            self._written()
 
     def _taken(self, offered: list[tuple[Work, Finish]], answers: list[bool]) -> None:
         for (work, _), kept in zip(offered, answers, strict=True):

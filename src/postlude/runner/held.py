@@ -1,9 +1,13 @@
-"""The jobs that a runner holds, and how many of them take up what it may hold."""
+"""The jobs that a runner holds: expected, held until their responses have ended, started."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from postlude.runner.attempt.work import Work
+from postlude.model.job import Added
+from postlude.runner.attempt.work import Work, place
 from postlude.runner.chains import Chains
+from postlude.runner.lease import Lease
+from postlude.runner.pace import Pace
+from postlude.runner.starting import Starting
 
 
 class Held(dict[int, Work]):
@@ -13,12 +17,27 @@ class Held(dict[int, Work]):
     they follow others. Nobody else could run them either.
 
     Args:
+        lease: whose claims they are.
         chains: which of them follow others.
+        pace: how many may be held.
+        starting: lets them start.
+        queued: told of works that were to be held, some of which the journal has queued instead.
     """
 
-    def __init__(self, chains: Chains) -> None:
+    def __init__(
+        self,
+        lease: Lease,
+        chains: Chains,
+        pace: Pace,
+        starting: Starting,
+        queued: Callable[[Sequence[Work]], None],
+    ) -> None:
         super().__init__()
+        self._lease = lease
         self._chains = chains
+        self._pace = pace
+        self._starting = starting
+        self._queued = queued
         self._followers = chains.waiting
         # Whoever pops a work has it: the loop to start it, or the heartbeat to give it back.
         self._answering: dict[int, Work] = {}
@@ -29,22 +48,61 @@ class Held(dict[int, Work]):
         """The one that runs, or is to: one at a time."""
         self.reserved = 0
         """Jobs that are being stored, and may be born claimed; without those that follow others."""
+        self.draining = False
+        """Whether no more are held."""
+        self.abandoned = False
+        """Whether none starts any more."""
 
     @property
     def load(self) -> int:
         """How many could run, or are about to."""
         return len(self) - len(self._answering) - len(self._followers) + self.reserved
 
-    def take(self, works: Iterable[Work]) -> None:
-        """Hold works until their responses have ended, each before what follows it."""
+    def reserve(self, jobs: int) -> int | None:
+        """Offer to run jobs that follow no others, until `take`, or until `reserved` is less by them.
+
+        Returns:
+            the runner's number; None if it holds enough.
+        """
+        load = len(self) - len(self._answering) - len(self._followers) + self.reserved
+        if self.draining or jobs > self._pace.limit - load:
+            return None
+        self.reserved += jobs
+        return self._lease.runner
+
+    def take(self, works: Sequence[Work], added: Sequence[Added], reserved: int) -> Sequence[Work]:
+        """Hold those of works that were born claimed, until `start`; each before what follows it."""
+        self.reserved -= reserved
+        claimed = place(works, added)
         followers, answering = self._followers, self._answering
         for work in works:
+            work.runner = self
+        for work in claimed:
             seq = work.seq
             self[seq] = work
             if seq not in followers:
                 answering[seq] = work
             if work.follower is not None:
                 followers[work.follower.seq] = work.follower
+        if len(claimed) < len(works):
+            self._queued(works)
+        return claimed
+
+    def start(self, works: Sequence[Work]) -> None:
+        """Start those that are held still, as far as they fit; followers wait for their turn."""
+        answering = self._answering
+        if self._expected:
+            for work in works:
+                self._expected.pop(work.id, None)
+        if len(works) == 1:  # nearly always
+            works = works if answering.pop(works[0].seq, None) is works[0] else ()
+        else:
+            works = [work for work in works if answering.pop(work.seq, None) is work]
+        if self.abandoned:
+            for work in works:
+                work.end()
+        else:
+            self._starting.add(works)
 
     def expect(self, works: Iterable[Work]) -> None:
         """Remember works that were queued, until their responses have ended.
@@ -68,16 +126,6 @@ class Held(dict[int, Work]):
         waiting = {work.seq: work for work in works if work.id in self._expected}
         self._answering.update(waiting)
         return [work for work in works if work.seq not in waiting]
-
-    def answered(self, works: Sequence[Work]) -> Sequence[Work]:
-        """Return those that may start: the responses of these have ended now."""
-        answering = self._answering
-        if self._expected:
-            for work in works:
-                self._expected.pop(work.id, None)
-        if len(works) == 1:  # nearly always
-            return works if answering.pop(works[0].seq, None) is works[0] else ()
-        return [work for work in works if answering.pop(work.seq, None) is work]
 
     def follow(self, before: Work, work: Work) -> None:
         """Let a work whose response has not ended follow another, if both are here still. On the loop."""

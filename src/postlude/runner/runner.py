@@ -9,12 +9,12 @@ from typing import Any, Final
 from postlude.clock import Clock
 from postlude.config import Config
 from postlude.model.event.jobs import AttemptEnded
-from postlude.model.job import Added, Claim, FreeSlots, Hold
+from postlude.model.job import Claim, FreeSlots, Hold
 from postlude.model.outcome import Cancelled, Finish, Outcome, Succeeded
 from postlude.runner.attempt.logs import lines_of
 from postlude.runner.attempt.outcome import Outcomes, ended
 from postlude.runner.attempt.progress import Reports
-from postlude.runner.attempt.work import Work, holds_of, place
+from postlude.runner.attempt.work import Work, holds_of
 from postlude.runner.chains import Chains
 from postlude.runner.claimer import Claimer
 from postlude.runner.executors.pool import ExecutionContext, ExecutorPool
@@ -72,18 +72,19 @@ class Runner:
         self._events = store.events
         self._outcomes = Outcomes(random.Random(), config.max_error, self._events)
         self._chains = Chains(self.loop, config.order_wait, lambda work: self.executors.submit(work))
-        self._held = Held(self._chains)
-        self.follow = self._held.follow
         self._reports = Reports(store, lambda: list(self._held.values()))
         self.executors = ExecutorPool(
             lease, registry, config, clock, execution or ExecutionContext(),
             self._chains, self._reports, self._ended, self._events,
         )  # fmt: skip
         self.on_loop = self.executors.on_loop
-        self._starting = Starting(store.meanwhile, self.executors.submit)
-        self._unstarted = Unstarted(self._held, self._starting, self.executors, self._chains)
-        self._finisher = Finisher(store, self._written)
         self.pace = Pace(config.loop_slots + config.threads, config.ahead, self.loop.time())
+        self._starting = Starting(store.meanwhile, self.executors.submit)
+        self._held = Held(lease, self._chains, self.pace, self._starting, self._queued)
+        # What requests bring is handed to it at once: without a step for each.
+        self.reserve, self.take, self.start = self._held.reserve, self._held.take, self._held.start
+        self._unstarted = Unstarted(self._held, self._starting, self.executors, self._chains)
+        self._finisher = Finisher(store, self._offered, self._written)
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
         self.waiters = waiters or Waiters(store)
@@ -98,32 +99,22 @@ class Runner:
         self._surplus = Surplus(self._giving_back, self.executors)
         self.few = self._surplus.few
         self._rejoining: asyncio.Task[None] | None = None
-        self.draining = self._abandoned = False
 
-    def reserve(self, jobs: int) -> int | None:
-        """Offer to run jobs that follow no others, until `take` or `decline`; None if it holds enough."""
-        if self.draining or jobs > self.ahead:
-            return None
-        self._held.reserved += jobs
-        return self._lease.runner
+    @property
+    def draining(self) -> bool:
+        """Whether it takes no more jobs."""
+        return self._held.draining
 
     @property
     def ahead(self) -> int:
         """How many jobs more it may hold."""
         return self.pace.limit - self._held.load
 
-    def take(self, works: Sequence[Work], added: Sequence[Added], reserved: int) -> Sequence[Work]:
-        """Hold those of works that were born claimed; they wait for `start`."""
-        self._held.reserved -= reserved
-        claimed = place(works, added)
-        for work in works:
-            work.runner = self
-        self._held.take(claimed)
-        if len(claimed) < len(works):
-            self._held.expect(self.executors.tracers.keep(works))
-            self.notify()
-            self._rest()
-        return claimed
+    def _queued(self, works: Sequence[Work]) -> None:
+        """Some of these were queued, instead of being born claimed here."""
+        self._held.expect(self.executors.tracers.keep(works))
+        self.notify()
+        self._rest()
 
     def decline(self, jobs: int) -> None:
         """Give up a reservation."""
@@ -134,15 +125,6 @@ class Runner:
         if at_rest := not (self._held or self._held.reserved) and self._finisher.settled:
             self._idle.set()
         return at_rest
-
-    def start(self, works: Sequence[Work]) -> None:
-        """Start those that are held still, as far as they fit; followers wait for their turn."""
-        works = self._held.answered(works)
-        if self._abandoned:
-            for work in works:
-                work.end()
-        else:
-            self._starting.add(works)
 
     @property
     def load(self) -> int:
@@ -235,10 +217,13 @@ class Runner:
         """Its number among the journal's runners."""
         return self._lease.runner
 
-    def _written(self, ended: int, urgent: bool) -> None:
+    def _offered(self, ended: int, urgent: bool) -> None:
         self.pace.ended(ended, self.loop.time())
-        self._rest()
         (self.claimer.notify if urgent else self.claimer.pump)()
+
+    def _written(self) -> None:
+        self._rest()
+        self.claimer.pump()
 
     async def wait_for(self, works: Iterable[Work]) -> None:
         """Return when works have ended and their ends are written."""
@@ -254,14 +239,14 @@ class Runner:
 
     async def drain(self, grace: float) -> list[Hold]:
         """Stop claiming and run what is held or being stored, for so many seconds; then `close`."""
-        self.draining = self.claimer.stopped = True
+        self._held.draining = self.claimer.stopped = True
         self._lease.marks.draining()
         await wait_within(grace, self.idle(), self._held, self._events)
         return await self.close()
 
     def abandon(self) -> None:
         """End as a death would: nothing more is claimed, starts, or is written. On the loop."""
-        self.draining = self._abandoned = self.claimer.stopped = True
+        self._held.draining = self._held.abandoned = self.claimer.stopped = True
         self._finisher.forget()
         self._forget_all()
         self.executors.stop()

@@ -59,7 +59,7 @@ class HeedfulRunner(Runner):
     def _ended(self, work: Work, result: Outcome | BaseException) -> None:
         self.ran += 1
         if self.ran >= MOST:
-            self.draining = True  # else jobs that add each other would keep it from ever being idle
+            self._held.draining = True  # else jobs that add each other would keep it from ever being idle
         if isinstance(result, BaseException) and not isinstance(result, Snooze | Discard):
             self.raised.append(Raised(str(work), work.failures + 1, result))
         super()._ended(work, result)
