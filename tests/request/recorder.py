@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from postlude import Config, Postlude
 from postlude.app.lifecycle import Lifespan
-from postlude.enqueue.port import Port, Prepared, Turn
+from postlude.enqueue.port import Prepared, Turn
 from postlude.errors import JournalUnavailable
 from postlude.model.job import Added, JobFilter, JobRecord, NewJob
 from postlude.model.state import State
@@ -157,14 +157,7 @@ class RecordingPostlude(Postlude):
         self.verified = 0
         self.fails_in = ""
         self._recorder = recorder
-
-    @property
-    def real(self) -> Port:
-        return super().port
-
-    @property
-    def port(self) -> Port:
-        return self._recorder
+        self.real, self.port = self.port, recorder
 
     def verify(self) -> None:
         self.verified += 1

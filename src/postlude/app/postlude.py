@@ -117,8 +117,8 @@ class Postlude(Verbs):
         kept: Store = MemoryStore(clock) if chosen is None else chosen
         execution = ExecutionContext(carried)
         execution.injection = self._injection
-        self._components = Components(
-            kept, self._registry, self.config, clock, execution, checked_queues(queues)
+        self.work_with(
+            Components(kept, self._registry, self.config, clock, execution, checked_queues(queues))
         )
         self._lifespan = self.begin()
         # Already here, for the routes that are made before `install`.
@@ -218,12 +218,6 @@ class Postlude(Verbs):
         """Whether this Postlude stores nothing (`POSTLUDE_STORE=off`)."""
         return self._off is not None
 
-    @property
-    def port(self) -> Port:
-        """Where the application's requests hand in their jobs."""
-        # A desk is only ever given back what it has prepared itself.
-        return self._components.producer  # type: ignore[return-value]
-
     def verify(self) -> None:
         """Make sure that every route gives receipts."""
         assert self._app is not None
@@ -283,6 +277,9 @@ class Postlude(Verbs):
         Requests that are under way end with the one that they began with, and so does a lifespan.
         """
         self._components = components
+        # A port is only ever given back what it has prepared itself.
+        self.port: Port = components.producer  # type: ignore[assignment]
+        """Where the application's requests hand in their jobs."""
 
 
 EVERY_POSTLUDE: Final[Instances[Postlude]] = Instances()

@@ -12,12 +12,12 @@ from postlude.enqueue.in_memory import InMemory
 from postlude.enqueue.ordering import Placed, chain, in_order, new_jobs
 from postlude.enqueue.sync_limits import SyncLimits
 from postlude.enqueue.visiting import InlinePort
-from postlude.errors import JournalUnavailable, PostludeError
+from postlude.errors import JournalUnavailable
 from postlude.jobs.handle import Enquiries
 from postlude.model.event.jobs import JobsAdded, JobsRefused
 from postlude.model.ids import IdSource
 from postlude.model.job import Added, NewJob
-from postlude.runner.attempt.work import Work, give_trace, place, plain_jobs
+from postlude.runner.attempt.work import Work, give_trace, place
 from postlude.runner.runner import Runner
 from postlude.runner.turn import Turn
 from postlude.runner.waiters import first_of_visit
@@ -63,6 +63,7 @@ class Producer:
         self._store = store
         self._events = store.events
         self._registry = registry
+        self._known = registry.by_function
         self._config = config
         self._clock = clock
         self._inline = inline
@@ -121,7 +122,12 @@ class Producer:
             NotDurable: the function or an argument has no durable form.
             TypeError: the arguments do not fit the function's parameters.
         """
-        task, args, kwargs = self._registry.call(function, args, kwargs)
+        try:
+            task = self._known.get(function)
+        except TypeError:  # an object that cannot be hashed
+            task = None
+        if task is None:
+            task, args, kwargs = self._registry.call(function, args, kwargs)
         payload, positional, named = encoded = task.encode(args, kwargs)
         ids = self._ids
         if ids is None:
@@ -156,70 +162,70 @@ class Producer:
         trace = self._tracers.capture()
         if trace is not None:
             give_trace(trace, (work for work in prepared if isinstance(work, Work)))
-        runner = self._runner
-        if runner is None or running_loop() is not self._loop:
-            runner = self._served.get(running_loop())
-            if runner is None:
-                await self._opened()
-                placed = in_order(prepared, after)
-                if placed:
-                    await self._store_placed(placed, holder=await self._inline.runner())
-                return
+        loop = running_loop()
+        runner = self._runner if loop is self._loop else self._served.get(loop)
+        if runner is None:
+            await self._commit_unserved(prepared, after)
+            return
         if len(prepared) == 1 and after is None and prepared[0].usual:  # nearly always
             works: Sequence[Work] = prepared  # type: ignore[assignment]
-            await self._commit_for(runner, works, plain_jobs(works), 1)
-            return
-        placed = in_order(prepared, after)
-        if placed:
+            jobs, heads = [works[0].new_job(False, None)], 1
+        else:
+            placed = in_order(prepared, after)
+            if not placed:
+                return
             works, heads = [work for work, _, _ in placed], sum(not links for _, links, _ in placed)
-            await self._commit_for(runner, works, new_jobs(placed, self._config.order_wait), heads)
-            if after is not None and not isinstance(prepared[0], Turn):
-                self._follow(after, works[0])
-
-    async def _commit_for(
-        self, runner: Runner, works: Sequence[Work], jobs: Sequence[NewJob], heads: int
-    ) -> None:
-        """Write jobs that a runner is to hold; `heads` of them follow no others."""
-        self.sync_limits.tell()
+            jobs = new_jobs(placed, self._config.order_wait)
+        if self.sync_limits.told != self._registry.bounded_so_far:
+            self.sync_limits.tell()
         holder = runner.reserve(heads)
         reserved = heads if holder else 0
         reply: Reply[list[Added]] | None = None
         try:
             reply = self._store.add(jobs, claim_for=holder, budget=self._config.budget)
             added = await reply
-        except asyncio.CancelledError:
-            if reply is None or reply.withdraw():
-                runner.decline(reserved)
-            else:
-                # It is being committed: then it is accepted, and it runs.
-                reply.then(partial(self._tell_of, jobs))
-                reply.then(partial(self._run_orphans, runner, works, reserved))
-            raise
-        except Exception as error:
-            runner.decline(reserved)
-            if isinstance(error, JournalUnavailable):
-                runner.reconciler.arise()
-            if JobsRefused in self._events.heard:
-                self._events.emit(JobsRefused(jobs, error))
+        except BaseException as error:
+            self._not_added(error, runner, works, jobs, reserved, reply)
             raise
         if JobsAdded in self._events.heard:
             self._events.emit(JobsAdded(jobs, added))
         runner.take(works, added, reserved)
+        if after is not None and not isinstance(prepared[0], Turn):
+            self._follow(after, works[0])
+
+    def _not_added(
+        self,
+        error: BaseException,
+        runner: Runner,
+        works: Sequence[Work],
+        jobs: Sequence[NewJob],
+        reserved: int,
+        reply: Reply[list[Added]] | None,
+    ) -> None:
+        """The wait for an `add` has ended without its answer."""
+        cancelled = isinstance(error, asyncio.CancelledError)
+        if cancelled and reply is not None and not reply.withdraw():
+            # It is being committed: then it is accepted, and it runs.
+            reply.then(partial(self._tell_of, jobs))
+            reply.then(partial(runner.run_orphans, works, reserved))
+            return
+        runner.decline(reserved)
+        if isinstance(error, JournalUnavailable):
+            runner.reconciler.arise()
+        if not cancelled and JobsRefused in self._events.heard:
+            self._events.emit(JobsRefused(jobs, error))
+
+    async def _commit_unserved(self, prepared: Sequence[Work | Turn], after: Work | None) -> None:
+        await self._opened()
+        placed = in_order(prepared, after)
+        if placed:
+            await self._store_placed(placed, holder=await self._inline.runner())
 
     @staticmethod
     def _follow(before: Work, work: Work) -> None:
         """Let a job wait for one that was stored earlier, if this process has both."""
         if before.runner is not None and before.fence and not before.over and not work.concurrent:
             before.runner.follow(before, work)
-
-    @staticmethod
-    def _run_orphans(runner: Runner, works: Sequence[Work], reserved: int, reply: Reply[list[Added]]) -> None:
-        try:
-            added = reply.result()
-        except PostludeError:
-            runner.decline(reserved)
-        else:
-            runner.start(runner.take(works, added, reserved))
 
     async def store(self, works: Sequence[Work], *, holder: int | None = None) -> None:
         """Write jobs, all or none, claimed by `holder` if that may be."""

@@ -31,16 +31,17 @@ class SyncLimits:
         self._store = store
         self._registry = registry
         self._bounds = bounds
-        self._told = NOT_TOLD
+        self.told = NOT_TOLD
+        """Of how many declarations it has been told; see `Registry.bounded_so_far`."""
 
     def tell(self) -> None:
         """Tell it what it has not been told.
 
         Not waited for: what is asked of the journal next comes after it, and has a budget of its own.
         """
-        if self._told == self._registry.bounded_so_far:
+        if self.told == self._registry.bounded_so_far:
             return
-        self._told = self._registry.bounded_so_far
+        self.told = self._registry.bounded_so_far
         reply = self._store.declare(self._bounds())
         if reply.future is not None:
             reply.then(self._heard)
@@ -50,4 +51,4 @@ class SyncLimits:
             reply.result()
         except PostludeError as error:
             self._store.events.emit(LimitsUntold(error))
-            self._told = NOT_TOLD
+            self.told = NOT_TOLD

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from postlude.clock import Clock
 from postlude.config import Config
+from postlude.errors import PostludeError
 from postlude.model.event.jobs import AttemptEnded
-from postlude.model.job import Claim, FreeSlots, Hold
+from postlude.model.job import Added, Claim, FreeSlots, Hold
 from postlude.model.outcome import Cancelled, Finish, Outcome, Succeeded
 from postlude.runner.attempt.logs import lines_of
 from postlude.runner.attempt.outcome import Outcomes, ended
@@ -31,6 +32,7 @@ from postlude.runner.surplus import Surplus
 from postlude.runner.unstarted import Unstarted
 from postlude.runner.waiters import Waiters
 from postlude.stores.protocol import Store
+from postlude.stores.reply import Reply
 from postlude.tasks.registry import Registry
 
 STOP_WITHIN: Final = 1.0
@@ -120,6 +122,15 @@ class Runner:
         """Give up a reservation."""
         self._held.reserved -= jobs
         self._rest()
+
+    def run_orphans(self, works: Sequence[Work], reserved: int, reply: Reply[list[Added]]) -> None:
+        """Take and start works that have been stored, whose requests were cancelled meanwhile."""
+        try:
+            added = reply.result()
+        except PostludeError:
+            self.decline(reserved)
+        else:
+            self.start(self.take(works, added, reserved))
 
     def _rest(self) -> bool:
         if at_rest := not (self._held or self._held.reserved) and self._finisher.settled:

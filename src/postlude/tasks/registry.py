@@ -65,7 +65,8 @@ class Registry:
         self._plain = Policy(retry=ONCE, delivery=delivery)
         self._declared: dict[str, Task[..., Any]] = {}
         self._by_name: dict[str, Task[..., Any]] = {}
-        self._by_function: dict[Any, Task[..., Any]] = {}
+        self.by_function: dict[Any, Task[..., Any]] = {}
+        """The tasks of the functions that have been met so far."""
         self.fill: Fill | None = None
         """Where Postlude is off: calls a task with what its dependencies give."""
         self.bounded_so_far = 0
@@ -107,12 +108,12 @@ class Registry:
             NotDurable: the function could not be found again by another process.
         """
         try:
-            task = self._by_function.get(function)
+            task = self.by_function.get(function)
         except TypeError:  # an object that cannot be hashed
             task = None
         if task is not None:
             return task, args, kwargs
-        if isinstance(function, Task) and function.base is not None and function.base in self._by_function:
+        if isinstance(function, Task) and function.base is not None and function.base in self.by_function:
             return function, args, kwargs
         if isinstance(function, functools.partial):
             return self.call(function.func, function.args + args, {**function.keywords, **kwargs})
@@ -131,7 +132,7 @@ class Registry:
         while isinstance(function, functools.partial):
             function = function.func
         try:
-            known = self._by_function.get(function)
+            known = self.by_function.get(function)
         except TypeError:  # an object that cannot be hashed
             known = None
         return (known is not None and not known.plain) or is_declared(function)
@@ -258,7 +259,7 @@ class Registry:
                 f"{describe(function)} is not what {quoted(name)} stands for, and another process would "
                 f"run that; pass the function that the module has under this name"
             )
-        self._by_function[function] = task
+        self.by_function[function] = task
         return task
 
     def _look_up(self, name: str) -> Task[..., Any]:
@@ -280,6 +281,6 @@ class Registry:
         self._by_name.update((name, known) for name, known in self._declared.items() if known is task)
         for key in (task, task.function):
             try:
-                self._by_function[key] = task
+                self.by_function[key] = task
             except TypeError:  # a callable object that cannot be hashed is known by its task only
                 continue

@@ -222,8 +222,7 @@ class Task(Generic[P, R]):
             TypeError: the function cannot be called with these arguments.
             NotDurable: one of them has no durable form; the message names it and the remedy.
         """
-        codec: Codec = self.__dict__["_codec"] or self._compile()
-        return codec.encode(args, kwargs)
+        return self._compile().encode(args, kwargs)
 
     def decode(self, payload: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments that a payload stands for, new values on each call.
@@ -277,7 +276,7 @@ class Task(Generic[P, R]):
     def _compile(self) -> Codec:
         if self.base is not None:
             codec: Codec = self.base.__dict__["_codec"] or self.base._compile()
-            self.__dict__.update(_codec=codec, injected=codec.injected)
+            self.__dict__.update(_codec=codec, injected=codec.injected, encode=codec.encode)
             return codec
         try:
             codec = Codec(self.name, self.function, self.__dict__["_limits"])
@@ -288,7 +287,8 @@ class Task(Generic[P, R]):
                 f"{self.name}: its parameters cannot be read ({error}); write a def around it"
             ) from None
         self._refuse_process(codec.injected)
-        self.__dict__.update(_codec=codec, injected=codec.injected)
+        # From now on it is the codec's `encode` that is called.
+        self.__dict__.update(_codec=codec, injected=codec.injected, encode=codec.encode)
         return codec
 
 

@@ -171,15 +171,6 @@ class Work:
         return f"{self.name} ({self.job.id})"
 
 
-def plain_jobs(works: Iterable[Work]) -> list[NewJob]:
-    """Return what the store is given of works that are `usual`."""
-    make = tuple.__new__  # half of what calling the class takes
-    return [
-        make(NewJob, (work.id, work.name, work.queue, work.payload, work.created) + PLAIN)  # noqa: RUF005
-        for work in works
-    ]
-
-
 def place(works: Sequence[Work], added: Sequence[Added]) -> Sequence[Work]:
     """Note where works are in the journal; returns those that were born claimed."""
     queued = False
