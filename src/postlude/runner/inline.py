@@ -19,7 +19,8 @@ from postlude.model.event.runner import InlineCancelled, InlineFailed, InlineLoo
 from postlude.model.job import Added, Hold
 from postlude.runner.attempt.logs import log_keeper
 from postlude.runner.attempt.work import Work
-from postlude.runner.duties.loop import Housekeeping
+from postlude.runner.duties.bury import Burying
+from postlude.runner.duties.unpark import Unparking
 from postlude.runner.executors.pool import ExecutionContext
 from postlude.runner.lease import Lease
 from postlude.runner.runner import Runner
@@ -182,7 +183,8 @@ class Inline:
         if self._looked is not None and now - self._looked < self._config.reap_every * SECOND:
             return
         self._looked = now
-        await Housekeeping(runner, self._store, self._registry, self._config, self._clock).reap()
+        await Burying(runner, self._store).run()
+        await Unparking(runner, self._store, self._registry).run()
         await self._store.promote()
 
     def let_go(self, works: Sequence[Work], reply: Reply[list[Added]]) -> None:

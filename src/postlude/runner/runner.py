@@ -4,6 +4,7 @@ import asyncio
 import random
 import threading
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from postlude.clock import Clock
@@ -97,6 +98,7 @@ class Runner:
         self._giving_back = GivingBack(
             store, lease, self._unstarted, self._chains, clock, self.reconciler, self._rest
         )
+        self.give_back = partial(self._giving_back.all, config.lease)  # from the heartbeat's thread
         self.pauses = Pauses(self._giving_back, self.executors, lambda: self.claimer.busy)
         self._surplus = Surplus(self._giving_back, self.executors)
         self.few = self._surplus.few
@@ -248,9 +250,13 @@ class Runner:
             self._idle.clear()
             await self._idle.wait()
 
-    async def drain(self, grace: float) -> list[Hold]:
-        """Stop claiming and run what is held or being stored, for so many seconds; then `close`."""
+    def wind_down(self) -> None:
+        """Claim and take nothing more. What is held, or being stored, runs to its end."""
         self._held.draining = self.claimer.stopped = True
+
+    async def drain(self, grace: float) -> list[Hold]:
+        """Wind down, for so many seconds; then `close`."""
+        self.wind_down()
         self._lease.marks.draining()
         await wait_within(grace, self.idle(), self._held, self._events)
         return await self.close()
@@ -281,10 +287,6 @@ class Runner:
         for work in running:
             work.end()
         return works, running
-
-    def give_back(self) -> int:
-        """Release what could have started; from the heartbeat's thread, while the loop hangs."""
-        return self._giving_back.all(self._config.lease)
 
     def lost(self) -> None:
         """The journal has buried this runner: forget what has not started, and join again."""

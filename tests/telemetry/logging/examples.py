@@ -149,6 +149,10 @@ OF_RUNNERS: Final[list[Line]] = [
         RUNNER, "WARNING", f"joining the journal's runners again failed: {DOWN}",
     ),
     (
+        runner.ParentGone(),
+        RUNNER, "WARNING", "this process's parent has gone: it claims nothing more, and ends what it runs",
+    ),
+    (
         runner.HeartbeatFailed(ERROR),
         RUNNER, "ERROR", "the heartbeat met an error of its own; it goes on",
     ),

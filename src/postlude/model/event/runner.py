@@ -70,6 +70,11 @@ class RejoinFailed(Event):
 
 
 @dataclass(frozen=True)
+class ParentGone(Event):
+    """This runner is a child of one that has gone: it claims nothing more, and ends what it runs."""
+
+
+@dataclass(frozen=True)
 class HeartbeatFailed(Event):
     """The thread that renews the lease has met an error of its own; it goes on."""
 

@@ -1,13 +1,15 @@
-"""What a runner does from time to time: look for work of others, due times, the dead, the old."""
+"""What a runner does from time to time: its list of duties, and the loop that does them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
-from postlude.errors import PostludeError, UnknownTask
+from postlude.errors import PostludeError
 from postlude.jobs.subscriptions import Hub
-from postlude.model.event.runner import DutyFailed, RunnersBuried
+from postlude.model.event.runner import DutyFailed, ParentGone
+from postlude.runner.duties.bury import Burying
+from postlude.runner.duties.duty import Duty
+from postlude.runner.duties.unpark import Unparking
 from postlude.runner.news import News
 from postlude.runner.runner import Runner
 from postlude.runner.standstill import Standstill
@@ -40,16 +42,26 @@ class Housekeeping:
     ) -> None:
         self._hub = hub
         self._runner = runner
-        self._standstill = Standstill(runner.executors, store, lambda: runner.ahead <= 0)
         self._store = store
         self._news = news or News(store)
         self._heard = -1
-        self._registry = registry
         self._config = config
         self._clock = clock
         self._next_due: int | None = clock.now()
-        self._reap_at = 0
-        self._prune_at = clock.boot() + round(config.prune_every * SECOND)
+        standstill = Standstill(runner.executors, store, lambda: runner.ahead <= 0)
+        self._duties = (
+            Duty("look", self._look),
+            Duty("audit", runner.audit),
+            Duty("standstill", standstill.look),
+            Duty("reap", Burying(runner, store).run, every=config.reap_every, led=True),
+            Duty("unpark", Unparking(runner, store, registry).run, every=config.reap_every),
+            Duty("prune", self._prune, every=config.prune_every, first=config.prune_every, led=True),
+        )
+        started = clock.boot()
+        self._at = {duty: started + round(duty.first * SECOND) for duty in self._duties}
+        """When each is to be done next, by the boot clock."""
+        self._led: set[Duty] = set()
+        """Those that this runner has led when it last asked."""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -62,23 +74,27 @@ class Housekeeping:
             self._task.cancel()
 
     async def stop(self) -> None:
-        """End, in the middle of a wait if need be."""
+        """End, in the middle of a wait if need be; what this runner has led, another can lead at once."""
         self.cancel()
         if self._task is not None:
             await asyncio.wait([self._task])
+        for duty in self._led:  # not waited for: if the journal cannot be written, they lapse
+            self._store.lead(self._runner.number, duty.name, 0).then(lambda reply: None)
 
     async def _run(self) -> None:
         while True:
-            await self._duty(self._look)
-            await self._duty(self._runner.audit)
-            await self._duty(self._standstill.look)
-            await self._duty(self._reap)
-            await self._duty(self._prune)
+            for duty in self._duties:
+                await self._do(duty)
             await asyncio.sleep(self._pause())
 
-    async def _duty(self, duty: Callable[[], Awaitable[None]]) -> None:
+    async def _do(self, duty: Duty) -> None:
+        now = self._clock.boot()
+        if now < self._at[duty]:
+            return
+        self._at[duty] = now + round(duty.every * SECOND)
         try:
-            await duty()
+            if (not duty.led or await self._leads(duty)) and await duty.run():
+                self._at[duty] = now
         except PostludeError as error:
             self._store.events.emit(DutyFailed(error))
         except GeneratorExit:
@@ -88,6 +104,13 @@ class Housekeeping:
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise
             self._store.events.emit(DutyFailed(error))
+
+    async def _leads(self, duty: Duty) -> bool:
+        """Whether this runner does a duty for all: for a lease longer than until it asks again."""
+        seconds = duty.every + self._config.lease
+        leads = await self._store.lead(self._runner.number, duty.name, seconds)
+        (self._led.add if leads else self._led.discard)(duty)
+        return leads
 
     def _pause(self) -> float:
         if self._next_due is None:
@@ -101,7 +124,11 @@ class Housekeeping:
         if changed:
             await self._hear_of_pauses()
             self._runner.notify()
-            self._runner.stop_asked((await self._store.asked(self._runner.number)).stop)
+            asked = await self._store.asked(self._runner.number)
+            self._runner.stop_asked(asked.stop)
+            if asked.drain and not self._runner.draining:
+                self._runner.wind_down()
+                self._store.events.emit(ParentGone())
             if self._hub is not None:
                 self._hub.look()
         if changed or (self._next_due is not None and self._next_due <= self._clock.now()):
@@ -117,34 +144,5 @@ class Housekeeping:
         if changes == pauses.changes:
             pauses.know(paused)
 
-    async def _reap(self) -> None:
-        now = self._clock.boot()
-        if now < self._reap_at:
-            return
-        self._reap_at = now + round(self._config.reap_every * SECOND)
-        await self.reap()
-
-    async def reap(self) -> None:
-        """Bury the dead, and un-park what this release can run."""
-        reaped = await self._store.reap()
-        if reaped.runners:
-            self._store.events.emit(RunnersBuried(*reaped))
-            self._runner.notify()
-        known = [pair for pair in await self._store.parked() if self._knows(*pair)]
-        if known and await self._store.unpark(known):
-            self._runner.notify()
-
-    def _knows(self, name: str, release: str) -> bool:
-        """Whether this release differs, in what matters, from the one that parked a job."""
-        try:
-            task = self._registry.resolve(name)
-        except UnknownTask:
-            return False
-        return task.release != release
-
-    async def _prune(self) -> None:
-        now = self._clock.boot()
-        if now < self._prune_at:
-            return
-        if not await self._store.prune(self._config.keep):
-            self._prune_at = now + round(self._config.prune_every * SECOND)
+    async def _prune(self) -> bool:
+        return await self._store.prune(self._config.keep) > 0

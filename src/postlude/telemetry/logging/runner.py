@@ -134,6 +134,9 @@ LINES: Final[Lines] = {
         RUNNER.warning, "this process was taken for dead (it slept, or was stopped); it joins again"
     ),
     event.RejoinFailed: line(RUNNER.warning, "joining the journal's runners again failed: %s", "error"),
+    event.ParentGone: line(
+        RUNNER.warning, "this process's parent has gone: it claims nothing more, and ends what it runs"
+    ),
     event.HeartbeatFailed: with_traceback(
         RUNNER.error, "the heartbeat met an error of its own; it goes on"
     ),
