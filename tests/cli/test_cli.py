@@ -61,10 +61,10 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments, catch_exceptions=False)
 
 
-def refused(*arguments: str) -> str:
+def refused(*arguments: str, code: int = 1) -> str:
     """Run what must fail in one line on standard error; return the line."""
     result = run(*arguments)
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (result.exit_code, result.stdout) == (code, "")
     assert result.stderr.startswith("postlude: ")
     assert len(result.stderr.splitlines()) == 1
     return result.stderr
@@ -129,7 +129,7 @@ def test_there_is_no_tally_of_a_queue(driver: Driver) -> None:
 
 def test_an_empty_journal(driver: Driver) -> None:
     assert run("jobs").stdout == run("jobs", "--task", "send").stdout == "No jobs.\n"
-    assert json.loads(run("jobs", "--json").stdout) == []
+    assert json.loads(run("jobs", "--json").stdout) == {"jobs": [], "next": None}
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_filters_and_json(driver: Driver, options: list[str], expected: list[str
     jobs = [driver.new("a"), driver.new("b"), driver.new("c", queue="mail")]
     driver.add(*jobs)
     driver.store.cancel([jobs[0].id]).wait(5)
-    listed = json.loads(run("jobs", "--json", *options).stdout)
+    listed = json.loads(run("jobs", "--json", *options).stdout)["jobs"]
     assert [job["task"] for job in listed] == expected
     assert all(job["error"] is None and "attempts" not in job for job in listed)
 
@@ -160,7 +160,7 @@ def test_a_page_with_errors_has_a_column_for_them(driver: Driver) -> None:
     assert heading.split()[-1] == "error"
     assert f"ValueError: {'no' * 30}\\x1b" in failed
     assert fine.split()[2:5] == ["fine", "default", "1"]
-    assert [job["error"] for job in json.loads(run("jobs", "--json").stdout)] == [
+    assert [job["error"] for job in json.loads(run("jobs", "--json").stdout)["jobs"]] == [
         None,
         f"ValueError: {'no' * 30}{ATTACK}",
     ]
@@ -212,13 +212,13 @@ def test_a_narrow_terminal_gets_the_columns_that_matter(driver: Driver, width: i
 def test_a_task_is_found_by_the_name_of_its_function(driver: Driver, typed: str, expected: list[str]) -> None:
     names = ["shop.mail:send", "shop:Report.build", "bare", "shop:bare"]
     driver.add(*(driver.new(name) for name in names))
-    listed = json.loads(run("jobs", "--json", "--task", typed).stdout)
+    listed = json.loads(run("jobs", "--json", "--task", typed).stdout)["jobs"]
     assert [job["task"] for job in listed] == expected
 
 
 def test_a_function_of_several_modules_must_be_told_apart(driver: Driver) -> None:
     driver.add(driver.new("shop:send"), driver.new("post:send"))
-    assert "give one of post:send, shop:send" in refused("jobs", "--task", "send")
+    assert "give one of post:send, shop:send" in refused("jobs", "--task", "send", code=2)
 
 
 def test_what_was_typed_does_not_act_on_the_terminal(driver: Driver) -> None:
@@ -241,11 +241,11 @@ def test_a_job_is_found_by_how_its_id_begins(driver: Driver) -> None:
     id = id_text(second.id)
     for start in (id[:13], id[:13].upper(), id[:-1], id.replace("-", "")[:31]):
         assert json.loads(run("show", "--json", start).stdout)["task"] == "shop:second", start
-    assert "several jobs begin with 019b" in refused("show", "019b")
-    assert "no job's id begins with 0000" in refused("show", "0000")
-    assert "'019' is too little of an id; give at least 4 digits of it" in refused("show", "019")
-    assert "'01x' is not the id of a job" in refused("show", "01x")
-    assert "'' is not the id of a job" in refused("show", "")
+    assert "several jobs begin with 019b" in refused("show", "019b", code=2)
+    assert "no job's id begins with 0000" in refused("show", "0000", code=3)
+    assert "'019' is too little of an id; give at least 4 digits of it" in refused("show", "019", code=2)
+    assert "'01x' is not the id of a job" in refused("show", "01x", code=3)
+    assert "'' is not the id of a job" in refused("show", "", code=3)
 
 
 def test_a_job_is_found_by_how_an_id_begins_that_joined_it(driver: Driver) -> None:
@@ -311,7 +311,7 @@ def test_show_what_a_run_has_left(driver: Driver) -> None:
     assert lines[-2:] == ["attempt 2:", "  2026-01-01 00:00:00.000Z INFO     shop: sent"]
     as_json = json.loads(run("show", id_text(job.id), "--json").stdout)
     assert (as_json["result"], as_json["logs"][1]["message"]) == ({"name": ATTACK}, "sent")
-    (listed,) = json.loads(run("jobs", "--json").stdout)
+    (listed,) = json.loads(run("jobs", "--json").stdout)["jobs"]
     assert not {"result", "logs", "attempts"} & listed.keys()
 
 
@@ -330,7 +330,7 @@ def test_why_the_jobs_of_a_queue_wait(driver: Driver) -> None:
     for queue in ("limited", "rated", "paused", "free"):
         driver.add(driver.new("shop:first", queue=queue), driver.new("shop:second", queue=queue))
     driver.claim(driver.enlist())
-    waiting = [job for job in json.loads(run("jobs", "--json").stdout) if job["state"] == "queued"]
+    waiting = [job for job in json.loads(run("jobs", "--json").stdout)["jobs"] if job["state"] == "queued"]
     found = {(job["queue"], job["reason"]) for job in waiting}
     assert found == {("limited", "limit"), ("rated", "rate"), ("paused", "paused")}
     for job in waiting:
@@ -486,8 +486,8 @@ def test_a_journal_of_another_form_is_refused_in_one_line(driver: Driver, folder
     with sqlite3.connect(folder / "postlude.db") as db:
         db.execute(change)
     db.close()
-    for command in (["jobs"], ["show", "0199"]):
-        refused(*command)
+    refused("jobs")
+    refused("show", "0199", code=3 if change == "DROP TABLE stat" else 1)
 
 
 @pytest.mark.parametrize("typed", ["", "x" * 100_000, "é", "\udcff", "*", "%"])
@@ -505,7 +505,7 @@ def test_stores_without_a_file_are_refused(store: str) -> None:
 
 @pytest.mark.parametrize("id", ["0199b7c4-0000-7000-8000-000000000000", "nonsense"])
 def test_an_unknown_job(driver: Driver, id: str) -> None:
-    assert id in refused("show", id)
+    assert id in refused("show", id, code=3)
 
 
 @pytest.mark.process

@@ -1,40 +1,49 @@
-"""The commands: each opens a journal, asks it one thing and prints the answer."""
+"""The commands that look: each opens a journal, asks it one thing and prints the answer."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Annotated, Final
 
 import typer
 
+from postlude.cli.acts import add_acts
 from postlude.cli.display import console, print_job, print_jobs, print_json
+from postlude.cli.exits import errors_in_one_line
 from postlude.cli.journal import reading
-from postlude.cli.naming import full_name, listed, whole_id
+from postlude.cli.naming import listed, whole_id
+from postlude.cli.options import (
+    MOST,
+    ArgOption,
+    ErrorOption,
+    JsonOption,
+    KeyOption,
+    OwnerOption,
+    QueueOption,
+    SinceOption,
+    StateOption,
+    StoreOption,
+    TaskOption,
+    UntilOption,
+)
+from postlude.cli.selection import filter_of, with_task
 from postlude.cli.text import escaped
-from postlude.errors import JobNotFound, PostludeError
+from postlude.errors import JobNotFound
 from postlude.jobs.inspector import JobStatus
 from postlude.messages.quoting import cut
-from postlude.model.job import JobFilter
-from postlude.model.state import State
 from postlude.stores.location import DEFAULT_LOCATION
 
 app = typer.Typer(
     name="postlude",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
-StoreOption = Annotated[
-    str,
-    typer.Option("--store", envvar="POSTLUDE_STORE", help="The journal: its path, or sqlite:///its/path.db."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+SEARCHED: Final = 100_000
+"""The newest jobs, among which those are looked for that no index tells."""
 
-
-MOST: Final = 10_000_000
-"""Jobs on one page; a journal holds a tenth of them, unless its application keeps more."""
+LOOK: Final = "Look"
 
 _NOT_ON_PAGES = {"attempts", "result", "logs"}
 
@@ -52,50 +61,66 @@ def _options(
         typer.Option("--version", callback=_say_version, is_eager=True, help="Say which release this is."),
     ] = False,
 ) -> None:
-    """Look at the jobs of an application. Nothing here changes the journal."""
+    """Look at the jobs of an application, and act on them."""
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def jobs(
-    state: Annotated[
-        list[State] | None, typer.Option(help="Only jobs in this state; can be repeated.")
-    ] = None,
-    task: Annotated[
-        str | None, typer.Option(help="Only jobs of this task: its name, or its function's.")
-    ] = None,
-    queue: Annotated[str | None, typer.Option(help="Only jobs of this queue.")] = None,
+    state: StateOption = None,
+    task: TaskOption = None,
+    queue: QueueOption = None,
+    key: KeyOption = None,
+    owner: OwnerOption = None,
+    arg: ArgOption = None,
+    error: ErrorOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
     limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many at most.")] = 50,
+    before: Annotated[
+        int | None, typer.Option(help="Only those before this: `next` of the page before.")
+    ] = None,
+    search_all: Annotated[
+        bool, typer.Option("--search-all", help=f"Look beyond the newest {SEARCHED:,} jobs.")
+    ] = False,
     store: StoreOption = DEFAULT_LOCATION,
     as_json: JsonOption = False,
 ) -> None:
     """List jobs, newest first."""
-    with _errors_in_one_line(), reading(store) as journal:
-        counts = journal.counts().wait()
-        tasks = sorted({count.task for count in counts})
-        if task is not None:
-            task = full_name(task, tasks)
-        wanted = JobFilter(states=tuple(state or ()), task=task, queue=queue, limit=limit + 1)
-        records = journal.page(wanted).wait()
-        found = [JobStatus.of(record) for record in records[:limit]]
-        # The journal keeps no tally by queue, and counting would take as long as it has jobs.
-        totals = [one for one in counts if queue is None and task in (None, one.task)]
+    with errors_in_one_line():
+        wanted = filter_of(state, task, queue, key, owner, arg, error, since, until, datetime.now(UTC))
+        with reading(store) as journal:
+            counts = journal.counts().wait()
+            tasks = sorted({count.task for count in counts})
+            wanted = with_task(wanted, tasks)
+            asked = replace(wanted, before=before, limit=limit + 1, within=None if search_all else SEARCHED)
+            records = journal.page(asked).wait()
+    found = [JobStatus.of(record) for record in records[:limit]]
     if as_json:
         # Leave out what a page does not have, rather than say that there is none.
-        print_json([job.model_dump(mode="json", exclude=_NOT_ON_PAGES) for job in found])
-    else:
-        print_jobs(console(), found, totals, more=len(records) > limit)
-        if task is not None and task not in tasks and tasks:
-            typer.echo(escaped(f"No task called {cut(task)} has any; these have: {listed(tasks)}"))
+        shown = [job.model_dump(mode="json", exclude=_NOT_ON_PAGES) for job in found]
+        print_json({"jobs": shown, "next": found[-1].seq if len(records) > limit else None})
+        return
+    # The journal keeps a tally of tasks alone, and counting would take as long as it has jobs.
+    tallied = wanted.restricts and replace(wanted, states=(), task=None).restricts
+    totals = [one for one in counts if not tallied and wanted.task in (None, one.task)]
+    print_jobs(console(), found, totals, more=len(records) > limit)
+    if wanted.task is not None and wanted.task not in tasks and tasks:
+        typer.echo(escaped(f"No task called {cut(wanted.task)} has any; these have: {listed(tasks)}"))
+    jobs_in_all = sum(one.jobs for one in counts)
+    if wanted.restricts and not search_all and jobs_in_all > SEARCHED and len(records) <= limit:
+        typer.echo(
+            f"The newest {SEARCHED:,} of {jobs_in_all:,} jobs were searched; --search-all looks at all."
+        )
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def show(
     id: Annotated[str, typer.Argument(help="The job's id, or how it begins.")],
     store: StoreOption = DEFAULT_LOCATION,
     as_json: JsonOption = False,
 ) -> None:
     """Show one job: its arguments, its result, its attempts with their tracebacks and log lines."""
-    with _errors_in_one_line(), reading(store) as journal:
+    with errors_in_one_line(), reading(store) as journal:
         record = journal.get(whole_id(id, lambda digits: journal.ids_beginning(digits).wait())).wait()
         if record is None:
             raise JobNotFound(f"no job has the id {cut(id)}; it may have been pruned")
@@ -106,10 +131,4 @@ def show(
         print_job(console(), job)
 
 
-@contextmanager
-def _errors_in_one_line() -> Iterator[None]:
-    try:
-        yield
-    except PostludeError as error:
-        typer.echo(f"postlude: {escaped(str(error))}", err=True)
-        raise typer.Exit(1) from error
+add_acts(app)

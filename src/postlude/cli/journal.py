@@ -1,12 +1,12 @@
-"""Opening a journal to look at it: read-only, never made, never migrated."""
+"""Opening a journal that exists, to look at it or to act on it. It is never made, never migrated."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from postlude.stores.location import StoreKind, StoreLocation, parse_location
-from postlude.stores.open import open_reading
-from postlude.stores.protocol import ReadOnly
+from postlude.stores.open import open_acting, open_reading
+from postlude.stores.protocol import ReadOnly, Store
 
 _WORDS = frozenset(StoreKind)
 
@@ -27,6 +27,25 @@ def reading(text: str) -> Iterator[ReadOnly]:
         yield journal
     finally:
         journal.close()
+
+
+@contextmanager
+def acting(text: str) -> Iterator[Store]:
+    """Open the journal at a location to act on its jobs, and close it in the end.
+
+    Args:
+        text: as for `reading`.
+
+    Raises:
+        JournalRefused: it is not a journal, or one that another release has made: opened by this one,
+            it would be migrated under the application's feet.
+        JournalUnavailable: no journal is there, or it cannot be opened.
+    """
+    store = open_acting(_read(text))
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 def _read(text: str) -> StoreLocation:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from postlude.clock import Clock
+from postlude.clock import Clock, SystemClock
 from postlude.errors import JournalRefused
 from postlude.messages.quoting import quoted
 from postlude.stores.location import DEFAULT_LOCATION, StoreKind, StoreLocation, parse_location
@@ -66,3 +66,24 @@ def open_reading(location: StoreLocation) -> ReadOnly:
     if opening is None:
         raise JournalRefused(f"a store that is `{location}` keeps no journal to look at; give --store a path")
     return opening(location)
+
+
+def open_acting(location: StoreLocation) -> Store:
+    """Open a journal that exists to act on it, as a program of its own: never made, never migrated.
+
+    Raises:
+        JournalRefused: it is not a journal that this release writes as it is, or none that others can act on.
+        JournalUnavailable: no journal is there, or it cannot be opened.
+    """
+    looking = open_reading(location)
+    try:
+        if not looking.current:
+            raise JournalRefused(
+                f"the journal {looking.location} was made by an older release, and this one would change its "
+                f"form: start the application with this release first, or act with the one that it runs"
+            )
+    finally:
+        looking.close()
+    store = _STORES[location.kind](location, SystemClock(), "")
+    store.open()
+    return store

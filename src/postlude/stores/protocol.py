@@ -233,6 +233,11 @@ class Looking(Protocol):
 class ReadOnly(Looking, Protocol):
     """A journal that was opened to look at it."""
 
+    @property
+    def current(self) -> bool:
+        """Whether it has the form that this release writes."""
+        ...
+
     def close(self) -> None:
         """Close it. Blocks."""
         ...

@@ -45,6 +45,11 @@ class SqliteReading(Lookups):
         """The database's absolute path."""
         return str(self._reader.path)
 
+    @property
+    def current(self) -> bool:
+        """Whether it has the form that this release writes."""
+        return self._reader.current()
+
     def close(self) -> None:
         """Close it."""
         self._reader.close()

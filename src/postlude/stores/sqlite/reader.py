@@ -17,7 +17,7 @@ from postlude.model.queues import read_queues
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause
 from postlude.stores.sqlite.cells import Cells, as_bytes, from_bytes
-from postlude.stores.sqlite.connection import open_reader
+from postlude.stores.sqlite.connection import VERSION, open_reader
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.finding import conditions
 from postlude.stores.sqlite.locks.marks import is_dead, marks_path
@@ -127,6 +127,10 @@ class JournalReader:
             self._turns.release()
         before, self._version = self._version, version
         return version != before
+
+    def current(self) -> bool:
+        """Say whether the journal has the form that this release writes."""
+        return self._answer(lambda: self._rows("meta", "version") == [(VERSION,)])
 
     def close(self) -> None:
         """Close the connection."""

@@ -1,0 +1,223 @@
+"""Acting on jobs: first what would be done, then, if that is confirmed, in pieces that are counted."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import typer
+
+from postlude.cli.exits import Exit, Refused
+from postlude.cli.text import escaped, exactly
+from postlude.errors import JobNotFound, KeyTaken
+from postlude.jobs.inspector import JobStatus
+from postlude.messages.quoting import cut
+from postlude.model.ids import id_text
+from postlude.model.job import Cancel, Found
+from postlude.model.state import State
+from postlude.stores.protocol import Store
+
+PIECE: Final = 500
+"""Jobs that are asked for at once: so many rows stay locked for a moment only."""
+
+SAMPLES: Final = 5
+
+
+@dataclass
+class Tally:
+    """What became of the jobs that were meant. The numbers are those of the journal's answers."""
+
+    done: Counter[str] = field(default_factory=Counter)
+    not_done: Counter[str] = field(default_factory=Counter)
+
+
+class Act(Protocol):
+    """One way of acting.
+
+    Attributes:
+        verb: what it does, as it was typed.
+        states: the jobs that it can do something with.
+    """
+
+    verb: str
+    states: frozenset[State]
+
+    def __call__(self, store: Store, ids: Sequence[bytes], tally: Tally) -> None:
+        """Act on some jobs, and count what becomes of each."""
+        ...
+
+
+class Cancelling:
+    """Cancels jobs that wait, and asks those that run to stop."""
+
+    verb = "cancel"
+    states = frozenset({State.QUEUED, State.PARKED, State.RUNNING})
+
+    def __call__(self, store: Store, ids: Sequence[bytes], tally: Tally) -> None:
+        for outcome in store.cancel(ids).wait():
+            match outcome:
+                case Cancel.CANCELLED:
+                    tally.done["cancelled"] += 1
+                case Cancel.ASKED:
+                    tally.done["asked to stop"] += 1
+                case Cancel.TOO_LATE:
+                    tally.not_done["had ended"] += 1
+
+
+class Retrying:
+    """Runs jobs again that have failed or were cancelled."""
+
+    verb = "retry"
+    states = frozenset({State.FAILED, State.CANCELLED})
+
+    def __call__(self, store: Store, ids: Sequence[bytes], tally: Tally) -> None:
+        try:
+            answers = store.retry(ids).wait()
+        except KeyTaken:  # nothing of these is changed: one of them stands in the way of the others
+            if len(ids) == 1:
+                tally.not_done["another job has the key"] += 1
+                return
+            for id in ids:
+                self(store, [id], tally)
+            return
+        _count(answers, "retried", "had been retried, or was not there", tally)
+
+
+class Deleting:
+    """Removes jobs that have ended."""
+
+    verb = "delete"
+    states = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
+
+    def __call__(self, store: Store, ids: Sequence[bytes], tally: Tally) -> None:
+        _count(store.delete(ids).wait(), "deleted", "had been retried, or was not there", tally)
+
+
+def _count(answers: Iterable[bool], done: str, else_: str, tally: Tally) -> None:
+    for answer in answers:
+        (tally.done if answer else tally.not_done)[done if answer else else_] += 1
+
+
+@dataclass
+class Plan:
+    """What is to be done, and to which jobs: fixed when it is made, so later jobs are not caught.
+
+    Attributes:
+        act: what.
+        jobs: to which; newest first.
+        skipped: how many more are meant, in each state that the act can do nothing with.
+    """
+
+    act: Act
+    jobs: list[Found]
+    skipped: Counter[State]
+
+    @classmethod
+    def of(cls, act: Act, found: Iterable[Found]) -> "Plan":
+        """Sort jobs by whether something can be done with them."""
+        jobs: list[Found] = []
+        skipped = Counter[State]()
+        for one in found:
+            if one.state in act.states:
+                jobs.append(one)
+            else:
+                skipped[one.state] += 1
+        return cls(act, jobs, skipped)
+
+    def in_words(self, store: Store, *, more: bool) -> list[str]:
+        """Say what is to be done, with samples if these are several jobs.
+
+        Args:
+            store: tells of the samples.
+            more: it is asked for, and not only told.
+        """
+        states = Counter(job.state for job in self.jobs)
+        told = ", ".join(f"{states[state]:,} {state}" for state in State if states[state])
+        lines = [f"{self.act.verb}: {_jobs(len(self.jobs))} ({told})"] if self.jobs else []
+        if more:
+            lines += [f"  {_in_a_line(store, job)}" for job in self.jobs[:SAMPLES]]
+            if len(self.jobs) > SAMPLES:
+                lines.append(f"  … and {len(self.jobs) - SAMPLES:,} more")
+        if self.skipped:
+            told = ", ".join(f"{count:,} {state}" for state, count in sorted(self.skipped.items()))
+            lines.append(f"left alone: {told}")
+        return lines
+
+
+def carry_out(
+    plan: Plan, store: Store, *, dry_run: bool, yes: bool, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Do what is planned, if it is confirmed; returns what was done.
+
+    Args:
+        plan: what.
+        store: the journal, open.
+        dry_run: only say it.
+        yes: do not ask. Of one job nobody is asked.
+        say: writes a line for people.
+
+    Raises:
+        JobNotFound: no job is meant.
+        Refused: it was not confirmed, or nothing can be done with the jobs that are meant.
+    """
+    if not plan.jobs and not plan.skipped:
+        raise JobNotFound("no job is meant")
+    ask = len(plan.jobs) > 1 and not yes
+    for line in plan.in_words(store, more=dry_run or ask):
+        say(line)
+    if not plan.jobs:
+        raise Refused(f"nothing to {plan.act.verb}")
+    tally = Tally()
+    if not dry_run:
+        if ask and not _confirmed(plan):
+            raise Refused("not confirmed, so nothing was done; --yes confirms where nobody can be asked")
+        try:
+            for start in range(0, len(plan.jobs), PIECE):
+                piece = [job.id for job in plan.jobs[start : start + PIECE]]
+                plan.act(store, piece, tally)
+                _progress(start + len(piece), len(plan.jobs))
+        except KeyboardInterrupt:
+            _say_what_was_done(plan, tally, say)
+            say("interrupted: the rest was left alone")
+            raise typer.Exit(Exit.INTERRUPTED) from None
+        _say_what_was_done(plan, tally, say)
+    return {
+        "act": plan.act.verb,
+        "dry_run": dry_run,
+        "meant": len(plan.jobs),
+        "done": dict(tally.done),
+        "not_done": dict(tally.not_done),
+        "left_alone": {str(state): count for state, count in plan.skipped.items()},
+        "jobs": [id_text(job.id) for job in plan.jobs],
+    }
+
+
+def _confirmed(plan: Plan) -> bool:
+    if not sys.stdin.isatty():
+        return False
+    return typer.confirm(f"{plan.act.verb.capitalize()} {_jobs(len(plan.jobs))}?", err=True)
+
+
+def _say_what_was_done(plan: Plan, tally: Tally, say: Callable[[str], None]) -> None:
+    done = [f"{count:,} {what}" for what, count in tally.done.items()]
+    not_done = [f"{count:,} not: {what}" for what, count in tally.not_done.items()]
+    say("; ".join([*done, *not_done]) or f"nothing was done of {_jobs(len(plan.jobs))}")
+
+
+def _progress(done: int, of: int) -> None:
+    if of > PIECE and sys.stderr.isatty():
+        typer.echo(f"\r{done:,} of {of:,}", err=True, nl=done == of)
+
+
+def _jobs(count: int) -> str:
+    return f"{count:,} job{'s' if count != 1 else ''}"
+
+
+def _in_a_line(store: Store, job: Found) -> str:
+    record = store.get(job.id).wait()
+    if record is None:
+        return id_text(job.id)
+    status = JobStatus.of(record)
+    error = f" {escaped(cut(status.error))}" if status.error else ""
+    return f"{status.id} {status.state} {escaped(status.task)} {exactly(status.created)}{error}"

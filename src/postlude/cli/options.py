@@ -1,0 +1,57 @@
+"""Options that several commands have."""
+
+from typing import Annotated, Final
+
+import typer
+
+from postlude.model.state import State
+
+MOST: Final = 10_000_000
+"""Jobs that one command looks at; a journal holds a tenth of them, unless its application keeps more."""
+
+StoreOption = Annotated[
+    str,
+    typer.Option("--store", envvar="POSTLUDE_STORE", help="The journal: its path, or sqlite:///its/path.db."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+_SELECT: Final = "Which jobs"
+
+StateOption = Annotated[
+    list[State] | None,
+    typer.Option("--state", help="In this state; can be repeated.", rich_help_panel=_SELECT),
+]
+TaskOption = Annotated[
+    str | None,
+    typer.Option("--task", help="Of this task: its name, or its function's.", rich_help_panel=_SELECT),
+]
+QueueOption = Annotated[str | None, typer.Option("--queue", help="Of this queue.", rich_help_panel=_SELECT)]
+KeyOption = Annotated[str | None, typer.Option("--key", help="With this key.", rich_help_panel=_SELECT)]
+OwnerOption = Annotated[str | None, typer.Option("--owner", help="Of this owner.", rich_help_panel=_SELECT)]
+ArgOption = Annotated[
+    list[str] | None,
+    typer.Option("--arg", help="Called with name=value; can be repeated.", rich_help_panel=_SELECT),
+]
+ErrorOption = Annotated[
+    str | None,
+    typer.Option("--error", help="Whose last error has this text in it.", rich_help_panel=_SELECT),
+]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--since",
+        help="Created since then: 30m, 2h, 7d, or a date (2026-11-29, 2026-11-29T08:00), in UTC.",
+        rich_help_panel=_SELECT,
+    ),
+]
+UntilOption = Annotated[
+    str | None, typer.Option("--until", help="Created before that.", rich_help_panel=_SELECT)
+]
+IdsArgument = Annotated[
+    list[str] | None, typer.Argument(help="Jobs by their ids, or how these begin.", show_default=False)
+]
+AllOption = Annotated[
+    bool, typer.Option("--all", help="All jobs, whatever they are.", rich_help_panel=_SELECT)
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
