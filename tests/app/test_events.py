@@ -1,11 +1,15 @@
 """What an application's journal tells of its jobs, and that nothing is made where nobody listens."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import Sequence
+from types import FrameType
 from typing import Any
 
 import pytest
+from fastapi import BackgroundTasks, FastAPI
+from fastapi.testclient import TestClient
 
 from postlude import Config, Postlude
 from postlude.clock import SystemClock
@@ -32,6 +36,8 @@ from postlude.telemetry.events import Events
 from tests.app.serving import serving
 
 pytestmark = pytest.mark.anyio
+
+OF_EVENTS = ("postlude.telemetry.events", "postlude.telemetry.logging", "postlude.model.event")
 
 
 @pytest.fixture
@@ -62,6 +68,49 @@ async def test_jobs_that_go_well_are_made_into_nothing_where_nobody_listens(
         await postlude.components.producer.runners[0].idle()
         assert [(await job.status()).state for job in jobs] == ["succeeded"] * 6
     assert made == []
+
+
+class Calls(list[str]):
+    """Calls of what events are made of and told by, in all threads that are started within."""
+
+    def __enter__(self) -> "Calls":
+        threading.setprofile(self._note)
+        sys.setprofile(self._note)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        threading.setprofile(None)
+        sys.setprofile(None)
+
+    def _note(self, frame: FrameType, what: str, _: object) -> None:
+        if what == "call" and frame.f_globals.get("__name__", "").startswith(OF_EVENTS):
+            self.append(frame.f_code.co_qualname)
+
+
+@pytest.mark.parametrize("listens", [False, True])
+def test_a_request_whose_jobs_go_well_calls_nothing_for_events_where_nobody_listens(listens: bool) -> None:
+    app, ran = FastAPI(), list[str]()
+    postlude = Postlude(app, store="memory", packages=["tests"])
+
+    @postlude.task(name="on the loop")
+    async def on_the_loop() -> None:
+        ran.append("on the loop")
+
+    @postlude.task(name="in a thread")
+    def in_a_thread() -> None:
+        ran.append("in a thread")
+
+    @app.get("/")
+    async def add(tasks: BackgroundTasks) -> None:
+        tasks.add_task(on_the_loop)
+        tasks.add_task(in_a_thread)
+
+    if listens:
+        postlude.components.store.events.listen(lambda event: None, Event)
+    with Calls() as calls, TestClient(app) as client:
+        assert client.get("/").status_code == 200
+    assert sorted(ran) == ["in a thread", "on the loop"]
+    assert bool(calls) is listens
 
 
 async def test_who_listens_hears_of_a_jobs_whole_life() -> None:

@@ -46,6 +46,7 @@ from postlude.testing.conformance.rates import QueueRateCases, RateCases
 from postlude.testing.conformance.reading import ReadingCases
 from postlude.testing.conformance.replacing import ReplacingCases
 from postlude.testing.conformance.retrying import RetryingCases
+from postlude.testing.conformance.telling import TellingCases
 from postlude.testing.conformance.upkeep import UpkeepCases
 
 __all__ = ["LEASE", "Driver", "StoreBench", "StoreConformance"]
@@ -80,6 +81,7 @@ class StoreConformance(
     KeepingCases,
     DeathCases,
     MarkCases,
+    TellingCases,
     UpkeepCases,
     FindingCases,
     ReadingCases,
