@@ -1,4 +1,4 @@
-"""A backend in memory that does what a test tells it: be busy, break, fail, or stop half-way."""
+"""A backend in memory that does what a test tells it: be busy, break, fail, lose a commit, or stop."""
 
 import asyncio
 import threading
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from postlude.errors import JournalUnavailable
-from postlude.stores.grouped.backend import Broken, Busy, Verb
+from postlude.stores.grouped.backend import Applied, Broken, Busy, Conflict, Uncertain, Verb
 from postlude.stores.grouped.writer import Writer
 from postlude.stores.reply import Reply
 
@@ -50,6 +50,13 @@ class ScriptedBackend:
         """How often `begin` is still to say that the database is locked."""
         self.breaks: list[str] = []
         """At which methods the connection is still to break."""
+        self.conflicts: list[str] = []
+        """At which methods others' transactions are still to be in the way."""
+        self.loses: list[str] = []
+        """What becomes of the next commits, which are lost: `"stored"`, `"gone"`, or `"late"`: stored when
+        somebody waits for it."""
+        self.silent = 0
+        """How often nobody is to be there who could say what became of one."""
         self.poison: Any = object()
         """The argument that cannot be applied."""
         self.stored: list[Any] = []
@@ -60,6 +67,7 @@ class ScriptedBackend:
         self.locked = False
         self.closed = False
         self._pending: list[Any] = []
+        self._late: list[Any] = []
 
     def acquire(self) -> None:
         self.at_lock.pass_through()
@@ -74,12 +82,14 @@ class ScriptedBackend:
             self.busy -= 1
             raise Busy
         self._break_at("begin")
+        self._meet_at("begin")
         self._pending = []
         self.groups.append([])
 
     def apply(self, verb: Verb, arguments: Sequence[Any]) -> list[Any]:
         assert self.locked, "a write without the lock"
         self._break_at("apply")
+        self._meet_at("apply")
         self.groups[-1].append((verb, list(arguments)))
         if self.poison in arguments:
             raise ValueError(f"{self.poison} cannot be applied")
@@ -89,8 +99,31 @@ class ScriptedBackend:
     def commit(self) -> None:
         self.at_commit.pass_through()
         self._break_at("commit")
+        self._meet_at("commit")
+        if self.loses:
+            self._lose(self.loses.pop(0))
         self.stored += self._pending
         self._pending = []
+
+    def _lose(self, how: str) -> None:
+        if how == "stored":
+            self.stored += self._pending
+        elif how == "late":
+            self._late = self._pending
+        self._pending = []
+        raise Uncertain("the connection was lost")
+
+    def settled(self, group: Sequence[Applied]) -> bool:
+        assert self.locked, "a question without the lock"
+        if self.silent:
+            self.silent -= 1
+            raise Broken("nobody is there")
+        self.stored += self._late
+        self._late = []
+        arguments = [argument for _, arguments, _ in group for argument in arguments]
+        stored = [argument for argument in arguments if argument in self.stored]
+        assert stored in ([], arguments), "a group is stored whole or not at all"
+        return bool(stored)
 
     def rollback(self) -> None:
         self._pending = []
@@ -118,6 +151,11 @@ class ScriptedBackend:
         if self.breaks and self.breaks[0] == place:
             self.breaks.pop(0)
             raise Broken(f"at {place}")
+
+    def _meet_at(self, place: str) -> None:
+        if self.conflicts and self.conflicts[0] == place:
+            self.conflicts.pop(0)
+            raise Conflict("deadlock detected")
 
 
 @contextmanager

@@ -63,7 +63,23 @@ class Busy(Exception):
 
 
 class Broken(Exception):
-    """The connection can no longer be trusted. Nothing is known of the running transaction."""
+    """The connection can no longer be trusted. Nothing of the running transaction is stored, nor will be."""
+
+
+class Conflict(Exception):
+    """Others' transactions were in the way, as in a deadlock: all is undone, and the group is tried again."""
+
+
+class Uncertain(Exception):
+    """The connection was lost in the commit: whether that took effect, or will, is asked by `settled`."""
+
+
+class Applied(NamedTuple):
+    """Calls of one verb, as they were applied: their arguments, and what the answers were to be."""
+
+    verb: Verb
+    arguments: Sequence[Any]
+    results: Sequence[Any]
 
 
 class Backend(Protocol):
@@ -82,11 +98,24 @@ class Backend(Protocol):
         ...
 
     def apply(self, verb: Verb, arguments: Sequence[Any]) -> list[Any]:
-        """Apply calls of one verb; one result for each. Raises any error to fail the transaction."""
+        """Apply calls of one verb; one result for each. Raises any error to fail the transaction.
+
+        A result that is a `PostludeError` is its call's own: the transaction stands. After `Conflict` the
+        whole group is applied again; after other errors each call in a transaction of its own.
+        """
         ...
 
     def commit(self) -> None:
-        """Make the transaction durable; raises `Broken` if that is not certain."""
+        """Make the transaction durable; raises `Broken`, `Conflict` or, if nobody knows, `Uncertain`."""
+        ...
+
+    def settled(self, group: Sequence[Applied]) -> bool:
+        """Say, in a new transaction, whether one of which `commit` said that it is uncertain is stored.
+
+        False: nothing of it is stored, nor ever will be; then it is applied again in this transaction.
+        To look for its ids is not enough on a server that may still be committing it: insert them, and so
+        wait for it. Raises any error if it is not to be known now; then it is asked again later.
+        """
         ...
 
     def rollback(self) -> None:

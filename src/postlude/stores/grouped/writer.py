@@ -9,16 +9,16 @@ import os
 import threading
 import weakref
 from asyncio import AbstractEventLoop
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from postlude.compat import running_loop
-from postlude.errors import ForkedJournal, JournalUnavailable, PostludeError
-from postlude.model.event.journal import DisownFailed, WriterFailed
-from postlude.stores.grouped.backend import Backend, Broken, Busy, Verb
+from postlude.errors import ForkedJournal, JournalUnavailable
+from postlude.model.event.journal import WriterFailed
+from postlude.stores.grouped.backend import Backend, Broken, Busy, Conflict, Verb
 from postlude.stores.grouped.batching import Batch, Batching, Request, Standing
+from postlude.stores.grouped.committing import Committer, fail
 from postlude.stores.reply import Reply
 from postlude.telemetry.events import Events
 from postlude.telemetry.logging import logged
@@ -80,6 +80,7 @@ class Writer:
     def __init__(self, backend: Backend, name: str, events: Events | None = None) -> None:
         self._events = events or logged()
         self._backend = backend
+        self._committer = Committer(backend, self._events)
         self._inbox = Inbox(self._refuse)
         self._carried: Batch | None = None
         self._batching: Batching | None = None
@@ -152,7 +153,7 @@ class Writer:
     def _refuse(self, batch: Batch) -> None:
         with self._turns:
             batch.standing = Standing.OVER
-        self._fail(batch.requests, JournalUnavailable("the journal is closed"))
+        fail(batch.requests, JournalUnavailable("the journal is closed"))
         self._answer([batch])
 
     # -- the thread ---------------------------------------------------------------------------
@@ -177,20 +178,21 @@ class Writer:
         batches: list[Batch] = []
         backend.acquire()
         try:
+            self._committer.look_back()
             try:
                 backend.begin()
             except Busy:
                 return
-            except Broken as error:
+            except (Broken, Conflict) as error:
                 batches = self._gather()
-                self._fail(_requests(batches), error)
+                fail(_requests(batches), error)
             else:
                 batches = self._gather()
-                self._write(_requests(batches), {batch.batching for batch in batches})
+                self._committer.write(_requests(batches), {batch.batching for batch in batches})
             abandoned = self._settle(batches)
             stored = [request.value for request in abandoned if request.error is None]
             if stored:
-                self._disown(stored)
+                self._committer.disown(stored)
             self._answer(batches)
             backend.tidy()
         finally:
@@ -219,69 +221,12 @@ class Writer:
                 self._inbox.put(None)
                 return batches
 
-    def _write(self, requests: list[Request], batchings: Iterable[Batching | None] = ()) -> None:
-        backend = self._backend
-        try:
-            self._apply(requests)
-            for batching in batchings:
-                if batching is not None:
-                    batching.writing()
-            backend.commit()
-        except Broken as error:
-            backend.rollback()
-            self._fail(requests, error)
-        except Exception as error:
-            backend.rollback()
-            if len(requests) > 1 or backend.repair(error):
-                self._replay(requests)
-            else:
-                self._fail(requests, error)
-
     def _settle(self, batches: list[Batch]) -> list[Request]:
         """Be sure of their outcome; returns the requests whose callers have stopped waiting before."""
         with self._turns:
             for batch in batches:
                 batch.standing = Standing.OVER
         return [request for batch in batches for request in batch.abandoned]
-
-    def _apply(self, requests: list[Request]) -> None:
-        by_verb: defaultdict[int, list[Request]] = defaultdict(list)
-        for request in requests:
-            by_verb[request.verb].append(request)
-        for verb in sorted(by_verb):
-            asked = by_verb[verb]
-            results = self._backend.apply(Verb(verb), [request.argument for request in asked])
-            for request, value in zip(asked, results, strict=True):
-                if isinstance(value, PostludeError):  # this request's own: the group stands
-                    request.value, request.error = None, value
-                else:
-                    request.value = value
-                    request.error = None
-
-    def _replay(self, requests: list[Request]) -> None:
-        """After a failed group: each request whole or not at all, in a transaction of its own."""
-        for place, request in enumerate(requests):
-            try:
-                self._backend.begin()
-            except (Busy, Broken) as error:
-                self._fail(requests[place:], error)
-                return
-            self._write([request])
-
-    def _disown(self, results: list[Any]) -> None:
-        try:
-            self._backend.disown(results)
-        except Exception as error:
-            self._events.emit(DisownFailed(error))
-
-    @staticmethod
-    def _fail(requests: list[Request], error: BaseException) -> None:
-        if not isinstance(error, PostludeError):
-            told = JournalUnavailable(f"the journal did not take the write: {error}")
-            told.__cause__ = error
-            error = told
-        for request in requests:
-            request.error = error
 
     @staticmethod
     def _answer(batches: list[Batch]) -> None:

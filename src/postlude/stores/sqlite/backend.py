@@ -10,7 +10,7 @@ import apsw
 from postlude.clock import Clock
 from postlude.errors import JobRefused, PostludeError
 from postlude.model.event.journal import DamagedRow, FoldFailed, JournalRepaired, MendedNumber, RepairFailed
-from postlude.stores.grouped.backend import Broken, Busy, Verb
+from postlude.stores.grouped.backend import Applied, Broken, Busy, Uncertain, Verb
 from postlude.stores.sqlite import add as intake
 from postlude.stores.sqlite import concurrency as concurrency_keys
 from postlude.stores.sqlite import control, upkeep
@@ -22,6 +22,7 @@ from postlude.stores.sqlite.premises import Premises
 from postlude.stores.sqlite.reader import JournalReader
 from postlude.stores.sqlite.repair import repair
 from postlude.stores.sqlite.runners import Runners
+from postlude.stores.sqlite.settling import is_stored
 from postlude.stores.sqlite.transaction import Transaction
 
 FOLD_FROM: Final = 1000
@@ -77,6 +78,8 @@ class SqliteBackend:
         self._folds = True
         """Whether folding the WAL last succeeded: one line in the log is enough."""
         self._repair_at = 0.0
+        self._lost: Transaction | None = None
+        """The last one that was lost in its commit."""
         self.runners = Runners(files.runners, clock, files.events)
         claims = Claims(self.runners.host, os.getpid(), self.runners.marks)
         pruner = upkeep.Pruner()
@@ -147,10 +150,10 @@ class SqliteBackend:
     def commit(self) -> None:
         """Make it durable."""
         assert self._tx is not None
-        db = self.premises.db
+        tx, db = self._tx, self.premises.db
         assert db is not None
         try:
-            self._tx.finish()
+            tx.finish()
         except _BROKEN as error:
             raise self._throw_away(error) from error
         try:
@@ -159,12 +162,28 @@ class SqliteBackend:
             raise
         except apsw.Error as error:
             # After a commit that failed nothing is certain, least of all a second fsync's success.
-            raise self._throw_away(error) from error
-        db = self.premises.confirm()
-        tx, self._tx = self._tx, None
+            self._lost = tx
+            raise Uncertain(str(self._throw_away(error))) from error
+        try:
+            db = self.premises.confirm()
+        except Broken as error:
+            self._lost = tx
+            raise Uncertain(str(error)) from error
+        self._tx = None
         self._rules, self._seen = tx.known_rules, (db, db.data_version())
-        for call in tx.afterwards:
-            call()
+        tx.done()
+
+    def settled(self, group: Sequence[Applied]) -> bool:
+        """Say whether a commit that failed took effect after all.
+
+        With the writer's lock nobody else is in between; and what is committed next takes its place.
+        """
+        assert self._tx is not None
+        lost, stored = self._lost, is_stored(self._tx, group)
+        self._lost = None
+        if stored and lost is not None:
+            lost.done()
+        return stored
 
     def rollback(self) -> None:
         """Undo it. Numbers given to new task names are forgotten with it."""

@@ -141,6 +141,11 @@ class Transaction:
         if rows:
             self.run_for("add_stats", rows)
 
+    def done(self) -> None:
+        """It is committed: do what was to be done then."""
+        for call in self.afterwards:
+            call()
+
     def _write_rates(self) -> None:
         for bucket in self.known_rules.used() if self.known_rules is not None else ():
             self.run("use_rate", *bucket.name, *bucket.keep())

@@ -47,6 +47,9 @@ ON CONFLICT DO UPDATE SET n = coalesce(n, 0) + excluded.n
 -- name: add_aliases
 INSERT INTO alias (id, job) VALUES (?, ?)
 
+-- name: knows_id
+SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1) OR EXISTS (SELECT 1 FROM alias WHERE id = ?1)
+
 -- name: keep_id
 INSERT INTO alias (id, job) SELECT id, seq FROM job WHERE seq = ?
 

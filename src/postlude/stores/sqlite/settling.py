@@ -1,0 +1,79 @@
+"""Whether a group whose commit failed is stored: by what it would have left behind.
+
+A mark of its own in each group would cost every commit a page.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from postlude.model.job import Cancel
+from postlude.model.state import Stored
+from postlude.stores.grouped.backend import Applied, Verb
+from postlude.stores.sqlite.transaction import Transaction
+
+
+def is_stored(tx: Transaction, group: Sequence[Applied]) -> bool:
+    """Say whether a group is stored, by the first of its traces; without any, it can be applied again."""
+    for look in _TRACES:
+        for verb, arguments, results in group:
+            for seen in look(tx, verb, zip(arguments, results, strict=True)):
+                return seen
+    return False
+
+
+Calls = Iterator[tuple[Any, Any]]
+"""What was asked, and what the answer was to be."""
+
+
+def _adds(tx: Transaction, verb: Verb, calls: Calls) -> Iterator[bool]:
+    for (jobs, _), added in calls if verb is Verb.ADD else ():
+        if jobs and isinstance(added, list):
+            yield bool(tx.value("knows_id", jobs[0].id))
+
+
+def _claims(tx: Transaction, verb: Verb, calls: Calls) -> Iterator[bool]:
+    for _, claimed in calls if verb is Verb.CLAIM else ():
+        for claim in claimed.claims:
+            yield _standing(tx, claim.seq)[1] >= claim.fence
+
+
+def _finishes(tx: Transaction, verb: Verb, calls: Calls) -> Iterator[bool]:
+    for finishes, written in calls if verb is Verb.FINISH else ():
+        for finish in (one for one, is_written in zip(finishes, written, strict=True) if is_written):
+            yield _standing(tx, finish.seq) != (Stored.RUNNING, finish.fence)
+
+
+def _runners(tx: Transaction, verb: Verb, calls: Calls) -> Iterator[bool]:
+    for asked, answer in calls if verb in (Verb.ENLIST, Verb.RETIRE) else ():
+        if verb is Verb.ENLIST:
+            yield bool(tx.rows("runner_tokens", f"[{answer.runner}]"))
+        elif answer:
+            yield not tx.rows("runner_tokens", f"[{asked.runner}]")
+
+
+def _releases(tx: Transaction, verb: Verb, calls: Calls) -> Iterator[bool]:
+    for call, released in calls if verb is Verb.RELEASE else ():
+        if released == len(call.holds):
+            for hold in call.holds:
+                yield _standing(tx, hold.seq) != (Stored.RUNNING, hold.fence)
+
+
+def _ends(tx: Transaction, verb: Verb, calls: Calls) -> Iterator[bool]:
+    for ids, answers in calls if verb in (Verb.CANCEL, Verb.RETRY) else ():
+        if isinstance(answers, list):
+            for id, answer in zip(ids, answers, strict=True):
+                if answer is Cancel.CANCELLED or answer is True:
+                    ended = bool(tx.rows("to_retry", f'["{id.hex()}"]'))
+                    yield ended is (verb is Verb.CANCEL)
+
+
+def _standing(tx: Transaction, seq: int) -> tuple[int, int]:
+    for _, state, fence, *_ in tx.rows("standings", f"[{seq}]"):
+        return state, fence
+    return -1, -1
+
+
+_TRACES: Final[Sequence[Callable[[Transaction, Verb, Calls], Iterator[bool]]]] = (
+    _adds, _claims, _finishes, _runners, _releases, _ends
+)  # fmt: skip
+"""The surest first."""
