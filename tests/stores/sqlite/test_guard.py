@@ -10,8 +10,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -19,7 +21,8 @@ import pytest
 from postlude.errors import JournalUnavailable
 from postlude.model.job import NewJob
 from postlude.stores.sqlite import SqliteStore, backend, held, mending, rescue
-from postlude.stores.sqlite.guard import Guard
+from postlude.stores.sqlite.guard import Found, Guard
+from postlude.stores.sqlite.wal_index import INDEX_SIZE, is_folded
 
 pytestmark = pytest.mark.disk
 
@@ -435,6 +438,74 @@ db.execute("VACUUM")
     assert caplog.text == ""
 
 
+def fold_elsewhere(path: Path) -> None:
+    """Have another process fold the WAL, and empty it."""
+    code = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("CREATE TABLE IF NOT EXISTS filler (content)")
+db.execute("INSERT INTO filler VALUES (randomblob(20000))")
+print(*db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone())
+"""
+    command = [sys.executable, "-I", "-c", code, str(path)]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "0 0 0\n"
+
+
+def meanwhile(function: Callable[..., Any], which: Callable[..., bool], do: Callable[[], None]) -> Any:
+    """Return a function that does something else, once, right after the call that is meant."""
+    done = list[int]()
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        result = function(*args, **kwargs)
+        if not done and which(*args):
+            done.append(1)
+            do()
+        return result
+
+    return called
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("moment", ["kept", "look", "described"])
+def test_who_folds_the_wal_between_two_looks_is_no_harm(
+    store: SqliteStore,
+    path: Path,
+    moment: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As those do who copy the WAL elsewhere, and fold it themselves."""
+    add(store, 30)
+    fold = partial(fold_elsewhere, path)
+    if moment == "kept":
+        stat = meanwhile(os.stat, lambda at, **_: str(at) == str(path), fold)
+        kept = Guard.kept
+
+        def looks(guard: Guard) -> bool:
+            monkeypatch.setattr(os, "stat", stat)
+            return kept(guard)
+
+        monkeypatch.setattr(Guard, "kept", looks)
+    elif moment == "look":
+        monkeypatch.setattr(os, "pread", meanwhile(os.pread, lambda fd, size, at: size == 100, fold))
+    else:
+        monkeypatch.setattr(Guard, "read_index", meanwhile(Guard.read_index, lambda guard: True, fold))
+    os.utime(path)
+    found, look = set[Found](), Guard.look
+
+    def noted(guard: Guard) -> Found:
+        found.add(seen := look(guard))
+        return seen
+
+    monkeypatch.setattr(Guard, "look", noted)
+    for _ in range(3):
+        add(store, 10)
+        os.utime(path)
+    assert on_the_disk(path) == 60
+    assert caplog.text == ""
+    assert found == {Found.IN_PLACE}
+
+
 # -- what is refused ------------------------------------------------------------------------
 
 
@@ -478,3 +549,16 @@ def test_it_goes_on_when_its_files_are_back(
     path.with_name("kept").replace(path)
     add(store)
     assert "is in its place again" in caplog.text
+
+
+def test_a_fold_that_has_begun_explains_what_is_written_until_it_is_noted(
+    store: SqliteStore, path: Path
+) -> None:
+    """The pages are written first: for as long as the disk takes, the index says nothing new."""
+    add(store, 30)
+    before = beside(path, "-shm").read_bytes()[:INDEX_SIZE]
+    assert not is_folded(before, before)
+    begun = before[:128] + (7).to_bytes(4, sys.byteorder) + before[132:]
+    assert is_folded(begun, begun)
+    noted = begun[:96] + (7).to_bytes(4, sys.byteorder) + begun[100:]
+    assert not is_folded(noted, noted)

@@ -16,6 +16,7 @@ from postlude.stores.sqlite import concurrency as concurrency_keys
 from postlude.stores.sqlite import control, upkeep
 from postlude.stores.sqlite.claims import Claims
 from postlude.stores.sqlite.files import JournalFiles
+from postlude.stores.sqlite.growth import FIRST_TOLD
 from postlude.stores.sqlite.limits import Rules
 from postlude.stores.sqlite.numbering import used_up
 from postlude.stores.sqlite.premises import Premises
@@ -248,6 +249,7 @@ class SqliteBackend:
         db = self.premises.db
         if db is None:
             return
+        length = 0
         try:
             length, _ = db.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_NOOP)
             if length >= FOLD_FROM:
@@ -256,7 +258,8 @@ class SqliteBackend:
                 self.premises.folded(frames, frames - done)
         except apsw.Error as error:
             # Everything is safe in the WAL, and would be written from there once more.
-            if self._folds:
+            by_another = isinstance(error, apsw.BusyError) and length < FIRST_TOLD
+            if self._folds and not by_another:
                 self._folds = False
                 self._files.events.emit(FoldFailed(self._files.database, error))
 

@@ -6,6 +6,7 @@ between its commit and its answer.
 
 import fcntl
 import os
+from collections.abc import Iterator
 from enum import Enum, auto
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,9 @@ _SALTS_IN_WAL: Final = slice(16, 24)
 
 _PAGE_ONE: Final = 100
 """Bytes of the database's header."""
+
+_READINGS: Final = 10
+"""How often the index is read anew before it is said not to fit the WAL."""
 
 _SHARED: Final = (0x4000_0002, 510)
 """Where in the database SQLite's connections hold their shared locks: first byte, and length."""
@@ -106,6 +110,9 @@ class Guard:
 
     def kept(self) -> bool:
         """Say whether a group that has just been committed is in the files at their paths."""
+        assert self._held_index is not None
+        # First of all: if nothing is written after it, nothing was folded before it.
+        index = os.pread(self._held_index.fd, INDEX_SIZE, 0)
         try:
             database, wal = os.stat(self.path), os.stat(self.wal_path)
         except OSError:
@@ -115,14 +122,13 @@ class Guard:
         before, self._wal_size = self._wal_size, wal.st_size
         untouched = database.st_mtime_ns == self._written
         if untouched:
-            assert self._held_index is not None
-            self._index = os.pread(self._held_index.fd, INDEX_SIZE, 0)  # a commit may have begun the WAL anew
+            self._index = index  # a commit may have begun the WAL anew
         return (untouched and wal.st_size >= before and self._is_wal()) or self.look() is Found.IN_PLACE
 
     def folded(self) -> None:
         """Note that this process has just written the database."""
         self._written = os.fstat(self._held.fd).st_mtime_ns
-        self._head, self._index = self._read_head()
+        self._index, self._head, _ = self._read_head()
 
     def look(self) -> Found:
         """Find out what stands at the paths. Under the lock between writers."""
@@ -139,10 +145,16 @@ class Guard:
             return Found.WAL_LOST
         if Identity.of(self.index_path) != self.index:
             return Found.INDEX_LOST
-        if not index.settled and not self.describes(index):
+        if not any(index.settled or self.describes(index) for index in self._readings(index)):
             return Found.DAMAGED
         self._size, self._wal_size = database.st_size, os.fstat(self._wal_fd).st_size
         return Found.IN_PLACE
+
+    def _readings(self, index: Index) -> Iterator[Index]:
+        """Give an index, and what it says some moments later: others fold the WAL, and begin it anew."""
+        yield index
+        for _ in range(_READINGS):
+            yield self.read_index()
 
     def describes(self, index: Index) -> bool:
         """Whether an index is one of the WAL at the path."""
@@ -165,17 +177,22 @@ class Guard:
         """
         if written == self._written:
             return False
-        head, index = self._read_head()
-        if head != self._head and not is_folded(self._index, index):
+        before, head, after = self._read_head()
+        if head != self._head and not is_folded(self._index, after):
             return True
-        self._written, self._head, self._index = written, head, index
+        self._written, self._head, self._index = written, head, before
         return False
 
-    def _read_head(self) -> tuple[bytes, bytes]:
-        """Read the header first: whoever folds the WAL says so before it is changed."""
+    def _read_head(self) -> tuple[bytes, bytes, bytes]:
+        """Read the index, the database's header, and the index again.
+
+        Whoever folds the WAL says so in the index before the header is changed: the later reading knows of
+        all that the header has seen, the earlier one of nothing that is still to come.
+        """
         assert self._held_index is not None
+        before = os.pread(self._held_index.fd, INDEX_SIZE, 0)
         head = os.pread(self._held.fd, _PAGE_ONE, 0)
-        return head, os.pread(self._held_index.fd, INDEX_SIZE, 0)
+        return before, head, os.pread(self._held_index.fd, INDEX_SIZE, 0)
 
     def _is_database(self) -> bool:
         return os.pread(self._held.fd, len(_HEADER), 0) == _HEADER or not self._had_header

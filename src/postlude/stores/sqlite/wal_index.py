@@ -12,7 +12,10 @@ _INDEX: Final = struct.Struct("=14xHII8x8s")
 """Of the -shm file: the size of a page, frames in the WAL, pages of the database, the WAL's salts."""
 _FOLDED: Final = struct.Struct("=6I")
 """How many frames are in the database, and the readers' marks."""
+_COUNT: Final = struct.Struct("=I")
 _FOLDED_AT: Final = 96
+_BEGUN_AT: Final = 128
+"""Where it says how many frames are in the database, and how many are about to be."""
 INDEX_SIZE: Final = 136
 _FOLDING: Final = (slice(32, 40), slice(96, 100), slice(128, 132))
 """What of it changes before the database is written: salts, frames that are in that, or about to be."""
@@ -52,4 +55,11 @@ class Index(NamedTuple):
 
 def is_folded(before: bytes, after: bytes) -> bool:
     """Say whether the WAL has been folded between two readings of its index, or somebody has begun to."""
-    return any(before[part] != after[part] for part in _FOLDING)
+    return _is_begun(before) or any(before[part] != after[part] for part in _FOLDING)
+
+
+def _is_begun(index: bytes) -> bool:
+    """Whether somebody was about to fold more of the WAL than is in the database: nobody knows how far."""
+    (folded,) = _COUNT.unpack_from(index, _FOLDED_AT)
+    (begun,) = _COUNT.unpack_from(index, _BEGUN_AT)
+    return bool(begun > folded)
