@@ -9,12 +9,13 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from types import FrameType
 from typing import Any, Final
 
 ExcInfo = bool | BaseException | tuple[type[BaseException], BaseException, Any]
 
-_CALLER: Final = 3
-"""Frames from `Logger.log` to the line that has something to say."""
+_LISTENING: Final = __name__.rpartition(".")[0]
+"""The package of those who word what others tell: a record says where that was, not where it was worded."""
 
 _TOLD: Final[set[str]] = set()
 """The loggers of which a failure has been told: of the process, as they are."""
@@ -70,17 +71,9 @@ class Log:
         """Log what has gone wrong."""
         self._log(logging.ERROR, message, args, exc_info, extra)
 
-    def exception(self, message: str, *args: object) -> None:
-        """Log what has gone wrong, with the traceback of the exception that is being handled."""
-        self._log(logging.ERROR, message, args, True)
-
     def critical(self, message: str, *args: object) -> None:
         """Log what ends the process."""
         self._log(logging.CRITICAL, message, args)
-
-    def log(self, level: int, message: str, *args: object) -> None:
-        """Log at a level that is known only here and now."""
-        self._log(level, message, args)
 
     def _log(
         self,
@@ -91,11 +84,24 @@ class Log:
         extra: Mapping[str, object] | None = None,
     ) -> None:
         try:
-            self._logger.log(level, message, *args, exc_info=exc_info, extra=extra, stacklevel=_CALLER)
+            if self._logger.isEnabledFor(level):
+                self._logger.log(
+                    level, message, *args, exc_info=exc_info, extra=extra, stacklevel=_frames_to_teller()
+                )
         except BaseException as error:
             if self._logger.name not in _TOLD and logging.raiseExceptions:
                 _TOLD.add(self._logger.name)
                 _tell(message, args, error)
+
+
+def _frames_to_teller() -> int:
+    """Return how many frames there are from the call of `Logger.log` to what has happened."""
+    frame: FrameType | None = sys._getframe(1)
+    frames = 1
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(_LISTENING):
+        frame = frame.f_back
+        frames += 1
+    return frames
 
 
 def _tell(message: str, args: tuple[object, ...], error: BaseException) -> None:

@@ -21,6 +21,8 @@ from postlude.model.event.jobs import (
     Resumed,
 )
 from postlude.model.event.journal import OfJournal
+from postlude.model.event.request import NobodyRuns
+from postlude.model.event.runner import LeaseLost
 from postlude.telemetry.logging import logged
 from tests.telemetry.logging import examples
 
@@ -60,6 +62,17 @@ def test_its_line(event: Event, logger: str, level: str, text: str, caplog: pyte
     assert [(record.name, record.levelname, record.getMessage()) for record in caplog.records] == [
         (logger, level, text)
     ]
+
+
+def test_a_record_says_where_it_happened_and_not_where_it_was_worded(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def happens() -> None:
+        logged().emit(LeaseLost())
+        logged().emit(NobodyRuns("memory"))
+
+    happens()
+    assert [(record.pathname, record.funcName) for record in caplog.records] == [(__file__, "happens")] * 2
 
 
 @pytest.mark.parametrize("event", [event for event, *_ in examples.ALL if hasattr(event, "frames")])
