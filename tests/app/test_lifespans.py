@@ -17,8 +17,9 @@ from postlude.errors import JournalUnavailable
 from postlude.model.state import State
 from postlude.runner.news import News
 from postlude.stores.memory import MemoryStore
-from tests.app.serving import becomes
+from tests.app.serving import becomes, serving
 from tests.app.work import say
+from tests.request.asgi import call, status
 
 QUICK = Config(poll_every=0.005, tune_gc=False)
 
@@ -190,3 +191,20 @@ def test_every_runner_of_a_process_hears_of_a_change() -> None:
     assert one == other
     store.news = True
     assert (news.count(), news.count()) == (one + 1, other + 1)
+
+
+@pytest.mark.anyio
+async def test_beside_a_runner_that_was_started_by_hand_no_request_looks_for_work(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would run jobs whose responses have not ended, and say that no lifespan runs."""
+
+    @shop.app.get("/nothing")
+    async def nothing() -> None: ...
+
+    async with serving(shop.postlude):
+        assert status(await call(shop.app, "/nothing", log=[])) == 200
+        await asyncio.sleep(0)
+        kinds = [runner.kind for runner in await shop.postlude.components.store.living()]
+    assert kinds == ["app"]
+    assert "no lifespan" not in caplog.text

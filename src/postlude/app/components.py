@@ -122,9 +122,10 @@ class Components:
     def look_in(self) -> None:
         """Let run what waits in the journal, where no lifespan runs: a request has come.
 
-        A journal in memory has nothing that another process has left, so it is not opened for this.
+        A journal in memory has nothing that another process has left, so it is not opened for this. Where
+        somebody has started a runner by hand, that one does it.
         """
-        if self._open or not isinstance(self.store, MemoryStore):
+        if (self._open or not isinstance(self.store, MemoryStore)) and not self.producer.serves():
             self.inline.look_in(self.opened)
 
     async def opened(self) -> None:
