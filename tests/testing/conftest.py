@@ -6,7 +6,7 @@ from weakref import WeakSet
 import pytest
 
 from postlude import Postlude
-from postlude.app.postlude import EVERY_POSTLUDE
+from postlude.app.instances import EVERY_POSTLUDE
 from postlude.testing import PostludeJobs
 from tests.testing import shop
 

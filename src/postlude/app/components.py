@@ -6,15 +6,16 @@ An application has one of these from its start to its end. A test gives it anoth
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from postlude.app.served import Served, Serving
 from postlude.clock import Clock
 from postlude.compat import running_loop
 from postlude.config import Config
 from postlude.engines.local import Local, limits_of_queues
-from postlude.enqueue.bulk import Blocking
+from postlude.enqueue.blocking import Blocking
+from postlude.enqueue.bulk import add_all
 from postlude.enqueue.in_memory import MemoryTask
 from postlude.enqueue.producer import Producer
 from postlude.enqueue.sync_limits import SyncLimits
@@ -22,6 +23,7 @@ from postlude.enqueue.visiting import InlinePort
 from postlude.errors import PostludeError
 from postlude.jobs.absence import Absence
 from postlude.jobs.control import Control
+from postlude.jobs.handle import Job
 from postlude.jobs.inspector import Inspector
 from postlude.jobs.queries import JobQueries
 from postlude.jobs.subscriptions import Hub
@@ -35,6 +37,7 @@ from postlude.runner.service import Service
 from postlude.stores.loops import call_on
 from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import Pause, Store
+from postlude.tasks.call import Call
 from postlude.tasks.registry import Registry
 from postlude.telemetry.startup_log import be_heard
 
@@ -148,6 +151,28 @@ class Components:
             be_heard()
             self.store.open()
             self._open = True
+
+    async def add_one(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Job[Any]:
+        """Store a call, outside of requests; it starts at once where a runner serves the loop."""
+        producer = self.producer
+        work = producer.prepare(function, args, kwargs)
+        if producer.serves():
+            await producer.commit([work])
+            producer.start([work])
+        else:
+            await self.opened()
+            await producer.store([work])
+            await self.absence.look()
+        return work.job
+
+    async def add_all(self, calls: Iterable[Call | Callable[[], Any]], *, atomic: bool) -> list[Job[Any]]:
+        """Store many calls, outside of requests; see `postlude.enqueue.bulk.add_all`."""
+        await self.opened()
+        jobs = await add_all(self.producer, calls, atomic=atomic)
+        await self.absence.look()
+        return jobs
 
     def bounds(self) -> list[DeclaredLimits]:
         """Return what this release says of its tasks and queues."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from weakref import WeakSet
 
 T = TypeVar("T")
@@ -31,3 +31,7 @@ class Instances(Generic[T]):
             yield
         finally:
             self._watchers.remove(watcher)
+
+
+EVERY_POSTLUDE: Final[Instances[Any]] = Instances()
+"""The `Postlude` objects of this process, for its tests."""

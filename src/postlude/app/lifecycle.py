@@ -7,7 +7,7 @@ from postlude.app.components import Components
 from postlude.errors import PostludeError
 from postlude.model.state import State
 from postlude.runner.executors.process import inside
-from postlude.telemetry.startup_log import announce, count_of
+from postlude.telemetry.startup_log import announce, be_heard, count_of
 
 
 class Lifespan:
@@ -75,3 +75,9 @@ class Lifespan:
         if self._entered:
             self._entered = False
             await self._components.leave(self)
+
+
+def announce_off() -> None:
+    """Say at the start of an application that its Postlude is off."""
+    be_heard()
+    announce("off: nothing is stored, background tasks run in memory as the framework's own do")

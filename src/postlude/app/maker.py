@@ -1,10 +1,33 @@
-"""The module that makes a `Postlude`: where the application's packages lie, and what it is called."""
+"""What a `Postlude` is made with, and the module that makes it: where its packages lie, what it is called."""
 
 import contextlib
 from pathlib import Path
 from typing import Any, Final
 
+from starlette.applications import Starlette
+
+from postlude.config import Config
+from postlude.messages.quoting import quoted
+
 _UNTITLED: Final = frozenset({"", "FastAPI"})
+
+
+def refuse_mistaken(app: object, delivery: object, config: object) -> None:
+    """Make sure that these are what they are taken for.
+
+    Raises:
+        TypeError: `app` is no application, or `config` no `Config`.
+        ValueError: there is no such delivery.
+    """
+    if delivery not in ("at_least_once", "at_most_once"):
+        raise ValueError(f'delivery= must be "at_least_once" or "at_most_once", not {quoted(delivery)}')
+    if app is not None and not isinstance(app, Starlette):
+        raise TypeError(
+            f"Postlude({quoted(app)}): give the application first, FastAPI() or Starlette(), or none; "
+            f"the journal is store="
+        )
+    if config is not None and not isinstance(config, Config):
+        raise TypeError(f"config={quoted(config)}: give a postlude.Config(...)")
 
 
 def root_of(module: dict[str, Any]) -> Path | None:

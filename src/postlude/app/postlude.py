@@ -1,21 +1,21 @@
 """`Postlude`: puts configuration, journal, registry, runner and framework together."""
 
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from starlette.applications import Starlette
 
-from postlude.app.components import Components
-from postlude.app.instances import Instances
-from postlude.app.lifecycle import Lifespan
-from postlude.app.maker import name_of, root_of
-from postlude.app.verbs import Verbs
+from postlude.app.components import Components, Counters
+from postlude.app.forwarding import of_control, of_lifespan, of_queries
+from postlude.app.instances import EVERY_POSTLUDE
+from postlude.app.lifecycle import Lifespan, announce_off
+from postlude.app.maker import name_of, refuse_mistaken, root_of
 from postlude.clock import Clock, SystemClock
 from postlude.config import Config
 from postlude.engines.local import Local, checked_queues
-from postlude.enqueue.bulk import Blocking
+from postlude.enqueue.blocking import Blocking
 from postlude.enqueue.port import Port
 from postlude.errors import PostludeError
 from postlude.frameworks.injection import ApplicationInjection
@@ -26,19 +26,21 @@ from postlude.frameworks.install import (
     install_passthrough,
     say_what_is_not_durable,
 )
+from postlude.jobs.control import Control
+from postlude.jobs.handle import Job
 from postlude.jobs.inspector import Inspector
-from postlude.messages.quoting import quoted
+from postlude.jobs.queries import JobQueries
+from postlude.messages.spelling import parameters_of, refuse_unknown, tells_what_to_write
 from postlude.request.exception_handlers import watch_handlers
 from postlude.request.passthrough import Passthrough, PassthroughBlocking, passing_state
 from postlude.runner.executors.pool import ExecutionContext
 from postlude.stores.memory import MemoryStore
 from postlude.stores.open import choose_store
 from postlude.stores.protocol import Store
+from postlude.tasks.call import Call
 from postlude.tasks.context import Carried
-from postlude.tasks.options import TaskOptions
 from postlude.tasks.registry import Registry
-from postlude.tasks.task import Task
-from postlude.telemetry.startup_log import announce, be_heard
+from postlude.telemetry.startup_log import be_heard
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -47,7 +49,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Postlude(Verbs):
+@tells_what_to_write("postlude")
+class Postlude:
     """Durable background tasks for one FastAPI or Starlette application.
 
     Args:
@@ -75,6 +78,13 @@ class Postlude(Verbs):
         UnsupportedFramework: this version of FastAPI does not behave as needed.
     """
 
+    if not TYPE_CHECKING:  # checkers know what there is
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            """Say what was meant by a keyword that is not there."""
+            refuse_unknown(cls.__name__, kwargs, parameters_of(cls.__init__), Config.__annotations__)
+            return super().__new__(cls)
+
     def __init__(
         self,
         app: Starlette | None = None,
@@ -88,15 +98,7 @@ class Postlude(Verbs):
         context: Iterable[ContextVar[Any]] = (),
         queues: Mapping[str, Local] | None = None,
     ) -> None:
-        if delivery not in ("at_least_once", "at_most_once"):
-            raise ValueError(f'delivery= must be "at_least_once" or "at_most_once", not {quoted(delivery)}')
-        if app is not None and not isinstance(app, Starlette):
-            raise TypeError(
-                f"Postlude({quoted(app)}): give the application first, FastAPI() or Starlette(), or none; "
-                f"the journal is store="
-            )
-        if config is not None and not isinstance(config, Config):
-            raise TypeError(f"config={quoted(config)}: give a postlude.Config(...)")
+        refuse_mistaken(app, delivery, config)
         self.config = config or Config()
         clock = clock or SystemClock()
         self._registry = Registry(
@@ -109,6 +111,8 @@ class Postlude(Verbs):
             delivery=delivery,
             carried=(carried := Carried(context)),
         )
+        self.task = self._registry.task
+        """Declares a task; still a function: `@postlude.task`, `@postlude.task(...)`, `postlude.task(f)`."""
         chosen = choose_store(store, clock, name_of(sys._getframe(1).f_globals, app))
         self._app: Starlette | None = None
         self._injection = ApplicationInjection(passing_state)
@@ -130,33 +134,59 @@ class Postlude(Verbs):
         if app is not None:
             self.install(app)
 
-    # -- defining tasks -------------------------------------------------------------------------
+    # -- outside of requests --------------------------------------------------------------------
 
     @overload
-    def task(self, function: Callable[P, R], **options: Unpack[TaskOptions]) -> Task[P, R]: ...
+    async def add_task(
+        self, function: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job[R]: ...
 
     @overload
-    def task(
-        self, function: None = ..., **options: Unpack[TaskOptions]
-    ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+    async def add_task(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
 
-    def task(
-        self, function: Callable[P, R] | None = None, **options: Unpack[TaskOptions]
-    ) -> Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]:
-        """Declare a task; still a function. As `@postlude.task`, `@postlude.task(...)` or `postlude.task(f)`.
-
-        Args:
-            function: what runs.
-            options: its policy; see `postlude.tasks.policy.TaskOptions`.
+    async def add_task(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job[Any]:
+        """Store a job now; returns when it is on disk.
 
         Raises:
-            TaskDefinitionError: it cannot be a task so; the message names the option.
+            NotDurable: the function or an argument has no durable form.
+            JournalUnavailable: not confirmed within the budget.
         """
-        if function is None:
-            return self._registry.task(**options)
-        return self._registry.task(function, **options)
+        if self._off is not None:
+            return await self._off.run(function, args, kwargs)
+        return await self._components.add_one(function, args, kwargs)
 
-    # -- the framework --------------------------------------------------------------------------
+    async def add_tasks(
+        self, calls: Iterable[Call | Callable[[], Any]], *, atomic: bool = False
+    ) -> list[Job[Any]]:
+        """Store many jobs, in groups that let others in between; returns their handles in order.
+
+        Args:
+            calls: made by `task.call(...)`, or `functools.partial` objects of plain functions.
+            atomic: all or none, in one transaction; at most 10,000.
+
+        Raises:
+            JournalUnavailable: a group was not confirmed; those before it are stored.
+        """
+        if self._off is not None:
+            return await self._off.run_all(calls)
+        return await self._components.add_all(calls, atomic=atomic)
+
+    @property
+    def blocking(self) -> Blocking:
+        """Adding jobs from sync code."""
+        return self._components.blocking if self._off is None else PassthroughBlocking(self._off)
+
+    job = of_queries(JobQueries.find)
+    cancel = of_control(Control.cancel)
+    retry = of_control(Control.retry)
+    pause = of_control(Control.pause)
+    resume = of_control(Control.resume)
+    paused = of_control(Control.paused)
+
+    @property
+    def counters(self) -> Counters:
+        """What operators should look at, of this process: tasks in memory only, threads that hang."""
+        return self._components.counters
 
     def install(self, app: Starlette) -> None:
         """Join an application, before it has started.
@@ -172,7 +202,7 @@ class Postlude(Verbs):
         if self._off is None:
             install(app, self, self._injection.keep_state)
         else:
-            install_passthrough(app, self._off, _announce_off, self._injection.keep_state)
+            install_passthrough(app, self._off, announce_off, self._injection.keep_state)
         self._app = app
         self._injection.join(app)
 
@@ -242,17 +272,9 @@ class Postlude(Verbs):
         self._lifespan = self.begin()
         await self._lifespan.open()
 
-    async def start(self) -> None:
-        """Start the runner on this loop."""
-        await self._lifespan.start()
-
-    async def drain(self) -> None:
-        """Stop claiming, let running jobs end, release the rest."""
-        await self._lifespan.drain()
-
-    async def close(self) -> None:
-        """Close the journal."""
-        await self._lifespan.close()
+    start = of_lifespan(Lifespan.start)
+    drain = of_lifespan(Lifespan.drain)
+    close = of_lifespan(Lifespan.close)
 
     # -- what it works with ---------------------------------------------------------------------
 
@@ -260,11 +282,6 @@ class Postlude(Verbs):
     def inspector(self) -> Inspector:
         """Looking at jobs: `get`, `page`, `counts`."""
         return self._components.inspector
-
-    @property
-    def blocking(self) -> Blocking:
-        """Adding jobs from sync code."""
-        return self._components.blocking if self._off is None else PassthroughBlocking(self._off)
 
     @property
     def components(self) -> Components:
@@ -280,12 +297,3 @@ class Postlude(Verbs):
         # A port is only ever given back what it has prepared itself.
         self.port: Port = components.producer  # type: ignore[assignment]
         """Where the application's requests hand in their jobs."""
-
-
-EVERY_POSTLUDE: Final[Instances[Postlude]] = Instances()
-"""Those of this process, for its tests."""
-
-
-def _announce_off() -> None:
-    be_heard()
-    announce("off: nothing is stored, background tasks run in memory as the framework's own do")

@@ -1,20 +1,13 @@
 """Adding jobs outside a request: from async code, in bulk, and from sync code."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Any, Final, ParamSpec, TypeVar, overload
+from typing import Any, Final, ParamSpec, TypeVar
 
-from postlude.compat import running_loop
-from postlude.config import Config
 from postlude.enqueue.producer import Producer
-from postlude.errors import JournalUnavailable
-from postlude.jobs.absence import Absence
 from postlude.jobs.handle import Job
-from postlude.model.event.jobs import JobsAdded
-from postlude.runner.attempt.work import Work, place
-from postlude.stores.protocol import Store
+from postlude.runner.attempt.work import Work
 from postlude.tasks.call import Call
 
 P = ParamSpec("P")
@@ -86,62 +79,3 @@ async def _queue(producer: Producer, works: Sequence[Work]) -> None:
     if works:
         await producer.store(works)
         producer.stir()
-
-
-class Blocking:
-    """The same from sync code, in threads without an event loop. Reached as `postlude.blocking`."""
-
-    def __init__(
-        self, producer: Producer, store: Store, config: Config, opened: Callable[[], None], absence: Absence
-    ) -> None:
-        self._producer = producer
-        self._absence = absence
-        self._store = store
-        self._config = config
-        self._opened = opened
-
-    @overload
-    def add_task(
-        self, function: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Job[R]: ...
-
-    @overload
-    def add_task(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Job[R]: ...
-
-    def add_task(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Job[Any]:
-        """Store a job; returns when it is on disk.
-
-        Raises:
-            RuntimeError: called on an event loop, which it would block.
-            NotDurable: the function or an argument has no durable form.
-            JournalUnavailable: not confirmed within the budget.
-        """
-        return self.add_tasks([partial(function, *args, **kwargs)])[0]
-
-    def add_tasks(self, calls: Iterable[Call | Callable[[], Any]]) -> list[Job[Any]]:
-        """Store many jobs, in groups of `GROUP`."""
-        if running_loop() is not None:
-            raise RuntimeError("postlude.blocking would block this event loop: await postlude.add_task(...)")
-        self._opened()
-        jobs: list[Job[Any]] = []
-        source = iter(calls)
-        while works := prepare_all(self._producer, islice(source, GROUP)):
-            self._store_group(works)
-            jobs += [work.job for work in works]
-        self._producer.stir()
-        self._absence.look_blocking()
-        return jobs
-
-    def _store_group(self, works: Sequence[Work]) -> None:
-        self._producer.sync_limits.tell()
-        jobs = [work.new_job(False, None) for work in works]
-        reply = self._store.add(jobs)
-        try:
-            added = reply.wait(self._config.budget)
-        except TimeoutError:
-            if reply.withdraw():
-                raise JournalUnavailable("the journal did not take the write within its budget") from None
-            added = reply.wait()  # it is being committed: its outcome is about to be known
-        place(works, added)
-        if JobsAdded in self._store.events.heard:
-            self._store.events.emit(JobsAdded(jobs, added))

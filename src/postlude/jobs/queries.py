@@ -70,7 +70,7 @@ class JobQueries:
         self._absence = absence
 
     async def find(self, id: str | UUID) -> Job[Any]:
-        """Return the handle of a job that the journal has.
+        """Return the handle of a job by its id; what it returned is read as its task's function returns it.
 
         Raises:
             JobNotFound: no job has this id, or it has been pruned, or it is not an id.

@@ -17,7 +17,7 @@ from uuid import uuid4
 from starlette.types import Scope
 
 from postlude.compat import is_async_callable, running_loop
-from postlude.enqueue.bulk import Blocking
+from postlude.enqueue.blocking import Blocking
 from postlude.errors import JobFailed, NotDurable, TaskDefinitionError
 from postlude.jobs.handle import NOWHERE, Enquiries, Job
 from postlude.model.event.request import PassthroughFailed

@@ -7,7 +7,8 @@ from functools import partial
 from typing import NamedTuple
 
 from postlude.app.components import Components
-from postlude.app.postlude import EVERY_POSTLUDE, Postlude
+from postlude.app.instances import EVERY_POSTLUDE
+from postlude.app.postlude import Postlude
 from postlude.clock import SECOND, ManualClock, SystemClock
 from postlude.errors import PostludeError
 from postlude.testing.held import Held, held_parts
