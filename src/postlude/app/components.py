@@ -28,7 +28,7 @@ from postlude.jobs.inspector import Inspector
 from postlude.jobs.queries import JobQueries
 from postlude.jobs.subscriptions import Hub
 from postlude.model.limits import DeclaredLimits
-from postlude.request.pending import unstored
+from postlude.request.route import unstored
 from postlude.runner.executors.pool import ExecutionContext
 from postlude.runner.inline import Inline
 from postlude.runner.news import News

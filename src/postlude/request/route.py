@@ -10,8 +10,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from postlude.compat import is_async_callable
 from postlude.enqueue.port import Port
+from postlude.errors import WaitsForItself
 from postlude.request.asgi_scope import Facts
-from postlude.request.background import CURRENT
+from postlude.request.background import CURRENT, Collected
 from postlude.request.calls import Around, choose
 from postlude.request.passthrough import OFF_KEY, PASSING, Passing
 from postlude.request.receipt import Receipt
@@ -111,3 +112,23 @@ def track(app: ASGIApp, *, shared: bool = False, stack: str | None = None) -> AS
 def is_tracked(app: Any) -> bool:
     """Return whether `app` came from `track`."""
     return getattr(app, "__dict__", {}).get(SCOPE_KEY) is True
+
+
+def unstored(id: bytes) -> bool:
+    """Return whether the request that runs here may be about to store the job with this id.
+
+    Raises:
+        WaitsForItself: it has added the job, and stores it when it has succeeded.
+    """
+    receipt: Receipt | None = CURRENT.get()
+    if receipt is None:
+        return False
+    for task in list(receipt.injected.tasks if receipt.injected is not None else ()):
+        prepared = task.prepared if isinstance(task, Collected) and task.collector is receipt else None
+        if prepared is not None and prepared.job.raw_id == id:
+            raise WaitsForItself(
+                f"job {prepared.job.id} is stored when its request has succeeded, and starts after the "
+                "response: here it would wait for itself. Return its id and ask in another request, or use "
+                "`await postlude.add_task(...)`, which stores at once."
+            )
+    return not receipt.answered and not receipt.over
