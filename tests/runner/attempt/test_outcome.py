@@ -13,6 +13,8 @@ import pytest
 from postlude.clock import SECOND
 from postlude.errors import Discard, RetryLater, Snooze
 from postlude.messages.raised import text_of
+from postlude.model.event import Event
+from postlude.model.event.jobs import AttemptUnsuccessful, JudgingFailed
 from postlude.model.outcome import Cancelled, Failed, Outcome, Snoozed
 from postlude.model.overrides import UNBOUNDED, Opts
 from postlude.model.retry import ONCE, Fixed, Retry
@@ -23,6 +25,7 @@ from postlude.runner.executors.process.failures import ChildFailed, ProcessDied
 from postlude.tasks.codec.payload import Limits
 from postlude.tasks.policy import Policy
 from postlude.tasks.task import Task
+from postlude.telemetry.events import Events
 from postlude.telemetry.logging import logged
 
 CREATED = 1_767_225_600 * SECOND
@@ -146,6 +149,23 @@ class TestFailures:
         assert last.levelname == "ERROR"
         assert last.exc_info is not None
         assert last.getMessage().endswith("failed, attempt 3")
+
+
+def test_what_cannot_be_judged_has_failed_and_both_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, heard = RuntimeError("what nobody has thought of"), list[Event]()
+
+    def breaks(*_: object) -> None:
+        raise own
+
+    outcomes = Outcomes(random.Random(1), 1024, events := Events())
+    events.listen(heard.append, JudgingFailed, AttemptUnsuccessful)
+    monkeypatch.setattr(outcomes, "_failed", breaks)
+    of = work()
+    assert outcomes.judge(of, ValueError("seven"), NOW) == Failed("ValueError", "ValueError")
+    failed, ended = heard
+    assert failed == JudgingFailed(*of.identity, own)
+    assert isinstance(ended, AttemptUnsuccessful)
+    assert (ended.outcome, ended.error) == (Failed("ValueError", "ValueError"), None)
 
 
 class TestWhatATaskDecides:

@@ -58,7 +58,9 @@ class Outcomes:
         except BaseException as own:
             self._events.emit(JudgingFailed(*work.identity, own))
             line = kind_of(error)
-            return Failed(line, line)
+            failed = Failed(line, line)
+            self._events.emit(ended(work, now, failed))
+            return failed
 
     def _judged(self, work: Work, error: BaseException, now: int) -> Outcome:
         outcome: Outcome
