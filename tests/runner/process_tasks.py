@@ -4,12 +4,14 @@ import asyncio
 import ctypes
 import gc
 import logging
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
 import weakref
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from postlude.errors import Discard, RetryLater, Snooze
@@ -119,6 +121,29 @@ def starting(mark: str, how: str) -> None:
             raise_if_cancelled()
         time.sleep(0.002)
     dying.function(how)
+
+
+@registry.task
+def forking(signals: list[int]) -> list[int | None]:
+    """Fork processes, send each one of these signals, and return how they ended."""
+    codes: list[int | None] = []
+    forking = multiprocessing.get_context("fork")
+    for number in signals:
+        ours, theirs = forking.Pipe()
+        process = forking.Process(target=_wait_for_the_end, args=(theirs,))
+        process.start()
+        assert process.pid is not None
+        ours.recv()
+        os.kill(process.pid, number)
+        process.join(5)
+        codes.append(process.exitcode)
+        process.kill()
+    return codes
+
+
+def _wait_for_the_end(connection: Connection) -> None:
+    connection.send("begun")
+    time.sleep(600)
 
 
 @registry.task

@@ -438,6 +438,14 @@ async def test_also_where_its_process_has_died(pool: Bench, tmp_path: Path, how:
     await until(lambda: not runs(program))
 
 
+async def test_what_a_job_forks_can_be_ended(bench: Bench) -> None:
+    """Its process leaves signals to its parent; a fork of it must not, or `Pool.terminate` waits for ever."""
+    bench.open()
+    codes = await bench.run(process_tasks.forking, [int(signal.SIGTERM), int(signal.SIGINT)])
+    assert codes == Succeeded(b"[-15,1]")
+    assert await bench.run(process_tasks.square, 2) == Succeeded(b"4"), "the process itself goes on"
+
+
 async def test_what_a_job_leaves_behind_on_purpose_stays(bench: Bench, tmp_path: Path) -> None:
     """It has ended well; also when its process is replaced."""
     bench.open(recycle_jobs=1)

@@ -29,6 +29,12 @@ from postlude.runner.executors.process.messages import Hello, RunJob, Step, boot
 STEP_EVERY: Final = 0.1
 """Seconds between two reports of how far a job is."""
 
+_USUAL: Final[dict[int, Any]] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+}
+"""The signals that are the parent's affair, and what they do elsewhere."""
+
 
 def main(fd: int, parent: int, line: int) -> None:
     """Serve a parent until it says that it is enough, or is gone.
@@ -45,9 +51,10 @@ def main(fd: int, parent: int, line: int) -> None:
     os.register_at_fork(after_in_child=connection.close)
     # Ctrl-C, and a supervisor that signals all processes of a service, are the parent's affair: it
     # lets jobs end within its grace. Handlers, because programs that a task starts would inherit SIG_IGN.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _USUAL:
         signal.signal(number, _leave_it_to_the_parent)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _USUAL)
+    os.register_at_fork(after_in_child=_hear_signals_again)
     if not faulthandler.is_enabled():
         with suppress(Exception):  # there may be no stderr
             faulthandler.enable()
@@ -171,6 +178,13 @@ def _prepare(boot: Hello) -> None:
 
 
 def _leave_it_to_the_parent(number: int, frame: FrameType | None) -> Any: ...
+
+
+def _hear_signals_again() -> None:
+    """In a process that a task has forked: `multiprocessing.Pool` ends those by a signal, and waits."""
+    for number, usual in _USUAL.items():
+        if signal.getsignal(number) is _leave_it_to_the_parent:
+            signal.signal(number, usual)
 
 
 def _end_what_jobs_started() -> None:
