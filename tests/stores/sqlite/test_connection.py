@@ -3,12 +3,15 @@
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import apsw
 import pytest
 
 from postlude.errors import JournalRefused, JournalUnavailable
+from postlude.model.job import NewJob
+from postlude.stores.protocol import NewRunner
 from postlude.stores.sqlite import SqliteStore, connection
 from postlude.stores.sqlite.connection import APPLICATION_ID, VERSION, check_library, migrate, open_writer
 from postlude.stores.sqlite.reader import JournalReader
@@ -90,6 +93,25 @@ def test_no_file_is_made_by_a_reader(path: Path) -> None:
     with pytest.raises(JournalUnavailable):
         JournalReader(path)
     assert not path.exists()
+
+
+@pytest.mark.disk
+def test_a_journal_that_was_written_anew_from_its_dump_is_one(path: Path) -> None:
+    """A dump has no mark. `.recover`, which is for damaged ones, makes the like."""
+    with closing(SqliteStore(path)) as store:
+        store.open()
+        store.add([NewJob(bytes(16), "app:f", "default", b"{}", 1)]).wait(5)
+    with closing(sqlite3.connect(path)) as before, closing(sqlite3.connect(path.with_name("new"))) as after:
+        after.executescript("".join(before.iterdump()))
+    path.with_name("new").replace(path)
+    with closing(JournalReader(path)) as reader:
+        assert [count.jobs for count in reader.counts()] == [1]
+    with closing(SqliteStore(path)) as store:
+        store.open()
+        runner = store.enlist(NewRunner("r", 15.0)).wait(5).runner
+        assert len(store.claim(runner, 10, suspect=False).wait(5).claims) == 1
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
 
 
 @pytest.mark.process

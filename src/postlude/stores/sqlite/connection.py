@@ -1,5 +1,6 @@
 """Connections to the journal: opening, checking and migrating it."""
 
+import json
 import re
 import secrets
 import socket
@@ -15,6 +16,9 @@ APPLICATION_ID: Final = 0x504C_5544
 """Marks the file as ours ("PLUD")."""
 
 VERSION: Final = len(MIGRATIONS)
+
+_TABLES: Final = frozenset(["meta", "task_name", "job", "payload", "result", "attempt", "runner", "stat"])
+"""Of every journal, by which one without its mark is known."""
 
 SMALL: Final = 64 * 1024 * 1024
 """Bytes up to which a journal that was not closed cleanly is checked before it is used."""
@@ -116,8 +120,19 @@ def _recognise(db: apsw.Connection, path: Path) -> None:
         tables = db.execute("SELECT count(*) FROM sqlite_master").get
     except apsw.NotADBError as error:
         raise JournalRefused(f"{path} is no journal, nor any database; {_ELSEWHERE}") from error
-    if mark != APPLICATION_ID and (mark or tables):
+    if mark != APPLICATION_ID and (mark or tables) and not (mark == 0 and _is_dumped(db)):
         raise JournalRefused(f"{path} is another program's database; {_ELSEWHERE}")
+
+
+def _is_dumped(db: apsw.Connection) -> bool:
+    """Say whether a file without a mark is a journal that was written anew from its dump, which has none."""
+    names = db.execute("SELECT json_group_array(name) FROM sqlite_master WHERE type = 'table'").get
+    if not set(json.loads(str(names))) >= _TABLES:
+        return False
+    try:
+        return bool(db.execute("SELECT count(*) = 2 FROM meta WHERE key IN ('version', 'epoch')").get)
+    except apsw.SQLError:
+        return False
 
 
 def _version(db: apsw.Connection, path: Path) -> int:
@@ -163,8 +178,9 @@ def migrate(db: apsw.Connection, path: Path) -> None:
             check_version(db, path, "min_writer")
         for step in MIGRATIONS[version:]:
             db.execute(step)
-        if version == 0:
+        if db.execute("PRAGMA application_id").get != APPLICATION_ID:
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        if version == 0:
             db.execute(
                 "INSERT INTO meta VALUES ('host', ?), ('epoch', ?)",
                 (socket.gethostname(), secrets.token_hex(8)),
