@@ -12,7 +12,7 @@ from postlude import Config, Limit, Local, Postlude, Rate, Retry, RetryLater, Sn
 from postlude.cli.naming import full_name, whole_id
 from postlude.clock import ManualClock
 from postlude.model.ids import IdSource
-from postlude.model.job import Conflict, NewJob
+from postlude.model.job import Conflict, NewJob, Terms
 from postlude.model.retry import Exponential, Fixed, Linear
 from postlude.stores.location import parse_location
 from postlude.stores.memory import MemoryStore
@@ -111,5 +111,5 @@ def test_waits(error: type[Snooze | RetryLater]) -> None:
 
 def test_a_key_that_is_taken() -> None:
     store, new = MemoryStore(ManualClock()), IdSource().new
-    jobs = [NewJob(new(1), "t", "q", b"", 1, key="k" * 500, conflict=Conflict.RAISE) for _ in range(2)]
+    jobs = [NewJob(new(1), "t", "q", b"", 1, Terms(key="k" * 500, conflict=Conflict.RAISE)) for _ in range(2)]
     assert 0 < len(str(store.add(jobs).error)) < MOST

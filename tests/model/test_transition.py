@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postlude.model.job import PLAIN, NewJob
+from postlude.model.job import PLAIN, NewJob, Terms
 from postlude.model.outcome import Cancelled, Failed, Outcome, Parked, Snoozed, Succeeded
 from postlude.model.state import FINAL, MOVES, Reason, Stored
 from postlude.model.transition import Ending, ending, may_be_written, starts_at_once
@@ -83,25 +83,29 @@ def test_an_end_is_written_for_the_claim_that_holds_and_no_other(
         assert written == (state is Stored.RUNNING or lets_go)
 
 
+def job_with(terms: Terms) -> NewJob:
+    return NewJob(b"", "t", "q", b"", 0, terms)
+
+
 @given(
     st.builds(
-        NewJob,
-        id=st.just(b""), task=st.just("t"), queue=st.just("q"), payload=st.just(b""), created=st.just(0),
+        Terms,
         due=st.none() | st.just(1), once=st.booleans(), follows=st.booleans(), rated=st.booleans(),
         concurrency_key=st.none() | st.just(""), held=st.booleans(), priority=st.integers(-1, 1),
     )
 )  # fmt: skip
-def test_what_is_checked_by_claims_is_not_born_claimed(job: NewJob) -> None:
-    if starts_at_once(job):
-        assert (job.once, job.rated, job.concurrency_key) == (False, False, None)
-        assert job.due is None or job.follows or job.held
-        assert not starts_at_once(job._replace(rated=True))
-        assert not starts_at_once(job._replace(due=1, follows=False, held=False))
-    elif not (job.once or job.rated):
-        assert job.concurrency_key is not None or (job.due is not None and not job.follows and not job.held)
+def test_what_is_checked_by_claims_is_not_born_claimed(terms: Terms) -> None:
+    if starts_at_once(job_with(terms)):
+        assert (terms.once, terms.rated, terms.concurrency_key) == (False, False, None)
+        assert terms.due is None or terms.follows or terms.held
+        assert not starts_at_once(job_with(terms._replace(rated=True)))
+        assert not starts_at_once(job_with(terms._replace(due=1, follows=False, held=False)))
+    elif not (terms.once or terms.rated):
+        delayed = terms.due is not None and not terms.follows and not terms.held
+        assert terms.concurrency_key is not None or delayed
 
 
 def test_a_plain_job_is() -> None:
     job = NewJob(b"", "t", "q", b"", 0)
-    assert job[5:] == PLAIN
+    assert job.terms is PLAIN
     assert starts_at_once(job)

@@ -53,8 +53,12 @@ class ClaimCheck:
         assert not self._is_full(job.queue), "more run in a queue than may"
         one.taken_by(self._runner)
         assert (claim.id, claim.fence, claim.task, claim.queue) == (job.id, one.fence, job.task, job.queue)
-        assert (claim.payload, claim.opts, claim.context) == (job.payload, job.opts, job.context)
-        assert (claim.failures, claim.suspect, claim.once) == (one.failures, False, job.once)
+        assert (claim.payload, claim.given.opts, claim.given.context) == (
+            job.payload,
+            job.terms.given.opts,
+            job.terms.given.context,
+        )
+        assert (claim.failures, claim.suspect, claim.once) == (one.failures, False, job.terms.once)
         assert claim.limited is self._is_limited(one)
         self._limited += claim.limited
         return one
@@ -117,7 +121,7 @@ class ClaimCheck:
     def _is_limited(self, one: ModelJob) -> bool:
         model, job = self._model, one.job
         bounded = ("task", job.task) in model.rates or ("queue", job.queue) in model.bounds
-        return job.concurrency_key is not None or bounded
+        return job.terms.concurrency_key is not None or bounded
 
     def _is_full(self, queue: str) -> bool:
         bounds = self._model.bounds.get(("queue", queue))

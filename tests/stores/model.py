@@ -42,11 +42,11 @@ class ModelJob:
 
     @property
     def order(self) -> tuple[int, int]:
-        return self.job.priority, self.seq
+        return self.job.terms.priority, self.seq
 
     @property
     def concurrency_key(self) -> ConcurrencyKeyOf:
-        return self.job.task, self.job.concurrency_key
+        return self.job.task, self.job.terms.concurrency_key
 
     @property
     def waits_for_predecessor(self) -> bool:
@@ -110,9 +110,11 @@ class Model:
 
     def keyed(self, job: NewJob) -> ModelJob | None:
         """Return the job that has this one's key."""
-        key = job.task, job.key
-        found = (one for one in self.jobs if (one.job.task, one.job.key) == key and one.stored not in FINAL)
-        return None if job.key is None else next(found, None)
+        key = job.task, job.terms.key
+        found = (
+            one for one in self.jobs if (one.job.task, one.job.terms.key) == key and one.stored not in FINAL
+        )
+        return None if job.terms.key is None else next(found, None)
 
     def free(self, concurrency_key: ConcurrencyKeyOf) -> int:
         """Return how many more of a concurrency key may be ready; a large number without a limit."""
@@ -158,20 +160,20 @@ class Model:
     def refused(self, jobs: Sequence[NewJob]) -> bool:
         own: set[tuple[str, str]] = set()
         for job in jobs:
-            if job.key is None:
+            if job.terms.key is None:
                 continue
-            if job.conflict is Conflict.RAISE and ((job.task, job.key) in own or self.keyed(job)):
+            if job.terms.conflict is Conflict.RAISE and ((job.task, job.terms.key) in own or self.keyed(job)):
                 return True
-            own.add((job.task, job.key))
+            own.add((job.task, job.terms.key))
         return False
 
     def may_be_born_claimed(self, jobs: Sequence[NewJob], runner: int) -> bool:
         busy = {one.job.queue for one in self.ready()}
         hindered = any(
-            job.once
-            or job.rated
-            or job.concurrency_key is not None
-            or (job.due is not None and not job.follows)
+            job.terms.once
+            or job.terms.rated
+            or job.terms.concurrency_key is not None
+            or (job.terms.due is not None and not job.terms.follows)
             or job.queue in busy
             for job in jobs
         )
@@ -185,19 +187,19 @@ class Model:
             if there is not None:
                 assert answer == Added(there.seq, 0, True)
                 self.aliases[job.id] = there
-                if job.conflict is Conflict.REPLACE and there.stored in QUEUED:
+                if job.terms.conflict is Conflict.REPLACE and there.stored in QUEUED:
                     self._replace(there, job)
                 continue
             assert not answer.joined
             assert all(answer.seq > one.seq for one in self.jobs)
-            one = ModelJob(job, answer.seq, Stored.BLOCKED, job.due)
+            one = ModelJob(job, answer.seq, Stored.BLOCKED, job.terms.due)
             self.jobs.append(one)
             if holder is not None:
                 one.taken_by(holder)
-            elif job.follows and before is not None:
+            elif job.terms.follows and before is not None:
                 one.predecessor = before
-            elif job.due is not None:
-                one.goes(Stored.SCHEDULED, due=job.due)
+            elif job.terms.due is not None:
+                one.goes(Stored.SCHEDULED, due=job.terms.due)
             else:
                 self.enter([one])
             assert answer.fence == one.fence
@@ -206,20 +208,11 @@ class Model:
     def _replace(self, one: ModelJob, job: NewJob) -> None:
         concurrency_key = one.concurrency_key
         self.aliases[one.job.id] = one
-        one.job = one.job._replace(
-            id=job.id,
-            owner=job.owner,
-            payload=job.payload,
-            created=job.created,
-            priority=job.priority,
-            opts=job.opts,
-            context=job.context,
-            concurrency_key=job.concurrency_key,
-        )
+        one.job = job._replace(queue=one.job.queue, terms=job.terms._replace(once=one.job.terms.once))
         one.predecessor, one.unended, one.failures = None, False, 0
         was_ready, moves = one.stored is Stored.READY, one.concurrency_key != concurrency_key
-        if job.due is not None:
-            one.goes(Stored.SCHEDULED, due=job.due)
+        if job.terms.due is not None:
+            one.goes(Stored.SCHEDULED, due=job.terms.due)
         elif moves or not was_ready:
             self.enter([one])
         elif self.free(concurrency_key) < 0 and self.look(one).stored is Stored.BLOCKED:
@@ -250,7 +243,9 @@ class Model:
         one = self.named(id)
         if one.stored not in ENDED_BADLY:
             return False
-        one.asked, one.job = False, one.job._replace(opts=lifted(one.job.opts))
+        terms = one.job.terms
+        given = terms.given._replace(opts=lifted(terms.given.opts))
+        one.asked, one.job = False, one.job._replace(terms=terms._replace(given=given))
         self.enter([one])
         return True
 
@@ -319,7 +314,7 @@ class Model:
         ended = []
         for one in held:
             one.runner = None
-            once = died and one.job.once
+            once = died and one.job.terms.once
             if once or one.asked:
                 one.unended = False
                 one.goes(Stored.FAILED if once else Stored.CANCELLED, Reason.MAY_HAVE_RUN if once else None)
@@ -347,8 +342,8 @@ class Model:
         for one in self.jobs:
             task = one.job.task
             new = self._limit(task) is not None and task not in limited
-            if new and one.job.concurrency_key is None and one.stored not in FINAL:
-                one.job = one.job._replace(concurrency_key="")
+            if new and one.job.terms.concurrency_key is None and one.stored not in FINAL:
+                one.job = one.job._replace(terms=one.job.terms._replace(concurrency_key=""))
         concurrency_keys = {one.concurrency_key for one in self.jobs}
         for concurrency_key in concurrency_keys:
             last = [one for one in reversed(self.ready()) if one.concurrency_key == concurrency_key]

@@ -12,7 +12,7 @@ import pytest
 from postlude.clock import SECOND, SystemClock
 from postlude.model.crash import MAX_DEATHS
 from postlude.model.ids import IdSource
-from postlude.model.job import JobFilter, JobRecord, NewJob
+from postlude.model.job import JobFilter, JobRecord, NewJob, Terms
 from postlude.model.outcome import SUCCEEDED, Finish
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import NewRunner, Reaped
@@ -49,7 +49,7 @@ def store(tmp_path: Path, clock: Ahead) -> Iterator[SqliteStore]:
 
 def add(store: SqliteStore, count: int = 1, *, once: bool = False) -> list[bytes]:
     ids = IdSource()
-    jobs = [NewJob(ids.new(1), "app:task", "default", b"{}", 1, once=once) for _ in range(count)]
+    jobs = [NewJob(ids.new(1), "app:task", "default", b"{}", 1, Terms(once=once)) for _ in range(count)]
     store.add(jobs).wait(PATIENCE)
     return [job.id for job in jobs]
 

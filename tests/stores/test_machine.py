@@ -287,9 +287,17 @@ class StoreMachine(RuleBasedStateMachine):
         reason = None if record.stored is Stored.READY else record.reason
         seen = (record.stored, reason, record.failures, record.fence, len(record.attempts))
         assert seen == (one.stored, one.reason, one.failures, one.fence, one.failures)
-        assert (record.payload, record.priority, record.key) == (job.payload, job.priority, job.key)
+        assert (record.payload, record.priority, record.key) == (
+            job.payload,
+            job.terms.priority,
+            job.terms.key,
+        )
         assert record.created == job.created
-        assert (record.opts, record.context, record.result) == (job.opts, job.context, one.result)
+        assert (record.given.opts, record.given.context, record.result) == (
+            job.terms.given.opts,
+            job.terms.given.context,
+            one.result,
+        )
         if one.stored in (Stored.SCHEDULED, Stored.BLOCKED):
             assert record.due == one.due
         if one.stored is Stored.RUNNING:

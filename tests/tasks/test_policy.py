@@ -14,11 +14,11 @@ from fastapi import Depends
 from postlude.clock import LATEST, SECOND
 from postlude.errors import TaskDefinitionError
 from postlude.messages.quoting import quoted
-from postlude.model.job import Conflict
+from postlude.model.job import Conflict, Given, Terms
 from postlude.model.limits import DeclaredLimits, Limit, Rate
 from postlude.model.overrides import Opts, read_opts
 from postlude.model.retry import Exponential, Fixed, Linear, Retry
-from postlude.tasks.policy import Policy, Terms
+from postlude.tasks.policy import Policy
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import MOST_VARIANTS, Task
 
@@ -67,7 +67,7 @@ def terms(task: Task[..., Any], now: int = NOW) -> Terms:
 
 
 def opts(task: Task[..., Any], now: int = NOW) -> Opts:
-    return read_opts(terms(task, now).opts)
+    return read_opts(terms(task, now).given.opts)
 
 
 WRONG_IN_BOTH: list[tuple[str, Any, str]] = [
@@ -230,7 +230,7 @@ class TestMistakes:
     def test_a_mistake_leaves_nothing_behind(self, registry: Registry, task: Task[..., str]) -> None:
         with pytest.raises(TaskDefinitionError):
             task.using(priority=1, timeout=-1)
-        assert terms(task.using(priority=1)) == Terms(None, 1, None, Conflict.KEEP, None)
+        assert terms(task.using(priority=1)) == Terms(priority=1)
 
     def test_an_equal_value_of_another_type_is_looked_at_too(self, task: Task[..., str]) -> None:
         task.using(priority=1, timeout=1)
@@ -270,7 +270,7 @@ class TestDeclared:
         """A corrected policy reaches the jobs that wait."""
         declared = registry.task(send, name="a", retry=Retry(2), timeout=5, expires=9, deadline=9, queue="q")
         assert declared.terms(NOW) is None
-        assert terms(registry.task(send, name="b", priority=3)) == Terms(None, 3, None, Conflict.KEEP, None)
+        assert terms(registry.task(send, name="b", priority=3)) == Terms(priority=3)
 
     def test_what_it_costs_depends_on_what_is_declared(self, registry: Registry) -> None:
         """A task without any of it takes the shortest way."""
@@ -328,7 +328,7 @@ class TestCopies:
     def test_copies_of_copies_add_up(self, task: Task[..., str]) -> None:
         copy = task.using(queue="mail", delay=5, key="a").using(priority=3, timeout=9).using(key="b")
         assert (copy.queue, copy.key) == ("mail", "b")
-        assert terms(copy) == Terms(NOW + 5 * SECOND, 3, "b", Conflict.KEEP, Opts(timeout=9).text())
+        assert terms(copy) == Terms(NOW + 5 * SECOND, 3, key="b", given=Given(Opts(timeout=9).text()))
         assert opts(copy.using(queue="other")) == Opts(timeout=9)
         assert task.using(key="k").special, "or its key would not be stored"
 
@@ -413,7 +413,7 @@ class TestStored:
         due = terms(task.using(at=at)).due
         assert due is not None
         assert LATEST - 3_600 * SECOND <= due <= LATEST
-        opts = read_opts(terms(task.using(expires=at, deadline=at)).opts)
+        opts = read_opts(terms(task.using(expires=at, deadline=at)).given.opts)
         assert (opts.expires, opts.deadline) == (due, due)
 
     def test_a_timezone_that_says_nothing_is_none(self, task: Task[..., str]) -> None:
@@ -430,15 +430,15 @@ class TestStored:
         for bound in (2, timedelta(seconds=2)):
             copy = task.using(**options(**{name: bound}))
             for now in (NOW, NOW + 5):
-                assert terms(copy, now).opts == Opts(**options(**{name: now + 2 * SECOND})).text()
+                assert terms(copy, now).given.opts == Opts(**options(**{name: now + 2 * SECOND})).text()
         copy = task.using(**options(**{name: NOON}))
-        assert terms(copy).opts == Opts(**options(**{name: NOON_STORED})).text()
+        assert terms(copy).given.opts == Opts(**options(**{name: NOON_STORED})).text()
 
     def test_each_option_alone(self, task: Task[..., str]) -> None:
-        assert terms(task.using(timeout=timedelta(minutes=1))).opts == '{"t":60.0}'
-        assert terms(task.using(priority=-3)) == Terms(None, -3, None, Conflict.KEEP, None)
-        assert terms(task.using(queue="mail")).opts is None
-        assert terms(task.using(key="k")) == Terms(None, 0, "k", Conflict.KEEP, None)
+        assert terms(task.using(timeout=timedelta(minutes=1))).given.opts == '{"t":60.0}'
+        assert terms(task.using(priority=-3)) == Terms(priority=-3)
+        assert terms(task.using(queue="mail")).given.opts is None
+        assert terms(task.using(key="k")) == Terms(key="k")
         assert terms(task.using(key="k", on_conflict="replace")).conflict is Conflict.REPLACE
         assert terms(task.using(key="k", on_conflict="raise")).conflict is Conflict.RAISE
 

@@ -16,7 +16,7 @@ from postlude.errors import JournalUnavailable
 from postlude.jobs.handle import Enquiries
 from postlude.model.event.jobs import JobsAdded, JobsRefused
 from postlude.model.ids import IdSource
-from postlude.model.job import Added, NewJob
+from postlude.model.job import PLAIN, Added, NewJob
 from postlude.runner.attempt.work import Work, give_trace, place
 from postlude.runner.runner import Runner
 from postlude.runner.turn import Turn
@@ -145,12 +145,11 @@ class Producer:
     def _add_terms(self, work: Work, task: Task[..., Any], encoded: Encoded) -> None:
         """Note what the call's policy and context say of its job."""
         work.usual = False
-        if task.special:
-            work.terms = task.terms(work.created)
-            work.opts = None if work.terms is None else work.terms.opts
-            work.concurrency_key = task.concurrency_key(encoded)
-        work.rated = task.rated or work.queue in self.bounded_queues
-        work.context = self._carried.capture()
+        terms = (task.terms(work.created) if task.special else None) or PLAIN
+        key = task.concurrency_key(encoded) if task.special else None
+        work.given = terms.given._replace(context=self._carried.capture())
+        rated = task.rated or work.queue in self.bounded_queues
+        work.terms = terms._replace(concurrency_key=key, rated=rated, given=work.given)
 
     async def commit(self, prepared: Sequence[Work | Turn], after: Work | None = None) -> None:
         """Write a request's jobs, all or none; returns when they are on disk. See `Port.commit`.

@@ -129,7 +129,7 @@ class JobStatus(BaseModel):
             scheduled=record.stored is Stored.SCHEDULED and record.failures == 0,
             retrying=waits and record.failures > 0,
             attempt=attempt_number(record),
-            max_attempts=None if attempts is None else attempts(record.task, record.opts),
+            max_attempts=None if attempts is None else attempts(record.task, record.given.opts),
             deaths=record.deaths,
             reason=record.reason,
             note=record.note,

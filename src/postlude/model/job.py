@@ -27,15 +27,21 @@ class Conflict(StrEnum):
     """Nothing of the call's `add` is stored: `KeyTaken`."""
 
 
-class NewJob(NamedTuple):
-    """A job that is to be stored."""
+class Given(NamedTuple):
+    """What a call gives each attempt at its job, beside the arguments. Stores keep it by these names."""
 
-    id: bytes
-    task: str
-    queue: str
-    payload: bytes
-    """The arguments, as the codec wrote them."""
-    created: int
+    opts: str | None = None
+    """What the call set of its policy (`postlude.model.overrides`), as JSON."""
+    context: str | None = None
+    """Values of context variables that travel with the job, as JSON."""
+
+
+NOTHING: Final = Given()
+
+
+class Terms(NamedTuple):
+    """What is said of a job beside what it is; by default nothing."""
+
     due: int | None = None
     """When it may start at the earliest; None: at once."""
     priority: int = 0
@@ -53,17 +59,35 @@ class NewJob(NamedTuple):
     """Its task has a limit: as many jobs of one task and concurrency key as the limit says run at once."""
     rated: bool = False
     """Its task, or its queue, has a limit or a rate: it is never born claimed."""
-    opts: str | None = None
-    """What its call set of its policy (`postlude.model.overrides`), as JSON."""
-    context: str | None = None
-    """Values of context variables that travel with it, as JSON."""
     held: bool = False
     """It waits, blocked, until it is freed (`Intake.free`) or its `due`: a task of its request that runs in
     memory comes before it."""
+    given: Given = NOTHING
 
 
-PLAIN: Final = tuple(NewJob(b"", "", "", b"", 0))[5:]
-"""What follows the first five fields of a job that is to start at once, and of which nothing else is said."""
+PLAIN: Final = Terms()
+"""The terms of a job that is to start at once, and of which nothing else is said. Nearly all have this very
+object: what is done with many of them asks for nothing else."""
+
+KEPT: Final = ("once", "request")
+"""The terms that a job keeps when its key's next call replaces it."""
+
+
+class NewJob(NamedTuple):
+    """A job that is to be stored."""
+
+    id: bytes
+    task: str
+    queue: str
+    payload: bytes
+    """The arguments, as the codec wrote them."""
+    created: int
+    terms: Terms = PLAIN
+
+    def replaced_by(self, other: "NewJob") -> "NewJob":
+        """Return what this job becomes when its key's next call replaces it."""
+        kept = {name: getattr(self.terms, name) for name in KEPT}
+        return other._replace(queue=self.queue, terms=other.terms._replace(**kept))
 
 
 class Added(NamedTuple):
@@ -89,8 +113,7 @@ class Claim(NamedTuple):
     """It was running when a process died: it runs as the only such job of its process."""
     once: bool
     created: int
-    opts: str | None = None
-    context: str | None = None
+    given: Given = NOTHING
     limited: bool = False
     """It takes part in a limit: its end is worth telling at once."""
     follows: bool = False
@@ -210,8 +233,7 @@ class JobRecord:
     attempts: tuple[AttemptRecord, ...] = ()
     """Those that did not succeed; not on pages."""
     key: str | None = None
-    opts: str | None = None
-    context: str | None = None
+    given: Given = NOTHING
     cancel_asked: int | None = None
     """When it was asked to stop, if it was while it ran."""
     note: str | None = None

@@ -17,10 +17,11 @@ def starts_at_once(job: NewJob) -> bool:
     and it must not be delayed. The store adds that nothing in its queue waits or is paused, that the runner
     lives, and that the queue is one of those that it runs by itself.
     """
-    if job.once or job.rated or job.concurrency_key is not None:
+    terms = job.terms
+    if terms.once or terms.rated or terms.concurrency_key is not None:
         return False
     # A follower's due time is no delay: it bounds its wait for the one before it.
-    return job.due is None or job.follows or job.held
+    return terms.due is None or terms.follows or terms.held
 
 
 def may_be_written(state: int, released: bool, fence: int, claimed: int) -> bool:

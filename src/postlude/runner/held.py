@@ -110,9 +110,7 @@ class Held(dict[int, Work]):
         Those start at once that would keep others from starting meanwhile, or whose claim counts as a start.
         """
         self._expected.update(
-            (work.id, work)
-            for work in works
-            if not (work.fence or work.joined or work.once or work.rated or work.concurrency_key is not None)
+            (work.id, work) for work in works if not (work.fence or work.joined or work.once or work.limited)
         )
 
     def expected(self, id: bytes) -> Work | None:

@@ -108,5 +108,5 @@ async def first_of_visit(work: Work, inline: Collection[asyncio.Task[None]], pat
 
 
 def _is_delayed(work: Work) -> bool:
-    due = None if work.terms is None else work.terms.due
+    due = work.terms.due
     return due is not None and due > work.created and not work.fence

@@ -3,29 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 from postlude.clock import LATEST, SECOND
 from postlude.errors import TaskDefinitionError
-from postlude.model.job import DEFAULT_QUEUE, Conflict
+from postlude.model.job import DEFAULT_QUEUE, Conflict, Given, Terms
 from postlude.model.limits import Limit, Rate
 from postlude.model.overrides import UNBOUNDED, Opts, from_now, read_opts
 from postlude.model.retry import Exponential, Fixed, Linear, Retry
 from postlude.tasks.options import Delivery, OnConflict, checked
-
-
-class Terms(NamedTuple):
-    """What one call's job is stored with, beside its arguments."""
-
-    due: int | None
-    priority: int
-    key: str | None
-    conflict: Conflict
-    opts: str | None
-
-
-USUAL: Final = Terms(None, 0, None, Conflict.KEEP, None)
-"""The terms of a call that sets nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +71,7 @@ class Policy:
         """
         chosen = self.set_by_call
         if not chosen:
-            return USUAL._replace(priority=self.priority) if self.priority else None
+            return Terms(priority=self.priority) if self.priority else None
         due: int | None = None
         if self.at is not None:
             due = _moment(self.at)
@@ -98,7 +84,12 @@ class Policy:
             attempts=self.retry.attempts if "retry" in chosen else None,
             backoff=self.retry.backoff if "retry" in chosen else None,  # type: ignore[arg-type]
         )
-        return Terms(due, self.priority, None, Conflict(self.on_conflict), opts.text())
+        return Terms(
+            due,
+            self.priority,
+            conflict=Conflict(self.on_conflict),
+            given=Given(opts.text()),
+        )
 
     def must_start_by(self, opts: Opts, created: int) -> int | None:
         """Return when a job must have started at the latest (microseconds, UTC)."""

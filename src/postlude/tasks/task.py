@@ -6,6 +6,7 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar, Unpack
 
 from postlude.errors import InvalidArguments, NotDurable, TaskDefinitionError
 from postlude.messages.spelling import tells_what_to_write
+from postlude.model.job import PLAIN, Terms
 from postlude.tasks.call import Call
 from postlude.tasks.codec.codec import Codec
 from postlude.tasks.codec.payload import Encoded, Limits
@@ -16,7 +17,7 @@ from postlude.tasks.fingerprint import fingerprint
 from postlude.tasks.inject.dependencies import refusal_of
 from postlude.tasks.inject.filling import Fill, in_background
 from postlude.tasks.options import CallOptions, check_key
-from postlude.tasks.policy import USUAL, Policy, Terms
+from postlude.tasks.policy import Policy
 from postlude.tasks.signature import injected_parameters, refuse_unfilled
 from postlude.tasks.wrapping import function_like, gives_awaitable
 
@@ -136,10 +137,7 @@ class Task(Generic[P, R]):
     def terms(self, now: int) -> Terms | None:
         """Return what the job of a call made now is stored with; None: all of it is as by default."""
         terms: Terms | None = self.__dict__["_terms"] or self.policy.terms(now)
-        if self.key is None:
-            return terms
-        due, priority, _, conflict, opts = terms or USUAL
-        return Terms(due, priority, self.key, conflict, opts)
+        return terms if self.key is None else (terms or PLAIN)._replace(key=self.key)
 
     def concurrency_key(self, encoded: Encoded) -> str | None:
         """Return which jobs of the task count together for its limit; None: it has none.

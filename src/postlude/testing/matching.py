@@ -149,8 +149,9 @@ class WantedCall:
         waits = record.state is State.QUEUED and not record.failures
         if waits and terms.due is not None and record.due != terms.due:
             yield "it is due at another time"
-        if terms.opts is not None and record.opts != terms.opts:
-            yield f"options are {record.opts or 'the default'}, not {terms.opts or 'the default'}"
+        opts, stored = terms.given.opts, record.given.opts
+        if opts is not None and stored != opts:
+            yield f"options are {stored or 'the default'}, not {opts or 'the default'}"
 
 
 def _task_called(registry: Registry, name: str) -> Task[..., Any]:

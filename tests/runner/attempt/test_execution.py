@@ -8,6 +8,7 @@ import pytest
 
 from postlude.clock import SECOND
 from postlude.jobs.current import CurrentJob, current_job
+from postlude.model.job import Given
 from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Outcome, Parked, Succeeded
 from postlude.model.overrides import UNBOUNDED, Opts
 from postlude.model.state import Reason
@@ -45,7 +46,7 @@ def task_of(function: Any = add, policy: Policy | None = None) -> Task[..., Any]
 
 def bound(policy: Policy, opts: Opts, seconds: float) -> float | None:
     made = work(task_of(policy=policy))
-    made.opts = opts.text()
+    made.given = Given(opts.text())
     assert made.task is not None
     return bound_in_time(made, made.task, CREATED + round(seconds * SECOND))
 
@@ -133,7 +134,7 @@ class TestBoundInTime:
         made = work()
         terms = copy.terms(CREATED)
         assert terms is not None
-        made.opts = terms.opts
+        made.given = terms.given
         for runs in (task, copy):
             assert bound_in_time(made, runs, CREATED + 100 * SECOND) is None
 
@@ -178,7 +179,7 @@ class TestRunning:
         tenant.set("acme")
         other.set("of the request")
         made = work()
-        made.context = carried.capture()
+        made.given = Given(context=carried.capture())
         tenant.set("somebody else")
         current = CurrentJob(made.id, "app:add", "default", 3)
         context = surroundings(made, current, carried)

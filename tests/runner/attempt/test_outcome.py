@@ -15,6 +15,7 @@ from postlude.errors import Discard, RetryLater, Snooze
 from postlude.messages.raised import text_of
 from postlude.model.event import Event
 from postlude.model.event.jobs import AttemptUnsuccessful, JudgingFailed
+from postlude.model.job import Given
 from postlude.model.outcome import Cancelled, Failed, Outcome, Snoozed
 from postlude.model.overrides import UNBOUNDED, Opts
 from postlude.model.retry import ONCE, Fixed, Retry
@@ -118,9 +119,9 @@ class TestFailures:
 
     def test_what_its_call_has_set_comes_first(self) -> None:
         opts = Opts(attempts=2, backoff=Fixed(5)).text()
-        assert failed(work(opts=opts), ValueError()).retry_at == NOW + 5 * SECOND
-        assert failed(work(opts=opts, failures=1), ValueError()).retry_at is None
-        assert failed(work(opts="garbage"), ValueError()).retry_at == NOW + 60 * SECOND
+        assert failed(work(given=Given(opts)), ValueError()).retry_at == NOW + 5 * SECOND
+        assert failed(work(given=Given(opts), failures=1), ValueError()).retry_at is None
+        assert failed(work(given=Given("garbage")), ValueError()).retry_at == NOW + 60 * SECOND
 
     def test_a_function_gets_the_number_of_failures(self) -> None:
         policy = Policy(retry=Retry(9, backoff=lambda failures: failures * 10))
@@ -272,9 +273,11 @@ class TestDeadline:
     def test_the_calls_deadline_comes_first(self) -> None:
         policy = Policy(retry=Retry(3, Fixed(19)), deadline=30)
         opts = Opts(deadline=NOW + 5 * SECOND).text()
-        assert failed(work(policy, opts=opts), ValueError()).reason is Reason.DEADLINE
-        assert failed(work(opts=opts), ValueError()).reason is Reason.DEADLINE
-        none = work(Policy(retry=Retry(3, Fixed(99)), deadline=30), opts=Opts(deadline=UNBOUNDED).text())
+        assert failed(work(policy, given=Given(opts)), ValueError()).reason is Reason.DEADLINE
+        assert failed(work(given=Given(opts)), ValueError()).reason is Reason.DEADLINE
+        none = work(
+            Policy(retry=Retry(3, Fixed(99)), deadline=30), given=Given(Opts(deadline=UNBOUNDED).text())
+        )
         assert failed(none, ValueError()).retry_at == NOW + 99 * SECOND
 
 

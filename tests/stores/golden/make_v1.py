@@ -11,7 +11,7 @@ from pathlib import Path
 import apsw
 
 from postlude.clock import SECOND, ManualClock
-from postlude.model.job import NewJob
+from postlude.model.job import NewJob, Terms
 from postlude.model.outcome import SUCCEEDED, Failed, Finish, Outcome, Parked
 from postlude.model.state import Reason
 from postlude.stores.protocol import NewRunner
@@ -45,7 +45,7 @@ def _fill(store: SqliteStore, clock: ManualClock) -> None:
     def job(name: str, *, after: int | None = None, follows: bool = False) -> NewJob:
         payload = b'{"a":["%s"],"k":{}}' % name.encode()
         due = None if after is None else now + after * SECOND
-        return NewJob(IDS[name], f"shop:{name}", "default", payload, now, due, follows=follows)
+        return NewJob(IDS[name], f"shop:{name}", "default", payload, now, Terms(due, follows=follows))
 
     store.add([job("succeeded"), job("failed"), job("parked"), job("retrying")]).wait(5)
     runner = store.enlist(NewRunner("release-1", 15.0)).wait(5).runner

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from postlude.clock import ManualClock
-from postlude.model.job import PLAIN, Added, NewJob
+from postlude.model.job import PLAIN, Added, NewJob, Terms
 from postlude.stores.grouped.backend import Verb
 from postlude.stores.protocol import NewRunner
 from postlude.stores.sqlite import SqliteStore
@@ -113,7 +113,7 @@ def test_a_group_leaves_nothing_for_the_garbage_collector(tmp_path: Path) -> Non
     gc.disable()
     try:
         for number, key in enumerate((None, "k", None)):
-            store.add([NewJob(bytes([number]) * 16, "m:f", "q", b"{}", 1, key=key)]).wait(PATIENCE)
+            store.add([NewJob(bytes([number]) * 16, "m:f", "q", b"{}", 1, Terms(key=key))]).wait(PATIENCE)
         store.close()
         assert not [each for each in gc.get_objects() if isinstance(each, intake.Intake)]
     finally:

@@ -8,7 +8,7 @@ import apsw
 import pytest
 
 from postlude.clock import ManualClock
-from postlude.model.job import Conflict, NewJob
+from postlude.model.job import Conflict, NewJob, Terms
 from postlude.model.limits import DeclaredLimits
 from postlude.stores.grouped.backend import Verb
 from postlude.stores.protocol import NewRunner, Pause
@@ -113,9 +113,7 @@ def test_a_job_that_one_call_replaces_twice(stores: tuple[SqliteStore, SqliteSto
             "q",
             b"{}",
             1,
-            due,
-            key="k",
-            conflict=Conflict.REPLACE,
+            Terms(due, key="k", conflict=Conflict.REPLACE),
         )
 
     mine.add([call(None)]).wait(PATIENCE)
@@ -147,7 +145,7 @@ def test_a_group_that_was_undone_has_used_up_nothing_of_a_rate(tmp_path: Path) -
     backend.begin()
     (enlisted,) = backend.apply(Verb.ENLIST, [NewRunner("", 60.0)])
     backend.apply(Verb.DECLARE, [[DeclaredLimits("task", "m:task", None, 3_600_000_000, 1)]])
-    job = NewJob(next(NUMBERS).to_bytes(16, "big"), "m:task", "q", b"{}", 1, rated=True)
+    job = NewJob(next(NUMBERS).to_bytes(16, "big"), "m:task", "q", b"{}", 1, Terms(rated=True))
     backend.apply(Verb.ADD, [([job], None)])
     backend.commit()
     for undone in (True, False):

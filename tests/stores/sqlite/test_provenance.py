@@ -12,7 +12,7 @@ import pytest
 from postlude.clock import Clock, ManualClock
 from postlude.errors import JournalRefused
 from postlude.model.ids import IdSource
-from postlude.model.job import NewJob
+from postlude.model.job import NewJob, Terms
 from postlude.model.state import Reason, State
 from postlude.stores.protocol import NewRunner, Reaped
 from postlude.stores.sqlite import SqliteStore, runners
@@ -38,7 +38,7 @@ def used(path: Path, application: str = "") -> None:
 
 
 def add(store: SqliteStore, *, once: bool = False) -> bytes:
-    job = NewJob(IdSource().new(1), "app:task", "default", b"{}", 1, once=once)
+    job = NewJob(IdSource().new(1), "app:task", "default", b"{}", 1, Terms(once=once))
     store.add([job]).wait(5)
     return job.id
 

@@ -70,7 +70,7 @@ def bound_in_time(work: Work, task: Task[..., Any], now: int) -> float | None:
     Raises:
         Unrunnable: it must not start any more.
     """
-    opts, policy = read_opts(work.opts), task.policy
+    opts, policy = read_opts(work.given.opts), task.policy
     start = policy.must_start_by(opts, work.created)
     if start is not None and now > start:
         raise Unrunnable(Cancelled(Reason.EXPIRED))
@@ -87,7 +87,7 @@ def bound_in_time(work: Work, task: Task[..., Any], now: int) -> float | None:
 
 def surroundings(work: Work, current: CurrentJob, carried: Carried) -> Context:
     """Return the context that an attempt runs in: what travels with its job, and nothing of others."""
-    context = Context() if work.context is None else carried.context(work.context)
+    context = Context() if work.given.context is None else carried.context(work.given.context)
     context.run(CURRENT.set, current)
     if work.trace is not None:
         work.trace.enter(context)

@@ -101,7 +101,7 @@ class Outcomes:
     def _retry_at(self, work: Work, error: BaseException, now: int) -> int | None:
         if work.once or work.task is None:
             return None
-        retry = read_opts(work.opts).over(work.task.policy.retry)
+        retry = read_opts(work.given.opts).over(work.task.policy.retry)
         if work.failures + 1 >= retry.attempts:
             return None
         if is_a(error, RetryLater) and (due := due_of(error, now)) is not None:
@@ -211,6 +211,6 @@ def _overtime(work: Work, error: BaseException) -> TimeoutError:
 
 
 def _must_end_by(work: Work) -> int | None:
-    if work.task is None or not (work.opts or work.task.timed):
+    if work.task is None or not (work.given.opts or work.task.timed):
         return None
-    return work.task.policy.must_end_by(read_opts(work.opts), work.created)
+    return work.task.policy.must_end_by(read_opts(work.given.opts), work.created)

@@ -10,8 +10,7 @@ from postlude.compat import running_loop
 from postlude.jobs.current import CurrentJob
 from postlude.jobs.handle import NOWHERE, Enquiries, Job
 from postlude.model.event.runner import JobName
-from postlude.model.job import PLAIN, Added, Claim, Hold, NewJob
-from postlude.tasks.policy import USUAL, Terms
+from postlude.model.job import NOTHING, PLAIN, Added, Claim, Hold, NewJob
 from postlude.tasks.task import Task
 from postlude.telemetry.tracing import Trace
 
@@ -40,10 +39,10 @@ class Work:
     """One attempt in the making. Mutable on purpose: one object per job, from its call to its end."""
 
     __slots__ = (
-        "args", "concurrency_key", "context", "created", "current", "enquiries", "failures", "fence",
-        "follower", "id", "joined", "kwargs", "name", "once", "opts", "over", "payload", "queue",
-        "rated", "runner", "seconds", "seq", "started", "stopping", "suspect", "task", "terms", "trace",
-        "urgent", "usual", "waiter", "written",
+        "args", "created", "current", "enquiries", "failures", "fence", "follower", "given", "id",
+        "joined", "kwargs", "name", "once", "over", "payload", "queue", "runner", "seconds", "seq",
+        "started", "stopping", "suspect", "task", "terms", "trace", "urgent", "usual", "waiter",
+        "written",
     )  # fmt: skip
 
     def __init__(
@@ -70,11 +69,9 @@ class Work:
         self.args = args
         self.kwargs = kwargs
         self.enquiries = enquiries
-        self.terms: Terms | None = None
-        self.opts: str | None = None
-        self.context: str | None = None
-        self.concurrency_key: str | None = None
-        self.rated = False
+        self.terms = PLAIN
+        """What its call says of it; plain for what was claimed."""
+        self.given = NOTHING
         self.joined = False
         self.urgent = False
         """Whether jobs in the journal wait for its end: those of its limit, or the one that follows it."""
@@ -97,8 +94,8 @@ class Work:
     def of_claim(cls, claim: Claim, known: "Work | None" = None) -> "Work":
         """Return the work that a claim gives a right to; `known`: what this process knows it as."""
         (
-            seq, id, fence, task, queue, payload, failures, suspect, once, created, opts, context, limited,
-            _, followed,
+            seq, id, fence, task, queue, payload, failures, suspect, once, created, given, limited, _,
+            followed,
         ) = claim  # fmt: skip
         work = known or cls(id, task, queue, payload, created, once)
         if known is not None and (known.payload, known.created) != (payload, created):
@@ -108,8 +105,7 @@ class Work:
         work.fence = fence
         work.failures = failures
         work.suspect = suspect
-        work.opts = opts
-        work.context = context
+        work.given = given
         work.urgent = limited or followed
         return work
 
@@ -121,12 +117,17 @@ class Work:
     @property
     def due(self) -> int | None:
         """When its first attempt is due (microseconds, UTC); None: at once."""
-        return None if self.terms is None else self.terms.due
+        return self.terms.due
+
+    @property
+    def limited(self) -> bool:
+        """Whether its task or queue has a limit or a rate, so that it is claimed only to start."""
+        return self.terms.rated or self.terms.concurrency_key is not None
 
     @property
     def attempts(self) -> int | None:
         """How many attempts its job may have; None: its task is not known here."""
-        return None if self.task is None else self.task.policy.attempts(self.opts)
+        return None if self.task is None else self.task.policy.attempts(self.given.opts)
 
     @property
     def on_failure(self) -> bool:
@@ -140,14 +141,11 @@ class Work:
 
     def new_job(self, follows: bool, due: int | None, held: bool = False) -> NewJob:
         """Return what the store is given."""
-        if self.usual and due is None and not follows:
-            first = (self.id, self.name, self.queue, self.payload, self.created)
-            return tuple.__new__(NewJob, first + PLAIN)  # half of what calling the class takes
-        due_at, priority, key, conflict, opts = self.terms or USUAL
-        return NewJob(
-            self.id, self.name, self.queue, self.payload, self.created, due_at or due, priority, self.once,
-            follows, None, None, key, conflict, self.concurrency_key, self.rated, opts, self.context, held,
-        )  # fmt: skip
+        terms = self.terms
+        if not self.usual or due is not None or follows:
+            terms = terms._replace(due=terms.due or due, once=self.once, follows=follows, held=held)
+        fields = (self.id, self.name, self.queue, self.payload, self.created, terms)
+        return tuple.__new__(NewJob, fields)  # half of what calling the class takes
 
     def end(self) -> None:
         """Note that nothing more will come of it here; wakes who waits for it. From any thread."""
@@ -187,7 +185,7 @@ def place(works: Sequence[Work], added: Sequence[Added]) -> Sequence[Work]:
 def give_trace(trace: Trace, works: Iterable[Work]) -> None:
     """Give works that are due at once the trace of the request that adds them."""
     for work in works:
-        if work.terms is None or work.terms.due is None:
+        if work.terms.due is None:
             work.trace = trace
 
 

@@ -217,7 +217,7 @@ class ExecutorPool:
             return None
         try:
             seconds: float | None = None
-            if work.opts is not None or task.timed:
+            if work.given.opts is not None or task.timed:
                 seconds = bound_in_time(work, task, now)
             self._lease.marks.started(work.seq, work.fence, now)
             if work.follower is not None:

@@ -36,10 +36,10 @@ class Intake:
             if job.id in ids or job.id in shelves.by_id:
                 return JobRefused("a job with this id is stored already; give every job a new id")
             ids.add(job.id)
-            if job.key is None:
+            if job.terms.key is None:
                 continue
-            key = job.task, job.key
-            if job.conflict is Conflict.RAISE and (key in keys or key in shelves.keys):
+            key = job.task, job.terms.key
+            if job.terms.conflict is Conflict.RAISE and (key in keys or key in shelves.keys):
                 return _key_taken(job)
             keys.add(key)
         return None
@@ -59,7 +59,7 @@ class Intake:
         """Store jobs that a runner holds from the start."""
         answers: list[Added] = []
         for job in jobs:
-            if job.key is not None and (other := self._shelves.keys.get((job.task, job.key))) is not None:
+            if (other := self._who_has_key_of(job)) is not None:
                 answers.append(self._join(other, job, now))
                 continue
             row = self._new(job, Stored.RUNNING)
@@ -74,29 +74,34 @@ class Intake:
         answers: list[Added] = []
         before: Row | None = None
         for job in jobs:
-            if job.key is not None and (other := self._shelves.keys.get((job.task, job.key))) is not None:
+            if (other := self._who_has_key_of(job)) is not None:
                 answers.append(self._join(other, job, now))
                 # It has no place in this call: who follows it waits for those whom it follows.
-                before = before if job.follows else None
+                before = before if job.terms.follows else None
                 continue
-            if job.follows and answers and before is None:
+            if job.terms.follows and answers and before is None:
                 # Whom it follows has joined another job: it waits for nobody, and that has no bound.
-                job = job._replace(due=None)
+                job = job._replace(terms=job.terms._replace(due=None))
             before = self._queue(job, before, now)
             answers.append(Added(before.seq, 0))
         return answers
 
+    def _who_has_key_of(self, job: NewJob) -> Row | None:
+        key = job.terms.key
+        return None if key is None else self._shelves.keys.get((job.task, key))
+
     def _queue(self, job: NewJob, before: Row | None, now: int) -> Row:
-        due = job.due if job.due is None or job.due > now else None
+        terms = job.terms
+        due = terms.due if terms.due is None or terms.due > now else None
         row = self._new(job, Stored.READY)
-        if job.held and due is not None:
+        if terms.held and due is not None:
             row.stored, row.due = Stored.BLOCKED, due
-        elif job.follows and before is not None and due == job.due:
+        elif terms.follows and before is not None and due == terms.due:
             row.stored, row.due = Stored.BLOCKED, due
             row.follows, before.follower = before.seq, row.seq
         elif due is not None:
             row.stored, row.due = Stored.SCHEDULED, due
-        elif job.concurrency_key is not None and not self._shelves.concurrency_keys.has_room(job):
+        elif terms.concurrency_key is not None and not self._shelves.concurrency_keys.has_room(job):
             row.stored, row.reason = Stored.BLOCKED, Reason.LIMIT
         self._shelves.put(row)
         return row
@@ -106,7 +111,7 @@ class Intake:
         return Row(seq, job, stored)
 
     def _join(self, row: Row, job: NewJob, now: int) -> Added:
-        if job.conflict is Conflict.REPLACE and row.stored in QUEUED:
+        if job.terms.conflict is Conflict.REPLACE and row.stored in QUEUED:
             self._shelves.alias(row.job.id, row)
             self._replace(row, job, now)
             self._shelves.by_id[job.id] = row
@@ -116,18 +121,9 @@ class Intake:
 
     def _replace(self, row: Row, job: NewJob, now: int) -> None:
         row.forget_runs()
-        new = row.job._replace(
-            id=job.id,
-            owner=job.owner,
-            payload=job.payload,
-            created=job.created,
-            priority=job.priority,
-            due=job.due,
-            opts=job.opts,
-            context=job.context,
-            concurrency_key=job.concurrency_key,
-        )
-        self._shelves.replace(row, new, job.due if job.due is not None and job.due > now else None)
+        due = job.terms.due
+        new = row.job.replaced_by(job)
+        self._shelves.replace(row, new, due if due is not None and due > now else None)
 
     def retry(self, ids: Sequence[bytes]) -> list[bool]:
         """Make ready those that have failed or were cancelled; says which.
@@ -146,22 +142,24 @@ class Intake:
     def _check_keys(self, rows: Iterable[Row]) -> None:
         wanted: set[tuple[str, str]] = set()
         for job in (row.job for row in rows):
-            if job.key is None:
+            if job.terms.key is None:
                 continue
-            key = job.task, job.key
+            key = job.task, job.terms.key
             if key in wanted or key in self._shelves.keys:
                 raise _key_taken(job)
             wanted.add(key)
 
     def _revive(self, row: Row) -> None:
-        row.job = row.job._replace(opts=lifted(row.job.opts))
+        terms = row.job.terms
+        given = terms.given._replace(opts=lifted(terms.given.opts))
+        row.job = row.job._replace(terms=terms._replace(given=given))
         row.finished = row.cancel_asked = None
         row.deaths, row.suspect = 0, False
-        if row.job.key is not None:
-            self._shelves.keys[row.job.task, row.job.key] = row
+        if terms.key is not None:
+            self._shelves.keys[row.job.task, terms.key] = row
 
 
 def _key_taken(job: NewJob) -> KeyTaken:
     return KeyTaken(
-        f"{job.task}: a job with the key {quoted(job.key)} waits or runs; wait for its end or cancel it"
+        f"{job.task}: a job with the key {quoted(job.terms.key)} waits or runs; wait for its end or cancel it"
     )

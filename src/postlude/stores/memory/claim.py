@@ -123,7 +123,7 @@ class Draw:
             elif self._few and self._passes(row):
                 if len(self._passed) >= MOST_PASSED:
                     break
-            elif self._free and row.job.concurrency_key is None:
+            elif self._free and row.job.terms.concurrency_key is None:
                 self._take(row, limited=False)
             else:
                 self._offer(row)
@@ -198,7 +198,7 @@ class Draw:
         if rate is not None and rate.first(self._now) > self._now:
             self._shelves.move(row, Stored.BLOCKED, Reason.RATE, rate.turn(self._now))
             return Refusal.RATE
-        limited = job.concurrency_key is not None or rate is not None or queue is not None
+        limited = job.terms.concurrency_key is not None or rate is not None or queue is not None
         if limited and self._limited >= self._free_slots:
             self._no_room.add(job.queue)
             return Refusal.FULL
@@ -260,7 +260,7 @@ class Draw:
         job, rules = after.job, self._rules
         if job.queue != row.job.queue:
             return False
-        if job.concurrency_key is not None or job.task in rules.paused_tasks or job.task in rules.rates:
+        if job.terms.concurrency_key is not None or job.task in rules.paused_tasks or job.task in rules.rates:
             return False
         return job.queue not in rules.queues and job.queue not in rules.paused_queues
 

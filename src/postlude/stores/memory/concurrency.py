@@ -37,9 +37,9 @@ class Concurrency:
     def has_room(self, job: NewJob) -> bool:
         """Say whether a job may be ready now."""
         most = self.limits.get(job.task)
-        if most is None or job.concurrency_key is None:
+        if most is None or job.terms.concurrency_key is None:
             return True
-        concurrency_key = self._lanes.get((job.task, job.concurrency_key))
+        concurrency_key = self._lanes.get((job.task, job.terms.concurrency_key))
         return concurrency_key is None or concurrency_key.occupied < most
 
     def surplus(self, key: ConcurrencyKey) -> int:
@@ -75,7 +75,7 @@ class Concurrency:
             if (
                 row is not None
                 and _waits(row)
-                and (row.job.concurrency_key, row.job.priority) == (key[1], priority)
+                and (row.job.terms.concurrency_key, row.job.terms.priority) == (key[1], priority)
             ):
                 return row
         if not concurrency_key.occupied and not concurrency_key.waiting:
@@ -83,7 +83,7 @@ class Concurrency:
         return None
 
     def _lane(self, job: NewJob) -> Occupancy:
-        key = job.task, job.concurrency_key
+        key = job.task, job.terms.concurrency_key
         if key not in self._lanes:
             self._lanes[key] = Occupancy()
         return self._lanes[key]

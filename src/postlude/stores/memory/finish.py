@@ -133,7 +133,7 @@ def block_behind(shelves: Shelves, holds: Sequence[Hold], released: Mapping[int,
 def _block_behind(shelves: Shelves, before: Row, row: Row, due: int | None) -> None:
     if (
         row.stored is Stored.READY
-        and row.job.concurrency_key is None
+        and row.job.terms.concurrency_key is None
         and before.stored in (Stored.READY, Stored.BLOCKED)
     ):
         shelves.move(row, Stored.BLOCKED, due=due)
@@ -150,7 +150,7 @@ def bury(shelves: Shelves, runner: MemoryRunner, now: int, end: End, *, draining
     runner.held.clear()
     marked = runner.marks.running()
     ran = [row for row in held if row.seq in marked]
-    started = [Started(row.seq, row.suspect, row.deaths) for row in ran if not row.job.once]
+    started = [Started(row.seq, row.suspect, row.deaths) for row in ran if not row.job.terms.once]
     for row in ran:
         row.started = marked[row.seq]
         row.logs += ((row.failures + 1, end.note(row.started, now)),)
@@ -175,6 +175,6 @@ def bury(shelves: Shelves, runner: MemoryRunner, now: int, end: End, *, draining
 
 
 def _condemned(row: Row, verdict: Verdict | None) -> Reason | None:
-    if row.job.once:
+    if row.job.terms.once:
         return Reason.MAY_HAVE_RUN
     return Reason.KILLED if verdict is not None and verdict.killed else None

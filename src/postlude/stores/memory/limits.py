@@ -122,16 +122,16 @@ def declare(shelves: Shelves, rules: Rules, declared: Sequence[DeclaredLimits], 
 
 def _give_lanes(shelves: Shelves, tasks: Collection[str]) -> None:
     for row in shelves.rows.values():
-        if row.job.concurrency_key is None and row.job.task in tasks and row.stored not in FINAL:
-            row.job = row.job._replace(concurrency_key="")
+        if row.job.terms.concurrency_key is None and row.job.task in tasks and row.stored not in FINAL:
+            row.job = row.job._replace(terms=row.job.terms._replace(concurrency_key=""))
             shelves.concurrency_keys.enter(row)
 
 
 def _block_surplus(shelves: Shelves, tasks: Collection[str]) -> None:
     ready: dict[tuple[str, str | None], list[Row]] = {}
     for row in shelves.rows.values():
-        if row.stored is Stored.READY and row.job.concurrency_key is not None and row.job.task in tasks:
-            ready.setdefault((row.job.task, row.job.concurrency_key), []).append(row)
+        if row.stored is Stored.READY and row.job.terms.concurrency_key is not None and row.job.task in tasks:
+            ready.setdefault((row.job.task, row.job.terms.concurrency_key), []).append(row)
     for concurrency_key, rows in ready.items():
         last_first = sorted(rows, key=lambda row: row.order, reverse=True)
         for row in last_first[: shelves.concurrency_keys.surplus(concurrency_key)]:

@@ -1,11 +1,17 @@
 """One job as the memory store keeps it."""
 
 import json
+from dataclasses import fields
 from typing import Final
 
-from postlude.model.job import AttemptRecord, Claim, JobFilter, JobRecord, NewJob, Progress
+from postlude.model.job import AttemptRecord, Claim, JobFilter, JobRecord, NewJob, Progress, Terms
 from postlude.model.outcome import LogLine
 from postlude.model.state import Reason, Stored
+
+_SHOWN: Final = tuple(
+    field.name for field in fields(JobRecord) if field.name in Terms._fields and field.name != "due"
+)
+"""What is shown of a job's terms as its call has said it."""
 
 NOBODY: Final = 0
 """The runner's number of a job that no runner holds."""
@@ -69,7 +75,7 @@ class Row:
     @property
     def order(self) -> tuple[int, int]:
         """Where it stands among others that wait."""
-        return self.job.priority, self.seq
+        return self.job.terms.priority, self.seq
 
     def take(self, runner: int) -> None:
         """Give the job to a runner, under a new fence."""
@@ -95,10 +101,9 @@ class Row:
             job.payload,
             self.failures,
             self.suspect,
-            job.once,
+            job.terms.once,
             job.created,
-            job.opts,
-            job.context,
+            job.terms.given,
             limited,
             follows,
             followed,
@@ -110,8 +115,8 @@ class Row:
         for asked, has in (
             (wanted.task, job.task),
             (wanted.queue, job.queue),
-            (wanted.key, job.key),
-            (wanted.owner, job.owner),
+            (wanted.key, job.terms.key),
+            (wanted.owner, job.terms.owner),
         ):
             if asked is not None and asked != has:
                 return False
@@ -134,7 +139,6 @@ class Row:
             queue=job.queue,
             stored=self.stored,
             reason=Reason.INTERRUPTED if self.stored is Stored.READY and self.suspect else self.reason,
-            priority=job.priority,
             due=self.due,
             fence=self.fence,
             failures=self.failures,
@@ -142,18 +146,15 @@ class Row:
             created=job.created,
             started=started,
             finished=self.finished,
-            owner=job.owner,
             payload=job.payload,
             error=self.attempts[-1].error if self.attempts else None,
             attempts=self.attempts if whole else (),
-            key=job.key,
-            opts=job.opts,
-            context=job.context,
             cancel_asked=self.cancel_asked,
             progress=self.progress,
             note=self.note or None if self.stored is Stored.PARKED else None,
             result=self.result if whole else None,
             logs=self.logs if whole else (),
+            **{name: getattr(job.terms, name) for name in _SHOWN},
         )
 
 

@@ -43,7 +43,7 @@ class WaitingLine:
                 row is not None
                 and row.stored is Stored.READY
                 and not row.suspect
-                and row.job.priority == priority
+                and row.job.terms.priority == priority
             ):
                 return row
         return None
@@ -78,8 +78,8 @@ class Shelves:
         job = row.job
         self.rows[row.seq] = row
         self.by_id[job.id] = row
-        if job.key is not None:
-            self.keys[job.task, job.key] = row
+        if job.terms.key is not None:
+            self.keys[job.task, job.terms.key] = row
         if job.task not in self.counts:
             self.counts[job.task] = [0] * _STATES
         self._enter(row)
@@ -94,8 +94,8 @@ class Shelves:
         row.stored, row.reason, row.due = to, reason, due
         row.follows = None
         self._enter(row)
-        if row.job.concurrency_key is not None and was in OCCUPYING and to not in OCCUPYING:
-            self.fill(row.job.task, row.job.concurrency_key)
+        if row.job.terms.concurrency_key is not None and was in OCCUPYING and to not in OCCUPYING:
+            self.fill(row.job.task, row.job.terms.concurrency_key)
 
     def follower_of(self, row: Row) -> Row | None:
         """Return the job that waits for the end of this one's first attempt."""
@@ -135,8 +135,8 @@ class Shelves:
         else:
             row.stored, row.reason = Stored.BLOCKED, Reason.LIMIT
         self._enter(row)
-        if before.concurrency_key is not None:
-            self.fill(before.task, before.concurrency_key)
+        if before.terms.concurrency_key is not None:
+            self.fill(before.task, before.terms.concurrency_key)
 
     def fill(self, task: str, concurrency_key: str | None) -> None:
         """Ready the jobs of a concurrency key that wait for room, as far as there is."""
@@ -197,7 +197,7 @@ class Shelves:
                 row is not None
                 and row.stored is Stored.READY
                 and row.suspect
-                and row.job.priority == priority
+                and row.job.terms.priority == priority
             ):
                 return row
         return None
@@ -217,10 +217,10 @@ class Shelves:
         """Put a ready job in line."""
         job = row.job
         if row.suspect:
-            heappush(self._suspects, (job.priority, row.seq))
+            heappush(self._suspects, (job.terms.priority, row.seq))
             return
         line = self._lines[job.queue]
-        heappush(line.heap, (job.priority, row.seq))
+        heappush(line.heap, (job.terms.priority, row.seq))
         if not line.in_turn:
             line.in_turn = True
             self._turn.append(line)
@@ -228,7 +228,7 @@ class Shelves:
     def _enter(self, row: Row) -> None:
         job, state = row.job, row.stored
         self.counts[job.task][state] += 1
-        if job.concurrency_key is not None:
+        if job.terms.concurrency_key is not None:
             self.concurrency_keys.enter(row)
         if state is Stored.READY:
             self.stirred = True
@@ -246,13 +246,13 @@ class Shelves:
             self.parked.setdefault((job.task, row.release), {})[row.seq] = row
         elif state is not Stored.RUNNING:
             (self.succeeded if state is Stored.SUCCEEDED else self.unsuccessful)[row.seq] = row
-            if job.key is not None:
-                del self.keys[job.task, job.key]
+            if job.terms.key is not None:
+                del self.keys[job.task, job.terms.key]
 
     def _leave(self, row: Row) -> None:
         job, state = row.job, row.stored
         self.counts[job.task][state] -= 1
-        if job.concurrency_key is not None:
+        if job.terms.concurrency_key is not None:
             self.concurrency_keys.leave(row)
         if state is Stored.READY:
             self._lines[job.queue].ready -= 1

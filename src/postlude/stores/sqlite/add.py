@@ -11,6 +11,7 @@ from postlude.model.queues import read_queues
 from postlude.model.state import Reason, Stored
 from postlude.model.transition import starts_at_once
 from postlude.stores.grouped.backend import AddCall
+from postlude.stores.sqlite.columns import NewRow
 from postlude.stores.sqlite.concurrency import ConcurrencyKey, refill, room_in
 from postlude.stores.sqlite.keys import Joined, Keys
 from postlude.stores.sqlite.transaction import Transaction
@@ -18,12 +19,6 @@ from postlude.stores.sqlite.transaction import Transaction
 READY: Final = Stored.READY
 BLOCKED: Final = Stored.BLOCKED
 RUNNING: Final = Stored.RUNNING
-
-_PLAIN_FENCE: Final = 4
-_FENCE: Final = 6
-_FOLLOWED: Final = 10
-_FOLLOWS: Final = 13
-"""Columns of the rows."""
 
 
 def add(tx: Transaction, calls: Sequence[AddCall]) -> list[list[Added] | KeyTaken]:
@@ -40,29 +35,27 @@ class Intake:
 
     def __init__(self, tx: Transaction) -> None:
         self._tx = tx
-        self._rows: list[Any] = []
-        self._payloads: list[bytes] = []
+        self._rows: list[NewRow] = []
         self._may_claim: dict[tuple[int, str], bool] = {}
         self._overtaken: set[str] = set()
         """Queues in which a job of this group waits ready: what comes after it is not born claimed."""
         self._added: Counter[tuple[int, Stored]] = Counter()
         self._ready: Counter[ConcurrencyKey] = Counter()
-        self._special = False
 
     def add(self, calls: Sequence[AddCall]) -> list[list[Added] | KeyTaken]:
         """Insert them; the answers are in the order of the calls."""
-        if all(job[5:] == PLAIN for jobs, _ in calls for job in jobs):
+        if all(job.terms is PLAIN for jobs, _ in calls for job in jobs):
             return self._add_plain(calls)
         # Made here and dropped, because it knows methods of this object: left to the garbage
         # collector, such a cycle keeps the rows of many groups.
-        self._keys = Keys(self._tx, self._rows, self._payloads, self._landing, self._vacate)
+        self._keys = Keys(self._tx, self._rows, self._landing, self._vacate)
         try:
             return self._add_all(calls)
         finally:
             del self._keys
 
     def _add_all(self, calls: Sequence[AddCall]) -> list[list[Added] | KeyTaken]:
-        keyed = [job for jobs, _ in calls for job in jobs if job.key is not None]
+        keyed = [job for jobs, _ in calls for job in jobs if job.terms.key is not None]
         self._keys.look_up(keyed)
         places = [self._take(jobs, claim_for, bool(keyed)) for jobs, claim_for in calls]
         first = self._insert_all()
@@ -75,8 +68,10 @@ class Intake:
 
         One loop nearly without calls: this is done for every job, with the interpreter held.
         """
-        tx, rows, payloads = self._tx, self._rows, self._payloads
-        numbers = tx.names
+        tx, numbers = self._tx, self._tx.names
+        rows: list[tuple[Any, ...]] = []  # with the fields of `PlainRow`
+        payloads: list[bytes] = []
+        fences: list[int] = []
         moves: list[tuple[int, Stored]] = []
         before: tuple[str, int | None] | None = None
         state, fence, claimed = READY, 0, None
@@ -85,15 +80,16 @@ class Intake:
                 before = (jobs[0].queue, runner) if len(jobs) == 1 else None
                 state, fence, claimed = self._birth({job.queue for job in jobs}, runner)
             for job in jobs:
-                id, name, queue, payload, created = job[:5]
+                id, name, queue, payload, created, _ = job
                 task = numbers.get(name) or tx.task_id(name)
                 rows.append((id, task, queue, state, fence, claimed, created))
                 payloads.append(payload)
+                fences.append(fence)
                 moves.append((task, state))
         self._added.update(moves)
         make = tuple.__new__  # half of what calling the class takes
-        first = self._insert("add_plain_jobs", rows)
-        added = [make(Added, (seq, row[_PLAIN_FENCE], False)) for seq, row in enumerate(rows, first)]
+        first = self._insert("add_plain_jobs", rows, payloads)
+        added = [make(Added, (seq, fence, False)) for seq, fence in enumerate(fences, first)]
         if len(calls) == 1:
             return [added]
         left = iter(added)
@@ -128,12 +124,12 @@ class Intake:
                 self._append([job], claimed, start, place)
             else:
                 places.append(joined)
-                if not job.follows:
+                if not job.terms.follows:
                     start = len(self._rows)  # it has no row: who follows it waits for nobody
         return places
 
     def _append(self, jobs: Sequence[NewJob], claimed: int | None, start: int, first: int = 0) -> None:
-        """Make rows. One loop without calls: this is done for every job, with the interpreter held.
+        """Make rows.
 
         Args:
             jobs: of one call, in order.
@@ -141,44 +137,31 @@ class Intake:
             start: where those rows of the call begin that the next may follow.
             first: the place of the first of `jobs` in the call.
         """
-        tx, rows, payloads = self._tx, self._rows, self._payloads
+        tx, rows = self._tx, self._rows
         task = named = None
         for place, job in enumerate(jobs, first):
-            (
-                id, name, queue, payload, created, due, priority, once, follows, request, owner,
-                key, _, concurrency_key, _, opts, context, held,
-            ) = job  # fmt: skip
-            if task is None or name != named:
-                named, task = name, tx.task_id(name)
-            reason: Reason | None = None
-            before: int | None = None
-            fence = 0
+            terms, due = job.terms, job.terms.due
+            if task is None or job.task != named:
+                named, task = job.task, tx.task_id(job.task)
+            row = NewRow(job, task, due, claimed)
             if claimed is not None:
-                state, fence, due = RUNNING, 1, None
-            elif held or (follows and len(rows) > start):
-                state = BLOCKED
+                row.state, row.fence, row.due = RUNNING, 1, None
+            elif terms.held or (terms.follows and len(rows) > start):
+                row.state = BLOCKED
                 if due is not None and due <= tx.now:
-                    state, due = READY, None
-                if not held:
-                    rows[-1][_FOLLOWED] = True
-                    before = len(rows) - 1
-            elif due is None and concurrency_key is None:
-                state = READY
-            else:
-                bound = follows and place  # a follower's due time bounds its wait, and is no delay
-                state, due, reason = self._landing(None if bound else due, concurrency_key, task)
-            if state is READY:
-                self._overtaken.add(queue)
-            row = [
-                id, task, queue, state, priority, due, fence, claimed, created,
-                once, False, owner, request, before,
-            ]  # fmt: skip
-            if concurrency_key is not None or key is not None or opts is not None or context is not None:
-                self._special = True
-                row += [reason, key, concurrency_key, opts, context]
+                    row.state, row.due = READY, None
+                elif not terms.held:
+                    row.follows = len(rows) - 1
+                    rows[-1].followed = True
+            elif due is not None or terms.concurrency_key is not None:
+                bound = terms.follows and place  # a follower's due time bounds its wait, and is no delay
+                row.state, row.due, row.reason = self._landing(
+                    None if bound else due, terms.concurrency_key, task
+                )
+            if row.state is READY:
+                self._overtaken.add(job.queue)
             rows.append(row)
-            payloads.append(payload)
-            self._added[task, state] += 1
+            self._added[task, row.state] += 1
 
     def _landing(
         self, due: int | None, concurrency_key: str | None, task: int
@@ -211,28 +194,25 @@ class Intake:
 
     def _insert_all(self) -> int:
         rows = self._rows
-        if any(row[_FOLLOWS] is not None for row in rows):
+        if any(row.follows is not None for row in rows):
             self._number_followers()
-        if not self._special:
-            return self._insert("add_jobs", rows)
-        rows = [row if len(row) == 19 else [*row, None, None, None, None, None] for row in rows]
-        return self._insert("add_special_jobs", rows)
+        return self._insert("add_jobs", [row.cells() for row in rows], [row.job.payload for row in rows])
 
     def _number_followers(self) -> None:
         """Let rows say which job they follow, instead of which row."""
         first = self._tx.value("next_number")
         for row in self._rows:
-            if row[_FOLLOWS] is not None:
-                row[_FOLLOWS] += first
+            if row.follows is not None:
+                row.follows += first
 
-    def _insert(self, statement: str, rows: list[Any]) -> int:
-        """Insert what has gathered; returns the place of the first row."""
+    def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]], payloads: Sequence[bytes]) -> int:
+        """Insert jobs and their arguments; returns the place of the first."""
         if not rows:
             return 0
         tx = self._tx
         tx.run_for(statement, rows)
         first = tx.db.last_insert_rowid() - len(rows) + 1
-        tx.run_for("add_payloads", list(enumerate(self._payloads, first)))
+        tx.run_for("add_payloads", list(enumerate(payloads, first)))
         for (task, state), jobs in self._added.items():
             tx.count(task, None, state, jobs)
         return first
@@ -241,11 +221,11 @@ class Intake:
         if isinstance(places, KeyTaken):
             return places
         if isinstance(places, range):
-            fence = self._rows[places.start][_FENCE] if places else 0
+            fence = self._rows[places.start].fence if places else 0
             make = tuple.__new__  # half of what calling the class takes
             return [make(Added, (first + place, fence, False)) for place in places]
         return [
-            Added(first + place, self._rows[place][_FENCE])
+            Added(first + place, self._rows[place].fence)
             if isinstance(place, int)
             else Added(place.seq if place.row is None else first + place.row, 0, True)
             for place in places

@@ -90,11 +90,11 @@ class Cells:
         self._note(name, value)
         return b""
 
-    def id(self, value: object) -> bytes:
+    def id(self, name: str, value: object) -> bytes:
         """Return an id, of 16 bytes."""
         if isinstance(value, bytes) and len(value) == 16:
             return value
-        self._note("id", value)
+        self._note(name, value)
         return (value if isinstance(value, bytes) else str(value).encode("utf-8", "replace"))[:16].ljust(
             16, b"\0"
         )

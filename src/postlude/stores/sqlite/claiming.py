@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from pydantic_core import to_json
 
 from postlude.model.bucket import Bucket
-from postlude.model.job import Claim, Claimed
+from postlude.model.job import NOTHING, Claim, Claimed, Given
 from postlude.model.state import Reason, Stored
 from postlude.stores.sqlite.concurrency import Entering, block, refill
 from postlude.stores.sqlite.limits import UNLIMITED
@@ -39,8 +39,8 @@ class Ready(NamedTuple):
     created: int
     followed: int
     concurrency_key: str | None
-    opts: str | None
-    context: str | None
+    given: list[Any] | None
+    """Of the fields of `Given`; None: nothing is."""
     args: str
 
 
@@ -243,13 +243,13 @@ class Search:
                 Claim,
                 (
                     seq, bytes.fromhex(id), fence, names[task], queue, args.encode("utf-8", _ANY_BYTES),
-                    failures, suspect == 1, once == 1, created, opts, context, seq in limited,
+                    failures, suspect == 1, once == 1, created,
+                    NOTHING if given is None else make(Given, given), seq in limited,
                     seq in following, followed == 1 and seq not in accompanied,
                 ),
             )
             for (
-                seq, id, fence, task, queue, failures, suspect, once, created, followed, _, opts, context,
-                args,
+                seq, id, fence, task, queue, failures, suspect, once, created, followed, _, given, args,
             ) in found
         ]  # fmt: skip
 

@@ -1,29 +1,26 @@
 """Which cells of the journal are damaged, and what is put in their place."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from postlude.clock import LATEST
-from postlude.model.state import QUEUED, Stored
+from postlude.model.state import Stored
 from postlude.stores.sqlite.cells import as_bytes, from_bytes, written
+from postlude.stores.sqlite.columns import (
+    IS_TEXT,
+    JOB,
+    MOST_FENCE,
+    UNFINISHED,
+    Column,
+    maybe,
+    number,
+    text,
+    whole,
+)
 
-MOST_FENCE: Final = 10**15
-MOST_COUNTED: Final = 10**9
 LONGEST_RATE: Final = 10**16
 MOST_WHOLE: Final = 2**62
 """Bounds of what is ever written; beyond them, sums could leave the range of whole numbers."""
-
-IS_TEXT: Final = "is_text"
-"""The SQL function that says whether bytes are UTF-8: SQLite does not look."""
-
-
-class Column(NamedTuple):
-    """A column, when it is damaged, and what then stands for what was there."""
-
-    name: str
-    damaged: str
-    """A condition in SQL."""
-    instead: Callable[[object], object]
 
 
 def is_text(raw: bytes | None) -> bool:
@@ -32,74 +29,6 @@ def is_text(raw: bytes | None) -> bool:
         return raw is None or raw.decode() is not None
     except UnicodeDecodeError:
         return False
-
-
-def _legible(value: object) -> str:
-    return str(value) if isinstance(value, str) else written(value)
-
-
-def _nothing(value: object) -> None:
-    return None
-
-
-def _text(name: str, instead: Callable[[object], object] = _legible, also: str = "0") -> Column:
-    """Return a column of texts; most are ASCII, and cost no call of a function."""
-    condition = (
-        f"typeof({name}) <> 'text' OR ({name} GLOB '*[^ -~]*' OR length({name}) <> octet_length({name}))"
-        f" AND NOT {IS_TEXT}(CAST({name} AS BLOB)) OR {also}"
-    )
-    return Column(name, condition, instead)
-
-
-def _maybe(column: Column) -> Column:
-    return column._replace(damaged=f"{column.name} IS NOT NULL AND ({column.damaged})")
-
-
-def _whole(name: str, least: int, most: int, default: int | None = None) -> Column:
-    def instead(value: object) -> int:
-        if default is not None:
-            return default
-        return min(max(int(value), least), most) if isinstance(value, int | float) else least
-
-    condition = f"typeof({name}) <> 'integer' OR {name} NOT BETWEEN {least} AND {most}"
-    return Column(name, condition, instead)
-
-
-def _moment(name: str) -> Column:
-    return _maybe(_whole(name, 0, LATEST)._replace(instead=_nothing))
-
-
-_UNFINISHED: Final = f"state IN ({', '.join(str(int(stored)) for stored in sorted(QUEUED))})"
-
-_DUE: Final = _moment("due")
-
-JOB: Final = (
-    Column("id", "typeof(id) <> 'blob' OR length(id) <> 16", _nothing),
-    Column("task", "typeof(task) <> 'integer' OR task NOT IN (SELECT id FROM task_name)", _nothing),
-    _text("queue"),
-    _whole("priority", -MOST_COUNTED, MOST_COUNTED),
-    _whole("fence", 0, MOST_FENCE),
-    _whole("failures", 0, MOST_COUNTED),
-    _whole("deaths", 0, MOST_COUNTED),
-    _whole("suspect", 0, 1),
-    _whole("once", 0, 1, default=1),
-    _whole("followed", 0, 1),
-    _maybe(Column("follows", "typeof(follows) <> 'integer'", _nothing)),
-    _whole("created", 0, LATEST),
-    _DUE._replace(damaged=f"state = 1 AND due IS NULL OR {_DUE.damaged}"),
-    _moment("started"),
-    _moment("finished"),
-    _moment("cancel_asked"),
-    _maybe(Column("runner", "typeof(runner) <> 'integer'", _nothing)),
-    _maybe(_text("reason", _nothing)),
-    _maybe(_text("key", _nothing)),
-    _maybe(_text("lane", _nothing)),
-    _maybe(_text("owner")),
-    _maybe(_text("release", _nothing)),
-    _maybe(_text("opts", also=f"{_UNFINISHED} AND json_error_position(opts) <> 0")),
-    _maybe(_text("context", also=f"{_UNFINISHED} AND json_error_position(context) <> 0")),
-)
-"""The columns by which jobs are found, run, ended and shown."""
 
 
 class Table(NamedTuple):
@@ -133,33 +62,33 @@ _NO_STATE: Final = "typeof(state) <> 'integer' OR state NOT BETWEEN 0 AND 15"
 JOBS: Final = Table(
     "job",
     "seq",
-    (Column("state", _NO_STATE, _nothing), *JOB),
+    (number("state", _NO_STATE), *JOB),
     f"state IN ({_KNOWN}) OR {_NO_STATE}",  # others are of another release, which knows what they mean
-    f"{_UNFINISHED} AND NOT EXISTS (SELECT 1 FROM payload WHERE payload.seq = job.seq)",
+    f"{UNFINISHED} AND NOT EXISTS (SELECT 1 FROM payload WHERE payload.seq = job.seq)",
 )
-TASK_NAMES: Final = Table("task_name", "id", (_text("name"),))
+TASK_NAMES: Final = Table("task_name", "id", (text("name"),))
 RUNNERS: Final = Table(
     "runner",
     "id",
     (
-        *(_text(name) for name in ("token", "host", "boot", "release")),
-        *(_whole(name, 0, LATEST) for name in ("pid", "started", "renewed", "lease")),
+        *(text(name) for name in ("token", "host", "boot", "release")),
+        *(whole(name, 0, LATEST) for name in ("pid", "started", "renewed", "lease")),
     ),
 )
 BOUNDS: Final = Table(
     "bounds",
     None,
     (
-        _text("kind"),
-        _text("name"),
-        _maybe(_whole("concurrent", 1, MOST_FENCE)),
-        _maybe(_whole("every", 1, LONGEST_RATE)),
-        _whole("burst", 1, MOST_FENCE),
-        _whole("tat", 0, MOST_WHOLE),
-        _whole("turn", 0, MOST_WHOLE),
+        text("kind"),
+        text("name"),
+        maybe(whole("concurrent", 1, MOST_FENCE)),
+        maybe(whole("every", 1, LONGEST_RATE)),
+        whole("burst", 1, MOST_FENCE),
+        whole("tat", 0, MOST_WHOLE),
+        whole("turn", 0, MOST_WHOLE),
     ),
 )
-PAUSES: Final = Table("pause", None, (_text("kind"), _text("name")))
+PAUSES: Final = Table("pause", None, (text("kind"), text("name")))
 
 
 class Damaged(NamedTuple):

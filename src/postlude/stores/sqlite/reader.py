@@ -17,6 +17,7 @@ from postlude.model.queues import read_queues
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause
 from postlude.stores.sqlite.cells import Cells, as_bytes, from_bytes
+from postlude.stores.sqlite.columns import NAMES
 from postlude.stores.sqlite.connection import VERSION, open_reader
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.finding import conditions
@@ -171,7 +172,7 @@ class JournalReader:
     def _get(self, id: bytes) -> JobRecord | None:
         where = "WHERE job.id = ?1 OR job.seq = (SELECT job FROM alias WHERE id = ?1)"
         for row in self._fetch(f"{SQL['record']} {where}", (id,)):
-            seq = row[1]
+            seq = row[NAMES.index("seq")]
             attempts, logs = self._rows("attempts", seq), self._rows("logs", seq)
             result = next((value for (value,) in self._rows("result", seq)), None)
             return self._explained([record(row, Starts(self._runners), attempts, logs, result)])[0]
@@ -187,7 +188,7 @@ class JournalReader:
         what, values = conditions(wanted, self._jobs_in)
         cells = Cells()
         return [
-            Found(seq, cells.id(id), cells.text("task", task), cells.stored(state).public)
+            Found(seq, cells.id("id", id), cells.text("task", task), cells.stored(state).public)
             for seq, id, task, state in self._fetch(f"{SQL['found']} {what}", values)
         ]
 

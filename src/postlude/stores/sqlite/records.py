@@ -5,15 +5,30 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from postlude.model.job import AttemptRecord, JobRecord, Progress
+from postlude.model.job import AttemptRecord, Given, JobRecord, Progress
 from postlude.model.outcome import LogLine
 from postlude.model.state import Reason, Stored
 from postlude.stores.sqlite.cells import Cells
+from postlude.stores.sqlite.columns import GIVEN, NAMES, SHOWN
 from postlude.stores.sqlite.locks.marks import LeftMarks, look_at, marks_path
 
 Row = Sequence[Any]
+
+
+class Beside(NamedTuple):
+    """What the statement `record` gives of other tables than `job`."""
+
+    task: object
+    args: object
+    error: object
+    token: object
+    note: object
+    done: Any
+    total: Any
+    message: object
+    at: object
 
 
 class Starts:
@@ -55,44 +70,33 @@ def record(
     row: Row, starts: Starts, attempts: Sequence[Row] = (), logs: Sequence[Row] = (), result: object = None
 ) -> JobRecord:
     """Read a row of the statement `record`, and what belongs to it of other tables."""
-    (id, seq, task, number, queue, state, reason, priority, due, fence) = row[:10]
-    (failures, deaths, created, started, finished, owner, payload, error) = row[10:18]
-    key, opts, context, cancel_asked, token, *progress, note = row[18:]
+    own, beside = dict(zip(NAMES, row, strict=False)), Beside._make(row[len(NAMES) :])
     cells = Cells()
-    stored = cells.stored(state)
-    why = cells.reason(reason)
-    began = cells.maybe_whole("started", started)
+    stored = cells.stored(own["state"])
+    why = cells.reason(own["reason"])
+    began = cells.maybe_whole("started", own["started"])
     if stored is Stored.RUNNING:
-        began = starts.start_of(seq, token, began)
-        why = why if starts.lives(token) else Reason.INTERRUPTED
+        began = starts.start_of(own["seq"], beside.token, began)
+        why = why if starts.lives(beside.token) else Reason.INTERRUPTED
+    elif stored is Stored.READY and own["suspect"]:
+        why = Reason.INTERRUPTED
+    shown = {column.name: column.read(cells, column.name, own[column.name]) for column in SHOWN}
     found = JobRecord(
-        id=cells.id(id),
-        seq=seq,
-        task=f"(unknown task {number})" if task is None else cells.text("task", task),
-        queue=cells.text("queue", queue),
+        **shown,
+        seq=own["seq"],
         stored=stored,
         reason=why,
-        priority=cells.whole("priority", priority),
-        due=cells.maybe_whole("due", due),
-        fence=cells.whole("fence", fence),
-        failures=cells.whole("failures", failures),
-        deaths=cells.whole("deaths", deaths),
-        created=cells.whole("created", created),
         started=began,
-        finished=cells.maybe_whole("finished", finished),
-        owner=cells.maybe_text("owner", owner),
-        payload=b"" if payload is None else cells.raw("args", payload),
-        error=cells.maybe_text("error", error),
+        task=f"(unknown task {own['task']})" if beside.task is None else cells.text("task", beside.task),
+        payload=b"" if beside.args is None else cells.raw("args", beside.args),
+        error=cells.maybe_text("error", beside.error),
+        given=Given(*(column.read(cells, column.name, own[column.name]) for column in GIVEN)),
+        progress=_progress((beside.done, beside.total, beside.message, beside.at), cells),
         attempts=tuple(_attempt(attempt, cells) for attempt in attempts),
-        key=cells.maybe_text("key", key),
-        opts=cells.maybe_text("opts", opts),
-        context=cells.maybe_text("context", context),
-        cancel_asked=cells.maybe_whole("cancel_asked", cancel_asked),
-        progress=_progress(progress, cells),
         result=None if result is None else cells.raw("result", result),
         logs=tuple(line for row in logs for line in _lines(row, cells)),
     )
-    why_so = cells.maybe_text("note", note) or cells.note
+    why_so = cells.maybe_text("note", beside.note) or cells.note
     return found if why_so is None else replace(found, note=why_so)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from postlude.model.event.journal import DamagedRow, MendedNumber
 from postlude.model.ids import IdSource, id_text
+from postlude.model.job import Given
 from postlude.model.state import FINAL, QUEUED, Reason, Stored
 from postlude.stores.sqlite.cells import written
 from postlude.stores.sqlite.concurrency import free_followers, ready_blocked, rebalance
@@ -27,7 +28,7 @@ from postlude.stores.sqlite.numbering import renumber
 from postlude.stores.sqlite.transaction import Transaction
 
 _WAITING: Final = QUEUED | {Stored.PARKED}
-_LEFT_OUT: Final = ("opts", "context")
+_LEFT_OUT: Final = Given._fields
 """What a job that is set aside does without from then on, if that cannot be read."""
 
 

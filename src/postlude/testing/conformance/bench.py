@@ -16,9 +16,11 @@ from postlude.model.job import (
     Conflict,
     Few,
     FreeSlots,
+    Given,
     Hold,
     JobRecord,
     NewJob,
+    Terms,
 )
 from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import SUCCEEDED, Failed, Finish, LogLine, Outcome
@@ -106,18 +108,19 @@ class Driver:
             queue=queue,
             payload=payload,
             created=self.clock.now(),
-            due=None if after is None else self.clock.now() + round(after * SECOND),
-            priority=priority,
-            once=once,
-            follows=follows,
-            owner=owner,
-            key=key,
-            conflict=conflict,
-            concurrency_key=concurrency_key,
-            rated=rated,
-            opts=opts,
-            context=context,
-            held=held,
+            terms=Terms(
+                due=None if after is None else self.clock.now() + round(after * SECOND),
+                priority=priority,
+                once=once,
+                follows=follows,
+                owner=owner,
+                key=key,
+                conflict=conflict,
+                concurrency_key=concurrency_key,
+                rated=rated,
+                held=held,
+                given=Given(opts, context),
+            ),
         )
 
     def add(self, *jobs: NewJob, claim_for: Enlisted | None = None) -> list[Added]:

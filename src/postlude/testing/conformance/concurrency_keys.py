@@ -194,7 +194,7 @@ class ConcurrencyCases(Cases):
         driver.add(*jobs.values())
         runner, ran = driver.enlist(), 0
         while claims := driver.claim(runner, 4):
-            at_once = Counter(jobs[claim.id].concurrency_key for claim in claims)
+            at_once = Counter(jobs[claim.id].terms.concurrency_key for claim in claims)
             assert max(at_once.values()) <= 2
             driver.store.finish([driver.finish_of(claim) for claim in claims]).wait(PATIENCE)
             ran += len(claims)

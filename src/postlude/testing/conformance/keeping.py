@@ -27,25 +27,35 @@ class KeepingCases(Cases):
         job = driver.new(key="k", opts='{"n":3}', context='{"user":"ada"}', concurrency_key="x", rated=True)
         driver.add(job)
         record = driver.record(job)
-        assert (record.key, record.opts, record.context) == ("k", job.opts, job.context)
+        assert (record.key, record.given.opts, record.given.context) == (
+            "k",
+            job.terms.given.opts,
+            job.terms.given.context,
+        )
         claim = driver.claim_one(driver.enlist())
-        assert (claim.opts, claim.context) == (job.opts, job.context)
+        assert (claim.given.opts, claim.given.context) == (job.terms.given.opts, job.terms.given.context)
 
     def test_without_them_there_is_nothing(self, driver: Driver) -> None:
         job = driver.new()
         driver.add(job)
         record = driver.record(job)
-        assert (record.key, record.opts, record.context, record.result, record.progress) == (None,) * 5
+        assert (record.key, record.given.opts, record.given.context, record.result, record.progress) == (
+            None,
+        ) * 5
         assert record.logs == ()
         claim = driver.claim_one(driver.enlist())
-        assert (claim.opts, claim.context, claim.limited) == (None, None, False)
+        assert (claim.given.opts, claim.given.context, claim.limited) == (None, None, False)
 
     def test_those_that_are_born_claimed_keep_them_too(self, driver: Driver) -> None:
         job = driver.new(key="k", opts='{"n":3}', context='{"user":"ada"}')
         (added,) = driver.add(job, claim_for=driver.enlist())
         assert added.fence > 0
         record = driver.record(job)
-        assert (record.key, record.opts, record.context) == ("k", job.opts, job.context)
+        assert (record.key, record.given.opts, record.given.context) == (
+            "k",
+            job.terms.given.opts,
+            job.terms.given.context,
+        )
 
     def test_a_result_is_read_with_its_job_alone(self, driver: Driver) -> None:
         job = driver.new()

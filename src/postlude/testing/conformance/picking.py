@@ -46,9 +46,8 @@ class PickingCases(Cases):
         )
         driver.add(job)
         (claim,) = driver.claimed(driver.enlist(), ids=[job.id]).claims
-        assert (claim.task, claim.queue, claim.payload, claim.opts, claim.context, claim.fence) == (
-            "app:send", "mail", job.payload, job.opts, job.context, 1,
-        )  # fmt: skip
+        assert (claim.task, claim.queue, claim.fence) == ("app:send", "mail", 1)
+        assert (claim.payload, claim.given) == (job.payload, job.terms.given)
         assert driver.finish(claim)
         assert driver.state(job) is State.SUCCEEDED
 

@@ -56,7 +56,7 @@ class ReadingCases(Cases):
 
     def test_an_id_that_joined_a_job_begins_like_one(self, driver: Driver) -> None:
         """It gives the id of the job that it stands for."""
-        job = driver.new()._replace(id=bytes.fromhex("aa" * 16), key="k")
+        job = driver.new(key="k")._replace(id=bytes.fromhex("aa" * 16))
         driver.add(job, job._replace(id=bytes.fromhex("bb" * 16)))
         assert driver.store.ids_beginning("bbbb").wait(PATIENCE) == [job.id]
 

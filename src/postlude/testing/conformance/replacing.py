@@ -2,7 +2,7 @@
 
 from postlude.clock import SECOND
 from postlude.config import Keep
-from postlude.model.job import Cancel, Conflict, NewJob, Progress, ProgressNote
+from postlude.model.job import NOTHING, Cancel, Conflict, NewJob, Progress, ProgressNote
 from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import LogLine, Parked
 from postlude.model.state import Reason, State, Stored
@@ -10,7 +10,12 @@ from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
 
 
 def again(
-    driver: Driver, *, after: float | None = None, priority: int = 0, concurrency_key: str | None = None
+    driver: Driver,
+    *,
+    after: float | None = None,
+    priority: int = 0,
+    concurrency_key: str | None = None,
+    owner: str | None = None,
 ) -> NewJob:
     """Return a call that replaces the job with the key `k`."""
     return driver.new(
@@ -20,6 +25,7 @@ def again(
         after=after,
         priority=priority,
         concurrency_key=concurrency_key,
+        owner=owner,
         opts='{"t":2}',
         context='{"c":2}',
     )
@@ -29,27 +35,22 @@ class ReplacingCases(Cases):
     def test_it_becomes_what_the_new_call_asks_for(self, driver: Driver) -> None:
         old = driver.new(key="k", payload=b"old", owner="ada", opts='{"t":1}', context='{"c":1}')
         (first,) = driver.add(old)
-        new = again(driver, priority=-2)._replace(owner="bob")
+        new = again(driver, priority=-2, owner="bob")
         assert driver.add(new) == [(first.seq, 0, True)]
         record = driver.record(old)
         assert (record.id, record.seq, record.owner) == (new.id, first.seq, "bob")
         assert (record.payload, record.priority) == (new.payload, -2)
-        assert (record.opts, record.context, record.stored) == (new.opts, new.context, Stored.READY)
+        assert (record.given, record.stored) == (new.terms.given, Stored.READY)
         assert driver.record(new) == record
         claim = driver.claim_one(driver.enlist())
-        assert (claim.id, claim.payload, claim.opts, claim.context) == (
-            new.id,
-            new.payload,
-            new.opts,
-            new.context,
-        )
+        assert (claim.id, claim.payload, claim.given) == (new.id, new.payload, new.terms.given)
 
     def test_what_the_new_call_does_not_set_is_gone(self, driver: Driver) -> None:
         old = driver.new(key="k", opts='{"t":1}', context='{"c":1}', priority=5, after=60)
         driver.add(old)
         driver.add(driver.new(key="k", conflict=Conflict.REPLACE))
         record = driver.record(old)
-        assert (record.opts, record.context, record.priority) == (None, None, 0)
+        assert (record.given, record.priority) == (NOTHING, 0)
         assert record.stored is Stored.READY
 
     def test_its_priority_decides_where_it_is_claimed(self, driver: Driver) -> None:

@@ -108,8 +108,8 @@ class RetryingCases(Cases):
         driver.finish(driver.claim_one(driver.enlist()), Cancelled(Reason.EXPIRED))
         driver.retry(job)
         left = Opts(timeout=5, expires=UNBOUNDED, deadline=UNBOUNDED, attempts=3).text()
-        assert driver.record(job).opts == left
-        assert driver.claim_one(driver.enlist()).opts == left
+        assert driver.record(job).given.opts == left
+        assert driver.claim_one(driver.enlist()).given.opts == left
 
     def test_bounds_in_time_that_its_task_declares_are_lifted_too(self, driver: Driver) -> None:
         """The journal does not know them, so it notes that there are none."""
@@ -117,7 +117,7 @@ class RetryingCases(Cases):
         driver.add(job)
         driver.cancel(job)
         driver.retry(job)
-        assert driver.record(job).opts == Opts(expires=UNBOUNDED, deadline=UNBOUNDED).text()
+        assert driver.record(job).given.opts == Opts(expires=UNBOUNDED, deadline=UNBOUNDED).text()
 
     def test_it_keeps_its_place_and_its_priority(self, driver: Driver) -> None:
         job = failed(driver)

@@ -33,7 +33,7 @@ class UpkeepCases(Cases):
     def test_a_job_is_not_ready_before_it_is_due(self, driver: Driver) -> None:
         runner, job = driver.enlist(), driver.new(after=10)
         driver.add(job)
-        assert driver.store.promote().wait(PATIENCE) == Promoted(0, job.due)
+        assert driver.store.promote().wait(PATIENCE) == Promoted(0, job.terms.due)
         assert driver.claim(runner) == []
         driver.clock.advance(10)
         assert driver.store.promote().wait(PATIENCE) == Promoted(1, None)
@@ -43,7 +43,7 @@ class UpkeepCases(Cases):
         late, soon, middle = (driver.new(after=seconds) for seconds in (30, 10, 20))
         driver.add(late, soon, middle)
         driver.clock.advance(15)
-        assert driver.store.promote().wait(PATIENCE) == Promoted(1, middle.due)
+        assert driver.store.promote().wait(PATIENCE) == Promoted(1, middle.terms.due)
 
     def test_a_cancelled_job_is_never_due(self, driver: Driver) -> None:
         job = driver.new(after=10)

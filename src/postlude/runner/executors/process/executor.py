@@ -202,7 +202,7 @@ class ProcessExecutor:
         current = work.current
         attempt = work.failures + 1 if current is None else current.attempt
         return RunJob(
-            self._number, module, place, work.id.hex(), work.name, work.queue, attempt, work.context
+            self._number, module, place, work.id.hex(), work.name, work.queue, attempt, work.given.context
         )
 
     def _boot(self) -> Hello:

@@ -11,21 +11,10 @@ COMMIT
 ROLLBACK
 
 -- name: add_jobs
-INSERT INTO job (
-    id, task, queue, state, priority, due, fence, runner, created, once, followed, owner, request, follows
-)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO job ($inserted) VALUES $inserted_values
 
 -- name: add_plain_jobs
-INSERT INTO job (id, task, queue, state, fence, runner, created)
-VALUES (?, ?, ?, ?, ?, ?, ?)
-
--- name: add_special_jobs
-INSERT INTO job (
-    id, task, queue, state, priority, due, fence, runner, created, once, followed, owner, request, follows,
-    reason, key, lane, opts, context
-)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO job ($plain) VALUES $plain_values
 
 -- name: add_payloads
 INSERT INTO payload (seq, codec, args) VALUES (?, 0, ?)
@@ -68,9 +57,7 @@ CROSS JOIN job ON job.key = wanted.value ->> 1 AND job.task = wanted.value ->> 0
 WHERE job.key IS NOT NULL AND job.state < 8
 
 -- name: replace_job
-UPDATE job SET state = ?2, priority = ?3, due = ?4, reason = ?5, lane = ?6, opts = ?7, context = ?8,
-    created = ?9, id = ?10, owner = ?11, failures = 0, started = NULL, runner = 0, follows = NULL
-WHERE seq = ?1
+UPDATE job SET $replaced, failures = 0, started = NULL, runner = 0, follows = NULL WHERE seq = ?
 
 -- name: replace_payload
 UPDATE payload SET args = ?2, codec = 0 WHERE seq = ?1
@@ -301,16 +288,15 @@ SELECT CASE WHEN EXISTS (SELECT 1 FROM runner WHERE id = ?1)
 -- Only a whole number is itself | 0, and only a number is less than one.
 typeof(j.id) = 'blob' AND j.created | 0 = j.created AND j.failures | 0 = j.failures
     AND j.fence | 0 = j.fence AND j.fence < 1000000000000000 AND j.once < 2
-    AND (j.opts IS NULL OR json_error_position(j.opts) = 0)
-    AND (j.context IS NULL OR json_error_position(j.context) = 0)
+    AND $claimable
+
+-- name: as_ready
+-- In the order of the fields of `Ready`, but for the arguments.
+j.seq, hex(j.id), j.fence + 1, j.task, j.queue, j.failures, j.suspect, j.once, j.created, j.followed, j.lane, $given
 
 -- name: ready
 SELECT json_group_array(
-    json_array(
-        j.seq, hex(j.id), j.fence + 1, j.task, j.queue, j.failures, j.suspect, j.once, j.created, j.followed,
-        j.lane, j.opts, j.context,
-        CASE WHEN $readable THEN iif(?5, hex(p.args), CAST(p.args AS TEXT)) END
-    )
+    json_array($as_ready, CASE WHEN $readable THEN iif(?5, hex(p.args), CAST(p.args AS TEXT)) END)
     ORDER BY j.priority, j.seq
 )
 FROM (
@@ -319,10 +305,7 @@ FROM (
 
 -- name: ready_but
 SELECT json_group_array(
-    json_array(
-        j.seq, hex(j.id), j.fence + 1, j.task, j.queue, j.failures, j.suspect, j.once, j.created, j.followed,
-        j.lane, j.opts, j.context, CASE WHEN $readable THEN iif(?6, hex(p.args), CAST(p.args AS TEXT)) END
-    )
+    json_array($as_ready, CASE WHEN $readable THEN iif(?6, hex(p.args), CAST(p.args AS TEXT)) END)
     ORDER BY j.priority, j.seq
 )
 FROM (
@@ -339,10 +322,7 @@ FROM json_each(?1) AS wanted LEFT JOIN job ON job.seq = coalesce(
 
 -- name: ready_these
 SELECT json_group_array(
-    json_array(
-        j.seq, hex(j.id), j.fence + 1, j.task, j.queue, j.failures, j.suspect, j.once, j.created, j.followed,
-        j.lane, j.opts, j.context, CASE WHEN $readable THEN iif(?2, hex(p.args), CAST(p.args AS TEXT)) END
-    )
+    json_array($as_ready, CASE WHEN $readable THEN iif(?2, hex(p.args), CAST(p.args AS TEXT)) END)
 )
 FROM json_each(?1) AS wanted CROSS JOIN job AS j ON j.seq = wanted.value LEFT JOIN payload AS p ON p.seq = j.seq
 
@@ -355,10 +335,7 @@ WITH RECURSIVE run (seq, followed, place) AS (
     LIMIT ?2
 )
 SELECT json_group_array(
-    json_array(
-        j.seq, hex(j.id), j.fence + 1, j.task, j.queue, j.failures, j.suspect, j.once, j.created, j.followed,
-        j.lane, j.opts, j.context, CASE WHEN $readable THEN iif(?3, hex(p.args), CAST(p.args AS TEXT)) END
-    )
+    json_array($as_ready, CASE WHEN $readable THEN iif(?3, hex(p.args), CAST(p.args AS TEXT)) END)
     ORDER BY run.place
 )
 FROM run CROSS JOIN job AS j ON j.seq = run.seq LEFT JOIN payload AS p ON p.seq = j.seq
@@ -586,12 +563,10 @@ UPDATE sqlite_sequence SET seq = max(
 ) WHERE name = 'runner' AND seq > ?1
 
 -- name: record
-SELECT job.id, job.seq, task_name.name, job.task, job.queue, job.state,
-    CASE WHEN job.state = 0 AND job.suspect THEN 'interrupted' ELSE job.reason END, job.priority, job.due, job.fence,
-    job.failures, job.deaths, job.created, job.started, job.finished, job.owner, payload.args,
+-- After the job's own columns, in the order of the fields of `Beside`.
+SELECT $job, task_name.name, payload.args,
     CASE WHEN job.failures THEN (SELECT error FROM attempt WHERE attempt.job = job.seq ORDER BY n DESC LIMIT 1) END,
-    job.key, job.opts, job.context, job.cancel_asked, runner.token,
-    progress.done, progress.total, progress.message, progress.at, note.text
+    runner.token, note.text, progress.done, progress.total, progress.message, progress.at
 FROM job LEFT JOIN task_name ON task_name.id = job.task LEFT JOIN payload ON payload.seq = job.seq
     LEFT JOIN progress ON progress.seq = job.seq LEFT JOIN runner ON job.state = 3 AND runner.id = job.runner
     LEFT JOIN note ON job.state = 4 AND note.seq = job.seq
