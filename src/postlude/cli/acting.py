@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 import typer
 
 from postlude.cli.exits import Exit, Refused
-from postlude.cli.text import escaped, exactly
+from postlude.cli.text import counted, escaped, exactly
 from postlude.errors import JobNotFound, KeyTaken
 from postlude.jobs.inspector import JobStatus
 from postlude.messages.quoting import cut
@@ -134,7 +134,7 @@ class Plan:
         """
         states = Counter(job.state for job in self.jobs)
         told = ", ".join(f"{states[state]:,} {state}" for state in State if states[state])
-        lines = [f"{self.act.verb}: {_jobs(len(self.jobs))} ({told})"] if self.jobs else []
+        lines = [f"{self.act.verb}: {counted(len(self.jobs))} ({told})"] if self.jobs else []
         if more:
             lines += [f"  {_in_a_line(store, job)}" for job in self.jobs[:SAMPLES]]
             if len(self.jobs) > SAMPLES:
@@ -196,22 +196,18 @@ def carry_out(
 def _confirmed(plan: Plan) -> bool:
     if not sys.stdin.isatty():
         return False
-    return typer.confirm(f"{plan.act.verb.capitalize()} {_jobs(len(plan.jobs))}?", err=True)
+    return typer.confirm(f"{plan.act.verb.capitalize()} {counted(len(plan.jobs))}?", err=True)
 
 
 def _say_what_was_done(plan: Plan, tally: Tally, say: Callable[[str], None]) -> None:
     done = [f"{count:,} {what}" for what, count in tally.done.items()]
     not_done = [f"{count:,} not: {what}" for what, count in tally.not_done.items()]
-    say("; ".join([*done, *not_done]) or f"nothing was done of {_jobs(len(plan.jobs))}")
+    say("; ".join([*done, *not_done]) or f"nothing was done of {counted(len(plan.jobs))}")
 
 
 def _progress(done: int, of: int) -> None:
     if of > PIECE and sys.stderr.isatty():
         typer.echo(f"\r{done:,} of {of:,}", err=True, nl=done == of)
-
-
-def _jobs(count: int) -> str:
-    return f"{count:,} job{'s' if count != 1 else ''}"
 
 
 def _in_a_line(store: Store, job: Found) -> str:

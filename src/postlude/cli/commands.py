@@ -11,6 +11,7 @@ from postlude.cli.acts import add_acts
 from postlude.cli.display import console, print_job, print_jobs, print_json
 from postlude.cli.exits import errors_in_one_line
 from postlude.cli.journal import reading
+from postlude.cli.looks import LOOK, add_looks
 from postlude.cli.naming import listed, whole_id
 from postlude.cli.options import (
     MOST,
@@ -42,8 +43,6 @@ app = typer.Typer(
 
 SEARCHED: Final = 100_000
 """The newest jobs, among which those are looked for that no index tells."""
-
-LOOK: Final = "Look"
 
 _NOT_ON_PAGES = {"attempts", "result", "logs"}
 
@@ -131,4 +130,5 @@ def show(
         print_job(console(), job)
 
 
+add_looks(app)
 add_acts(app)

@@ -62,7 +62,19 @@ def print_jobs(
 
 
 def _print_table(out: Console, jobs: Sequence[JobStatus]) -> None:
-    """Print the columns that there is room for; a broken line is harder to read than a missing time."""
+    table, left = _table(out, jobs)
+    out.print(table)
+    if left:
+        out.print(f"Too narrow for {', '.join(left)}; --json has all.", style="dim", soft_wrap=True)
+
+
+def jobs_table(out: Console, jobs: Sequence[JobStatus]) -> Table:
+    """Return jobs as a table, with the columns that there is room for."""
+    return _table(out, jobs)[0]
+
+
+def _table(out: Console, jobs: Sequence[JobStatus]) -> tuple[Table, list[str]]:
+    """Return a table with what there is room for, and what not; a broken line is harder to read than none."""
     columns = {name: [cell(job) for job in jobs] for name, cell in _COLUMNS.items()}
     if not any(cell.plain for cell in columns["error"]):
         del columns["error"]
@@ -75,10 +87,7 @@ def _print_table(out: Console, jobs: Sequence[JobStatus]) -> None:
             table.add_column(name, no_wrap=name != "task", overflow="fold")
     for row in zip(*(columns[name] for name in shown), strict=True):
         table.add_row(*row)
-    out.print(table)
-    left = [name for name in columns if name not in shown]
-    if left:
-        out.print(f"Too narrow for {', '.join(left)}; --json has all.", style="dim", soft_wrap=True)
+    return table, [name for name in columns if name not in shown]
 
 
 def _fitting(columns: Mapping[str, Sequence[Text]], room: int) -> tuple[list[str], int]:

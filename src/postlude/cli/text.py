@@ -19,6 +19,11 @@ def escaped(text: str, *, keep: str = "") -> str:
     return "".join(one if one in keep or _is_plain(one) else _written(one) for one in text)
 
 
+def counted(count: int, one: str = "job", many: str = "jobs") -> str:
+    """Write how many there are of something."""
+    return f"{count:,} {one if count == 1 else many}"
+
+
 def when(time: datetime | None) -> str:
     """Write a time for people, in UTC, to the second."""
     return "" if time is None else time.strftime("%Y-%m-%d %H:%M:%SZ")

@@ -34,13 +34,14 @@ from postlude.stores.values import (
     NewRunner,
     Pause,
     Promoted,
+    QueueState,
     Reaped,
 )  # fmt: skip
 from postlude.telemetry.events import Events
 
 __all__ = [
     "Asked", "Claims", "Counts", "Enlisted", "Intake", "Kind", "LivingRunner", "Looking", "Marks",
-    "NewRunner", "Pause", "Promoted", "ReadOnly", "Reading", "Reaped", "Store", "Upkeep",
+    "NewRunner", "Pause", "Promoted", "QueueState", "ReadOnly", "Reading", "Reaped", "Store", "Upkeep",
 ]  # fmt: skip
 
 
@@ -207,6 +208,10 @@ class Looking(Protocol):
         """Return jobs, newest first, with arguments but without attempts, results and log lines."""
         ...
 
+    def paused(self) -> Reply[list[Pause]]:
+        """Return what is paused."""
+        ...
+
     def find(self, wanted: JobFilter) -> Reply[list[Found]]:
         """Return which jobs are meant, newest first: of as many as there are, with as little as acts need."""
         ...
@@ -220,6 +225,10 @@ class Looking(Protocol):
 
     def counts(self) -> Reply[list[Counts]]:
         """Return how many jobs each task has in each state, without counting rows."""
+        ...
+
+    def queues(self) -> Reply[list[QueueState]]:
+        """Return each queue in which a job has not ended, or that is paused, by name."""
         ...
 
     def living(self) -> Reply[list[LivingRunner]]:

@@ -47,11 +47,31 @@ class LivingRunner(NamedTuple):
     queues: Queues
     slots: int | None
     parent: int | None
+    host: str = ""
+    pid: int = 0
+    since: int = 0
+    """When it enlisted (microseconds, UTC)."""
+    holds: int = 0
+    """How many jobs it has claimed and not ended."""
 
     @property
     def serves(self) -> bool:
         """Whether it runs what waits by itself."""
         return self.kind != Kind.INLINE and self.slots != 0
+
+
+class QueueState(NamedTuple):
+    """How much waits and runs in one queue."""
+
+    name: str
+    paused: bool
+    ready: int
+    scheduled: int
+    blocked: int
+    running: int
+    parked: int
+    oldest: int | None
+    """When the one was added that has been ready, or waits for others, the longest (microseconds, UTC)."""
 
 
 class Asked(NamedTuple):

@@ -6,7 +6,7 @@ from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
 from postlude.model.job import Found, Hold, JobFilter, JobRecord
-from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause
+from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause, QueueState
 from postlude.stores.reply import Reply
 
 T = TypeVar("T")
@@ -25,6 +25,8 @@ class Reader(Protocol):
     def find(self, wanted: JobFilter) -> list[Found]: ...
 
     def counts(self) -> list[Counts]: ...
+
+    def queues(self) -> list[QueueState]: ...
 
     def living(self) -> list[LivingRunner]: ...
 
@@ -78,6 +80,10 @@ class Lookups:
     def counts(self) -> Reply[list[Counts]]:
         """Return how many jobs there are."""
         return self._look(lambda reader: reader.counts())
+
+    def queues(self) -> Reply[list[QueueState]]:
+        """Return each queue in which a job has not ended, or that is paused."""
+        return self._look(lambda reader: reader.queues())
 
     def living(self) -> Reply[list[LivingRunner]]:
         """Return the runners that live."""

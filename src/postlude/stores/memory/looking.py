@@ -1,13 +1,17 @@
 """Looking at the jobs of the memory store. The store holds its lock."""
 
 from collections import Counter
+from collections.abc import Iterable
 from itertools import islice, takewhile
+from typing import Final
 
 from postlude.model.job import Found, JobFilter
 from postlude.model.state import State, Stored
 from postlude.stores.memory.row import Row
 from postlude.stores.memory.shelves import Shelves
-from postlude.stores.values import Counts
+from postlude.stores.values import Counts, Pause, QueueState
+
+_NONE: Final = Counter[Stored]()
 
 
 def page(shelves: Shelves, wanted: JobFilter) -> list[Row]:
@@ -23,6 +27,28 @@ def page(shelves: Shelves, wanted: JobFilter) -> list[Row]:
 def find(shelves: Shelves, wanted: JobFilter) -> list[Found]:
     """Return which jobs are meant, newest first."""
     return [Found(row.seq, row.job.id, row.job.task, row.stored.public) for row in page(shelves, wanted)]
+
+
+def queues(shelves: Shelves, paused: Iterable[Pause]) -> list[QueueState]:
+    """Return each queue in which a job has not ended, or that is paused, by name."""
+    numbers: dict[str, Counter[Stored]] = {}
+    oldest: dict[str, int] = {}
+    for row in shelves.rows.values():
+        if not row.stored.final:
+            name = row.job.queue
+            numbers.setdefault(name, Counter())[row.stored] += 1
+            if row.stored in (Stored.READY, Stored.BLOCKED):
+                oldest[name] = min(row.job.created, oldest.get(name, row.job.created))
+    held = {what.name for what in paused if what.kind == "queue"}
+    names = sorted(numbers.keys() | held)
+    return [_queue(name, name in held, numbers.get(name, _NONE), oldest.get(name)) for name in names]
+
+
+def _queue(name: str, paused: bool, jobs: Counter[Stored], oldest: int | None) -> QueueState:
+    ready, scheduled, blocked = jobs[Stored.READY], jobs[Stored.SCHEDULED], jobs[Stored.BLOCKED]
+    return QueueState(
+        name, paused, ready, scheduled, blocked, jobs[Stored.RUNNING], jobs[Stored.PARKED], oldest
+    )
 
 
 def ids_beginning(shelves: Shelves, digits: str) -> list[bytes]:

@@ -1,5 +1,8 @@
 """The runners of a memory store, and what each has noted as started."""
 
+import os
+import socket
+
 from postlude.clock import SECOND
 from postlude.stores.memory.row import Row
 from postlude.stores.protocol import LivingRunner, NewRunner
@@ -40,9 +43,10 @@ class MemoryMarks:
 class MemoryRunner:
     """A runner that is enlisted."""
 
-    def __init__(self, number: int, new: NewRunner, boot: int) -> None:
+    def __init__(self, number: int, new: NewRunner, boot: int, since: int) -> None:
         self.number = number
         self.new = new
+        self.since = since
         self.marks = MemoryMarks()
         self.held: dict[int, Row] = {}
         self._lease = round(new.lease * SECOND)
@@ -71,10 +75,10 @@ class Runners(dict[int, MemoryRunner]):
         self._leads: dict[str, tuple[int, int]] = {}
         """By duty: who does it, and until when (boot clock)."""
 
-    def enlist(self, new: NewRunner, boot: int) -> MemoryRunner:
-        """Take one in."""
+    def enlist(self, new: NewRunner, boot: int, now: int) -> MemoryRunner:
+        """Take one in; `boot`, `now`: the boot clock, and the time."""
         self._last += 1
-        self[self._last] = runner = MemoryRunner(self._last, new, boot)
+        self[self._last] = runner = MemoryRunner(self._last, new, boot, now)
         return runner
 
     def is_orphan(self, number: int) -> bool:
@@ -95,9 +99,12 @@ class Runners(dict[int, MemoryRunner]):
 
     def living(self, boot: int) -> list[LivingRunner]:
         """Return those that live."""
+        host, pid = socket.gethostname(), os.getpid()
         return [
-            LivingRunner(number, new.kind, new.release, new.queues, new.slots, new.parent)
-            for number, new in (
-                (runner.number, runner.new) for runner in self.values() if not runner.lapsed(boot)
+            LivingRunner(
+                number, new.kind, new.release, new.queues, new.slots, new.parent, host, pid, one.since,
+                len(one.held),
             )
-        ]
+            for number, new, one in ((one.number, one.new, one) for one in self.values())
+            if not one.lapsed(boot)
+        ]  # fmt: skip

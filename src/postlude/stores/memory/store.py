@@ -40,7 +40,7 @@ from postlude.stores.memory.runners import MemoryRunner, Runners
 from postlude.stores.memory.shelves import Shelves
 from postlude.stores.protocol import Counts, Enlisted, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
-from postlude.stores.values import Asked, ClaimCall, LivingRunner
+from postlude.stores.values import Asked, ClaimCall, LivingRunner, QueueState
 from postlude.telemetry.logging import logged
 
 T = TypeVar("T")
@@ -120,7 +120,7 @@ class MemoryStore:
 
     def enlist(self, runner: NewRunner) -> Reply[Enlisted]:
         with self._lock:
-            new = self._runners.enlist(runner, self._clock.boot())
+            new = self._runners.enlist(runner, self._clock.boot(), self._clock.now())
             return Reply.of(Enlisted(new.number, new.marks))
 
     def claim(
@@ -254,6 +254,9 @@ class MemoryStore:
 
     def ids_beginning(self, digits: str) -> Reply[list[bytes]]:
         return self._locked(lambda: looking.ids_beginning(self._shelves, digits))
+
+    def queues(self) -> Reply[list[QueueState]]:
+        return self._locked(lambda: looking.queues(self._shelves, self._rules.pauses))
 
     def counts(self) -> Reply[list[Counts]]:
         return self._locked(lambda: looking.counts(self._shelves))

@@ -9,19 +9,19 @@ from typing import Any, TypeVar
 
 import apsw
 
-from postlude.clock import Clock, SystemClock, boot_id
+from postlude.clock import Clock, SystemClock
 from postlude.errors import JournalUnavailable
 from postlude.model.bucket import Bucket
 from postlude.model.job import Found, Hold, JobFilter, JobRecord
-from postlude.model.queues import read_queues
 from postlude.model.state import Reason, State, Stored
-from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause
+from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause, QueueState
 from postlude.stores.sqlite.cells import Cells, as_bytes, from_bytes
 from postlude.stores.sqlite.columns import NAMES
 from postlude.stores.sqlite.connection import VERSION, open_reader
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.finding import conditions
 from postlude.stores.sqlite.locks.marks import is_dead, marks_path
+from postlude.stores.sqlite.overview import living_runners, queue_states
 from postlude.stores.sqlite.records import Starts, record
 from postlude.stores.sqlite.sql import SQL
 
@@ -112,6 +112,10 @@ class JournalReader:
                 for kind, name in self._rows("paused")
             ]
         )
+
+    def queues(self) -> list[QueueState]:
+        """Return each queue in which a job has not ended, or that is paused."""
+        return self._answer(lambda: queue_states(self._rows("queues"), self.paused()))
 
     def living(self) -> list[LivingRunner]:
         """Return the runners that live."""
@@ -221,21 +225,10 @@ class JournalReader:
         return None
 
     def _living(self) -> list[LivingRunner]:
-        boot, now, cells = boot_id(), self._clock.boot(), Cells()
         return [
-            LivingRunner(
-                number,
-                cells.text("kind", kind),
-                cells.text("release", release),
-                read_queues(queues),
-                slots,
-                parent,
-            )
-            for token, of_boot, until, number, kind, release, queues, slots, parent in self._rows("living")
-            if of_boot == boot
-            and type(until) is int
-            and now <= until
-            and not is_dead(marks_path(self._runners, token))
+            runner
+            for token, runner in living_runners(self._rows("living"), self._clock.boot())
+            if not is_dead(marks_path(self._runners, token))
         ]
 
     def _counts(self) -> list[Counts]:

@@ -1,10 +1,12 @@
 """Looking at jobs."""
 
+import os
+
 from postlude.model.job import JobFilter, NewJob
 from postlude.model.outcome import Failed, Parked
 from postlude.model.queues import NONE, all_but, only
 from postlude.model.state import Reason, State
-from postlude.stores.protocol import Kind, LivingRunner
+from postlude.stores.protocol import Kind, LivingRunner, Pause, QueueState
 from postlude.testing.conformance.bench import LEASE, PATIENCE, Cases, Driver
 
 
@@ -87,15 +89,46 @@ class ReadingCases(Cases):
             release="r2", kind=Kind.WORKER, slots=8, queues=only({"mail", "a, b"}), parent=parent
         )
         inline = driver.enlist(kind=Kind.INLINE, queues=all_but({"mail"}))
+        driver.add(driver.new(), driver.new(queue="mail"))
+        driver.claim(child)
         living = {one.number: one for one in driver.store.living().wait(PATIENCE)}
+        here = (living[child.runner].host, os.getpid(), driver.clock.now())
         assert living == {
-            parent.runner: LivingRunner(parent.runner, "worker", "r1", NONE, 0, None),
+            parent.runner: LivingRunner(parent.runner, "worker", "r1", NONE, 0, None, *here, 0),
             child.runner: LivingRunner(
-                child.runner, "worker", "r2", only({"mail", "a, b"}), 8, parent.runner
+                child.runner, "worker", "r2", only({"mail", "a, b"}), 8, parent.runner, *here, 2
             ),
-            inline.runner: LivingRunner(inline.runner, "inline", "r1", all_but({"mail"}), None, None),
+            inline.runner: LivingRunner(
+                inline.runner, "inline", "r1", all_but({"mail"}), None, None, *here, 0
+            ),
         }
+        assert here[0]
         assert [living[one.runner].serves for one in (parent, child, inline)] == [False, True, False]
+
+    def test_what_waits_and_runs_in_each_queue(self, driver: Driver) -> None:
+        def queues() -> dict[str, QueueState]:
+            found = driver.store.queues().wait(PATIENCE)
+            assert [one.name for one in found] == sorted(one.name for one in found)
+            return {one.name: one for one in found}
+
+        assert queues() == {}
+        driver.store.pause(Pause("queue", "slow")).wait(PATIENCE)
+        first = driver.new(queue="mail")
+        driver.clock.advance(5)
+        driver.add(first, driver.new(queue="mail", follows=True), driver.new(queue="mail", after=60))
+        second = driver.new()
+        driver.add(second, driver.new("parks"), driver.new(after=60))
+        assert queues() == {
+            "default": QueueState("default", False, 2, 1, 0, 0, 0, second.created),
+            "mail": QueueState("mail", False, 1, 1, 1, 0, 0, first.created),
+            "slow": QueueState("slow", True, 0, 0, 0, 0, 0, None),
+        }
+        for claim in driver.claim(driver.enlist(), 3):
+            if claim.task == "parks":
+                driver.finish(claim, Parked(Reason.UNKNOWN_TASK, "r1"))
+        found = queues()
+        assert found["default"] == QueueState("default", False, 0, 1, 0, 1, 1, None)
+        assert found["mail"]._replace(oldest=None) == QueueState("mail", False, 0, 1, 1, 1, 0, None)
 
     def test_newest_first(self, driver: Driver) -> None:
         jobs = [driver.new() for _ in range(4)]

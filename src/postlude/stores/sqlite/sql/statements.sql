@@ -241,7 +241,16 @@ SELECT json_group_array(json_array(id, token)) FROM runner WHERE id IN (SELECT v
 SELECT json_group_array(json_array(id, token, host, pid, boot, renewed, lease)) FROM runner
 
 -- name: living
-SELECT token, boot, renewed + lease, id, kind, release, queues, slots, parent FROM runner
+SELECT token, boot, renewed + lease, id, kind, release, queues, slots, parent, host, pid, started,
+    (SELECT count(*) FROM job WHERE state = 3 AND job.runner = runner.id)
+FROM runner
+
+-- name: queues
+SELECT queue, state, count(*), min(created) FROM (
+    SELECT queue, state, created FROM job WHERE state = 0 UNION ALL SELECT queue, state, created FROM job WHERE state = 1
+    UNION ALL SELECT queue, state, created FROM job WHERE state = 2 UNION ALL SELECT queue, state, created FROM job WHERE state = 3
+    UNION ALL SELECT queue, state, created FROM job WHERE state = 4
+) GROUP BY queue, state
 
 -- name: orphan
 SELECT EXISTS (SELECT 1 FROM runner WHERE id = ?1 AND parent IS NOT NULL AND parent NOT IN (SELECT id FROM runner))

@@ -1,0 +1,67 @@
+"""What is seen of a journal at a glance: its runners and its queues, whatever stands in their rows."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from postlude.clock import boot_id
+from postlude.model.queues import read_queues
+from postlude.model.state import Stored
+from postlude.stores.sqlite.cells import Cells
+from postlude.stores.values import LivingRunner, Pause, QueueState
+
+_FIELDS = {
+    Stored.READY: "ready",
+    Stored.SCHEDULED: "scheduled",
+    Stored.BLOCKED: "blocked",
+    Stored.RUNNING: "running",
+    Stored.PARKED: "parked",
+}
+
+
+def living_runners(rows: Sequence[Sequence[Any]], now: int) -> Iterator[tuple[str, LivingRunner]]:
+    """Give those whose lease holds, each with what names its file of start marks.
+
+    Args:
+        rows: of the statement `living`.
+        now: the boot clock.
+    """
+    boot, cells = boot_id(), Cells()
+    for token, of_boot, until, number, kind, release, queues, slots, parent, host, pid, since, holds in rows:
+        if of_boot == boot and type(until) is int and now <= until:
+            yield (
+                token,
+                LivingRunner(
+                    number,
+                    cells.text("kind", kind),
+                    cells.text("release", release),
+                    read_queues(queues),
+                    slots,
+                    parent,
+                    cells.text("host", host),
+                    cells.whole("pid", pid),
+                    cells.whole("started", since),
+                    holds,
+                ),
+            )
+
+
+def queue_states(rows: Sequence[Sequence[Any]], paused: Sequence[Pause]) -> list[QueueState]:
+    """Return each queue, by name.
+
+    Args:
+        rows: of the statement `queues`.
+        paused: what is paused.
+    """
+    cells = Cells()
+    held = {what.name for what in paused if what.kind == "queue"}
+    found = {name: QueueState(name, True, 0, 0, 0, 0, 0, None) for name in held}
+    for queue, state, jobs, first in rows:
+        name, field = cells.text("queue", queue), _FIELDS.get(cells.stored(state))
+        if field is None:
+            continue
+        was = found.get(name, QueueState(name, False, 0, 0, 0, 0, 0, None))
+        now = was._replace(**{field: getattr(was, field) + jobs})
+        if field in ("ready", "blocked") and type(first) is int:
+            now = now._replace(oldest=first if now.oldest is None else min(now.oldest, first))
+        found[name] = now
+    return [found[name] for name in sorted(found)]
