@@ -118,7 +118,7 @@ class Shelves:
 
     def free(self, seqs: Iterable[int]) -> int:
         """Make those of these jobs ready that wait for no reason of their own; returns how many are."""
-        found = [row for seq in seqs if (row := self.rows.get(seq)) is not None]
+        found = [row for seq in dict.fromkeys(seqs) if (row := self.rows.get(seq)) is not None]
         held = [row for row in found if row.stored is Stored.BLOCKED and row.reason is None]
         self.ready_all(held)
         return sum(row.stored is Stored.READY for row in held)

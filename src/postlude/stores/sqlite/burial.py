@@ -57,7 +57,7 @@ def bury(tx: Transaction, dead: Sequence[Dead]) -> list[Buried]:
     if not dead:
         return []
     held: defaultdict[int | None, list[Held]] = defaultdict(list)
-    for row in tx.rows("held_by", json.dumps([one.runner for one in dead])):
+    for row in tx.rows("held_by", json.dumps(list({one.runner for one in dead}))):
         job = Held(*row)
         held[job.runner].append(job)
     fates: list[_Fate] = []
