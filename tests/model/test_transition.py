@@ -1,7 +1,7 @@
 """What becomes of a job, for every outcome and every job that can be said."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from postlude.model.job import PLAIN, NewJob, Terms
@@ -71,6 +71,7 @@ def test_each_outcome_has_its_end(outcome: Outcome, after: Ending) -> None:
 
 
 @given(st.sampled_from(Stored), st.booleans(), st.integers(0, 3), st.integers(0, 3))
+@example(Stored.RUNNING, False, 0, 0)  # nobody has claimed it
 def test_an_end_is_written_for_the_claim_that_holds_and_no_other(
     state: Stored, released: bool, fence: int, claimed: int
 ) -> None:

@@ -6,6 +6,7 @@ from itertools import pairwise
 import anyio
 import pytest
 
+from postlude.clock import SECOND
 from postlude.runner.attempt.work import Work
 from postlude.runner.chains import Chains
 
@@ -68,3 +69,26 @@ async def test_what_is_taken_back_is_not_started() -> None:
     assert chains.take_back() == [second]
     chains.next(first)
     assert started == []
+
+
+async def test_one_that_has_ended_is_not_kept_until_the_next_one_would_have_waited_long_enough() -> None:
+    """Its start is told from its thread, and may be heard of after its end."""
+    chains = Chains(asyncio.get_running_loop(), 15, lambda work: None)
+    first, _ = chain_of(2)
+    chains.hold(first)
+    chains.started(first)
+    first.over = True
+    chains.next(first)
+    await asyncio.sleep(0)
+    assert chains._timers == {}
+
+
+async def test_what_goes_back_together_waits_in_its_order_each_a_while_longer() -> None:
+    chains = Chains(asyncio.get_running_loop(), 2, lambda work: None)
+    first, second, third = chain_of(3)
+    holds = {hold.seq: hold for hold in chains.holds([third, first, second], now=100)}
+    assert [(holds[seq].due, holds[seq].follows) for seq in (1, 2, 3)] == [
+        (None, None), (100 + 2 * SECOND, 1), (100 + 4 * SECOND, 2),
+    ]  # fmt: skip
+    (alone,) = chains.holds([second], now=100)
+    assert (alone.due, alone.follows) == (None, None), "what it followed, and what follows it, stays"

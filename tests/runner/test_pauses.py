@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from postlude.errors import JournalUnavailable
 from postlude.model.job import Claim
 from postlude.runner.attempt.work import Work
 from postlude.runner.executors.pool import ExecutorPool
@@ -23,12 +24,12 @@ class Scene:
         self.given: list[Work] = []
         self.asked: list[Callable[[Work], bool]] = []
         self.keeps_back: Callable[[Work], bool] | None = None
-        self.claiming = False
+        self.claiming = self.refuses = False
         self.pauses = Pauses(cast(GivingBack, self), cast(ExecutorPool, self), lambda: self.claiming)
 
     def some(self, which: Callable[[Work], bool]) -> Reply[int]:
         self.asked.append(which)
-        return Reply.of(0)
+        return Reply.failed(JournalUnavailable("not now")) if self.refuses else Reply.of(0)
 
     def these(self, works: Sequence[Work]) -> None:
         self.given += works
@@ -60,6 +61,12 @@ async def test_while_nothing_is_paused_nobody_is_asked(scene: Scene) -> None:
     assert scene.keeps_back is not None
     await scene.pauses.told([MAIL], paused=False)
     assert cast(Any, scene.keeps_back) is None
+
+
+async def test_what_could_not_be_given_back_does_not_start_either(scene: Scene) -> None:
+    scene.refuses = True
+    await scene.pauses.told([MAIL], paused=True)
+    assert not scene.may_start(work())
 
 
 @pytest.mark.parametrize("what", [MAIL, Pause("task", "app:send")])

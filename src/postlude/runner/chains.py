@@ -83,7 +83,7 @@ class Chains:
         follows: dict[int, int] = {}
         for seq in sorted(given):  # whom others follow comes before them
             follower = given[seq].follower
-            if follower is not None and follower.seq in given:
+            if follower is not None:
                 due[follower.seq] = due.get(seq, now) + round(self._patience * SECOND)
                 follows[follower.seq] = seq
         return [

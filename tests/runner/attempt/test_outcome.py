@@ -22,6 +22,7 @@ from postlude.model.retry import ONCE, Fixed, Retry
 from postlude.model.state import Reason
 from postlude.runner.attempt.outcome import Outcomes, describe, is_own
 from postlude.runner.attempt.work import Stopping, Work
+from postlude.runner.executors.overtime import Overtime
 from postlude.runner.executors.process.failures import ChildFailed, ProcessDied
 from postlude.tasks.codec.payload import Limits
 from postlude.tasks.policy import Policy
@@ -241,6 +242,16 @@ class TestStopped:
         assert outcome.error == "TimeoutError: the attempt took longer than 1.5 s"
         assert outcome.retry_at == NOW + 60 * SECOND
         assert outcome.traceback.count("Error") == 1
+
+    @pytest.mark.parametrize(
+        ("stopping", "error"), [(Stopping.TIMEOUT, asyncio.CancelledError()), (None, Overtime())]
+    )
+    def test_the_last_one_says_so_also_where_nobody_has_noticed_before_its_end(
+        self, stopping: Stopping | None, error: BaseException
+    ) -> None:
+        once = Policy(retry=ONCE)
+        assert failed(work(once, stopping=stopping, seconds=1), error).reason is Reason.TIMED_OUT
+        assert failed(work(stopping=stopping, seconds=1), error).reason is None, "another one comes"
 
     def test_a_timeout_is_a_timeout_error_for_the_policy(self) -> None:
         stopped = {"stopping": Stopping.TIMEOUT, "seconds": 1}

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import threading
 from collections.abc import Callable
 from contextvars import Context
@@ -104,6 +105,15 @@ class TestTimeouts:
         assert shop.results(work) == [SUCCEEDED]
         assert shop.interruptions.watched == 0
         assert (work.stopping, work.seconds) == (None, 60)
+
+    async def test_who_is_told_is_late_whatever_the_other_clock_says(self) -> None:
+        """The loop may wake a moment too early; then the attempt must not end well, and too late, at once."""
+        shop = Shop()
+        work = shop.run(sleep_long, 0.01)
+        assert work.current is not None
+        work.current.until = math.inf
+        await eventually(lambda: work.stopping is Stopping.TIMEOUT)
+        assert work.current.is_late
 
     async def test_what_awaits_too_long_is_cancelled_there(self, caplog: pytest.LogCaptureFixture) -> None:
         shop = Shop()

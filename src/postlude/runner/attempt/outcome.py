@@ -71,9 +71,10 @@ class Outcomes:
         elif work.stopping is Stopping.CANCEL:
             outcome = self._cancelled(error)
         else:
-            if work.stopping is Stopping.TIMEOUT or is_a(error, Overtime):
+            overtime = work.stopping is Stopping.TIMEOUT or is_a(error, Overtime)
+            if overtime:
                 error = _overtime(work, error)
-            outcome = self._failed(work, error, now)
+            outcome = self._failed(work, error, now, overtime)
         self._events.emit(ended(work, now, outcome, error))
         return outcome
 
@@ -88,15 +89,15 @@ class Outcomes:
             return Cancelled()
         return Cancelled(None, *describe(error, self._most))
 
-    def _failed(self, work: Work, error: BaseException, now: int) -> Failed:
+    def _failed(self, work: Work, error: BaseException, now: int, overtime: bool) -> Failed:
         retry_at = self._retry_at(work, error, now)
         end = _must_end_by(work)
         late = end is not None and (now if retry_at is None else retry_at) >= end
         if late:
             retry_at = None
         line, text = describe(error, self._most)
-        overtime = Reason.TIMED_OUT if work.stopping is Stopping.TIMEOUT and retry_at is None else None
-        return Failed(line, text, retry_at, Reason.DEADLINE if late else overtime)
+        timed_out = Reason.TIMED_OUT if overtime and retry_at is None else None
+        return Failed(line, text, retry_at, Reason.DEADLINE if late else timed_out)
 
     def _retry_at(self, work: Work, error: BaseException, now: int) -> int | None:
         if work.once or work.task is None:
