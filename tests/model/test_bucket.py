@@ -66,6 +66,20 @@ def test_a_clock_that_is_set_back_makes_nobody_wait_longer_than_the_burst_takes(
     assert not bucket.set_back(now)
 
 
+@given(EVERY, BURST, st.lists(st.tuples(st.integers(0, 100), st.integers(-400, 400)), max_size=20))
+def test_whatever_steps_a_clock_makes_the_rate_goes_on(
+    every: int, burst: int, moves: list[tuple[int, int]]
+) -> None:
+    bucket, now, started = Bucket(every, burst), 1_000, 0
+    for elapsed, step in moves:
+        now += elapsed + step
+        assert bucket.first(now) <= now + every
+        while bucket.take(now):
+            started += 1
+    steps = sum(step > 0 for _, step in moves)
+    assert started <= burst * (1 + steps) + sum(elapsed for elapsed, _ in moves) // every
+
+
 @given(EVERY, BURST, EVERY, BURST, MOMENTS)
 def test_another_rate_counts_what_has_started_and_owes_no_more_than_it_could(
     every: int, burst: int, other_every: int, other_burst: int, moments: list[int]

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -166,6 +166,27 @@ def test_nor_is_anybody_answered_who_was_written_to_lost_files(
     monkeypatch.setattr(Guard, "kept", harmed)
     add(store)
     assert on_the_disk(path) == 21
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("harm", [cut("", 4096), overwrite], ids=lambda harm: harm.__name__)
+def test_it_is_noticed_where_the_time_of_the_last_write_says_nothing(
+    store: SqliteStore,
+    path: Path,
+    harm: Harm,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is as coarse as the kernel's ticks, and can be set."""
+    monkeypatch.setattr(backend, "FOLD_FROM", 30)
+    add(store, 60)
+    before = path.stat().st_mtime_ns
+    harm(path)
+    os.utime(path, ns=(before, before))
+    with suppress(JournalUnavailable):
+        add(store)
+        assert on_the_disk(path) == 61
+    assert "were cut short or overwritten in use" in caplog.text
 
 
 # -- the process's own looks ----------------------------------------------------------------

@@ -87,7 +87,6 @@ class Guard:
         self._wal_fd = os.open(self.wal_path, TO_HOLD)  # SQLite holds no locks on it
         wal = os.fstat(self._wal_fd)
         self.wal, self._wal_size = Identity(wal.st_dev, wal.st_ino), wal.st_size
-        self._size = os.stat(self.path).st_size
         self.folded()
         self._had_header = self._is_database()  # after a power loss it may stand in the WAL alone
 
@@ -127,7 +126,8 @@ class Guard:
 
     def folded(self) -> None:
         """Note that this process has just written the database."""
-        self._written = os.fstat(self._held.fd).st_mtime_ns
+        database = os.fstat(self._held.fd)
+        self._written, self._size = database.st_mtime_ns, database.st_size
         self._index, self._head, _ = self._read_head()
 
     def look(self) -> Found:
