@@ -37,6 +37,7 @@ class Held(dict[int, Work]):
         self._chains = chains
         self._pace = pace
         self._starting = starting
+        starting.asking = self
         self._queued = queued
         self._followers = chains.waiting
         # Whoever pops a work has it: the loop to start it, or the heartbeat to give it back.
@@ -70,9 +71,15 @@ class Held(dict[int, Work]):
         self.reserved += jobs
         return self._lease.runner
 
+    def give_up(self, reserved: int) -> None:
+        """So many fewer are expected."""
+        self.reserved -= reserved
+        if not self.reserved and self._starting.waiting:
+            self._starting.hurry()  # nobody waits for the journal any more
+
     def take(self, works: Sequence[Work], added: Sequence[Added], reserved: int) -> Sequence[Work]:
         """Hold those of works that were born claimed, until `start`; each before what follows it."""
-        self.reserved -= reserved
+        self.give_up(reserved)
         claimed = place(works, added)
         followers, answering = self._followers, self._answering
         for work in works:

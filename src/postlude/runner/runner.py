@@ -82,7 +82,8 @@ class Runner:
         )  # fmt: skip
         self.on_loop = self.executors.on_loop
         self.pace = Pace(config.loop_slots + config.threads, config.ahead, self.loop.time())
-        self._starting = Starting(store.meanwhile, self.executors.submit)
+        self._starting = Starting(self.loop, self.executors.submit)
+        store.tell_commits(self._starting.commit_begins)
         self._held = Held(lease, self._chains, self.pace, self._starting, self._queued)
         # What requests bring is handed to it at once: without a step for each.
         self.reserve, self.take, self.start = self._held.reserve, self._held.take, self._held.start
@@ -122,7 +123,7 @@ class Runner:
 
     def decline(self, jobs: int) -> None:
         """Give up a reservation."""
-        self._held.reserved -= jobs
+        self._held.give_up(jobs)
         self._rest()
 
     def run_orphans(self, works: Sequence[Work], reserved: int, reply: Reply[list[Added]]) -> None:
@@ -267,11 +268,13 @@ class Runner:
         self._finisher.forget()
         self._forget_all()
         self.executors.stop()
+        self._store.untell_commits(self._starting.commit_begins)
 
     async def close(self) -> list[Hold]:
         """Stop what can be stopped; returns what others may run: all but started at-most-once jobs."""
         works, running = self._forget_all()
         tasks = self.executors.stop()
+        self._store.untell_commits(self._starting.commit_begins)
         self._finisher.offer()  # what ended a moment ago must not be released, and run again
         pending: list[asyncio.Future[Any]] = [*tasks, *self._finisher.under_way]
         if pending:

@@ -284,9 +284,17 @@ class Store(Intake, Claims, Upkeep, Reading, Protocol):
         """Finish what was asked for and close it. Blocks. Does nothing if it is not open."""
         ...
 
-    def meanwhile(self, call: Callable[[], None]) -> None:
-        """Make a call on the loop that runs here, within milliseconds, when requests wait for the journal.
+    def tell_commits(self, call: Callable[[], None]) -> None:
+        """Make a call whenever the disk begins to write what requests wait for: their loops have time.
 
-        At once if none is about to. What can wait so long costs requests less then.
+        From any thread; the call must be quick, and must not raise. A store in which nobody waits for a disk
+        of this machine makes none.
+
+        It is here because it earns its place: with 32 connections on one core, starting jobs at once instead
+        took 10 % more of the processor for each request, since the next ones shared fewer commits.
         """
+        ...
+
+    def untell_commits(self, call: Callable[[], None]) -> None:
+        """Make that call no more, if it is made. From any thread."""
         ...

@@ -1,6 +1,7 @@
 """Whatever becomes of a group's commit, each of its callers is told the truth."""
 
 import asyncio
+import threading
 import time
 from collections import Counter
 from typing import Any
@@ -193,3 +194,24 @@ def test_every_answer_is_true(groups: list[tuple[dict[str, Any], int, bool]]) ->
         else:
             assert isinstance(answer, JournalUnavailable)
             assert stored[argument] == (argument in disowned)
+
+
+def test_who_wants_to_know_is_told_right_before_each_commit() -> None:
+    backend, told_of = ScriptedBackend(), list[str]()
+    calls = [lambda: told_of.append(threading.current_thread().name)]
+    writer = Writer(backend, "writer-under-test", told=calls)
+    try:
+        backend.at_commit.close()
+        reply = writer.submit(Verb.ADD, "a")
+        backend.at_commit.reached()
+        assert told_of == ["writer-under-test"]
+        backend.at_commit.open()
+        assert reply.wait(PATIENCE) == ("done", "a")
+        assert writer.submit(Verb.ADD, "b").wait(PATIENCE) == ("done", "b")
+        assert len(told_of) == 2
+        calls.clear()
+        assert writer.submit(Verb.ADD, "c").wait(PATIENCE) == ("done", "c")
+        assert len(told_of) == 2
+    finally:
+        backend.at_commit.open()
+        assert writer.stop(PATIENCE)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(autouse=True)
 def turns_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """What these tests count in turns of the loop does not come earlier because the machine is busy."""
-    for name in ("GATHER", "LATEST", "LINGER"):
+    for name in ("GATHER", "LINGER"):
         monkeypatch.setattr(batching, name, 60.0)
 
 
@@ -199,7 +199,6 @@ def test_a_loop_that_has_closed_stops_nobody(
 
     async def leave() -> None:
         writer.submit(Verb.ADD, "a")
-        writer.meanwhile(lambda: None)
         await reached(door)
 
     door.close()
@@ -338,142 +337,3 @@ async def test_an_orphan_leaves_nothing_for_the_garbage_collector(
         assert writer.stop(PATIENCE)
         backend.forget()
         assert not alive
-
-
-async def test_what_can_wait_is_called_after_the_hand_over(writer: Writer, backend: ScriptedBackend) -> None:
-    called: list[bool] = []
-    backend.at_commit.close()
-    reply = writer.submit(Verb.ADD, "a")
-    writer.meanwhile(lambda: called.append(bool(writer._batching and writer._batching._handed)))
-    await reached(backend.at_commit)
-    await turns()
-    assert called == [True], "and before the answer"
-    backend.at_commit.open()
-    await reply
-    assert len(called) == 1
-
-
-async def test_what_can_wait_is_called_at_once_while_the_disk_writes(
-    writer: Writer, backend: ScriptedBackend
-) -> None:
-    backend.at_commit.close()
-    reply = writer.submit(Verb.ADD, "a")
-    await reached(backend.at_commit)
-    behind = writer.submit(Verb.ADD, "b")
-    called: list[str] = []
-    writer.meanwhile(lambda: called.append("first"))
-    writer.meanwhile(lambda: called.append("second"))
-    assert called == []
-    await turns(3)
-    assert called == ["first", "second"]
-    backend.at_commit.open()
-    await asyncio.gather(reply, behind)
-
-
-async def test_where_nothing_is_asked_what_can_wait_is_called_soon(writer: Writer) -> None:
-    called: list[str] = []
-    writer.meanwhile(lambda: called.append("a"))
-    await turns(batching.QUIET + 2)
-    assert called == ["a"]
-    writer.meanwhile(lambda: called.append("b"))
-    await turns(batching.QUIET + 2)
-    assert called == ["a", "b"]
-
-
-@pytest.mark.parametrize("late", range(batching.QUIET))
-async def test_what_can_wait_waits_for_those_who_come_next(
-    writer: Writer, backend: ScriptedBackend, late: int
-) -> None:
-    backend.at_commit.close()
-    called: list[bool] = []
-    writer.meanwhile(lambda: called.append(bool(writer._batching and writer._batching._handed)))
-    await turns(late)
-    reply = writer.submit(Verb.ADD, "a")
-    await turns(batching.QUIET)
-    assert called == []
-    await reached(backend.at_commit)
-    await turns()
-    assert called == [True]
-    backend.at_commit.open()
-    await reply
-
-
-async def test_what_can_wait_does_not_wait_for_a_writer_that_hangs(
-    writer: Writer, backend: ScriptedBackend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(batching, "LATEST", 0.005)
-    backend.at_lock.close()
-    called = asyncio.Event()
-    reply = writer.submit(Verb.ADD, "a")
-    writer.meanwhile(called.set)
-    await asyncio.wait_for(called.wait(), PATIENCE)
-    assert not reply.done
-    backend.at_lock.open()
-    await reply
-
-
-@pytest.mark.parametrize("after", range(batching.QUIET))
-@pytest.mark.parametrize("before", range(batching.QUIET + 1))
-async def test_what_can_wait_is_called_although_all_was_called_off(
-    writer: Writer, before: int, after: int
-) -> None:
-    called: list[str] = []
-    writer.meanwhile(lambda: called.append("a"))
-    await turns(before)
-    reply = writer.submit(Verb.ADD, "a")
-    await turns(after)
-    assert reply.withdraw()
-    await turns(batching.QUIET + 2)
-    assert called == ["a"]
-
-
-async def test_a_call_that_fails_keeps_no_other(writer: Writer) -> None:
-    told: list[Any] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
-    called: list[str] = []
-
-    def fail() -> None:
-        raise MemoryError
-
-    for call in (fail, lambda: called.append("a"), lambda: called.append("b")):
-        writer.meanwhile(call)
-    await turns(batching.QUIET + 3)
-    assert called == ["a", "b"]
-    assert [type(error) for error in told] == [MemoryError]
-
-
-async def test_the_time_of_calls_that_were_made_does_not_run_for_the_next(
-    writer: Writer, timers: list[tuple[float, asyncio.TimerHandle]]
-) -> None:
-    for _ in range(2):
-        reply = writer.submit(Verb.ADD, "a")
-        called = asyncio.Event()
-        writer.meanwhile(called.set)
-        await called.wait()
-        await reply
-    assert [(delay, timer.cancelled()) for delay, timer in timers] == [(batching.LATEST, True)] * 2
-
-
-async def test_what_can_wait_does_not_wait_for_what_gathers_behind_a_full_batch(
-    writer: Writer, backend: ScriptedBackend
-) -> None:
-    backend.at_commit.close()
-    called: list[str] = []
-    small = writer.submit(Verb.ADD, "a")
-    writer.meanwhile(lambda: called.append("a"))
-    large = writer.submit(Verb.ADD, "b", rows=batching.ENOUGH)
-    await turns(2)
-    assert called == ["a"]
-    backend.at_commit.open()
-    await asyncio.gather(small, large)
-
-
-async def test_what_can_wait_does_not_wait_for_long_turns(
-    writer: Writer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(batching, "GATHER", 0.004)
-    called: list[str] = []
-    writer.meanwhile(lambda: called.append("a"))
-    time.sleep(2 * batching.GATHER)
-    await turns(1)
-    assert called == ["a"]

@@ -1,6 +1,5 @@
 """The WAL is folded into the database once it has grown, when those who asked have been answered."""
 
-import asyncio
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +11,6 @@ import pytest
 from postlude.clock import ManualClock
 from postlude.model.job import NewJob
 from postlude.stores.grouped.backend import Verb
-from postlude.stores.sqlite import SqliteStore
 from postlude.stores.sqlite import backend as backends
 from postlude.stores.sqlite.backend import SqliteBackend
 from postlude.stores.sqlite.files import JournalFiles
@@ -153,13 +151,3 @@ def test_a_connection_that_was_thrown_away_has_nothing_to_fold(backend: SqliteBa
     backend.tidy()
     backend.premises.retry_at = 0.0
     write(backend, 1)
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_closed_store_has_calls_made_all_the_same(tmp_path: Path) -> None:
-    """A request may end after the runner has."""
-    store = SqliteStore(tmp_path / "jobs.db")
-    called = asyncio.Event()
-    store.meanwhile(called.set)
-    await asyncio.wait_for(called.wait(), 5)

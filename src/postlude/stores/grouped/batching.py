@@ -7,8 +7,6 @@ a commit of its own does not wait.
 """
 
 from asyncio import AbstractEventLoop, TimerHandle
-from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum, auto
 from threading import Event, Lock
@@ -26,9 +24,6 @@ QUIET: Final = 3
 
 GATHER: Final = 0.004
 """Seconds after which it hands over although each turn brings more."""
-
-LATEST: Final = 0.005
-"""Seconds after a hand-over in which calls are made although the writer has not come to the disk."""
 
 LINGER: Final = 0.002
 """Seconds that a lazy request waits for company."""
@@ -165,9 +160,6 @@ class Batching:
         self._handed: set[Batch] = set()
         self._gathering = False
         self._until = 0.0
-        self._calls: deque[Callable[[], None]] = deque()
-        """What is to be called while the disk writes."""
-        self._latest: TimerHandle | None = None
         self._linger: TimerHandle | None = None
         self._watch: TimerHandle | None = None
 
@@ -206,7 +198,6 @@ class Batching:
         quiet = quiet - 1 if now == before else QUIET
         if self._handed or not now:
             self._gathering = False  # it became worth a commit meanwhile, or all was called off
-            self._make_calls()
         elif quiet and self.loop.time() < self._until:
             self.loop.call_soon(self._turn, now, quiet)
         else:
@@ -225,42 +216,6 @@ class Batching:
             self._inbox.put(batch)
             if self._inbox.over:
                 self._inbox.sweep()
-            if self._calls and self._latest is None:
-                self._latest = self.loop.call_later(LATEST, self._make_calls)
-        else:
-            self._make_calls()
-
-    def meanwhile(self, call: Callable[[], None]) -> None:
-        """Make a call while the disk writes what is gathered; or soon, if nothing is."""
-        self._calls.append(call)
-        if len(self._calls) == 1:
-            self.loop.call_soon(self._rest, self.loop.time() + GATHER, QUIET)
-
-    def _rest(self, until: float, quiet: int) -> None:
-        if self._gathering:
-            return  # they are made by what ends that
-        if quiet and not self._handed and self.loop.time() < until:
-            self.loop.call_soon(self._rest, until, quiet - 1)
-        else:
-            self._make_calls()
-
-    def writing(self) -> None:
-        """What was handed over goes to the disk: the loop has time. From the writer's thread."""
-        if self._calls:
-            with suppress(RuntimeError):
-                self.loop.call_soon_threadsafe(self._make_calls)
-
-    def _make_calls(self) -> None:
-        if self._latest is not None:
-            self._latest.cancel()
-            self._latest = None
-        calls, self._calls = self._calls, deque()
-        try:
-            while calls:
-                calls.popleft()()
-        finally:
-            for call in calls:  # one has failed: the others are made
-                self.loop.call_soon(call)
 
     def answered(self, batch: Batch) -> None:
         """Wake the loop, once for all that was asked together. From the writer's thread."""

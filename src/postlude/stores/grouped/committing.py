@@ -7,13 +7,13 @@ do so. So the backend is asked before anybody is answered, and what is certainly
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from postlude.errors import JournalUnavailable, PostludeError
 from postlude.model.event.journal import DisownFailed
 from postlude.stores.grouped.backend import Applied, Backend, Broken, Busy, Conflict, Uncertain, Verb
-from postlude.stores.grouped.batching import Batching, Request
+from postlude.stores.grouped.batching import Request
 from postlude.telemetry.events import Events
 
 TRIES: Final = 5
@@ -33,22 +33,25 @@ class Committer:
     Args:
         backend: what applies them.
         events: who is told of what happens.
+        told: called before each commit.
     """
 
-    def __init__(self, backend: Backend, events: Events) -> None:
+    def __init__(self, backend: Backend, events: Events, told: Collection[Callable[[], None]] = ()) -> None:
         self._backend = backend
+        self._told = told
         self._events = events
         self._doubts: list[list[Applied]] = []
         """Groups whose callers were told that nothing is known."""
 
-    def write(self, requests: Sequence[Request], batchings: Iterable[Batching | None] = ()) -> None:
+    def write(self, requests: Sequence[Request]) -> None:
         """Apply what was asked, in the transaction that has begun, and set each request's answer."""
         backend = self._backend
         for left in reversed(range(TRIES)):
             applied: list[Applied] = []
             try:
                 self._apply(requests, applied)
-                _tell(batchings)
+                for tell in tuple(self._told):
+                    tell()
                 backend.commit()
                 return
             except Conflict as error:
@@ -169,13 +172,6 @@ class Committer:
             time.sleep(random.uniform(longest / 2, longest))
         finally:
             self._backend.acquire()
-
-
-def _tell(batchings: Iterable[Batching | None]) -> None:
-    """Let loops do what they have kept for when the disk writes."""
-    for batching in batchings:
-        if batching is not None:
-            batching.writing()
 
 
 def fail(requests: Iterable[Request], error: BaseException) -> None:

@@ -3,9 +3,9 @@
 Every durable store is this class and a `Backend` and a `Reader` of its own.
 """
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from postlude.config import Keep
@@ -42,6 +42,7 @@ class GroupedStore(Lookups, ABC):
 
     def __init__(self) -> None:
         self.events = logged()
+        self._told: list[Callable[[], None]] = []
         self._writer: Writer | None = None
         self._reader: ReaderThread | None = None
 
@@ -63,7 +64,7 @@ class GroupedStore(Lookups, ABC):
         if self._writer is None:
             backend, reader = self.connect()
             self._reader = ReaderThread(reader)
-            self._writer = Writer(backend, "postlude-writer", self.events)
+            self._writer = Writer(backend, "postlude-writer", self.events, self._told)
 
     def close(self) -> None:
         """Write what was asked for and close."""
@@ -75,12 +76,14 @@ class GroupedStore(Lookups, ABC):
             # Last: the last connection that can write tidies up.
             writer.stop(CLOSE_WITHIN)
 
-    def meanwhile(self, call: Callable[[], None]) -> None:
-        """Make a call while the disk writes, if it is about to; or soon."""
-        if self._writer is None:
-            asyncio.get_running_loop().call_soon(call)
-        else:
-            self._writer.meanwhile(call)
+    def tell_commits(self, call: Callable[[], None]) -> None:
+        """Make a call whenever a group goes to the disk."""
+        self._told.append(call)
+
+    def untell_commits(self, call: Callable[[], None]) -> None:
+        """Make it no more."""
+        with suppress(ValueError):  # it has been ended before
+            self._told.remove(call)
 
     def add(
         self, jobs: Sequence[NewJob], *, claim_for: int | None = None, budget: float | None = None

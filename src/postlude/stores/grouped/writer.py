@@ -4,12 +4,11 @@ It knows no SQL: a `Backend` applies the verbs. It exists once because grouping,
 replay and the answer to "was it stored?" must be the same for every durable store.
 """
 
-import asyncio
 import os
 import threading
 import weakref
 from asyncio import AbstractEventLoop
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
@@ -75,12 +74,19 @@ class Writer:
         backend: what applies them.
         name: of the thread.
         events: who is told of what happens; by default, the log.
+        told: called by the thread whenever a group goes to the disk.
     """
 
-    def __init__(self, backend: Backend, name: str, events: Events | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        name: str,
+        events: Events | None = None,
+        told: Collection[Callable[[], None]] = (),
+    ) -> None:
         self._events = events or logged()
         self._backend = backend
-        self._committer = Committer(backend, self._events)
+        self._committer = Committer(backend, self._events, told)
         self._inbox = Inbox(self._refuse)
         self._carried: Batch | None = None
         self._batching: Batching | None = None
@@ -119,10 +125,6 @@ class Writer:
             batching = self._gate_of(loop)
         batching.submit(request, rows, budget, lazy)
         return request
-
-    def meanwhile(self, call: Callable[[], None]) -> None:
-        """Make a call on the loop that runs here, when the disk writes if that is soon."""
-        self._gate_of(asyncio.get_running_loop()).meanwhile(call)
 
     def refuse_fork(self) -> None:
         """Raise `ForkedJournal` in a fork of the process that opened the journal."""
@@ -188,7 +190,7 @@ class Writer:
                 fail(_requests(batches), error)
             else:
                 batches = self._gather()
-                self._committer.write(_requests(batches), {batch.batching for batch in batches})
+                self._committer.write(_requests(batches))
             abandoned = self._settle(batches)
             stored = [request.value for request in abandoned if request.error is None]
             if stored:

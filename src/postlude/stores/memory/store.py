@@ -1,6 +1,5 @@
 """The verbs of the memory store, under one lock. Every answer is there when the verb returns."""
 
-import asyncio
 import os
 import socket
 import threading
@@ -72,9 +71,11 @@ class MemoryStore:
     def close(self) -> None:
         """Nothing has to be closed."""
 
-    def meanwhile(self, call: Callable[[], None]) -> None:
-        """Make a call in the next turn of the loop: nobody ever waits for this journal."""
-        asyncio.get_running_loop().call_soon(call)
+    def tell_commits(self, call: Callable[[], None]) -> None:
+        """Nothing goes to a disk."""
+
+    def untell_commits(self, call: Callable[[], None]) -> None:
+        """So nothing is to be ended."""
 
     # Intake
 

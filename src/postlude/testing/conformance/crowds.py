@@ -90,21 +90,6 @@ class CrowdCases(Cases):
         assert len(seqs) == 100
         assert len(driver.claim(driver.enlist(), 200)) == 100
 
-    def test_what_can_wait_is_called_whatever_is_asked(self, driver: Driver) -> None:
-        async def work() -> None:
-            idle, busy, behind = asyncio.Event(), asyncio.Event(), asyncio.Event()
-            driver.store.meanwhile(idle.set)
-            assert not idle.is_set(), "not inside the call"
-            await idle.wait()
-            asked = driver.store.add([driver.new()])
-            driver.store.meanwhile(busy.set)
-            await busy.wait()
-            await asked
-            driver.store.meanwhile(behind.set)
-            await behind.wait()
-
-        asyncio.run(asyncio.wait_for(work(), PATIENCE))
-
     def test_errors_arrive_on_a_loop(self, driver: Driver) -> None:
         async def work() -> bool:
             job = driver.new()
