@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -88,9 +89,9 @@ def test_they_are_read_once_while_nobody_else_writes(
     reads: list[Rules] = []
     read = Rules.__init__
 
-    def counted(self: Rules, db: object) -> None:
+    def counted(self: Rules, *rows: Any) -> None:
         reads.append(self)
-        read(self, db)
+        read(self, *rows)
 
     monkeypatch.setattr(Rules, "__init__", counted)
     for _ in range(3):

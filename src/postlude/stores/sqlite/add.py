@@ -58,10 +58,10 @@ class Intake:
         keyed = [job for jobs, _ in calls for job in jobs if job.terms.key is not None]
         self._keys.look_up(keyed)
         places = [self._take(jobs, claim_for, bool(keyed)) for jobs, claim_for in calls]
-        first = self._insert_all()
-        self._keys.write_aliases(first)
+        seqs = self._insert_all()
+        self._keys.write_aliases(seqs)
         refill(self._tx, self._keys.left)
-        return [self._answer(place, first) for place in places]
+        return [self._answer(place, seqs) for place in places]
 
     def _add_plain(self, calls: Sequence[AddCall]) -> list[list[Added] | KeyTaken]:
         """Insert jobs of which nothing special is said: nearly always.
@@ -88,8 +88,8 @@ class Intake:
                 moves.append((task, state))
         self._added.update(moves)
         make = tuple.__new__  # half of what calling the class takes
-        first = self._insert("add_plain_jobs", rows, payloads)
-        added = [make(Added, (seq, fence, False)) for seq, fence in enumerate(fences, first)]
+        seqs = self._insert("add_plain_jobs", rows, payloads)
+        added = [make(Added, (seq, fence, False)) for seq, fence in zip(seqs, fences, strict=True)]
         if len(calls) == 1:
             return [added]
         left = iter(added)
@@ -192,7 +192,7 @@ class Intake:
             known[key] = queues is not None and queue in read_queues(queues or None)
         return known[key] and queue not in self._overtaken
 
-    def _insert_all(self) -> int:
+    def _insert_all(self) -> Sequence[int]:
         rows = self._rows
         if any(row.follows is not None for row in rows):
             self._number_followers()
@@ -200,33 +200,36 @@ class Intake:
 
     def _number_followers(self) -> None:
         """Let rows say which job they follow, instead of which row."""
-        first = self._tx.value("next_number")
+        seqs = self._tx.upcoming(len(self._rows))
         for row in self._rows:
             if row.follows is not None:
-                row.follows += first
+                row.follows = seqs[row.follows]
 
-    def _insert(self, statement: str, rows: Sequence[tuple[Any, ...]], payloads: Sequence[bytes]) -> int:
-        """Insert jobs and their arguments; returns the place of the first."""
+    def _insert(
+        self, statement: str, rows: Sequence[tuple[Any, ...]], payloads: Sequence[bytes]
+    ) -> Sequence[int]:
+        """Insert jobs and their arguments; returns their places in the order of all."""
         if not rows:
-            return 0
+            return ()
         tx = self._tx
-        tx.run_for(statement, rows)
-        first = tx.db.last_insert_rowid() - len(rows) + 1
-        tx.run_for("add_payloads", list(enumerate(payloads, first)))
+        seqs = tx.insert_jobs(statement, rows)
+        tx.run_for("add_payloads", list(zip(seqs, payloads, strict=True)))
         for (task, state), jobs in self._added.items():
             tx.count(task, None, state, jobs)
-        return first
+        return seqs
 
-    def _answer(self, places: "range | list[int | Joined] | KeyTaken", first: int) -> list[Added] | KeyTaken:
+    def _answer(
+        self, places: "range | list[int | Joined] | KeyTaken", seqs: Sequence[int]
+    ) -> list[Added] | KeyTaken:
         if isinstance(places, KeyTaken):
             return places
         if isinstance(places, range):
             fence = self._rows[places.start].fence if places else 0
             make = tuple.__new__  # half of what calling the class takes
-            return [make(Added, (first + place, fence, False)) for place in places]
+            return [make(Added, (seqs[place], fence, False)) for place in places]
         return [
-            Added(first + place, self._rows[place].fence)
+            Added(seqs[place], self._rows[place].fence)
             if isinstance(place, int)
-            else Added(place.seq if place.row is None else first + place.row, 0, True)
+            else Added(place.seq if place.row is None else seqs[place.row], 0, True)
             for place in places
         ]

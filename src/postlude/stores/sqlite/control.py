@@ -168,10 +168,9 @@ def resume(tx: Transaction, calls: Sequence[Pause]) -> list[bool]:
 def _changed(tx: Transaction, statement: str, what: Pause) -> bool:
     if what.kind == "task":
         tx.task_id(what.name)  # it has a number, by which claims know that it is paused
-    before: Any = tx.db.total_changes()
-    tx.run(statement, what.kind, what.name)
+    changed = tx.run(statement, what.kind, what.name)
     tx.forget_rules()
-    return bool(tx.db.total_changes() != before)
+    return changed > 0
 
 
 def declare(tx: Transaction, calls: Sequence[Sequence[DeclaredLimits]]) -> list[None]:

@@ -105,11 +105,11 @@ class Keys:
         self._aliases.append((id, joined))
         return joined
 
-    def write_aliases(self, first: int) -> None:
-        """Let the ids of joined calls resolve to the jobs that stand for them."""
+    def write_aliases(self, seqs: Sequence[int]) -> None:
+        """Let the ids of joined calls resolve to the jobs that stand for them; `seqs`: of the group."""
         self._tx.run_for(
             "add_aliases",
-            [(id, seq if row is None else first + row) for id, (seq, row) in self._aliases],
+            [(id, seq if row is None else seqs[row]) for id, (seq, row) in self._aliases],
         )
 
     def _found(self, job: NewJob) -> Any:

@@ -1,10 +1,9 @@
 """What bounds and pauses say, within one transaction: who may start how many, now."""
 
-import json
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from postlude.model.bucket import Bucket
-from postlude.stores.sqlite.sql import SQL
 
 UNLIMITED: Final = 1 << 60
 
@@ -39,11 +38,11 @@ class Rules:
     """Bounds and pauses.
 
     Args:
-        db: the writer's connection.
+        bounds: rows of kind, name, concurrent, every, burst, tat, turn, and a task's number.
+        pauses: rows of kind, name, and a task's number.
     """
 
-    def __init__(self, db: Any) -> None:
-        bounds, pauses = json.loads(db.execute(SQL["rules"]).get)
+    def __init__(self, bounds: Iterable[Sequence[Any]], pauses: Iterable[Sequence[Any]]) -> None:
         self.bounds: dict[tuple[str, str], tuple[int | None, int | None, int]] = {}
         self.limits: dict[int, int] = {}
         """By task's number: so many of one concurrency key at once."""

@@ -72,11 +72,7 @@ class Runners:
     def renew(self, tx: Transaction, calls: Sequence[int]) -> list[bool]:
         """Start leases afresh."""
         self._ensure_marks()
-        answers = []
-        for runner in calls:
-            tx.run("renew", runner, self._clock.boot())
-            answers.append(tx.db.changes() == 1)
-        return answers
+        return [tx.run("renew", runner, self._clock.boot()) == 1 for runner in calls]
 
     def retire(self, tx: Transaction, calls: Sequence[RetireCall]) -> list[int]:
         """End runners of this process."""
@@ -141,8 +137,7 @@ class Runners:
             return False
         if leader == runner and until - now > length // 2:
             return True  # a write for each time that it asks would have all processes look what has changed
-        tx.run("take_lead", duty, runner, now + length)
-        return tx.db.changes() == 1
+        return tx.run("take_lead", duty, runner, now + length) == 1
 
     def _leader(self, tx: Transaction, duty: str, now: int) -> tuple[int | None, int]:
         """Return who leads a duty, and until when; None: nobody does."""

@@ -72,7 +72,7 @@ class Transaction:
     def rules(self) -> Rules:
         """Bounds and pauses; read when first asked for."""
         if self.known_rules is None:
-            self.known_rules = Rules(self.db)
+            self.known_rules = Rules(*self.rows("rules"))
         return self.known_rules
 
     def forget_rules(self) -> None:
@@ -80,9 +80,10 @@ class Transaction:
         self._write_rates()
         self.known_rules = None
 
-    def run(self, name: str, *bindings: Any) -> None:
-        """Run a statement that returns nothing."""
+    def run(self, name: str, *bindings: Any) -> int:
+        """Run a statement that returns nothing; says how many rows it has changed."""
         self.db.execute(SQL[name], bindings)
+        return self.db.changes()
 
     def value(self, name: str, *bindings: Any) -> Any:
         """Run a statement that returns one value."""
@@ -105,6 +106,17 @@ class Transaction:
             changes += self.db.changes()
             start += size
         return changes
+
+    def insert_jobs(self, name: str, rows: Sequence[Iterable[Any]]) -> Sequence[int]:
+        """Insert jobs; returns their numbers, in this order."""
+        self.run_for(name, rows)
+        last: int = self.db.last_insert_rowid()
+        return range(last - len(rows) + 1, last + 1)
+
+    def upcoming(self, jobs: int) -> Sequence[int]:
+        """Return the numbers that the jobs will have that are inserted next."""
+        first: int = self.value("next_number")
+        return range(first, first + jobs)
 
     def task_id(self, name: str) -> int:
         """Return a task's number, giving it one if it is new."""
