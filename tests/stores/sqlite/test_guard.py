@@ -20,8 +20,11 @@ import pytest
 
 from postlude.errors import JournalUnavailable
 from postlude.model.job import NewJob
+from postlude.stores.grouped.backend import Broken
 from postlude.stores.sqlite import SqliteStore, backend, held, mending, rescue
+from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.guard import Found, Guard
+from postlude.stores.sqlite.premises import Premises
 from postlude.stores.sqlite.wal_index import INDEX_SIZE, is_folded
 
 pytestmark = pytest.mark.disk
@@ -308,6 +311,47 @@ def test_another_process_goes_on_with_the_same_files(
 
 
 @pytest.mark.process
+def test_two_in_one_process_take_no_index_that_others_have_not(
+    store: SqliteStore, path: Path, neighbour: Neighbour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite has one for the whole process: while either has the old one open, a new one has, too."""
+    with closing(SqliteStore(path)) as second:
+        second.open()
+        add(second)
+        remove("-shm")(path)
+        assert neighbour.add() == "2"
+        later = count(int(time.monotonic()), 60)
+        monkeypatch.setattr("postlude.stores.sqlite.premises.time.monotonic", lambda: float(next(later)))
+        answered = 2
+        for one in (store, second, store, second):
+            with suppress(JournalUnavailable):
+                add(one)
+                answered += 1
+        assert neighbour.add() == str(answered + 1)
+        assert answered >= 4
+        assert on_the_disk(path) == answered + 1
+
+
+@pytest.mark.process
+def test_a_header_that_only_the_wal_has_is_not_missed(
+    store: SqliteStore, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a power loss can leave it, before the WAL was folded for the first time."""
+    add(store, 3)
+    left = path.parent / "left" / path.name
+    left.parent.mkdir()
+    code = "import shutil, sys; [shutil.copy(sys.argv[1] + end, sys.argv[2] + end) for end in ('', '-wal')]"
+    subprocess.run([sys.executable, "-I", "-c", code, str(path), str(left)], check=True)
+    with open(left, "r+b") as file:
+        file.write(bytes(4096))
+    with closing(SqliteStore(left)) as after:
+        after.open()
+        add(after, 2)
+        assert on_the_disk(left) == 5
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+@pytest.mark.process
 def test_nobody_is_answered_where_it_cannot_be_saved(
     store: SqliteStore, path: Path, neighbour: Neighbour, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -557,6 +601,27 @@ def test_another_file_in_its_place_is_not_written_to(
     for place, jobs in ((saved, 20), (path, 3)):
         with sqlite3.connect(place) as db:
             assert db.execute("SELECT count(*) FROM job").fetchone() == (jobs,), place
+
+
+@pytest.mark.parametrize("closed", ["after an error of the disk", "and not opened when mended"])
+def test_nor_is_it_opened_where_the_connection_was_closed_before(
+    path: Path, closed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    premises = Premises(JournalFiles(path))
+    premises.open()
+    if closed == "after an error of the disk":
+        premises.throw_away(apsw.IOError("disk I/O error"))
+    else:
+        remove("-shm")(path)
+        with monkeypatch.context() as full:
+            full.setattr(Guard, "settle", lambda guard: os.stat("/nowhere"))
+            with pytest.raises(Broken):
+                premises.ready()
+    another_journal(path)
+    premises.retry_at = 0.0
+    with pytest.raises(Broken, match="another file was put in the place of the journal"):
+        premises.ready()
+    premises.close()
 
 
 def test_it_goes_on_when_its_files_are_back(
