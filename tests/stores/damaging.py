@@ -31,7 +31,7 @@ VALUES: Final[dict[str, str]] = {
 
 TABLES: Final = (
     "job", "payload", "result", "attempt", "log", "progress", "note", "runner", "task_name", "alias",
-    "stat", "bounds", "pause",
+    "stat", "bounds", "pause", "lead",
 )  # fmt: skip
 
 NOT_LOOKED_AT: Final = frozenset({("job", "seq"), ("runner", "id")})
@@ -86,6 +86,7 @@ class Life:
 
     def _fill(self, driver: Driver) -> None:
         runner = driver.enlist()
+        driver.store.lead(runner.runner, "promote", 15.0).wait(5)
         for name in ("succeeded", "failed", "parked", "retrying", "cancelled", "running"):
             self._add(driver, name, key=name, opts='{"t":5}', context='{"c":1}', owner="ada")
             driver.add(driver.new(name, key=name))  # an alias

@@ -93,6 +93,7 @@ def live(driver: Driver) -> list[NewJob]:
         driver.clock.advance(14)
         store.renew(runner.runner).wait(5)
         driver.reap()
+        leads = store.lead(runner.runner, "promote", 15.0).wait(5)
         driver.promote()
         store.unpark(store.parked().wait(5)).wait(5)
         added += [driver.new("ready"), driver.new("added")]
@@ -100,6 +101,7 @@ def live(driver: Driver) -> list[NewJob]:
         driver.add(added[-1], claim_for=runner)
         store.release(runner.runner, store.holds(runner.runner).wait(5)).wait(5)
         work(driver, runner)
+    assert leads, "whoever had the lead has lost it by now"
     return added
 
 
