@@ -1,0 +1,200 @@
+"""A store of a page or two, which nobody should use: it shows what a durable store has to bring along itself.
+
+What has been committed is a log of calls; what it comes to is a memory store that has heard them all. So a
+transaction that is undone, a lost connection and another process are the log, heard once more.
+"""
+
+import copy
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, cast
+
+from postlude.clock import Clock, ManualClock
+from postlude.errors import PostludeError
+from postlude.model.job import Hold
+from postlude.stores.grouped.backend import Applied, ReleaseCall, Uncertain, Verb
+from postlude.stores.grouped.reading import Reader
+from postlude.stores.grouped.store import GroupedStore
+from postlude.stores.memory import MemoryStore
+
+
+class Entry(NamedTuple):
+    """One group that was committed."""
+
+    now: int
+    boot: int
+    marks: dict[int, Any]
+    """By runners' numbers, what they had noted as started when it began."""
+    calls: list[tuple[Verb, Any]]
+
+
+class Disk:
+    """What outlives a store and its process: the log, and what runners have noted."""
+
+    def __init__(self) -> None:
+        self.log: list[Entry] = []
+        self.marks: dict[int, Any] = {}
+
+    def entry(self, clock: Clock) -> Entry:
+        """Return one that begins now."""
+        marks = {number: copy.deepcopy(vars(marks)) for number, marks in self.marks.items()}
+        return Entry(clock.now(), clock.boot(), marks, [])
+
+
+class GroupClock:
+    """The time of the group that is written, or heard again."""
+
+    def __init__(self) -> None:
+        self.times = 0, 0
+
+    def now(self) -> int:
+        return self.times[0]
+
+    def boot(self) -> int:
+        return self.times[1]
+
+
+class LogBackend:
+    """Applies calls to a memory store, and keeps them in a log.
+
+    Args:
+        disk: what outlives it.
+        clock: the time.
+        lose: says of each commit whether the connection is lost in it: `"stored"`, `"gone"` or `""`: not.
+    """
+
+    def __init__(self, disk: Disk, clock: Clock, lose: Callable[[], str] = str) -> None:
+        self._disk, self._log, self._clock, self._lose = disk, disk.log, clock, lose
+        self._time = GroupClock()
+        self._open: Entry | None = None
+        self._lost: Entry | None = None
+        self.turns = threading.RLock()
+        self._log.append(disk.entry(clock))
+        self.memory = self._heard()
+
+    def acquire(self) -> None: ...
+
+    def release(self) -> None: ...
+
+    def begin(self) -> None:
+        self.turns.acquire()
+        self._open = self._disk.entry(self._clock)
+        self._time.times = self._open[:2]
+
+    def apply(self, verb: Verb, arguments: Sequence[Any]) -> list[Any]:
+        assert self._open is not None
+        self._open.calls.extend((verb, argument) for argument in arguments)
+        answers = [_call(self.memory, verb, argument) for argument in arguments]
+        if verb is Verb.ENLIST:
+            self._disk.marks.update({enlisted.runner: enlisted.marks for enlisted in answers})
+        return answers
+
+    def commit(self) -> None:
+        assert self._open is not None
+        lost = self._lose()
+        if lost != "gone":
+            self._log.append(self._open)
+        if lost:
+            self._lost = self._open
+            raise Uncertain("the connection is lost")
+        self._close()
+
+    def settled(self, group: Sequence[Applied]) -> bool:
+        return self._log[-1] is self._lost
+
+    def rollback(self) -> None:
+        if self._open is not None:
+            self.memory = self._heard()
+            self._close()
+
+    def disown(self, results: Sequence[Any]) -> None:
+        self.begin()
+        rows = [self.memory._shelves.rows[one.seq] for added in results for one in added if not one.joined]
+        held = [ReleaseCall(row.runner, [Hold(row.seq, row.fence)]) for row in rows if row.runner]
+        self.apply(Verb.RELEASE, held)
+        self.apply(Verb.CANCEL, [[row.job.id] for row in rows])
+        self.commit()
+
+    def repair(self, error: Exception) -> bool:
+        return False
+
+    def tidy(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def _close(self) -> None:
+        self._open = None
+        self._time.times = self._clock.now(), self._clock.boot()
+        self.turns.release()
+
+    def _heard(self) -> MemoryStore:
+        """Return what the log comes to."""
+        memory = MemoryStore(self._time)
+        for entry in self._log:
+            self._time.times = entry[:2]
+            if not entry.calls:  # it was opened: the process before has died, or has closed it
+                for runner in memory._runners.values():
+                    runner._until = -1
+            for number, runner in memory._runners.items():
+                vars(runner.marks).update(copy.deepcopy(entry.marks[number]))
+            for verb, argument in entry.calls:
+                _call(memory, verb, argument)
+        for number, runner in memory._runners.items():
+            runner.marks = self._disk.marks[number]
+        return memory
+
+
+def _call(memory: MemoryStore, verb: Verb, argument: Any) -> Any:
+    call = getattr(memory, verb.name.lower())
+    match verb:
+        case Verb.ADD:
+            reply = call(argument[0], claim_for=argument[1])
+        case Verb.REAP | Verb.PROMOTE:
+            reply = call()
+        case Verb.CLAIM | Verb.RELEASE | Verb.RETIRE | Verb.LEAD:
+            reply = call(**argument._asdict())
+        case _:
+            reply = call(argument)
+    if isinstance(reply.error, PostludeError):
+        return reply.error
+    return reply.result()
+
+
+class Looks:
+    """Every look, when no group is being written."""
+
+    def __init__(self, backend: LogBackend, clock: Clock) -> None:
+        self._backend, self._clock = backend, clock
+
+    def close(self) -> None: ...
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def look(*asked: Any) -> Any:
+            with self._backend.turns:
+                self._backend._time.times = self._clock.now(), self._clock.boot()
+                return getattr(self._backend.memory, name)(*asked).result()
+
+        return look
+
+
+class LogStore(GroupedStore):
+    """The store.
+
+    Args:
+        disk: what outlives it.
+        clock: the time.
+        lose: see `LogBackend`.
+    """
+
+    location = "a log"
+
+    def __init__(self, disk: Disk, clock: ManualClock, lose: Callable[[], str] = str) -> None:
+        super().__init__()
+        self._backend = LogBackend(disk, clock, lose)
+        self._looks = Looks(self._backend, clock)
+
+    def connect(self) -> tuple[LogBackend, Reader]:
+        return self._backend, cast(Reader, self._looks)
+
+    def changed(self) -> bool:
+        return self._backend.memory.changed()
