@@ -3,6 +3,7 @@
 Decided from where a module's top package lies, before anything is imported.
 """
 
+import functools
 import importlib.util
 import os
 import sys
@@ -73,8 +74,13 @@ def _python_directories(root: Path | None) -> list[Path]:
     A prefix that holds the application (`/usr`, and the application in `/usr/src/app`) is not one:
     then the standard library and the installed packages are named one by one.
     """
+    places = _python_places(sys.prefix, sys.base_prefix, sys.exec_prefix)
+    return [place for place in places if root is None or not root.is_relative_to(place)]
+
+
+@functools.cache
+def _python_places(*prefixes: str) -> tuple[Path, ...]:
+    """Return these and the libraries' directories. Each Postlude asks; it takes most of a millisecond."""
     paths = sysconfig.get_paths()
     named = [paths[key] for key in ("stdlib", "platstdlib", "purelib", "platlib") if key in paths]
-    named += [sys.prefix, sys.base_prefix, sys.exec_prefix]
-    places = [Path(os.path.realpath(place)) for place in named]
-    return [place for place in places if root is None or not root.is_relative_to(place)]
+    return tuple(Path(os.path.realpath(place)) for place in (*named, *prefixes))

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from contextvars import Context
 from functools import partial
@@ -177,6 +178,54 @@ async def test_one_that_waits_for_its_thread_can_be_cancelled(monkeypatch: pytes
     assert not ran
 
 
+async def test_what_one_end_raises_keeps_no_other_from_its_own() -> None:
+    """Several are collected at once; the loop is told of what went wrong."""
+    seen, told, go = Seen(), list[Any](), threading.Event()
+
+    def end(work: Work, result: Any) -> None:
+        seen.end(work, result)
+        if len(seen.ended) == 1:
+            raise ValueError("the first")
+
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["exception"]))
+    executor = ThreadExecutor(1, seen.begin, end)
+    for _ in range(3):
+        executor.submit(work(go.wait))
+    await asyncio.sleep(0)  # its thread starts
+    go.set()
+    await seen.until(3)
+    assert [str(error) for error in told] == ["the first"]
+    executor.stop()
+
+
+async def test_a_thread_that_comes_back_gives_up_the_place_that_replaced_its_own() -> None:
+    beside, go = SideThreads(1, logged()), threading.Event()
+    hanging = work(lambda: None)
+    first = asyncio.ensure_future(beside.call(hanging, lambda: go.wait(10)))
+    with anyio.fail_after(10):
+        while not beside._running:
+            await asyncio.sleep(0)
+    beside.abandon(hanging)
+    running: list[int] = []
+
+    def run() -> None:
+        running.append(1)
+        most.append(len(running))
+        go.wait(10)
+        time.sleep(0.005)
+        running.pop()
+
+    most: list[int] = []
+    others = [asyncio.ensure_future(beside.call(work(lambda: None), run)) for _ in range(3)]
+    with anyio.fail_after(10):
+        while not running:
+            await asyncio.sleep(0.001)
+    go.set()
+    await asyncio.gather(first, *others)
+    assert most == [1, 1, 1]
+    assert beside.hung == set()
+
+
 async def test_sync_jobs_that_take_long_run_beside_each_other() -> None:
     seen, together = Seen(), threading.Barrier(8, timeout=10)
     executor = ThreadExecutor(8, seen.begin, seen.end)
@@ -253,9 +302,14 @@ async def test_the_place_of_a_job_cancelled_before_its_first_step_is_taken() -> 
     assert [ended for ended, _ in seen.ended] == [lost, following]
 
 
-async def test_how_many_more_could_start() -> None:
-    seen, go = Seen(), asyncio.Event()
-    executor = LoopExecutor(2, seen.begin, seen.end)
+@pytest.mark.parametrize(
+    ("kind", "event"),
+    [(LoopExecutor, asyncio.Event), (ThreadExecutor, threading.Event)],
+    ids=["loop", "threads"],
+)
+async def test_how_many_more_could_start(kind: Any, event: Any) -> None:
+    seen, go = Seen(), event()
+    executor = kind(2, seen.begin, seen.end)
     free = [executor.free]
     for _ in range(3):
         executor.submit(work(go.wait))
@@ -264,20 +318,8 @@ async def test_how_many_more_could_start() -> None:
     go.set()
     await seen.until(3)
     assert executor.free == 2
-
-
-async def test_how_many_more_could_start_in_threads() -> None:
-    seen, go = Seen(), threading.Event()
-    executor = ThreadExecutor(2, seen.begin, seen.end)
-    free = [executor.free]
-    for _ in range(3):
-        executor.submit(work(go.wait))
-        free.append(executor.free)
-    assert free == [2, 1, 0, 0]
-    go.set()
-    await seen.until(3)
-    assert executor.free == 2
-    executor.stop()
+    if kind is ThreadExecutor:
+        executor.stop()
 
 
 async def test_what_must_not_begin_takes_no_place() -> None:
