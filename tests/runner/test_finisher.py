@@ -110,3 +110,40 @@ async def test_an_end_that_no_journal_can_take_gives_way(
         assert journal.last.logs == ()
     assert isinstance(journal.last.outcome, Failed)
     assert journal.last.outcome.error.endswith("could not be written: OverflowError: too large")
+
+
+def urgent_end(to: Finisher, seq: int = 1) -> None:
+    work = Work(b"2" * 16, "app:f", "default", b"", 0)
+    work.urgent = True
+    to.add(work, Finish(seq, 1, "app:f", 0, 1, SUCCEEDED))
+
+
+async def test_one_that_jobs_in_the_journal_wait_for_does_not_wait_for_company(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ends, "GATHER", 60.0)
+    some = made(journal)
+    end(some)
+    urgent_end(some)
+    async with asyncio.timeout(5):
+        while journal.offered != [2]:
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("why", [None, OverflowError("too large")])
+async def test_it_is_as_urgent_when_it_is_offered_again(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, why: BaseException | None
+) -> None:
+    """All together a moment later; or each alone at once, since the other one may be at fault."""
+    monkeypatch.setattr(ends, "AGAIN_AFTER", 0.001)
+    told: list[tuple[int, bool]] = []
+    some = Finisher(cast(Any, journal), lambda *offered: told.append(offered), lambda: None)
+    end(some)
+    urgent_end(some, 2)
+    some.offer()
+    await journal.refuse(why)
+    again = [(2, True)] if why is None else [(1, False), (1, True)]
+    async with asyncio.timeout(5):
+        while len(told) < 1 + len(again):
+            await asyncio.sleep(0.001)
+    assert told == [(2, True), *again]
