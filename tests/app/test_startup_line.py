@@ -34,7 +34,7 @@ postlude = Postlude(app)
 
 WARNS = """
 import logging.config
-start = postlude.parts.serve
+start = postlude.components.serve
 
 def configure():
     logging.config.dictConfig({{
@@ -51,7 +51,7 @@ async def serve():
     logging.getLogger("another").warning("another's")
     await start()
 
-postlude.parts.serve = serve
+postlude.components.serve = serve
 """
 
 SCRIPT = """
