@@ -3,6 +3,7 @@
 from postlude.app.postlude import Postlude
 from postlude.config import Config, Keep
 from postlude.engines.local import Local
+from postlude.engines.protocol import Engine
 from postlude.errors import (
     Discard,
     ForkedJournal,
@@ -50,6 +51,7 @@ __all__ = [
     "Config",
     "CurrentJob",
     "Discard",
+    "Engine",
     "Exponential",
     "Fixed",
     "ForkedJournal",

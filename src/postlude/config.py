@@ -120,6 +120,11 @@ class Config:
     tune_switching: bool = True
     """Let threads change places every millisecond while jobs can run. On by default."""
 
+    @property
+    def slots(self) -> int:
+        """How many jobs run at once in one process, of all kinds."""
+        return self.loop_slots + self.threads + self.processes
+
     def __post_init__(self) -> None:
         """Check the values.
 

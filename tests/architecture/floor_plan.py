@@ -25,7 +25,10 @@ LAYERS = (
     Layer("web", ("web",), below=(*TRUTH, "jobs", "request")),
     Layer("app", ("app",), below=(*REQUEST, "engines", "frameworks", "web")),
     Layer(
-        "doors", ("fastapi", "starlette", "cli", "testing"), below=(*REQUEST, "web", "app"), together=False
+        "doors",
+        ("fastapi", "starlette", "cli", "testing"),
+        below=(*REQUEST, "engines", "web", "app"),
+        together=False,
     ),
 )
 

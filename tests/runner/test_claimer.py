@@ -12,6 +12,7 @@ from postlude.errors import JournalUnavailable
 from postlude.model.event import Event
 from postlude.model.event.jobs import JobsClaimed
 from postlude.model.job import Claim, Claimed, Few, FreeSlots
+from postlude.model.queues import ALL, Queues
 from postlude.runner.claimer import Claimer
 from postlude.runner.lease import Lease
 from postlude.stores.protocol import Store
@@ -37,8 +38,10 @@ class Journal:
         self.replies: list[Reply[Claimed]] = []
 
     def claim(
-        self, runner: int, limit: int, *, suspect: bool, free: FreeSlots, behind: int, few: Sequence[Few]
-    ) -> Reply[Claimed]:
+        self, runner: int, limit: int, *, suspect: bool, free: FreeSlots, behind: int, few: Sequence[Few],
+        queues: Queues,
+    ) -> Reply[Claimed]:  # fmt: skip
+        assert queues is ALL
         self.few = few
         self.asked.append((runner, limit, suspect, free))
         self.replies.append(Reply.here())

@@ -13,7 +13,8 @@ from postlude.app.served import Served, Serving
 from postlude.clock import Clock
 from postlude.compat import running_loop
 from postlude.config import Config
-from postlude.engines.local import Local, limits_of_queues
+from postlude.engines.protocol import Engine
+from postlude.engines.routing import Routing
 from postlude.enqueue.blocking import Blocking
 from postlude.enqueue.bulk import add_all
 from postlude.enqueue.in_memory import MemoryTask
@@ -27,6 +28,7 @@ from postlude.jobs.handle import Job
 from postlude.jobs.inspector import Inspector
 from postlude.jobs.queries import JobQueries
 from postlude.jobs.subscriptions import Hub
+from postlude.model.event.jobs import JobsAdded
 from postlude.model.limits import DeclaredLimits
 from postlude.request.route import unstored
 from postlude.runner.executors.pool import ExecutionContext
@@ -36,7 +38,7 @@ from postlude.runner.runner import Runner
 from postlude.runner.service import Service
 from postlude.stores.loops import call_on
 from postlude.stores.memory import MemoryStore
-from postlude.stores.protocol import Pause, Store
+from postlude.stores.protocol import Kind, Pause, Store
 from postlude.tasks.call import Call
 from postlude.tasks.registry import Registry
 from postlude.telemetry.startup_log import be_heard
@@ -62,7 +64,7 @@ class Components:
         config: numbers and switches.
         clock: the time.
         execution: what the application gives those who run its jobs.
-        queues: those that the application has described.
+        queues: the engine of each that the application has described.
         inline: who runs jobs where no runner serves the loop; usually `Inline`.
         service: makes who runs them on one loop; usually a `Service`.
     """
@@ -74,7 +76,7 @@ class Components:
         config: Config,
         clock: Clock,
         execution: ExecutionContext | None = None,
-        queues: Mapping[str, Local] | None = None,
+        queues: Mapping[str, Engine] | None = None,
         *,
         inline: InlinePort | None = None,
         service: Callable[[], Serving] | None = None,
@@ -87,10 +89,18 @@ class Components:
         self.queues = queues = queues or {}
         self.hub = Hub(store, config)
         given = (store, registry, config, clock, execution)
+        self._held = inline is not None
+        """Whether jobs run only when a test says so: then no engine is told of them."""
+        self.routing = routing = Routing(queues)
+        execution.queues, execution.promises = routing.here, routing.promises
         self.inline = inline or Inline(*given)
+        self.worker = Inline(*given, Kind.WORKER)
+        """Runs what engines are told of."""
         news = News(store)
         self._served = Served(
-            service or (lambda: Service(*given, self.hub, news, self.bounds)), self._attach, self._detach
+            service or (lambda: Service(*given, self.hub, news, self.bounds, routing.publishers)),
+            self._attach,
+            self._detach,
         )
         self.control = Control(store, self.opened, self._told, self._stirred, self._paused, registry, queues)
         self.absence = Absence(store, config, clock, self._runs_jobs)
@@ -110,8 +120,10 @@ class Components:
             sync_limits,
             execution.tracers,
         )
-        bounded_queues = frozenset(name for name, engine in queues.items() if engine.bounded)
-        self.producer.bounded_queues = execution.bounded_queues = bounded_queues
+        self.producer.bounded_queues = execution.bounded_queues = routing.bounded
+        self.producer.elsewhere = routing.here.names
+        if routing.publishers and not self._held:
+            store.events.listen(routing.added, JobsAdded)
         self.inspector = Inspector(store, registry.attempts)
         self.blocking = Blocking(self.producer, store, config, self.ensure_open, self.absence)
         self._opening = threading.Lock()
@@ -176,7 +188,7 @@ class Components:
 
     def bounds(self) -> list[DeclaredLimits]:
         """Return what this release says of its tasks and queues."""
-        return limits_of_queues(self.queues) + self.registry.bounds
+        return self.routing.limits() + self.registry.bounds
 
     def _told(self, id: bytes) -> None:
         """A job that runs was asked to stop: tell the runners here, one of which may have it."""
@@ -229,13 +241,23 @@ class Components:
     async def serve(self) -> None:
         """Have a runner serve this loop: the one that is there, or a new one."""
         await self._served.start()
+        if not self._held:
+            try:
+                await self.routing.start(self.worker.run)
+            except BaseException:
+                await self._served.stop()
+                raise
 
     async def release(self) -> None:
         """Need it no longer: without other lifespans of this loop it lets running jobs end, and stops."""
+        if not self._held:
+            await self.routing.stop(self.config.grace)
         await self._served.stop()
 
     def abandon(self, loop: asyncio.AbstractEventLoop) -> None:
         """Need it no longer, and wait for nothing: the loop's lifespan has ended without its shutdown."""
+        if not self._held:
+            self.routing.abandon()
         self._served.abandon(loop)
 
     async def leave(self, user: object) -> None:
@@ -247,6 +269,7 @@ class Components:
                 if not self._users:
                     self._open = False
                     self.inline.close()
+                    self.worker.close()
                     self.store.close()
 
         await asyncio.to_thread(leave)

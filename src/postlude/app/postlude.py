@@ -14,7 +14,8 @@ from postlude.app.lifecycle import Lifespan, announce_off
 from postlude.app.maker import name_of, refuse_mistaken, root_of
 from postlude.clock import Clock, SystemClock
 from postlude.config import Config
-from postlude.engines.local import Local, checked_queues
+from postlude.engines.protocol import Engine
+from postlude.engines.routing import checked_queues
 from postlude.enqueue.blocking import Blocking
 from postlude.enqueue.port import Port
 from postlude.errors import PostludeError
@@ -65,7 +66,7 @@ class Postlude:
         config: numbers and switches.
         clock: the time; for tests.
         context: context variables (a request's id, a tenant) whose values travel with the jobs.
-        queues: limits and rates of queues, by name: `{"mail": Local(rate=Rate(100, per=60))}`.
+        queues: what runs queues, by name; others, `Local()`: `{"mail": Local(rate=Rate(100, per=60))}`.
 
     When off, background tasks run in memory after the response, as FastAPI's own do, also those of
     `postlude.fastapi.BackgroundTasks`, whose handles name jobs that nothing knows (404). What is added
@@ -96,7 +97,7 @@ class Postlude:
         config: Config | None = None,
         clock: Clock | None = None,
         context: Iterable[ContextVar[Any]] = (),
-        queues: Mapping[str, Local] | None = None,
+        queues: Mapping[str, Engine] | None = None,
     ) -> None:
         refuse_mistaken(app, delivery, config)
         self.config = config or Config()

@@ -1,11 +1,12 @@
-"""What runs a queue. So far: this process, and others that share its journal."""
+"""The engine that is this process, and others that share its journal."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from postlude.engines.protocol import Run
 from postlude.messages.quoting import quoted
 from postlude.messages.spelling import spelled
-from postlude.model.limits import DeclaredLimits, Limit, Rate, bounds_of
+from postlude.model.limits import Limit, Rate
 
 
 @spelled
@@ -36,28 +37,28 @@ class Local:
             )
 
     @property
-    def bounded(self) -> bool:
-        """Whether it has a limit or a rate."""
-        return self.limit is not None or self.rate is not None
+    def here(self) -> bool:
+        """Every process of the application that runs jobs runs those of its queues."""
+        return True
 
+    @property
+    def concurrency(self) -> int | None:
+        """Its jobs run in the slots of all queues."""
+        return None
 
-def checked_queues(queues: Mapping[str, Local] | None) -> dict[str, Local]:
-    """Return the queues that an application has described.
+    @property
+    def promise(self) -> float | None:
+        """A job waits for those before it."""
+        return None
 
-    Raises:
-        ValueError: it does not give each queue's engine by its name.
-    """
-    if queues is not None and not isinstance(queues, Mapping):
-        raise ValueError(
-            f"queues={quoted(queues)}: give each queue's engine by its name, {{'mail': Local(...)}}"
-        )
-    found = dict(queues or {})
-    for name, engine in found.items():
-        if not isinstance(engine, Local):
-            raise ValueError(f"queues={{{quoted(name)}: {quoted(engine)}}}: give an engine, Local(...)")
-    return found
+    def publish(self, queue: str, ids: Sequence[bytes]) -> None:
+        """Runners find what waits by themselves."""
 
+    async def start(self, run: Run) -> None:
+        """The application's runner begins without it."""
 
-def limits_of_queues(queues: Mapping[str, Local]) -> list[DeclaredLimits]:
-    """Return what the journal is told of queues."""
-    return [bounds_of("queue", name, engine.limit, engine.rate) for name, engine in queues.items()]
+    async def stop(self, grace: float) -> None:
+        """The application's runner ends without it."""
+
+    def abandon(self) -> None:
+        """The application's runner ends without it."""

@@ -60,8 +60,7 @@ class Producer:
         sync_limits: SyncLimits,
         tracers: Tracers,
     ) -> None:
-        self._store = store
-        self._events = store.events
+        self._store, self._events = store, store.events
         self._registry = registry
         self._known = registry.by_function
         self._config = config
@@ -74,7 +73,8 @@ class Producer:
         self._carried = carried
         self._carries = bool(carried)
         self.bounded_queues: frozenset[str] = frozenset()
-        """Queues that have a limit or a rate: their jobs are never born claimed."""
+        self.elsewhere: frozenset[str] = frozenset()
+        """Queues that are limited, and those that no runner here claims from: nothing is born claimed."""
         self._ids: IdSource | None = None
         self._runner: Runner | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -177,7 +177,8 @@ class Producer:
             jobs = new_jobs(placed, self._config.order_wait)
         if self.sync_limits.told != self._registry.bounded_so_far:
             self.sync_limits.tell()
-        holder = runner.reserve(heads)
+        away = self.elsewhere and not self.elsewhere.isdisjoint(work.queue for work in works)
+        holder = None if away else runner.reserve(heads)
         reserved = heads if holder else 0
         reply: Reply[list[Added]] | None = None
         try:
@@ -264,7 +265,7 @@ class Producer:
             await served.wait_for(prepared)
         else:
             chain(prepared)
-            await self._inline.run(prepared)
+            await self._inline.settle(prepared)
 
     async def reach(self, turn: Turn, inline: Collection[asyncio.Task[None]]) -> None:
         """Return when a task in memory may run. See `Port.reach`."""

@@ -21,7 +21,7 @@ class InlinePort(Protocol):
         """Return the number under which committed jobs may be claimed at once; None: they are queued."""
         ...
 
-    async def run(self, works: Sequence[Work]) -> None:
+    async def settle(self, works: Sequence[Work]) -> None:
         """Run committed works, and return when their first attempts have ended."""
         ...
 

@@ -9,6 +9,7 @@ from postlude.errors import PostludeError
 from postlude.model.event.jobs import JobsClaimed
 from postlude.model.event.runner import ClaimsFailed
 from postlude.model.job import Claim, Claimed, Few, FreeSlots
+from postlude.model.queues import ALL, Queues
 from postlude.runner.lease import Lease
 from postlude.runner.pace import Pace
 from postlude.stores.protocol import Store
@@ -59,9 +60,10 @@ class Claimer:
         lease: in whose name.
         taker: the runner.
         clock: for the moments at which rates let more start.
+        queues: those that it claims from.
     """
 
-    def __init__(self, store: Store, lease: Lease, taker: Taker, clock: Clock) -> None:
+    def __init__(self, store: Store, lease: Lease, taker: Taker, clock: Clock, queues: Queues = ALL) -> None:
         self.busy = False
         self.failed = False
         """Whether a claim has failed since this was last looked at: the journal's state is uncertain."""
@@ -70,6 +72,7 @@ class Claimer:
         self._lease = lease
         self._taker = taker
         self._clock = clock
+        self._queues = queues
         self._loop = asyncio.get_running_loop()
         self._more = True
         self._again: asyncio.TimerHandle | None = None
@@ -125,8 +128,9 @@ class Claimer:
         self._passed = []
         free, few, suspect = self._taker.free, self._taker.few(), self._taker.wants_suspect
         reply = self._store.claim(
-            self._lease.runner, limit, suspect=suspect, free=free, behind=BEHIND, few=few
-        )
+            self._lease.runner, limit,
+            suspect=suspect, free=free, behind=BEHIND, few=few, queues=self._queues,
+        )  # fmt: skip
         reply.then(lambda reply: self._claimed(reply, sum(free), few))
         return reply
 

@@ -1,10 +1,12 @@
-"""Running jobs inside a request, where no runner serves the event loop.
+"""Running jobs inside a call: a request's, where no runner serves the event loop, or an engine's.
 
 Without a lifespan (`--lifespan off`, a serverless host, `TestClient(app)` without `with`) the
-loop may stop as soon as the request's ASGI call returns, so its jobs run inside that call.
+loop may stop as soon as the request's ASGI call returns, so its jobs run inside that call. An engine
+that is told of jobs by their ids has these run, and no others.
 """
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import Context
@@ -17,6 +19,8 @@ from postlude.config import Config
 from postlude.errors import PostludeError
 from postlude.model.event.runner import InlineCancelled, InlineFailed, InlineLookFailed, NoLifespan
 from postlude.model.job import Added, Hold
+from postlude.model.queues import ALL, NONE, Queues
+from postlude.model.refusal import Refused
 from postlude.runner.attempt.logs import log_keeper
 from postlude.runner.attempt.work import Work
 from postlude.runner.duties.bury import Burying
@@ -35,9 +39,9 @@ AT_ONCE: Final = 0.01
 
 
 class Inline:
-    """Runs what requests have committed, and what else is due, inside their own calls.
+    """Runs jobs inside calls: those of these ids, or what requests have committed and what else is due.
 
-    All visits of a process share one membership: loops come and go, it stays.
+    All calls share one lease: loops come and go, it stays.
 
     Args:
         store: the journal.
@@ -45,6 +49,7 @@ class Inline:
         config: slots and limits.
         clock: the time.
         execution: what the application gives its runners.
+        kind: what the journal is told of it; a `WORKER` runs what it is told to, and nothing is born claimed.
     """
 
     def __init__(
@@ -54,16 +59,20 @@ class Inline:
         config: Config,
         clock: Clock,
         execution: ExecutionContext,
+        kind: Kind = Kind.INLINE,
     ) -> None:
         self._store = store
         self._registry = registry
         self._config = config
         self._clock = clock
         self._execution = execution
+        queues = execution.queues if kind is Kind.INLINE else NONE
+        self._new = NewRunner("", config.lease, kind, queues, config.slots)
         self._lease: Lease | None = None
+        self._joining = threading.Lock()
         self._looked: int | None = None
         self._unreleased: list[Hold] = []
-        self._waiters = Waiters(store)
+        self._waiters = Waiters(store, execution.promises)
         self._looking: asyncio.Task[None] | None = None
         self._look_again = 0
         self._running: set[Runner] = set()
@@ -74,22 +83,53 @@ class Inline:
         return list(self._running)
 
     async def runner(self) -> int:
-        """Return the number under which visits claim, enlisting it at the first call."""
-        lease = self._lease
-        if lease is None or lease.lost:
-            if lease is None:
-                self._store.events.emit(NoLifespan())
-            else:
-                lease.stop()
-            lease = Lease(
-                self._store, self._config, self._clock, NewRunner("", self._config.lease, Kind.INLINE)
-            )
-            await lease.join()
-            lease.keep(None, None)
-            self._lease = lease
-        return lease.runner
+        """Return the number under which calls claim, enlisting it at the first."""
+        return (await self._enlisted()).runner
 
-    async def run(self, works: Sequence[Work]) -> None:
+    async def _enlisted(self) -> Lease:
+        before = self._lease
+        if before is not None and not before.lost:
+            return before
+        lease = Lease(self._store, self._config, self._clock, self._new)
+        await lease.join()
+        with self._joining:
+            known = self._lease
+            if known is None or known is before:
+                self._lease = lease
+                lease.keep(None, None)
+        if known is not None and known is not before:  # another call was first
+            await lease.leave((), draining=True)
+            return known
+        if before is not None:
+            before.stop()
+        elif self._new.kind is Kind.INLINE:
+            self._store.events.emit(NoLifespan())
+        return lease
+
+    async def run(self, ids: Sequence[bytes], queues: Queues = ALL) -> Sequence[Refused]:
+        """Claim the jobs of these ids, and run them: these and nothing else.
+
+        On any event loop; in a thread without one, `asyncio.run(inline.run(ids))`. Returns when their
+        attempts have ended and that is written. Cancelled, it gives back what it runs.
+
+        Args:
+            ids: the jobs.
+            queues: those of other queues are refused.
+
+        Returns:
+            those that were not claimed, and why. They may be at another time: then they are published again.
+
+        Raises:
+            JournalUnavailable: the journal cannot be written now.
+        """
+        async with self._calling() as runner:
+            await self._release()
+            claimed = await self._store.claim(runner.number, len(ids), suspect=True, queues=queues, ids=ids)
+            runner.accept(claimed.claims)
+            await runner.idle()
+        return claimed.refused
+
+    async def settle(self, works: Sequence[Work]) -> None:
         """Run committed works, and some of what else is due, until the works have ended."""
         async with self._visiting() as runner:
             await self._release()
@@ -138,11 +178,18 @@ class Inline:
 
     @asynccontextmanager
     async def _visiting(self) -> AsyncIterator[Runner]:
-        """Have a runner for a while, on this loop. An error of the journal ends it, with a warning."""
-        await self.runner()
-        assert self._lease is not None
+        """Have a runner for a while. An error of the journal ends it, with a warning."""
+        async with self._calling() as runner:
+            try:
+                yield runner
+            except PostludeError as error:
+                self._store.events.emit(InlineFailed(error))
+
+    @asynccontextmanager
+    async def _calling(self) -> AsyncIterator[Runner]:
+        """Have a runner for a while, on this loop."""
         runner = Runner(
-            self._lease,
+            await self._enlisted(),
             self._store,
             self._registry,
             self._config,
@@ -156,8 +203,6 @@ class Inline:
         self._running.add(runner)
         try:
             yield runner
-        except PostludeError as error:
-            self._store.events.emit(InlineFailed(error))
         finally:
             logs.stop()
             self._running.discard(runner)

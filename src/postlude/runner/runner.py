@@ -66,6 +66,7 @@ class Runner:
         waiters: Waiters | None = None,
         execution: ExecutionContext | None = None,
     ) -> None:
+        execution = execution or ExecutionContext()
         self.loop = asyncio.get_running_loop()
         self.thread = threading.get_ident()
         self._lease = lease
@@ -77,7 +78,7 @@ class Runner:
         self._chains = Chains(self.loop, config.order_wait, lambda work: self.executors.submit(work))
         self._reports = Reports(store, lambda: list(self._held.values()))
         self.executors = ExecutorPool(
-            lease, registry, config, clock, execution or ExecutionContext(),
+            lease, registry, config, clock, execution,
             self._chains, self._reports, self._ended, self._events,
         )  # fmt: skip
         self.on_loop = self.executors.on_loop
@@ -91,8 +92,8 @@ class Runner:
         self._finisher = Finisher(store, self._offered, self._written)
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
-        self.waiters = waiters or Waiters(store)
-        self.claimer = Claimer(store, lease, self, clock)
+        self.waiters = waiters or Waiters(store, execution.promises)
+        self.claimer = Claimer(store, lease, self, clock, execution.queues)
         self.claimer.stopped = not claims
         self.notify = self.claimer.notify  # the journal may have work
         self.reconciler = Reconciler(store, lease, self.claimer, self._finisher, self._held)

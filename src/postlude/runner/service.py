@@ -1,6 +1,6 @@
 """A runner with everything that it needs, from the lifespan's start to its end."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from postlude.clock import Clock
 from postlude.config import Config
@@ -8,6 +8,7 @@ from postlude.jobs.subscriptions import Hub
 from postlude.model.limits import DeclaredLimits
 from postlude.runner.attempt.logs import log_keeper
 from postlude.runner.duties.loop import Housekeeping
+from postlude.runner.duties.publish import Publish
 from postlude.runner.executors.pool import ExecutionContext
 from postlude.runner.gc_tuning import COLLECTOR, SWITCHING, Shared
 from postlude.runner.lease import Lease
@@ -29,6 +30,7 @@ class Service:
         hub: told when others may have written.
         news: tells when anybody may have written.
         bounds: what this release says of its tasks and queues; asked at the start.
+        publishers: by queue, who is told of what waits there, because no runner claims it.
     """
 
     def __init__(
@@ -41,7 +43,9 @@ class Service:
         hub: Hub,
         news: News,
         bounds: Callable[[], Sequence[DeclaredLimits]],
+        publishers: Mapping[str, Publish],
     ) -> None:
+        self._publishers = publishers
         self._store = store
         self._registry = registry
         self._config = config
@@ -63,11 +67,14 @@ class Service:
     async def start(self) -> Runner:
         """Enlist, begin to renew the lease, recover what was left, and begin to claim."""
         store, registry, config, clock = self._store, self._registry, self._config, self._clock
-        lease = Lease(store, config, clock, NewRunner("", config.lease))
+        new = NewRunner("", config.lease, queues=self._execution.queues, slots=config.slots)
+        lease = Lease(store, config, clock, new)
         await store.declare(self._bounds())
         await lease.join()
         runner = Runner(lease, store, registry, config, clock, execution=self._execution)
-        housekeeping = Housekeeping(runner, store, registry, config, clock, self._hub, self._news)
+        housekeeping = Housekeeping(
+            runner, store, registry, config, clock, self._hub, self._news, self._publishers
+        )
         lease.keep(runner, runner.lost)
         housekeeping.start()
         runner.notify()

@@ -1,7 +1,8 @@
 """Waiting for works: those of this runner, and those that were queued and that anybody may run."""
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from math import inf
 from typing import Final
 
 from postlude.model.state import Reason, State, Stored
@@ -20,10 +21,12 @@ class Waiters:
 
     Args:
         store: the journal.
+        promises: for how many seconds a job's start is waited for, by queue; of others, until it starts.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, promises: Mapping[str, float] | None = None) -> None:
         self._store = store
+        self._promises = promises or {}
         self._queued: dict[bytes, Work] = {}
 
     def expect(self, works: Iterable[Work]) -> None:
@@ -41,8 +44,10 @@ class Waiters:
         for work in works:
             if work.waiter is None or work.waiter.done():
                 work.waiter = asyncio.get_running_loop().create_future()
+        now = asyncio.get_running_loop().time()
         for work in works:
-            while not work.written and not await self._heard(work):
+            until = now + self._promises.get(work.queue, inf)
+            while not work.written and not await self._heard(work, until):
                 pass
 
     async def first_attempt(self, work: Work, patience: float) -> None:
@@ -75,8 +80,10 @@ class Waiters:
             work.waiter = asyncio.get_running_loop().create_future()
         return work.waiter
 
-    async def _heard(self, work: Work) -> bool:
+    async def _heard(self, work: Work, until: float) -> bool:
         """Wait for a work; one that was queued may end in another process, so its job is looked at.
+
+        Nor is one waited for that has not started `until` then.
 
         Nobody waits for a job that is not to start now: it is delayed, or paused, or its rate is used up.
         """
@@ -89,8 +96,8 @@ class Waiters:
             return True
         if record.state is State.RUNNING:  # elsewhere
             return False
-        if record.started is not None:  # an attempt has ended, and it waits for another
-            return True
+        if record.started is not None or asyncio.get_running_loop().time() >= until:
+            return True  # an attempt has ended, and it waits for another; or nobody starts it
         if record.stored is Stored.READY:
             return Pause("queue", record.queue) in await self._store.paused()
         return record.stored is Stored.SCHEDULED or record.reason in (Reason.RATE, Reason.PAUSED)

@@ -5,10 +5,9 @@ Every verb that writes is atomic and answers with a `Reply`: await it on an even
 as these docstrings, as tests.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from postlude.config import Keep
 from postlude.model.job import (
     Claimed,
     Few,
@@ -24,6 +23,7 @@ from postlude.model.outcome import Finish
 from postlude.model.queues import ALL, Queues
 from postlude.stores.asking import Intake
 from postlude.stores.reply import Reply
+from postlude.stores.upkeep import Upkeep
 from postlude.stores.values import (
     Asked,
     Counts,
@@ -163,30 +163,6 @@ class Claims(Protocol):
         ...
 
 
-class Upkeep(Protocol):
-    """What must be done from time to time."""
-
-    def promote(self) -> Reply[Promoted]:
-        """Make ready what is due: scheduled jobs, followers that have waited long enough, rates' turns."""
-        ...
-
-    def paused(self) -> Reply[list[Pause]]:
-        """Return what is paused."""
-        ...
-
-    def parked(self) -> Reply[list[tuple[str, str]]]:
-        """Return the distinct (task name, release) pairs of parked jobs."""
-        ...
-
-    def unpark(self, pairs: Collection[tuple[str, str]]) -> Reply[int]:
-        """Make the parked jobs of these (task name, release) pairs ready."""
-        ...
-
-    def prune(self, keep: Keep) -> Reply[int]:
-        """Delete a bounded number of finished jobs that are kept no longer; returns how many."""
-        ...
-
-
 class Looking(Protocol):
     """Looking at jobs, and at who runs them. Never waits for a writer.
 
@@ -229,6 +205,11 @@ class Looking(Protocol):
 
     def queues(self) -> Reply[list[QueueState]]:
         """Return each queue in which a job has not ended, or that is paused, by name."""
+        ...
+
+    def ready_ids(self, queue: str, limit: int) -> Reply[list[bytes]]:
+        """Return the ids of the jobs of a queue that are ready, the first of them in the order of claims;
+        suspects last."""
         ...
 
     def living(self) -> Reply[list[LivingRunner]]:

@@ -40,7 +40,7 @@ class Held:
     async def runner(self) -> None:
         """Let what is committed be queued."""
 
-    async def run(self, works: Sequence[Work]) -> None:
+    async def settle(self, works: Sequence[Work]) -> None:
         """Keep nobody waiting for what is held."""
 
     def let_go(self, works: Sequence[Work], reply: Reply[list[Added]]) -> None:

@@ -1,6 +1,8 @@
 """What a runner does from time to time: its list of duties, and the loop that does them."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import Final
 
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
@@ -9,12 +11,16 @@ from postlude.jobs.subscriptions import Hub
 from postlude.model.event.runner import DutyFailed, ParentGone
 from postlude.runner.duties.bury import Burying
 from postlude.runner.duties.duty import Duty
+from postlude.runner.duties.publish import Publish, Publishing
 from postlude.runner.duties.unpark import Unparking
 from postlude.runner.news import News
 from postlude.runner.runner import Runner
 from postlude.runner.standstill import Standstill
 from postlude.stores.protocol import Store
 from postlude.tasks.registry import Registry
+
+PUBLISH_EVERY: Final = 0.5
+"""Seconds between the times that engines are told of what waits."""
 
 
 class Housekeeping:
@@ -28,6 +34,7 @@ class Housekeeping:
         clock: the time.
         hub: told when other processes may have written.
         news: tells when anybody may have; by default, this runner's alone.
+        publishers: by queue, who is told of what waits there, because no runner claims it.
     """
 
     def __init__(
@@ -39,6 +46,7 @@ class Housekeeping:
         clock: Clock,
         hub: Hub | None = None,
         news: News | None = None,
+        publishers: Mapping[str, Publish] | None = None,
     ) -> None:
         self._hub = hub
         self._runner = runner
@@ -56,6 +64,11 @@ class Housekeeping:
             Duty("reap", Burying(runner, store).run, every=config.reap_every, led=True),
             Duty("unpark", Unparking(runner, store, registry).run, every=config.reap_every),
             Duty("prune", self._prune, every=config.prune_every, first=config.prune_every, led=True),
+            *(
+                [Duty("publish", Publishing(store, publishers).run, PUBLISH_EVERY, led=True)]
+                if publishers
+                else []
+            ),
         )
         started = clock.boot()
         self._at = {duty: started + round(duty.first * SECOND) for duty in self._duties}

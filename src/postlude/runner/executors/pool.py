@@ -1,7 +1,7 @@
 """Where attempts run: the loop, the threads and the processes of one runner, and how each attempt begins."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import Context
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from postlude.model.event.jobs import AttemptStarted
 from postlude.model.event.runner import JobName, LoopClosed, Missed
 from postlude.model.job import FreeSlots
 from postlude.model.outcome import Cancelled, Outcome
+from postlude.model.queues import ALL
 from postlude.runner.attempt.execution import Unrunnable, bound_in_time, ready, surroundings
 from postlude.runner.attempt.injection import Injection
 from postlude.runner.attempt.progress import Reports
@@ -41,6 +42,8 @@ class ExecutionContext:
         carried: the context variables that travel with jobs.
         injection: resolves the dependencies of tasks, once there is a framework that can.
         bounded_queues: the queues that have a limit or a rate.
+        queues: those of which this process's runners claim what waits.
+        promises: for how many seconds a client waits for the start of a job, by queue.
         copies: notices which tasks change their arguments.
         tracers: what traces the application's requests.
     """
@@ -49,6 +52,8 @@ class ExecutionContext:
         self.carried = carried or Carried()
         self.injection: Injection | None = None
         self.bounded_queues: frozenset[str] = frozenset()
+        self.queues = ALL
+        self.promises: Mapping[str, float] = {}
         self.copies = Copies()
         self.tracers = Tracers()
 

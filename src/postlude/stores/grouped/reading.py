@@ -28,6 +28,8 @@ class Reader(Protocol):
 
     def queues(self) -> list[QueueState]: ...
 
+    def ready_ids(self, queue: str, limit: int) -> list[bytes]: ...
+
     def living(self) -> list[LivingRunner]: ...
 
     def holds(self, runner: int) -> list[Hold]: ...
@@ -84,6 +86,10 @@ class Lookups:
     def queues(self) -> Reply[list[QueueState]]:
         """Return each queue in which a job has not ended, or that is paused."""
         return self._look(lambda reader: reader.queues())
+
+    def ready_ids(self, queue: str, limit: int) -> Reply[list[bytes]]:
+        """Return the jobs of a queue that are ready."""
+        return self._look(lambda reader: reader.ready_ids(queue, limit))
 
     def living(self) -> Reply[list[LivingRunner]]:
         """Return the runners that live."""

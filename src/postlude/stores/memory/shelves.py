@@ -5,7 +5,7 @@ Nothing here is thread-safe; the store holds its lock.
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from heapq import heappop, heappush
+from heapq import heappop, heappush, nsmallest
 from typing import TypeVar
 
 from postlude.model.job import NewJob
@@ -163,6 +163,11 @@ class Shelves:
         """Say whether anything ready waits in a queue."""
         line = self._lines.get(queue)
         return line is not None and line.ready > 0
+
+    def ready_ids(self, queue: str, limit: int) -> list[bytes]:
+        """Return the first jobs of a queue that are ready; suspects last."""
+        ready = (row for row in self.rows.values() if row.stored is Stored.READY and row.job.queue == queue)
+        return [row.job.id for row in nsmallest(limit, ready, key=lambda row: (row.suspect, *row.order))]
 
     def next_ready(self) -> Row | None:
         """Return the first job of the queue whose turn it is, and give the turn to the next queue."""

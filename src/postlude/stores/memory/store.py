@@ -46,10 +46,9 @@ T = TypeVar("T")
 
 
 class MemoryStore:
-    """A `Store` that lives and dies with its process.
+    """A `Store` that lives and dies with its process. Safe from any thread.
 
-    Safe from any thread. Its runners share its process, so none dies unseen; their leases run
-    out all the same, by the clock.
+    Its runners share its process, so none dies unseen; their leases run out all the same, by the clock.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -137,9 +136,7 @@ class MemoryStore:
             return Reply.of(draw.run() if ids is None else draw.pick(ids))
 
     def declare(self, bounds: Sequence[DeclaredLimits]) -> Reply[None]:
-        with self._lock:
-            rules.declare(self._shelves, self._rules, bounds, self._clock.now())
-            return Reply.of(None)
+        return self._locked(lambda: rules.declare(self._shelves, self._rules, bounds, self._clock.now()))
 
     def asked(self, runner: int) -> Reply[Asked]:
         with self._lock:
@@ -261,6 +258,9 @@ class MemoryStore:
 
     def counts(self) -> Reply[list[Counts]]:
         return self._locked(lambda: looking.counts(self._shelves))
+
+    def ready_ids(self, queue: str, limit: int) -> Reply[list[bytes]]:
+        return self._locked(lambda: self._shelves.ready_ids(queue, limit))
 
     def living(self) -> Reply[list[LivingRunner]]:
         return self._locked(lambda: self._runners.living(self._clock.boot()))

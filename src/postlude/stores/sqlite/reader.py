@@ -90,6 +90,10 @@ class JournalReader:
         """Return the distinct (task name, release) pairs of parked jobs."""
         return self._answer(self._parked)
 
+    def ready_ids(self, queue: str, limit: int) -> list[bytes]:
+        """Return the jobs of a queue that are ready."""
+        return self._answer(lambda: [id for (id,) in self._rows("ready_ids", queue, limit)])
+
     def holds(self, runner: int) -> list[Hold]:
         """Return the claims of a runner."""
         return self._answer(lambda: [Hold(*row) for row in self._rows("holds", runner)])

@@ -5,7 +5,7 @@ from postlude.model.job import Claimed, NewJob
 from postlude.model.limits import DeclaredLimits
 from postlude.model.queues import NONE, all_but, only
 from postlude.model.state import Reason, Stored
-from postlude.testing.conformance.bench import Cases, Driver
+from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
 
 READY = (Stored.READY, None)
 
@@ -91,3 +91,22 @@ class ChoiceCases(Cases):
         driver.add(*jobs)
         claims = driver.claimed(driver.enlist(), behind=5, queues=only({"a"})).claims
         assert [claim.id for claim in claims] == [job.id for job in jobs]
+
+    def test_what_is_ready_in_a_queue(self, driver: Driver) -> None:
+        jobs = [driver.new(queue="q", priority=priority) for priority in (2, 0, 0, 1)]
+        driver.add(*jobs, driver.new(queue="r"), driver.new(queue="q", after=9))
+
+        def ready(limit: int) -> list[bytes]:
+            return driver.store.ready_ids("q", limit).wait(PATIENCE)
+
+        assert ready(9) == [jobs[place].id for place in (1, 2, 3, 0)]
+        assert ready(2) == [jobs[1].id, jobs[2].id]
+        assert driver.store.ready_ids("none", 9).wait(PATIENCE) == []
+        runner = driver.enlist()
+        claims = driver.claimed(runner, ids=[jobs[1].id, jobs[3].id]).claims
+        assert ready(9) == [jobs[2].id, jobs[0].id]
+        driver.release(runner, claims[1])
+        driver.start(runner, claims[0])
+        driver.die(runner)
+        driver.reap()
+        assert ready(9) == [jobs[place].id for place in (2, 3, 0, 1)], "suspects last"

@@ -292,6 +292,9 @@ WITH RECURSIVE waiting (queue) AS (
 SELECT CASE WHEN EXISTS (SELECT 1 FROM runner WHERE id = ?1)
     THEN (SELECT json_group_array(queue) FROM waiting WHERE queue IS NOT NULL) END
 
+-- name: ready_ids
+SELECT id FROM job WHERE state = 0 AND queue = ?1 ORDER BY suspect, priority, seq LIMIT ?2
+
 -- name: readable
 -- Else some cell of it cannot be what it says: it is given without arguments, and nobody may claim it.
 -- Only a whole number is itself | 0, and only a number is less than one.

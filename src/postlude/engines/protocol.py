@@ -1,0 +1,76 @@
+"""What an engine does. The suite in `postlude.testing.conformance` says the same, as tests."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, runtime_checkable
+
+from postlude.model.limits import Limit, Rate
+from postlude.model.refusal import Refused
+
+Run = Callable[[Sequence[bytes]], Awaitable[Sequence[Refused]]]
+"""Runs the jobs of these ids in this process, and no others; see `postlude.runner.inline.Inline.run`."""
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """What runs a queue. The application makes one object for it in each of its processes.
+
+    The journal decides what becomes of a job; an engine only says where, and sees to it that somebody asks.
+    """
+
+    @property
+    def limit(self) -> Limit | None:
+        """How many jobs of each of its queues run at once, over all processes."""
+        ...
+
+    @property
+    def rate(self) -> Rate | None:
+        """How many jobs of each of its queues start in a time, over all processes."""
+        ...
+
+    @property
+    def concurrency(self) -> int | None:
+        """How many jobs of each of its queues the application's runner runs at once in one process, in slots
+        that they have for themselves; None: in those of all queues."""
+        ...
+
+    @property
+    def here(self) -> bool:
+        """Whether the application's runners claim what waits in its queues, in every process that runs jobs.
+
+        Otherwise no runner claims it by itself, nothing is born claimed, and the engine is told of it.
+        """
+        ...
+
+    @property
+    def promise(self) -> float | None:
+        """Within how many seconds a job that could start does, where all is well.
+
+        So long is waited for its start where a client waits for jobs (a test client); None: until it starts.
+        """
+        ...
+
+    def publish(self, queue: str, ids: Sequence[bytes]) -> None:
+        """Jobs wait in a queue that is not run `here`: they are committed, and may have run already.
+
+        Told after a commit, and again from time to time as long as they wait, by one process for all. So a
+        lost message costs time and no job, and one that comes twice is refused by the journal. Called from
+        any thread, also before `start` and after `stop`; quick.
+        """
+        ...
+
+    async def start(self, run: Run) -> None:
+        """The application's lifespan begins: the journal is open. `run` can be called on any event loop.
+
+        Raises:
+            Exception: it cannot be started, and so the application cannot.
+        """
+        ...
+
+    async def stop(self, grace: float) -> None:
+        """The lifespan ends: begin nothing more; returns when nothing of it runs here, or after so many
+        seconds."""
+        ...
+
+    def abandon(self) -> None:
+        """The lifespan has ended without its shutdown: begin nothing more. Waits for nothing."""
+        ...

@@ -1,0 +1,32 @@
+"""The role of a store that is looked after; see `postlude.stores.protocol` for what holds of all of them."""
+
+from collections.abc import Collection
+from typing import Protocol
+
+from postlude.config import Keep
+from postlude.stores.reply import Reply
+from postlude.stores.values import Pause, Promoted
+
+
+class Upkeep(Protocol):
+    """What must be done from time to time."""
+
+    def promote(self) -> Reply[Promoted]:
+        """Make ready what is due: scheduled jobs, followers that have waited long enough, rates' turns."""
+        ...
+
+    def paused(self) -> Reply[list[Pause]]:
+        """Return what is paused."""
+        ...
+
+    def parked(self) -> Reply[list[tuple[str, str]]]:
+        """Return the distinct (task name, release) pairs of parked jobs."""
+        ...
+
+    def unpark(self, pairs: Collection[tuple[str, str]]) -> Reply[int]:
+        """Make the parked jobs of these (task name, release) pairs ready."""
+        ...
+
+    def prune(self, keep: Keep) -> Reply[int]:
+        """Delete a bounded number of finished jobs that are kept no longer; returns how many."""
+        ...

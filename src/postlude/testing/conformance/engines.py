@@ -1,0 +1,203 @@
+"""What `postlude.engines.protocol` promises, as tests for any engine.
+
+An engine passes if a class of its test suite, derived from `EngineConformance` and given a `bench`
+fixture, passes under pytest::
+
+    from postlude.testing.conformance.engines import EngineBench, EngineConformance
+
+    class MyBench(EngineBench):
+        def engine(self, limit=None, rate=None):
+            return MyEngine(limit, rate)
+
+    class TestMyEngine(EngineConformance):
+        @pytest.fixture
+        def bench(self):
+            return MyBench()
+"""
+
+import asyncio
+import time
+from collections import Counter
+from typing import Final
+
+from postlude.engines.protocol import Engine
+from postlude.model.event.jobs import JobsAdded
+from postlude.model.job import Cancel
+from postlude.model.limits import Limit, Rate
+from postlude.model.state import Reason, State
+from postlude.testing.conformance.application import PATIENCE, QUEUE, Application, EngineBench, case
+
+__all__ = ["EngineBench", "EngineConformance"]
+
+A_WHILE: Final = 0.3
+"""Seconds in which something would have run that must not."""
+
+
+class EngineConformance:
+    """Every case. Derive from it and give it a `bench` fixture that returns an `EngineBench`."""
+
+    @case
+    async def test_what_is_added_runs_and_its_result_is_kept(self, bench: EngineBench) -> None:
+        app = Application(bench)
+        async with app.serving():
+            (job,) = await app.add(app.note, 21)
+            assert await job.result(timeout=PATIENCE) == 42
+
+    @case
+    async def test_each_runs_once(self, bench: EngineBench) -> None:
+        app, numbers = Application(bench), range(40)
+        async with app.serving():
+            jobs = await app.add(app.note, *numbers)
+            assert [await job.result(timeout=PATIENCE) for job in jobs] == [2 * number for number in numbers]
+        assert app.ran == Counter(numbers)
+
+    @case
+    async def test_other_queues_go_on_beside_it(self, bench: EngineBench) -> None:
+        app = Application(bench)
+        async with app.serving():
+            await app.add(app.last, 1)
+            (job,) = await app.add(app.elsewhere, 2)
+            assert await job.result(timeout=PATIENCE) == 4
+
+    @case
+    async def test_what_waited_before_it_began_is_run(self, bench: EngineBench) -> None:
+        app = Application(bench)
+        (job,) = await app.add(app.note, 1)
+        assert await app.state(job) is State.QUEUED
+        async with app.serving():
+            assert await job.result(timeout=PATIENCE) == 2
+
+    @case
+    async def test_what_failed_is_tried_again(self, bench: EngineBench) -> None:
+        app = Application(bench)
+        async with app.serving():
+            (job,) = await app.add(app.fail, 7)
+            assert await job.result(timeout=PATIENCE) == 7
+        assert app.ran[7] == 2
+
+    @case
+    async def test_what_is_delayed_runs_when_it_is_due(self, bench: EngineBench) -> None:
+        app = Application(bench)
+        async with app.serving():
+            since = time.monotonic()
+            (job,) = await app.add(app.note.using(delay=0.4), 1)
+            assert await job.result(timeout=PATIENCE) == 2
+            assert time.monotonic() - since >= 0.4
+
+    @case
+    async def test_nothing_starts_while_its_queue_is_paused(self, bench: EngineBench) -> None:
+        app = Application(bench)
+        async with app.serving() as postlude:
+            await postlude.pause(QUEUE)
+            (job,) = await app.add(app.note, 1)
+            await asyncio.sleep(A_WHILE)
+            assert await app.state(job) is State.QUEUED
+            await postlude.resume(QUEUE)
+            assert await job.result(timeout=PATIENCE) == 2
+
+    @case
+    async def test_what_was_cancelled_does_not_run(self, bench: EngineBench) -> None:
+        app = Application(bench)
+        async with app.serving() as postlude:
+            await postlude.pause(QUEUE)
+            cancelled, other = await app.add(app.note, 1, 2)
+            assert await postlude.cancel(cancelled.id) is Cancel.CANCELLED
+            await postlude.resume(QUEUE)
+            assert await other.result(timeout=PATIENCE) == 4
+        assert app.ran == Counter([2])
+
+    @case
+    async def test_its_limit_holds(self, bench: EngineBench) -> None:
+        app = Application(bench, limit=Limit(1))
+        async with app.serving():
+            jobs = await app.add(app.note, *range(6))
+            for job in jobs:
+                await job.result(timeout=PATIENCE)
+        assert app.most == 1
+
+    @case
+    async def test_its_rate_holds(self, bench: EngineBench) -> None:
+        app = Application(bench, rate=Rate(1, per=3600))
+        async with app.serving() as postlude:
+            first, second = await app.add(app.note, 1, 2)
+            assert await first.result(timeout=PATIENCE) == 2
+            await asyncio.sleep(A_WHILE)
+            status = await postlude.inspector.get(second.id)
+            assert (status.state, status.reason) == (State.QUEUED, Reason.RATE)
+
+    @case
+    async def test_the_end_waits_for_what_runs_and_begins_nothing(self, bench: EngineBench) -> None:
+        app = Application(bench, limit=Limit(1))
+        async with app.serving():
+            running, _ = await app.add(app.last, 1, 2)
+
+            async def runs() -> bool:
+                return app.ran[1] == 1
+
+            await app.until(runs)
+            stopping = asyncio.create_task(app.postlude.drain())
+            await asyncio.sleep(A_WHILE)
+            assert not stopping.done()
+            app.go_on.set()
+            await stopping
+            assert await app.state(running) is State.SUCCEEDED
+
+    @case
+    async def test_after_the_end_nothing_runs_until_it_begins_again(self, bench: EngineBench) -> None:
+        app = Application(bench)
+        async with app.serving():
+            (first,) = await app.add(app.note, 1)
+            await first.result(timeout=PATIENCE)
+        (job,) = await app.add(app.note, 2)
+        await asyncio.sleep(A_WHILE)
+        assert app.ran == Counter([1])
+        async with app.serving():
+            assert await job.result(timeout=PATIENCE) == 4
+
+    @case
+    async def test_once_abandoned_it_begins_nothing(self, bench: EngineBench) -> None:
+        app = Application(bench)
+        lifespan = app.postlude.begin()
+        await lifespan.open()
+        await lifespan.start()
+        (first,) = await app.add(app.note, 1)
+        await first.result(timeout=PATIENCE)
+        await lifespan.close()
+        await app.add(app.note, 2)
+        await asyncio.sleep(A_WHILE)
+        assert app.ran == Counter([1])
+
+    @case
+    async def test_what_is_published_twice_or_is_none_of_its_jobs_does_no_harm(
+        self, bench: EngineBench
+    ) -> None:
+        app = Application(bench)
+        app.engine.publish(QUEUE, [bytes(16)])
+        async with app.serving():
+            (job,) = await app.add(app.note, 1)
+            id = bytes.fromhex(job.id.replace("-", ""))
+            for _ in range(3):
+                app.engine.publish(QUEUE, [id, bytes(16), id])
+            assert await job.result(timeout=PATIENCE) == 2
+            app.engine.publish(QUEUE, [id])
+            (another,) = await app.add(app.note, 2)
+            assert await another.result(timeout=PATIENCE) == 4
+        assert app.ran == Counter([1, 2])
+
+    @case
+    async def test_born_claimed_only_where_the_applications_runners_run_it(self, bench: EngineBench) -> None:
+        app = Application(bench)
+        told: list[JobsAdded] = []
+        app.store.events.listen(told.append, JobsAdded)
+        async with app.serving():
+            (job,) = await app.add(app.note, 1)
+            await job.result(timeout=PATIENCE)
+        assert [added.fence > 0 for one in told for added in one.added] == [app.engine.here]
+
+    def test_what_it_says_of_itself_stays(self, bench: EngineBench) -> None:
+        engine = bench.engine(Limit(3), Rate(5, per=7))
+        assert isinstance(engine, Engine)
+        assert (engine.limit, engine.rate) == (Limit(3), Rate(5, per=7))
+        assert engine.promise is None or engine.promise >= 0
+        assert engine.concurrency is None or engine.concurrency > 0
+        assert engine.here or engine.promise is not None, "nobody waits for ever for what may not run here"
