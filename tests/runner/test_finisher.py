@@ -52,7 +52,7 @@ def end(to: Finisher) -> None:
 
 
 def made(journal: Journal) -> Finisher:
-    return Finisher(cast(Any, journal), lambda ended, urgent: None, lambda: None)
+    return Finisher(cast(Any, journal), lambda ended, urgent: None, lambda settled: None)
 
 
 async def test_many_are_offered_at_once(journal: Journal) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from postlude.errors import PostludeError
 from postlude.messages.raised import kind_of, text_of
 from postlude.model.event.jobs import EndStale, EndsWritten
 from postlude.model.event.runner import EndsRefused
@@ -35,11 +34,11 @@ class Finisher:
         store: the journal.
         offering: called when ends are offered, with their number and whether jobs in the journal may wait
             for them.
-        written: called when some have been written.
+        written: called when some have been written, with whether all have.
     """
 
     def __init__(
-        self, store: Store, offering: Callable[[int, bool], None], written: Callable[[], None]
+        self, store: Store, offering: Callable[[int, bool], None], written: Callable[[bool], None]
     ) -> None:
         self._forgotten = False
         self.under_way: set[asyncio.Future[list[bool]]] = set()
@@ -111,15 +110,12 @@ class Finisher:
     def _answered(self, offered: list[tuple[Work, Finish]], reply: Reply[list[bool]]) -> None:
         if reply.future is not None:
             self.under_way.discard(reply.future)
-        try:
-            answers = reply.result()
-        except PostludeError as error:
-            if not self._forgotten:
-                self._events.emit(EndsRefused(len(offered), error))
-                self._refused(offered, error)
-        else:
-            self._taken(offered, answers)
-            self._written()
+        if reply.error is None:
+            self._taken(offered, reply.value)
+            self._written(self.settled)
+        elif not self._forgotten:
+            self._events.emit(EndsRefused(len(offered), reply.error))
+            self._refused(offered, reply.error)
 
     def _taken(self, offered: list[tuple[Work, Finish]], answers: list[bool]) -> None:
         for (work, _), kept in zip(offered, answers, strict=True):
@@ -132,7 +128,7 @@ class Finisher:
             ids, finishes = [work.id for work, _ in offered], [finish for _, finish in offered]
             self._events.emit(EndsWritten(ids, finishes, answers))
 
-    def _refused(self, offered: list[tuple[Work, Finish]], error: PostludeError) -> None:
+    def _refused(self, offered: list[tuple[Work, Finish]], error: BaseException) -> None:
         self.failed = True
         why = error.__cause__
         if isinstance(why, _UNWRITABLE):

@@ -124,7 +124,7 @@ class Runner:
 
     def decline(self, jobs: int) -> None:
         """Give up a reservation."""
-        self._held.give_up(jobs)
+        self._held.take((), (), jobs)
         self._rest()
 
     def run_orphans(self, works: Sequence[Work], reserved: int, reply: Reply[list[Added]]) -> None:
@@ -236,8 +236,9 @@ class Runner:
         self.pace.ended(ended, self.loop.time())
         (self.claimer.notify if urgent else self.claimer.pump)()
 
-    def _written(self) -> None:
-        self._rest()
+    def _written(self, settled: bool) -> None:
+        if settled and not (self._held or self._held.reserved):
+            self._idle.set()
         self.claimer.pump()
 
     async def wait_for(self, works: Iterable[Work]) -> None:

@@ -44,7 +44,7 @@ class EndsRefused(Event):
     """So many ends of attempts were not written; they are offered again."""
 
     ends: int
-    error: Exception
+    error: BaseException
 
 
 # -- the lease, and the loop -------------------------------------------------------------------
