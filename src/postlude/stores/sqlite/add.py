@@ -73,12 +73,17 @@ class Intake:
         payloads: list[bytes] = []
         fences: list[int] = []
         moves: list[tuple[int, Stored]] = []
-        before: tuple[str, int | None] | None = None
+        singles = True
+        known: str | None = None
+        known_for: int | None = None
         state, fence, claimed = READY, 0, None
         for jobs, runner in calls:
-            if len(jobs) != 1 or (jobs[0].queue, runner) != before:
-                before = (jobs[0].queue, runner) if len(jobs) == 1 else None
+            if len(jobs) != 1:
+                singles, known = False, None
                 state, fence, claimed = self._birth({job.queue for job in jobs}, runner)
+            elif jobs[0].queue != known or runner != known_for:
+                known, known_for = jobs[0].queue, runner
+                state, fence, claimed = self._birth({known}, runner)
             for job in jobs:
                 id, name, queue, payload, created, _ = job
                 task = numbers.get(name) or tx.task_id(name)
@@ -90,8 +95,8 @@ class Intake:
         make = tuple.__new__  # half of what calling the class takes
         seqs = self._insert("add_plain_jobs", rows, payloads)
         added = [make(Added, (seq, fence, False)) for seq, fence in zip(seqs, fences, strict=True)]
-        if len(calls) == 1:
-            return [added]
+        if singles:  # each is one request's: nearly always
+            return [[one] for one in added]
         left = iter(added)
         return [list(islice(left, len(jobs))) for jobs, _ in calls]
 
