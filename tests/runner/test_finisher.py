@@ -137,7 +137,7 @@ async def test_it_is_as_urgent_when_it_is_offered_again(
     """All together a moment later; or each alone at once, since the other one may be at fault."""
     monkeypatch.setattr(ends, "AGAIN_AFTER", 0.001)
     told: list[tuple[int, bool]] = []
-    some = Finisher(cast(Any, journal), lambda *offered: told.append(offered), lambda: None)
+    some = Finisher(cast(Any, journal), lambda *offered: told.append(offered), lambda settled: None)
     end(some)
     urgent_end(some, 2)
     some.offer()
