@@ -1,10 +1,12 @@
 """The stores of this package, as the conformance suite wants them."""
 
 from pathlib import Path
+from typing import Any
 
 import apsw
 
 from postlude.clock import ManualClock
+from postlude.stores.grouped.backend import Broken, Conflict
 from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import Store
 from postlude.stores.sqlite import SqliteStore
@@ -33,6 +35,29 @@ class SqliteBench(StoreBench):
         db.execute(f"INSERT INTO sqlite_sequence SELECT 'job', 0 WHERE {new}")
         db.execute("UPDATE sqlite_sequence SET seq = seq + 7 WHERE name = 'job'")
         db.close()
+
+    def lose_commit(self, store: Store, how: str) -> None:
+        writer: Any = store._writer  # type: ignore[attr-defined]
+        backend = writer._backend
+        commit, confirm = backend.commit, backend.premises.confirm
+        backend.premises._pause = 0.0
+
+        def fail() -> None:
+            backend.premises.confirm = confirm
+            confirm()
+            raise Broken("nobody knows")
+
+        def lose() -> None:  # in the writer's thread: it has the connection
+            backend.commit = commit
+            if how == "conflict":
+                raise Conflict("others were in the way")
+            if how == "gone":
+                backend.premises.db.set_commit_hook(lambda: True)
+            else:
+                backend.premises.confirm = fail
+            commit()
+
+        backend.commit = lose
 
     def reopen(self, store: Store, clock: ManualClock) -> Store | None:
         store.close()

@@ -15,13 +15,22 @@ class LogBench(StoreBench):
     def __init__(self, *loses: str) -> None:
         self._disk = Disk()
         self._loses = cycle(loses or [""])
+        self._next: list[str] = []
 
     def make(self, clock: ManualClock) -> Store:
-        return LogStore(self._disk, clock, lambda: next(self._loses))
+        return LogStore(self._disk, clock, lambda: self._next.pop() if self._next else next(self._loses))
+
+    def lose_commit(self, store: Store, how: str) -> None:
+        self._next = [how]
 
     def reopen(self, store: Store, clock: ManualClock) -> Store | None:
         store.close()
         return self.make(clock)
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(committing, "PAUSE", 0.0)
 
 
 class TestLog(StoreConformance):
@@ -35,6 +44,5 @@ class TestLogThatIsLost(StoreConformance):
     """What is asked is there, once, whatever has become of the commits that were lost."""
 
     @pytest.fixture
-    def bench(self, monkeypatch: pytest.MonkeyPatch) -> StoreBench:
-        monkeypatch.setattr(committing, "PAUSE", 0.0)
-        return LogBench("", "stored", "", "gone", "gone")
+    def bench(self) -> StoreBench:
+        return LogBench("", "stored", "conflict", "gone", "")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 from postlude.clock import Clock, ManualClock
 from postlude.errors import PostludeError
 from postlude.model.job import Hold
-from postlude.stores.grouped.backend import Applied, ReleaseCall, Uncertain, Verb
+from postlude.stores.grouped.backend import Applied, Conflict, ReleaseCall, Uncertain, Verb
 from postlude.stores.grouped.reading import Reader
 from postlude.stores.grouped.store import GroupedStore
 from postlude.stores.memory import MemoryStore
@@ -60,7 +60,8 @@ class LogBackend:
     Args:
         disk: what outlives it.
         clock: the time.
-        lose: says of each commit whether the connection is lost in it: `"stored"`, `"gone"` or `""`: not.
+        lose: says of each commit whether the connection is lost in it: `"stored"`, `"gone"`, `""`: not; or
+            `"conflict"`: others are in the way.
     """
 
     def __init__(self, disk: Disk, clock: Clock, lose: Callable[[], str] = str) -> None:
@@ -92,6 +93,8 @@ class LogBackend:
     def commit(self) -> None:
         assert self._open is not None
         lost = self._lose()
+        if lost == "conflict":
+            raise Conflict("others were in the way")
         if lost != "gone":
             self._log.append(self._open)
         if lost:

@@ -296,3 +296,20 @@ def test_runners_of_one_process_that_all_end(driver: Driver, statements: Stateme
         driver.add(driver.new(), claim_for=runner)
     statements.of(*each(partial(driver.store.retire, draining=True), [one.runner for one in runners]))
     few(statements)
+
+
+def test_claims_that_meet_a_rate(driver: Driver, statements: Statements) -> None:
+    driver.declare(DeclaredLimits("task", "app:task", every=1_000_000))
+    driver.add(*[driver.new(rated=True) for _ in range(MANY)])
+    runner = driver.enlist()
+    (claimed,) = statements.of(lambda: driver.store.claim(runner.runner, MANY, suspect=False))
+    assert len(claimed.claims) == 1
+    few(statements)
+
+
+def test_jobs_that_are_deleted(driver: Driver, statements: Statements) -> None:
+    jobs = some(driver)
+    driver.cancel(*jobs)
+    answers = statements.of(*each(driver.store.delete, [[job.id] for job in [*jobs, jobs[0]]]))
+    assert answers == [[True]] * MANY + [[False]]
+    few(statements)

@@ -257,9 +257,9 @@ class Search:
         """Block what was met and may not start, and ready what waited for its place in a concurrency key."""
         tx = self._tx
         block(tx, self._paused, Reason.PAUSED)
-        for row, bucket in self._late:
-            tx.run("block_until", row.seq, bucket.turn(tx.now))
-            tx.count(row.task, Stored.READY, Stored.BLOCKED)
+        tx.run_for("block_until", [(row.seq, bucket.turn(tx.now)) for row, bucket in self._late])
+        for task, jobs in Counter(row.task for row, _ in self._late).items():
+            tx.count(task, Stored.READY, Stored.BLOCKED, jobs)
         left = [(row.task, row.concurrency_key) for row, _ in self._late if row.concurrency_key is not None]
         left += [(job.task, job.concurrency_key) for job in self._paused if job.concurrency_key is not None]
         if left:

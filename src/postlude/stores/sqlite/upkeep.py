@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Collection, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from postlude.clock import SECOND
@@ -102,14 +103,17 @@ class Pruner:
 
 def delete(tx: Transaction, calls: Sequence[Sequence[bytes]]) -> list[list[bool]]:
     """Delete jobs that have ended."""
-    return [_delete_ended(tx, ids) for ids in calls]
-
-
-def _delete_ended(tx: Transaction, ids: Sequence[bytes]) -> list[bool]:
+    ids = list(dict.fromkeys(chain.from_iterable(calls)))
     found = tx.rows("ended_by_id", json.dumps([id.hex() for id in ids]))
-    _delete(tx, list({row[0]: row for row in found}.values()))
-    ended = {place for *_, place in found}
-    return [place in ended for place in range(len(ids))]
+    left = {row[0]: row for row in found}
+    _delete(tx, list(left.values()))
+    seqs = {ids[place]: seq for seq, *_, place in found}
+    answers: list[list[bool]] = []
+    for call in calls:
+        answers.append([seqs.get(id) in left for id in call])
+        for id in call:
+            left.pop(seqs.get(id), None)
+    return answers
 
 
 def _delete(tx: Transaction, rows: Sequence[Any]) -> int:

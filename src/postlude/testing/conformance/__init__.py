@@ -37,6 +37,7 @@ from postlude.testing.conformance.keys import KeyCases
 from postlude.testing.conformance.leads import LeadCases, NestingCases
 from postlude.testing.conformance.leaving import LeavingCases
 from postlude.testing.conformance.limits import LimitCases
+from postlude.testing.conformance.losing import LosingCases
 from postlude.testing.conformance.marks import MarkCases
 from postlude.testing.conformance.order import OrderCases
 from postlude.testing.conformance.pausing import PausingCases
@@ -68,6 +69,7 @@ class StoreConformance(
     LeadCases,
     NestingCases,
     LimitCases,
+    LosingCases,
     RateCases,
     ClockCases,
     QueueRateCases,

@@ -55,6 +55,15 @@ class StoreBench:
         A server's sequence does so when a transaction is undone, or another session has taken some.
         """
 
+    def lose_commit(self, store: Store, how: str) -> None:
+        """Let the next commit go wrong, if that can be brought about.
+
+        Args:
+            store: the open store.
+            how: `"stored"`: it takes effect, but the connection is lost before that is known; `"gone"`: the
+                same, and it does not; `"conflict"`: others' transactions were in the way, and all is undone.
+        """
+
     def kill(self, store: Store, runner: Enlisted) -> None:
         """Make a runner look dead, where that can be seen before its lease has run out."""
 

@@ -205,7 +205,7 @@ SELECT json_group_array(json_array(seq, task, lane, state)) FROM (
 UPDATE job SET state = 2, due = NULL, reason = ?2, release = NULL, follows = NULL WHERE seq IN (SELECT value FROM json_each(?1))
 
 -- name: block_until
-UPDATE job SET state = 2, due = ?2, reason = 'rate' WHERE seq = ?1
+UPDATE job SET state = 2, due = f.column2, reason = 'rate' FROM (VALUES (?, ?)) AS f WHERE job.seq = f.column1
 
 -- name: running_in_queue
 SELECT count(*) FROM job WHERE state = 3 AND queue = ?
