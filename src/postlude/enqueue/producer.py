@@ -144,12 +144,10 @@ class Producer:
 
     def _add_terms(self, work: Work, task: Task[..., Any], encoded: Encoded) -> None:
         """Note what the call's policy and context say of its job."""
-        work.usual = False
         terms = (task.terms(work.created) if task.special else None) or PLAIN
         key = task.concurrency_key(encoded) if task.special else None
-        work.given = terms.given._replace(context=self._carried.capture())
         rated = task.rated or work.queue in self.bounded_queues
-        work.terms = terms._replace(concurrency_key=key, rated=rated, given=work.given)
+        work.say(terms.of_call(key, rated, self._carried.capture()))
 
     async def commit(self, prepared: Sequence[Work | Turn], after: Work | None = None) -> None:
         """Write a request's jobs, all or none; returns when they are on disk. See `Port.commit`.

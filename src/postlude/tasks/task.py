@@ -137,7 +137,7 @@ class Task(Generic[P, R]):
     def terms(self, now: int) -> Terms | None:
         """Return what the job of a call made now is stored with; None: all of it is as by default."""
         terms: Terms | None = self.__dict__["_terms"] or self.policy.terms(now)
-        return terms if self.key is None else (terms or PLAIN)._replace(key=self.key)
+        return terms if self.key is None else (terms or PLAIN).keyed(self.key)
 
     def concurrency_key(self, encoded: Encoded) -> str | None:
         """Return which jobs of the task count together for its limit; None: it has none.

@@ -10,7 +10,7 @@ from postlude.compat import running_loop
 from postlude.jobs.current import CurrentJob
 from postlude.jobs.handle import NOWHERE, Enquiries, Job
 from postlude.model.event.runner import JobName
-from postlude.model.job import NOTHING, PLAIN, Added, Claim, Hold, NewJob
+from postlude.model.job import NOTHING, ONCE, PLAIN, Added, Claim, Hold, NewJob, Terms
 from postlude.tasks.task import Task
 from postlude.telemetry.tracing import Trace
 
@@ -69,7 +69,7 @@ class Work:
         self.args = args
         self.kwargs = kwargs
         self.enquiries = enquiries
-        self.terms = PLAIN
+        self.terms = ONCE if once else PLAIN
         """What its call says of it; plain for what was claimed."""
         self.given = NOTHING
         self.joined = False
@@ -139,11 +139,17 @@ class Work:
         """Whether it may run beside the other jobs of its request."""
         return self.task is not None and not self.task.plain
 
+    def say(self, terms: Terms) -> None:
+        """Note what the call says of its job."""
+        self.usual = False
+        self.terms = terms._replace(once=True) if self.once else terms
+        self.given = terms.given
+
     def new_job(self, follows: bool, due: int | None, held: bool = False) -> NewJob:
         """Return what the store is given."""
         terms = self.terms
-        if not self.usual or due is not None or follows:
-            terms = terms._replace(due=terms.due or due, once=self.once, follows=follows, held=held)
+        if due is not None or follows:
+            terms = terms._replace(due=terms.due or due, follows=follows, held=held)
         fields = (self.id, self.name, self.queue, self.payload, self.created, terms)
         return tuple.__new__(NewJob, fields)  # half of what calling the class takes
 
