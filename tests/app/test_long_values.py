@@ -12,8 +12,9 @@ from postlude import Config, Limit, Local, Postlude, Rate, Retry, RetryLater, Sn
 from postlude.cli.naming import full_name, whole_id
 from postlude.clock import ManualClock
 from postlude.model.ids import IdSource
-from postlude.model.job import Conflict, NewJob, Terms
+from postlude.model.job import NewJob
 from postlude.model.retry import Exponential, Fixed, Linear
+from postlude.model.terms import Conflict, Terms
 from postlude.stores.location import parse_location
 from postlude.stores.memory import MemoryStore
 from postlude.tasks.options import CallOptions, TaskOptions

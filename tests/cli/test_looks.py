@@ -13,10 +13,11 @@ from typer.testing import CliRunner, Result
 from postlude.cli import doctor
 from postlude.cli.commands import app
 from postlude.clock import SystemClock
-from postlude.model.job import NewJob, Terms
+from postlude.model.job import NewJob
 from postlude.model.outcome import Finish, Parked, Succeeded
 from postlude.model.queues import only
 from postlude.model.state import Reason
+from postlude.model.terms import Terms
 from postlude.stores.protocol import Enlisted, Kind, NewRunner, Pause
 from postlude.stores.sqlite import SqliteStore
 

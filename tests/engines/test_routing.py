@@ -13,8 +13,9 @@ from postlude.clock import SECOND
 from postlude.engines.protocol import Run
 from postlude.engines.routing import Routing, checked_queues
 from postlude.model.event.jobs import JobsAdded
-from postlude.model.job import Added, NewJob, Terms
+from postlude.model.job import Added, NewJob
 from postlude.model.limits import DeclaredLimits
+from postlude.model.terms import Terms
 from postlude.testing import PostludeJobs
 from tests.app import work
 from tests.app.serving import becomes

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from postlude.model.job import PLAIN, Given, NewJob, Terms
+from postlude.model.job import NewJob
 from postlude.model.outcome import Cancelled, Failed, Outcome, Parked, Snoozed, Succeeded
 from postlude.model.state import FINAL, MOVES, Reason, Stored
+from postlude.model.terms import PLAIN, Terms
 from postlude.model.transition import Ending, ending, may_be_written, starts_at_once
 
 REASONS = st.none() | st.sampled_from(Reason)
@@ -104,14 +105,6 @@ def test_what_is_checked_by_claims_is_not_born_claimed(terms: Terms) -> None:
     elif not (terms.once or terms.rated):
         delayed = terms.due is not None and not terms.follows and not terms.held
         assert terms.concurrency_key is not None or delayed
-
-
-def test_each_call_says_its_own_and_leaves_the_rest() -> None:
-    policy = Terms(5, -1, True, key="k", given=Given("opts"))
-    said = Terms(5, -1, True, key="k", concurrency_key="c", rated=True, given=Given("opts", "context"))
-    assert policy.of_call("c", True, "context") == said
-    assert policy.of_call(None, False, None) == policy
-    assert policy.keyed("l") == policy._replace(key="l")
 
 
 def test_a_plain_job_is() -> None:

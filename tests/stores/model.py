@@ -10,11 +10,12 @@ deaths cover that.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from postlude.model.job import Added, Cancel, Conflict, Hold, JobRecord, NewJob
+from postlude.model.job import Added, Cancel, Hold, JobRecord, NewJob
 from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import Cancelled, Failed, Outcome, Parked, Snoozed, Succeeded
 from postlude.model.overrides import lifted
 from postlude.model.state import FINAL, Reason, Stored
+from postlude.model.terms import Conflict
 from postlude.stores.protocol import Pause
 
 QUEUED = (Stored.READY, Stored.SCHEDULED, Stored.BLOCKED)

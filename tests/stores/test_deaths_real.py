@@ -12,9 +12,10 @@ import pytest
 from postlude.clock import SECOND, SystemClock
 from postlude.model.crash import MAX_DEATHS
 from postlude.model.ids import IdSource
-from postlude.model.job import JobFilter, JobRecord, NewJob, Terms
+from postlude.model.job import JobFilter, JobRecord, NewJob
 from postlude.model.outcome import SUCCEEDED, Finish
 from postlude.model.state import Reason, State, Stored
+from postlude.model.terms import Terms
 from postlude.stores.protocol import NewRunner, Reaped
 from postlude.stores.sqlite import SqliteStore
 from postlude.stores.sqlite.transaction import Transaction

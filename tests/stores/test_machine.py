@@ -27,11 +27,12 @@ from hypothesis.stateful import (
 
 from postlude.clock import SECOND, ManualClock
 from postlude.errors import KeyTaken
-from postlude.model.job import Claim, Conflict, FreeSlots, Hold, NewJob
+from postlude.model.job import Claim, FreeSlots, Hold, NewJob
 from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Outcome, Parked, Snoozed, Succeeded
 from postlude.model.overrides import Opts
 from postlude.model.state import Reason, Stored
+from postlude.model.terms import Conflict
 from postlude.stores.protocol import Enlisted, Pause
 from postlude.testing.conformance import LEASE, Driver, StoreBench
 from tests.stores.benches import MemoryBench, SqliteBench

@@ -12,9 +12,10 @@ import pytest
 
 from postlude.clock import SECOND, ManualClock
 from postlude.errors import JournalUnavailable
-from postlude.model.job import Conflict, NewJob
+from postlude.model.job import NewJob
 from postlude.model.limits import DeclaredLimits
 from postlude.model.state import State, Stored
+from postlude.model.terms import Conflict
 from postlude.stores.protocol import NewRunner
 from postlude.stores.sqlite import SqliteStore
 from postlude.stores.sqlite.sql import SQL

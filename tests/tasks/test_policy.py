@@ -14,10 +14,10 @@ from fastapi import Depends
 from postlude.clock import LATEST, SECOND
 from postlude.errors import TaskDefinitionError
 from postlude.messages.quoting import quoted
-from postlude.model.job import Conflict, Given, Terms
 from postlude.model.limits import DeclaredLimits, Limit, Rate
 from postlude.model.overrides import Opts, read_opts
 from postlude.model.retry import Exponential, Fixed, Linear, Retry
+from postlude.model.terms import Conflict, Given, Terms
 from postlude.tasks.policy import Policy
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import MOST_VARIANTS, Task

@@ -16,7 +16,8 @@ from postlude.errors import JournalUnavailable
 from postlude.jobs.handle import Enquiries
 from postlude.model.event.jobs import JobsAdded, JobsRefused
 from postlude.model.ids import IdSource
-from postlude.model.job import PLAIN, Added, NewJob
+from postlude.model.job import Added, NewJob
+from postlude.model.terms import PLAIN
 from postlude.runner.attempt.work import Work, give_trace, place
 from postlude.runner.runner import Runner
 from postlude.runner.turn import Turn

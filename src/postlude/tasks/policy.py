@@ -7,10 +7,11 @@ from typing import Any, Final, Literal
 
 from postlude.clock import LATEST, SECOND
 from postlude.errors import TaskDefinitionError
-from postlude.model.job import DEFAULT_QUEUE, Conflict, Given, Terms
+from postlude.model.job import DEFAULT_QUEUE
 from postlude.model.limits import Limit, Rate
 from postlude.model.overrides import UNBOUNDED, Opts, from_now, read_opts
 from postlude.model.retry import Exponential, Fixed, Linear, Retry
+from postlude.model.terms import Conflict, Given, Terms
 from postlude.tasks.options import Delivery, OnConflict, checked
 
 

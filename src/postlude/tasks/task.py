@@ -6,7 +6,7 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar, Unpack
 
 from postlude.errors import InvalidArguments, NotDurable, TaskDefinitionError
 from postlude.messages.spelling import tells_what_to_write
-from postlude.model.job import PLAIN, Terms
+from postlude.model.terms import PLAIN, Terms
 from postlude.tasks.call import Call
 from postlude.tasks.codec.codec import Codec
 from postlude.tasks.codec.payload import Encoded, Limits

@@ -8,10 +8,10 @@ import pytest
 
 from postlude.clock import SECOND
 from postlude.jobs.current import CurrentJob, current_job
-from postlude.model.job import Given
 from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Outcome, Parked, Succeeded
 from postlude.model.overrides import UNBOUNDED, Opts
 from postlude.model.state import Reason
+from postlude.model.terms import Given
 from postlude.runner.attempt.execution import (
     NO_RELEASE,
     Unrunnable,

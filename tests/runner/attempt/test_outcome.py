@@ -15,11 +15,11 @@ from postlude.errors import Discard, RetryLater, Snooze
 from postlude.messages.raised import text_of
 from postlude.model.event import Event
 from postlude.model.event.jobs import AttemptUnsuccessful, JudgingFailed
-from postlude.model.job import Given
 from postlude.model.outcome import Cancelled, Failed, Outcome, Snoozed
 from postlude.model.overrides import UNBOUNDED, Opts
 from postlude.model.retry import ONCE, Fixed, Retry
 from postlude.model.state import Reason
+from postlude.model.terms import Given
 from postlude.runner.attempt.outcome import Outcomes, describe, is_own
 from postlude.runner.attempt.work import Stopping, Work
 from postlude.runner.executors.overtime import Overtime

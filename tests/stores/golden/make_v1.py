@@ -11,9 +11,10 @@ from pathlib import Path
 import apsw
 
 from postlude.clock import SECOND, ManualClock
-from postlude.model.job import NewJob, Terms
+from postlude.model.job import NewJob
 from postlude.model.outcome import SUCCEEDED, Failed, Finish, Outcome, Parked
 from postlude.model.state import Reason
+from postlude.model.terms import Terms
 from postlude.stores.protocol import NewRunner
 from postlude.stores.sqlite import SqliteStore
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from postlude.clock import SECOND, ManualClock
-from postlude.model.job import Conflict
 from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import Snoozed
 from postlude.model.state import Reason, State, Stored
+from postlude.model.terms import Conflict
 from postlude.stores.memory import MemoryStore
 from postlude.stores.memory.row import Row
 from postlude.stores.memory.shelves import Shelves

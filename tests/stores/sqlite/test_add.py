@@ -13,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from postlude.clock import ManualClock
-from postlude.model.job import PLAIN, Added, NewJob, Terms
+from postlude.model.job import Added, NewJob
+from postlude.model.terms import PLAIN, Terms
 from postlude.stores.grouped.backend import Verb
 from postlude.stores.protocol import NewRunner
 from postlude.stores.sqlite import SqliteStore

@@ -6,7 +6,8 @@ from importlib.resources import files
 import apsw
 import pytest
 
-from postlude.model.job import KEPT, Given, NewJob, Terms
+from postlude.model.job import NewJob
+from postlude.model.terms import KEPT, Given, Terms
 from postlude.stores.sqlite.columns import GIVEN, JOB, NAMES, NewRow, PlainRow, column_of
 from postlude.stores.sqlite.sql import MIGRATIONS, SQL
 

@@ -9,8 +9,9 @@ import apsw
 import pytest
 
 from postlude.clock import ManualClock
-from postlude.model.job import Conflict, NewJob, Terms
+from postlude.model.job import NewJob
 from postlude.model.limits import DeclaredLimits
+from postlude.model.terms import Conflict, Terms
 from postlude.stores.grouped.backend import Verb
 from postlude.stores.protocol import NewRunner, Pause
 from postlude.stores.sqlite import SqliteStore

@@ -12,8 +12,9 @@ import pytest
 from postlude.clock import Clock, ManualClock
 from postlude.errors import JournalRefused
 from postlude.model.ids import IdSource
-from postlude.model.job import NewJob, Terms
+from postlude.model.job import NewJob
 from postlude.model.state import Reason, State
+from postlude.model.terms import Terms
 from postlude.stores.protocol import NewRunner, Reaped
 from postlude.stores.sqlite import SqliteStore, runners
 

@@ -10,7 +10,8 @@ from postlude.compat import running_loop
 from postlude.jobs.current import CurrentJob
 from postlude.jobs.handle import NOWHERE, Enquiries, Job
 from postlude.model.event.runner import JobName
-from postlude.model.job import NOTHING, ONCE, PLAIN, Added, Claim, Hold, NewJob, Terms
+from postlude.model.job import Added, Claim, Hold, NewJob
+from postlude.model.terms import NOTHING, ONCE, PLAIN, Terms
 from postlude.tasks.task import Task
 from postlude.telemetry.tracing import Trace
 

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 
 from postlude.errors import JobRefused, KeyTaken, PostludeError
 from postlude.messages.quoting import quoted
-from postlude.model.job import Added, Conflict, NewJob
+from postlude.model.job import Added, NewJob
 from postlude.model.overrides import lifted
 from postlude.model.state import QUEUED, Reason, Stored
+from postlude.model.terms import Conflict
 from postlude.model.transition import starts_at_once
 from postlude.stores.memory.limits import Rules
 from postlude.stores.memory.row import Row

@@ -4,9 +4,10 @@ import json
 from dataclasses import fields
 from typing import Final
 
-from postlude.model.job import AttemptRecord, Claim, JobFilter, JobRecord, NewJob, Progress, Terms
+from postlude.model.job import AttemptRecord, Claim, JobFilter, JobRecord, NewJob, Progress
 from postlude.model.outcome import LogLine
 from postlude.model.state import Reason, Stored
+from postlude.model.terms import Terms
 
 _SHOWN: Final = tuple(
     field.name for field in fields(JobRecord) if field.name in Terms._fields and field.name != "due"

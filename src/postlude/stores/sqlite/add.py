@@ -6,9 +6,10 @@ from itertools import islice
 from typing import Any, Final
 
 from postlude.errors import KeyTaken
-from postlude.model.job import PLAIN, Added, NewJob
+from postlude.model.job import Added, NewJob
 from postlude.model.queues import read_queues
 from postlude.model.state import Reason, Stored
+from postlude.model.terms import PLAIN
 from postlude.model.transition import starts_at_once
 from postlude.stores.grouped.backend import AddCall
 from postlude.stores.sqlite.columns import NewRow

@@ -7,8 +7,9 @@ from typing import Any, Final, NamedTuple
 from pydantic_core import to_json
 
 from postlude.model.bucket import Bucket
-from postlude.model.job import NOTHING, Claim, Claimed, Given
+from postlude.model.job import Claim, Claimed
 from postlude.model.state import Reason, Stored
+from postlude.model.terms import NOTHING, Given
 from postlude.stores.sqlite.concurrency import Entering, block, refill
 from postlude.stores.sqlite.limits import UNLIMITED
 from postlude.stores.sqlite.transaction import DamagedRow, Transaction

@@ -1,6 +1,6 @@
 """The columns of the table `job`, by name: the one list from which its statements and its checks are made.
 
-A field that a call gives to its job's attempts (`model.job.Given`), or that is stored as a call says it
+A field that a call gives to its job's attempts (`model.terms.Given`), or that is stored as a call says it
 (`Terms`), needs one line in `JOB`: what is inserted, replaced, claimed, shown and looked through follows.
 """
 
@@ -10,8 +10,9 @@ from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from postlude.clock import LATEST
-from postlude.model.job import KEPT, Given, JobRecord, NewJob, Terms
+from postlude.model.job import JobRecord, NewJob
 from postlude.model.state import QUEUED, Reason, Stored
+from postlude.model.terms import KEPT, Given, Terms
 from postlude.stores.sqlite.cells import Cells, written
 
 MOST_FENCE: Final = 10**15

@@ -7,8 +7,9 @@ from pydantic_core import to_json
 
 from postlude.errors import KeyTaken
 from postlude.messages.quoting import quoted
-from postlude.model.job import Conflict, NewJob
+from postlude.model.job import NewJob
 from postlude.model.state import QUEUED, Reason, Stored
+from postlude.model.terms import Conflict
 from postlude.stores.sqlite.columns import NewRow
 from postlude.stores.sqlite.concurrency import ConcurrencyKey
 from postlude.stores.sqlite.transaction import Transaction

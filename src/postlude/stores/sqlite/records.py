@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from postlude.model.job import AttemptRecord, Given, JobRecord, Progress
+from postlude.model.job import AttemptRecord, JobRecord, Progress
 from postlude.model.outcome import LogLine
 from postlude.model.state import Reason, Stored
+from postlude.model.terms import Given
 from postlude.stores.sqlite.cells import Cells
 from postlude.stores.sqlite.columns import GIVEN, NAMES, SHOWN
 from postlude.stores.sqlite.locks.marks import LeftMarks, look_at, marks_path

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from postlude.model.event.journal import DamagedRow, MendedNumber
 from postlude.model.ids import IdSource, id_text
-from postlude.model.job import Given
 from postlude.model.state import FINAL, QUEUED, Reason, Stored
+from postlude.model.terms import Given
 from postlude.stores.sqlite.cells import written
 from postlude.stores.sqlite.concurrency import free_followers, ready_blocked, rebalance
 from postlude.stores.sqlite.damage import (

@@ -13,19 +13,17 @@ from postlude.model.job import (
     Cancel,
     Claim,
     Claimed,
-    Conflict,
     Few,
     FreeSlots,
-    Given,
     Hold,
     JobRecord,
     NewJob,
-    Terms,
 )
 from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import SUCCEEDED, Failed, Finish, LogLine, Outcome
 from postlude.model.queues import ALL, Queues
 from postlude.model.state import Reason, State, Stored
+from postlude.model.terms import Conflict, Given, Terms
 from postlude.stores.protocol import Enlisted, Kind, NewRunner, Pause, Store
 
 LEASE: Final = 15.0

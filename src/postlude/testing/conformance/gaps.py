@@ -2,8 +2,9 @@
 
 import pytest
 
-from postlude.model.job import Conflict, Hold, JobFilter
+from postlude.model.job import Hold, JobFilter
 from postlude.model.state import Reason, State, Stored
+from postlude.model.terms import Conflict
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
 
 READY, BLOCKED, RUNNING = (Stored.READY, None), (Stored.BLOCKED, None), (Stored.RUNNING, None)

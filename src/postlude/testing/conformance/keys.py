@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 
 from postlude.errors import KeyTaken
-from postlude.model.job import Cancel, Conflict, NewJob
+from postlude.model.job import Cancel, NewJob
 from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Outcome, Parked
 from postlude.model.state import Reason, State, Stored
+from postlude.model.terms import Conflict
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
 
 

@@ -3,9 +3,10 @@
 import pytest
 
 from postlude.clock import SECOND
-from postlude.model.job import Claimed, Conflict, JobFilter
+from postlude.model.job import Claimed, JobFilter
 from postlude.model.limits import DeclaredLimits
 from postlude.model.state import Reason, State, Stored
+from postlude.model.terms import Conflict
 from postlude.stores.protocol import Pause
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
 

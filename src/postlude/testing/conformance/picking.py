@@ -1,12 +1,13 @@
 """Claims by ids: these and no others, each claimed and started, or refused with a reason."""
 
 from postlude.clock import SECOND
-from postlude.model.job import Claimed, Conflict, FreeSlots, NewJob
+from postlude.model.job import Claimed, FreeSlots, NewJob
 from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import Parked
 from postlude.model.queues import only
 from postlude.model.refusal import Refusal, Refused
 from postlude.model.state import Reason, State, Stored
+from postlude.model.terms import Conflict
 from postlude.stores.protocol import Enlisted
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
 

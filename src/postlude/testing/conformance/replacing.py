@@ -2,10 +2,11 @@
 
 from postlude.clock import SECOND
 from postlude.config import Keep
-from postlude.model.job import NOTHING, Cancel, Conflict, NewJob, Progress, ProgressNote
+from postlude.model.job import Cancel, NewJob, Progress, ProgressNote
 from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import LogLine, Parked
 from postlude.model.state import Reason, State, Stored
+from postlude.model.terms import NOTHING, Conflict
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
 
 
