@@ -13,6 +13,10 @@ from postlude import Limit, Local, Rate
         ({"limit": 4}, "Local(limit=4): give Limit(...)"),
         ({"limit": Rate(4)}, "Local(limit=Rate(count=4, per=1.0)): give Limit(...)"),
         ({"rate": 4}, "Local(rate=4): give Rate(...)"),
+        *(
+            ({"concurrency": wrong}, f"Local(concurrency={wrong!r}): give a whole number, 1 or more")
+            for wrong in (0, -1, 1.5, True, "4")
+        ),
         ({"rate": Limit(4)}, "Local(rate=Limit(concurrent=4, per=None)): give Rate(...)"),
         (
             {"limit": Limit(4, per="tenant")},

@@ -93,6 +93,7 @@ class Components:
         """Whether jobs run only when a test says so: then no engine is told of them."""
         self.routing = routing = Routing(queues)
         execution.queues, execution.promises = routing.here, routing.promises
+        execution.slots = routing.slots
         self.inline = inline or Inline(*given)
         self.worker = Inline(*given, Kind.WORKER)
         """Runs what engines are told of."""

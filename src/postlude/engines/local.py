@@ -17,19 +17,30 @@ class Local:
     Attributes:
         limit: how many of its jobs run at once, over all processes.
         rate: how many of its jobs start in a time, over all processes.
+        concurrency: how many of its jobs run at once in one process, in slots that only they have: other
+            queues' jobs do not take them, nor do its jobs take others' (`Config(loop_slots=, threads=)`).
+            Async and sync jobs count together; those with `run="process"` too, which need one of
+            `Config(processes=)` besides. None: they run in the slots of all queues.
 
     Raises:
-        ValueError: `limit` is per argument; a queue has none.
+        ValueError: `limit` is per argument; a queue has none. Or `concurrency` is no number of slots.
     """
 
     limit: Limit | None = None
     rate: Rate | None = None
+    concurrency: int | None = None
 
     def __post_init__(self) -> None:
         if self.limit is not None and not isinstance(self.limit, Limit):
             raise ValueError(f"Local(limit={quoted(self.limit)}): give Limit(...)")
         if self.rate is not None and not isinstance(self.rate, Rate):
             raise ValueError(f"Local(rate={quoted(self.rate)}): give Rate(...)")
+        if self.concurrency is not None and (
+            not isinstance(self.concurrency, int)
+            or isinstance(self.concurrency, bool)
+            or self.concurrency < 1
+        ):
+            raise ValueError(f"Local(concurrency={quoted(self.concurrency)}): give a whole number, 1 or more")
         if self.limit is not None and self.limit.per is not None:
             raise ValueError(
                 f"Local(limit=Limit(per={quoted(self.limit.per)})): a queue's jobs are of many tasks; "
@@ -40,11 +51,6 @@ class Local:
     def here(self) -> bool:
         """Every process of the application that runs jobs runs those of its queues."""
         return True
-
-    @property
-    def concurrency(self) -> int | None:
-        """Its jobs run in the slots of all queues."""
-        return None
 
     @property
     def promise(self) -> float | None:

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextvars import Context
+from functools import partial
+from itertools import chain
 from typing import Any, Final
 
 from postlude.clock import Clock
@@ -19,11 +21,12 @@ from postlude.runner.attempt.progress import Reports
 from postlude.runner.attempt.work import Stopping, Work, names_of
 from postlude.runner.chains import Chains
 from postlude.runner.copies import Copies
-from postlude.runner.executors.loop import LoopExecutor, cancel, leave_alone
+from postlude.runner.executors.kinds import Kinds, make_kinds
+from postlude.runner.executors.loop import cancel, leave_alone
+from postlude.runner.executors.own_slots import OwnSlots
 from postlude.runner.executors.process.executor import ProcessExecutor
 from postlude.runner.executors.process.messages import Caps
 from postlude.runner.executors.protocol import Ended, Executor, take_back, take_one_back
-from postlude.runner.executors.threads import ThreadExecutor
 from postlude.runner.executors.timeouts import Interruptions
 from postlude.runner.lease import Lease
 from postlude.tasks.context import Carried
@@ -44,6 +47,7 @@ class ExecutionContext:
         bounded_queues: the queues that have a limit or a rate.
         queues: those of which this process's runners claim what waits.
         promises: for how many seconds a client waits for the start of a job, by queue.
+        slots: how many slots those queues have that have their own.
         copies: notices which tasks change their arguments.
         tracers: what traces the application's requests.
     """
@@ -54,6 +58,7 @@ class ExecutionContext:
         self.bounded_queues: frozenset[str] = frozenset()
         self.queues = ALL
         self.promises: Mapping[str, float] = {}
+        self.slots: Mapping[str, int] = {}
         self.copies = Copies()
         self.tracers = Tracers()
 
@@ -98,14 +103,14 @@ class ExecutorPool:
         self.tracers = execution.tracers
         self._chains = chains
         self._report = reports.report
+        if execution.slots:
+            ended = partial(self._ended_in_a_queue, ended)
         self._ended = ended
-        injection = execution.injection
-        self._async = LoopExecutor(config.loop_slots, self._begin, ended, injection=injection, events=events)
-        # Sync functions that have dependencies: those wait here for which there is no thread.
-        self._injected = LoopExecutor(
-            config.threads, self._begin, ended, threads=config.threads, injection=injection, events=events
-        )
-        self._threads = ThreadExecutor(config.threads, self._begin, ended, events=events)
+        make = partial(make_kinds, self._begin, ended, execution.injection, events)
+        shared = make(config.loop_slots, config.threads)
+        self._async, self._injected, self._threads = shared
+        own = {queue: make(slots, slots) for queue, slots in execution.slots.items()}
+        self._kinds = [shared, *own.values()]
         self._processes = ProcessExecutor(
             config.processes,
             self._begin,
@@ -117,9 +122,18 @@ class ExecutorPool:
             ),
             events=events,
         )
-        self.members: tuple[Executor, ...] = (self._async, self._injected, self._threads, self._processes)
+        self._shared: tuple[Executor, ...] = (*shared, self._processes)
+        self._own = {
+            queue: OwnSlots(execution.slots[queue], partial(self._executor_among, kinds))
+            for queue, kinds in own.items()
+        }
+        self.members: tuple[Executor, ...] = (
+            *self._shared,
+            *self._own.values(),
+            *chain.from_iterable(kinds.all for kinds in own.values()),
+        )
         names = ("loop_slots", "threads", "threads", "processes")
-        self.settings: dict[Executor, str] = dict(zip(self.members, names, strict=True))
+        self.settings: dict[Executor, str] = dict(zip(self._shared, names, strict=True))
         """The setting that says how many places each has."""
         self.keeps_back: Callable[[Work], bool] | None = None
         """Says of a work whether it must not start any more, and takes it then; None: all may start."""
@@ -134,21 +148,27 @@ class ExecutorPool:
         if self._bounded is None or self._known != self._registry.bounded_so_far:
             self._known = self._registry.bounded_so_far
             self._bounded = self._registry.bounded(self._bounded_queues)
-        meant = {self._executor_for(task) for task in self._bounded} or self.members
+        meant = {self._executor_for(task) for task in self._bounded} or self._shared
         loop, injected, threads, processes = (
-            executor.free if executor in meant else 0 for executor in self.members
+            executor.free if executor in meant else 0 for executor in self._shared
         )
-        return FreeSlots(loop + injected, threads, processes)
+        own = sum(slots.free for slots in self._own.values())
+        return FreeSlots(loop + injected + own, threads, processes)
 
     @property
     def hung(self) -> int:
         """How many threads run work whose time is over."""
-        return len(self._threads.hung) + len(self._injected.beside.hung)
+        return sum(len(kinds.threads.hung) + len(kinds.injected.beside.hung) for kinds in self._kinds)
 
     @property
     def tasks(self) -> list[asyncio.Task[None]]:
         """The tasks on the loop that run works."""
-        return [*self._async.tasks.values(), *self._injected.tasks.values()]
+        return list(self._by_task)
+
+    @property
+    def _by_task(self) -> dict[asyncio.Task[None], Work]:
+        loops = [executor for kinds in self._kinds for executor in (kinds.on_loop, kinds.injected)]
+        return {task: work for executor in loops for work, task in executor.tasks.items()}
 
     def submit(self, work: Work) -> None:
         """Start it where it belongs, now or when there is room; what cannot be run ends."""
@@ -168,6 +188,9 @@ class ExecutorPool:
                 work.started = self._clock.now()
                 self._ended(work, error)
                 return
+        if self._own and (own := self._own.get(work.queue)) is not None:
+            own.submit(work)
+            return
         (self._async if task.is_async else self._executor_for(task)).submit(work)
 
     def take_back(self) -> list[Work]:
@@ -176,17 +199,20 @@ class ExecutorPool:
 
     def take_one_back(self, work: Work) -> bool:
         """Take this one, if it has not started."""
-        executor = self.executor_of(work)
-        return executor is not None and take_one_back(executor, work)
+        return any(take_one_back(executor, work) for executor in self.members)
 
     def sweep(self) -> None:
         """Notice tasks that somebody else has cancelled."""
-        self._async.sweep()
-        self._injected.sweep()
+        for kinds in self._kinds:
+            kinds.on_loop.sweep()
+            kinds.injected.sweep()
+        for own in self._own.values():
+            own.fill()  # slots of what has been taken back
 
     def stop(self) -> list[asyncio.Task[None]]:
         """Cancel what runs on the loop, and end idle threads and all processes; returns what to wait for."""
-        self._threads.stop()
+        for kinds in self._kinds:
+            kinds.threads.stop()
         self._processes.stop()
         tasks = self.tasks
         for task in tasks:
@@ -197,13 +223,26 @@ class ExecutorPool:
     def on_loop(self) -> JobName | None:
         """Return which job the loop is running; None: none of a job."""
         task = asyncio.current_task(self._loop)
-        tasks = [*self._async.tasks.items(), *self._injected.tasks.items()]
-        works = [work for work, running in tasks if running is task]
-        return names_of(works)[0] if works else None
+        work = None if task is None else self._by_task.get(task)
+        return None if work is None else names_of([work])[0]
 
     def executor_of(self, work: Work) -> Executor | None:
         """Return where a work runs; None: that is not known yet."""
-        return None if work.task is None else self._executor_for(work.task)
+        return None if work.task is None else self._own.get(work.queue) or self._executor_for(work.task)
+
+    def _executor_among(self, kinds: Kinds, work: Work) -> Executor:
+        """Return where a work runs that has a slot of its queue's own."""
+        assert work.task is not None
+        shared = self._executor_for(work.task)
+        own: dict[Executor, Executor] = dict(zip(self._shared, kinds.all, strict=False))
+        return own.get(shared, shared)
+
+    def _ended_in_a_queue(self, ended: Ended, work: Work, result: Outcome | BaseException) -> None:
+        try:
+            ended(work, result)
+        finally:
+            if (own := self._own.get(work.queue)) is not None:
+                own.ended()
 
     def _executor_for(self, task: Task[..., Any]) -> Executor:
         if task.is_async:

@@ -1,0 +1,71 @@
+"""The slots that a queue has for itself: so many of its jobs run at once, whatever other queues run."""
+
+from collections import deque
+from collections.abc import Callable
+
+from postlude.runner.attempt.work import Work
+from postlude.runner.executors.protocol import Executor
+
+
+class OwnSlots:
+    """Lets so many works of one queue into executors at once, and keeps the rest, in order.
+
+    Args:
+        slots: how many.
+        executor_for: where a work runs that has a slot.
+    """
+
+    def __init__(self, slots: int, executor_for: Callable[[Work], Executor]) -> None:
+        self.waiting: deque[Work] = deque()
+        self.ended_so_far = 0
+        self._slots = slots
+        self._executor_for = executor_for
+        self._inside: dict[Work, Executor] = {}
+
+    @property
+    def running(self) -> list[Work]:
+        """What has a slot: it has not ended, nor been taken back from where it was to start."""
+        return [work for work in list(self._inside) if not (work.over or work.written)]
+
+    @property
+    def free(self) -> int:
+        """How many more could start at once."""
+        return max(0, self._slots - len(self.running) - len(self.waiting))
+
+    def submit(self, work: Work) -> None:
+        """Give it a slot, now or when one is free."""
+        self.waiting.append(work)
+        self.fill()
+
+    def ended(self) -> None:
+        """One has ended: its slot is another's. On the loop."""
+        self.ended_so_far += 1
+        self.fill()
+
+    def fill(self) -> None:
+        """Give free slots to what waits. On the loop."""
+        if not self.waiting:
+            return
+        self._inside = {work: self._inside[work] for work in self.running}
+        while self.waiting and len(self._inside) < self._slots:
+            try:
+                work = self.waiting.popleft()
+            except IndexError:  # taken back
+                return
+            executor = self._inside[work] = self._executor_for(work)
+            executor.submit(work)
+
+    def runs(self, work: Work) -> bool:
+        """Whether this has started and has not returned."""
+        executor = self._inside.get(work)
+        return executor is not None and executor.runs(work)
+
+    def interrupt(self, work: Work) -> None:
+        """Let work that runs come to an end."""
+        if (executor := self._inside.get(work)) is not None:
+            executor.interrupt(work)
+
+    def abandon(self, work: Work) -> bool:
+        """Give the place of work that runs and does not end to others; False if it has ended."""
+        executor = self._inside.get(work)
+        return executor is not None and executor.abandon(work)
