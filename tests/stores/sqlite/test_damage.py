@@ -197,6 +197,18 @@ def test_what_cannot_be_claimed_is_parked_and_told_once(
         assert driver.store.parked().wait(5) == [], "no release takes it up"
 
 
+def test_who_follows_a_job_that_is_set_aside_waits_for_it_no_longer(life: Life) -> None:
+    with opened(life, Place("job", "opts", "broken JSON"), "leader") as driver:
+        assert driver is not None
+        follower = life.jobs["follower"][0]
+        assert driver.record(follower).stored is Stored.BLOCKED
+        driver.clock.advance(31)
+        driver.promote()
+        driver.claim(driver.enlist())
+        assert driver.record(life.jobs["leader"][0]).stored is Stored.PARKED
+        assert driver.record(follower).stored in (Stored.READY, Stored.RUNNING)
+
+
 def test_what_was_set_aside_can_be_run_by_hand(life: Life) -> None:
     with opened(life, Place("job", "opts", "broken JSON"), "ready") as driver:
         assert driver is not None

@@ -143,6 +143,16 @@ def test_an_old_backup_that_was_put_back_is_noticed(
     assert len(list(warnings(caplog))) == 1
 
 
+def test_another_journal_that_was_moved_here_is_noticed(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It is the file that it was, and was opened more often."""
+    used(path)
+    for _ in range(3):
+        used(path.with_name("other.db"))
+    path.with_name("other.db").replace(path)
+    used(path)
+    assert len(list(warnings(caplog))) == 1
+
+
 def test_a_journal_in_use_is_no_copy_whatever_its_number(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
