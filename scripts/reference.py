@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from postlude import config, errors
 from postlude.app import postlude as app
+from postlude.engines import local
 from postlude.jobs import view
 from postlude.model import limits as policy
 from postlude.model import retry, state
@@ -80,7 +81,15 @@ def page() -> str:
     parts += [table("option", fields_of(options, "TaskOptions"))]
     parts += ["## Options of one call", summary(options.CallOptions)]
     parts += [table("option", fields_of(options, "CallOptions"))]
-    for kind in (retry.Retry, retry.Exponential, retry.Linear, retry.Fixed, policy.Limit, policy.Rate):
+    for kind in (
+        retry.Retry,
+        retry.Exponential,
+        retry.Linear,
+        retry.Fixed,
+        policy.Limit,
+        policy.Rate,
+        local.Local,
+    ):
         parts += [f"## {kind.__name__}", summary(kind), table("parameter", section(kind, "Attributes"))]
     parts += ["## Reasons", summary(state.Reason), table("reason", reasons())]
     parts += ["## Errors", "All but the last three are `PostludeError`s; those are for tasks to raise."]
