@@ -160,6 +160,14 @@ def test_finishes_some_of_which_are_late(driver: Driver, statements: Statements)
     few(statements)
 
 
+def test_adds_of_many_concurrency_keys(driver: Driver, statements: Statements) -> None:
+    driver.declare(DeclaredLimits("task", "app:task", 1))
+    jobs = [driver.new(concurrency_key=str(number % MANY)) for number in range(2 * MANY)]
+    statements.of(lambda: driver.store.add(jobs))
+    few(statements)
+    assert [driver.record(job).stored for job in jobs] == [Stored.READY] * MANY + [Stored.BLOCKED] * MANY
+
+
 def test_cancels(driver: Driver, statements: Statements) -> None:
     jobs = limited(driver)
     statements.of(*each(driver.store.cancel, [[job.id] for job in jobs[:MANY]]))

@@ -1,7 +1,7 @@
 """Adding jobs to the SQLite journal."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from postlude.model.terms import PLAIN
 from postlude.model.transition import starts_at_once
 from postlude.stores.grouped.backend import AddCall
 from postlude.stores.sqlite.columns import NewRow
-from postlude.stores.sqlite.concurrency import ConcurrencyKey, refill, room_in
+from postlude.stores.sqlite.concurrency import ConcurrencyKey, refill, room_in, rooms_in
 from postlude.stores.sqlite.keys import Joined, Keys
 from postlude.stores.sqlite.transaction import Transaction
 
@@ -42,6 +42,8 @@ class Intake:
         """Queues in which a job of this group waits ready: what comes after it is not born claimed."""
         self._added: Counter[tuple[int, Stored]] = Counter()
         self._ready: Counter[ConcurrencyKey] = Counter()
+        self._rooms: dict[ConcurrencyKey, int] = {}
+        """Of each, as it was before the group. Not where calls may replace jobs that are there."""
 
     def add(self, calls: Sequence[AddCall]) -> list[list[Added] | KeyTaken]:
         """Insert them; the answers are in the order of the calls."""
@@ -58,11 +60,19 @@ class Intake:
     def _add_all(self, calls: Sequence[AddCall]) -> list[list[Added] | KeyTaken]:
         keyed = [job for jobs, _ in calls for job in jobs if job.terms.key is not None]
         self._keys.look_up(keyed)
+        if not keyed:
+            self._rooms = rooms_in(self._tx, set(self._limited(calls)))
         places = [self._take(jobs, claim_for, bool(keyed)) for jobs, claim_for in calls]
         seqs = self._insert_all()
         self._keys.write_aliases(seqs)
         refill(self._tx, self._keys.left)
         return [self._answer(place, seqs) for place in places]
+
+    def _limited(self, calls: Sequence[AddCall]) -> Iterator[ConcurrencyKey]:
+        for jobs, _ in calls:
+            for job in jobs:
+                if (key := job.terms.concurrency_key) is not None:
+                    yield self._tx.task_id(job.task), key
 
     def _add_plain(self, calls: Sequence[AddCall]) -> list[list[Added] | KeyTaken]:
         """Insert jobs of which nothing special is said: nearly always.
@@ -177,9 +187,11 @@ class Intake:
             return Stored.SCHEDULED, due, None
         if concurrency_key is None:
             return Stored.READY, None, None
-        if room_in(self._tx, (task, concurrency_key)) <= self._ready[task, concurrency_key]:
+        key = task, concurrency_key
+        room = self._rooms[key] if key in self._rooms else room_in(self._tx, key)
+        if room <= self._ready[key]:
             return Stored.BLOCKED, None, Reason.LIMIT
-        self._ready[task, concurrency_key] += 1
+        self._ready[key] += 1
         return Stored.READY, None, None
 
     def _vacate(self, concurrency_key: ConcurrencyKey) -> None:
