@@ -46,7 +46,7 @@ class Ready(NamedTuple):
 
 
 SEQ: Final = Ready._fields.index("seq")
-_TASK: Final = Ready._fields.index("task")
+TASK: Final = Ready._fields.index("task")
 SUSPECT: Final = Ready._fields.index("suspect")
 _QUEUE: Final = Ready._fields.index("queue")
 _KEY: Final = Ready._fields.index("concurrency_key")
@@ -224,7 +224,7 @@ class Search:
     def _run_behind(self, head: Sequence[Any], most: int) -> list[Any]:
         rules, run = self._rules, self._rows("followers", head[SEQ], most)
         for place, row in enumerate(run):
-            if row[_QUEUE] != head[_QUEUE] or row[_KEY] is not None or rules.bound(row[_TASK], row[_QUEUE]):
+            if row[_QUEUE] != head[_QUEUE] or row[_KEY] is not None or rules.bound(row[TASK], row[_QUEUE]):
                 return run[:place]
         return run
 
@@ -233,7 +233,7 @@ class Search:
         if not found:
             return []
         tx.run("claim", self._call.runner, to_json([row[SEQ] for row in found]).decode())
-        tasks = Counter([(row[_TASK], row[SEQ] in following) for row in found])
+        tasks = Counter([(row[TASK], row[SEQ] in following) for row in found])
         for (task, follows), jobs in tasks.items():
             tx.count(task, Stored.BLOCKED if follows else Stored.READY, Stored.RUNNING, jobs)
         names = {task: tx.task_name(task) for task, _ in tasks}

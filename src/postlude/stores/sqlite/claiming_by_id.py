@@ -8,7 +8,7 @@ from pydantic_core import to_json
 from postlude.model.job import Claimed
 from postlude.model.refusal import Refusal, Refused, refusal_of
 from postlude.model.state import Reason, Stored
-from postlude.stores.sqlite.claiming import SEQ, SUSPECT, Ready, Search
+from postlude.stores.sqlite.claiming import SEQ, SUSPECT, TASK, Ready, Search
 
 
 class Pick(Search):
@@ -26,9 +26,17 @@ class Pick(Search):
             for (id, seq, *_), why in zip(lying, refusals, strict=True)
             if (refusal := why or self._pick(rows.pop(seq, None))) is not None
         ]
+        self._count_published({seq for _, seq, state, *_ in lying if state == Stored.PUBLISHED})
         claims = self._claim()
         self._block()
         return Claimed(claims, refused=tuple(refused))
+
+    def _count_published(self, seqs: set[int]) -> None:
+        """Let those of these that are claimed or blocked count as ready before."""
+        found = [(row[SEQ], row[TASK]) for row in self.found] + [(job.seq, job.task) for job in self._paused]
+        for seq, task in found + [(row.seq, row.task) for row, _ in self._late]:
+            if seq in seqs:
+                self._tx.count(task, Stored.PUBLISHED, Stored.READY)
 
     def _lies(self, state: int, reason: str | None, queue: str) -> Refusal | None:
         """Say why a job that lies here cannot be claimed."""

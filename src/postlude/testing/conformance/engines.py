@@ -29,7 +29,7 @@ from postlude.testing.conformance.application import PATIENCE, QUEUE, Applicatio
 
 __all__ = ["EngineBench", "EngineConformance"]
 
-A_WHILE: Final = 0.3
+A_WHILE: Final = 0.2
 """Seconds in which something would have run that must not."""
 
 
