@@ -171,6 +171,10 @@ class JobRecord:
     """When the attempt that runs started; None: it has not yet. Of other jobs, when the last one did."""
     finished: int | None
     owner: str | None
+    """Whose it is."""
+    call_owner: str | None
+    """Whose the call is by whose id it was asked for: of one that was merged into it by its key, or that
+    another has replaced, perhaps not the job's own owner."""
     payload: bytes
     error: str | None = None
     """That of the last attempt that did not succeed."""

@@ -113,11 +113,11 @@ class Intake:
 
     def _join(self, row: Row, job: NewJob, now: int) -> Added:
         if job.terms.conflict is Conflict.REPLACE and row.stored in QUEUED:
-            self._shelves.alias(row.job.id, row)
+            self._shelves.alias(row.job, row)
             self._replace(row, job, now)
             self._shelves.by_id[job.id] = row
         else:
-            self._shelves.alias(job.id, row)
+            self._shelves.alias(job, row)
         return Added(row.seq, 0, joined=True)
 
     def _replace(self, row: Row, job: NewJob, now: int) -> None:

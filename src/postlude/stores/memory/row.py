@@ -70,8 +70,8 @@ class Row:
         self.result: bytes | None = None
         self.attempts: tuple[AttemptRecord, ...] = ()
         self.logs: tuple[tuple[int, LogLine], ...] = ()
-        self.aliases: tuple[bytes, ...] = ()
-        """The ids of jobs that joined this one."""
+        self.aliases: tuple[tuple[bytes, str | None], ...] = ()
+        """The calls that this job stands for beside its own: their ids and owners."""
 
     @property
     def order(self) -> tuple[int, int]:
@@ -130,9 +130,15 @@ class Row:
             and (not wanted.arguments or _called_with(job.payload, wanted.arguments))
         )
 
-    def record(self, started: int | None, *, whole: bool) -> JobRecord:
-        """Show it to people: whole, or as on a page; `started`: when its attempt did."""
-        job = self.job
+    def record(self, started: int | None, id: bytes | None) -> JobRecord:
+        """Show it to people.
+
+        Args:
+            started: when its attempt did.
+            id: the one of its ids by which it is asked for, to be shown whole; None: as on a page.
+        """
+        job, whole = self.job, id is not None
+        calls: dict[bytes | None, str | None] = dict(self.aliases)
         return JobRecord(
             id=job.id,
             seq=self.seq,
@@ -147,6 +153,7 @@ class Row:
             created=job.created,
             started=started,
             finished=self.finished,
+            call_owner=calls.get(id, job.terms.owner),
             payload=job.payload,
             error=self.attempts[-1].error if self.attempts else None,
             attempts=self.attempts if whole else (),

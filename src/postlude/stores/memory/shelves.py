@@ -143,16 +143,16 @@ class Shelves:
         while (row := self.concurrency_keys.next((task, concurrency_key), self.rows)) is not None:
             self.move(row, Stored.READY)
 
-    def alias(self, id: bytes, row: Row) -> None:
-        """Let another id resolve to a job."""
-        row.aliases = (*row.aliases, id)
-        self.by_id[id] = row
+    def alias(self, call: NewJob, row: Row) -> None:
+        """Let the id of another call resolve to a job."""
+        row.aliases = (*row.aliases, (call.id, call.terms.owner))
+        self.by_id[call.id] = row
 
     def forget(self, row: Row) -> None:
         """Delete a job that has ended."""
         self._leave(row)
         del self.rows[row.seq]
-        for id in (row.job.id, *row.aliases):
+        for id in (row.job.id, *(id for id, _ in row.aliases)):
             del self.by_id[id]
 
     def blocked(self, task: str, reason: Reason) -> list[Row]:

@@ -239,13 +239,13 @@ class MemoryStore:
             row = self._shelves.by_id.get(id)
             if row is None:
                 return Reply.of(None)
-            return Reply.of(self._waits().explain(self._record(row, whole=True)))
+            return Reply.of(self._waits().explain(self._record(row, id)))
 
     def page(self, wanted: JobFilter) -> Reply[list[JobRecord]]:
         with self._lock:
             waits = self._waits()
             found = looking.page(self._shelves, wanted)
-            return Reply.of([waits.explain(self._record(row, whole=False)) for row in found])
+            return Reply.of([waits.explain(self._record(row)) for row in found])
 
     def find(self, wanted: JobFilter) -> Reply[list[Found]]:
         return self._locked(lambda: looking.find(self._shelves, wanted))
@@ -276,12 +276,12 @@ class MemoryStore:
     def _waits(self) -> Waits:
         return Waits(self._rules, self._runners.values(), self._clock)
 
-    def _record(self, row: Row, *, whole: bool) -> JobRecord:
+    def _record(self, row: Row, id: bytes | None = None) -> JobRecord:
         start = row.started
         if row.stored is Stored.RUNNING:
             holder = self._runners.get(row.runner)
             start = None if holder is None else holder.marks.start_of(row.seq)
-        return row.record(start, whole=whole)
+        return row.record(start, id)
 
     def _held(self, runner: int) -> list[Row]:
         holder = self._runners.get(runner)

@@ -51,7 +51,7 @@ class Keys:
         """Lanes that a replaced job has left."""
         self._known: dict[tuple[int, str], tuple[int, int, str | None, int | None] | None] = {}
         self._new: dict[tuple[str, str], int] = {}
-        self._aliases: list[tuple[bytes, Joined]] = []
+        self._aliases: list[tuple[NewJob, Joined]] = []
 
     def look_up(self, jobs: Sequence[NewJob]) -> None:
         """Find who has the keys of these jobs, with one statement."""
@@ -86,11 +86,11 @@ class Keys:
         """Let the job that has the key stand for this one; None if no job has it."""
         if job.terms.key is None:
             return None
-        row, id = self._new.get((job.task, job.terms.key)), job.id
+        row, call = self._new.get((job.task, job.terms.key)), job
         if row is not None:
             joined = Joined(0, row)
             if job.terms.conflict is Conflict.REPLACE and self._rows[row].state in QUEUED:
-                id = self._rows[row].job.id
+                call = self._rows[row].job
                 self._replace_row(self._rows[row], job)
         else:
             found = self._found(job)
@@ -103,14 +103,17 @@ class Keys:
                 if started is not None:
                     _forget_runs(self._tx, seq)
                 return joined
-        self._aliases.append((id, joined))
+        self._aliases.append((call, joined))
         return joined
 
     def write_aliases(self, seqs: Sequence[int]) -> None:
         """Let the ids of joined calls resolve to the jobs that stand for them; `seqs`: of the group."""
         self._tx.run_for(
             "add_aliases",
-            [(id, seq if row is None else seqs[row]) for id, (seq, row) in self._aliases],
+            [
+                (call.id, seq if row is None else seqs[row], call.terms.owner)
+                for call, (seq, row) in self._aliases
+            ],
         )
 
     def _found(self, job: NewJob) -> Any:

@@ -183,8 +183,14 @@ class JournalReader:
             seq = row[NAMES.index("seq")]
             attempts, logs = self._rows("attempts", seq), self._rows("logs", seq)
             result = next((value for (value,) in self._rows("result", seq)), None)
-            return self._explained([record(row, Starts(self._runners), attempts, logs, result)])[0]
+            found = record(row, Starts(self._runners), attempts, logs, result)
+            return self._explained([found if found.id == id else self._called(found, id)])[0]
         return None
+
+    def _called(self, found: JobRecord, id: bytes) -> JobRecord:
+        """Return a job as the call with this id, which is not its own, is told of it."""
+        owner = next((owner for (owner,) in self._rows("alias_owner", id)), None)
+        return replace(found, call_owner=Cells().maybe_text("owner", owner))
 
     def _page(self, wanted: JobFilter) -> list[JobRecord]:
         what, values = conditions(wanted, self._jobs_in)

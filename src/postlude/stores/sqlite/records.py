@@ -84,6 +84,7 @@ def record(
     shown = {column.name: column.read(cells, column.name, own[column.name]) for column in SHOWN}
     found = JobRecord(
         **shown,
+        call_owner=shown["owner"],
         seq=own["seq"],
         stored=stored,
         reason=why,

@@ -40,6 +40,7 @@ from postlude.testing.conformance.limits import LimitCases
 from postlude.testing.conformance.losing import LosingCases
 from postlude.testing.conformance.marks import MarkCases
 from postlude.testing.conformance.order import OrderCases
+from postlude.testing.conformance.owners import OwnerCases
 from postlude.testing.conformance.pausing import PausingCases
 from postlude.testing.conformance.picking import PickingCases
 from postlude.testing.conformance.queues import FreeSlotsCases, QueueCases
@@ -57,6 +58,7 @@ class StoreConformance(
     IntakeCases,
     KeyCases,
     ReplacingCases,
+    OwnerCases,
     OrderCases,
     GapCases,
     CompanyCases,

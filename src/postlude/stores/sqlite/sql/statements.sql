@@ -34,13 +34,16 @@ INSERT INTO stat (task, state, n) VALUES (?, ?, ?)
 ON CONFLICT DO UPDATE SET n = coalesce(n, 0) + excluded.n
 
 -- name: add_aliases
-INSERT INTO alias (id, job) VALUES (?, ?)
+INSERT INTO alias (id, job, owner) VALUES (?, ?, ?)
 
 -- name: knows_id
 SELECT EXISTS (SELECT 1 FROM job WHERE id = ?1) OR EXISTS (SELECT 1 FROM alias WHERE id = ?1)
 
 -- name: keep_id
-INSERT INTO alias (id, job) SELECT id, seq FROM job WHERE seq = ?
+INSERT INTO alias (id, job, owner) SELECT id, seq, owner FROM job WHERE seq = ?
+
+-- name: alias_owner
+SELECT owner FROM alias WHERE id = ?
 
 -- name: ids_joined
 SELECT json_group_array(json_array(job, n)) FROM (
