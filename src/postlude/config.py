@@ -82,7 +82,8 @@ class Config:
     """How often a process looks for others that have died, to take over their jobs. Seconds; 1 by
     default."""
     poll_every: float = 0.25
-    """How soon a process notices jobs that another process has stored. Seconds; 0.25 by default."""
+    """How often a process looks after the jobs that it holds: which have waited too long for a place, what
+    the journal did not take. Of jobs that others store it hears at once. Seconds; 0.25 by default."""
     budget: float = 5.0
     """How long a write may take before the client gets 503. Seconds; 5 by default."""
     grace: float = 10.0

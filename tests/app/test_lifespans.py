@@ -12,11 +12,8 @@ from fastapi import BackgroundTasks, Depends, FastAPI, Request
 from fastapi.testclient import TestClient
 
 from postlude import Config, Postlude
-from postlude.clock import SystemClock
 from postlude.errors import JournalUnavailable
 from postlude.model.state import State
-from postlude.runner.news import News
-from postlude.stores.memory import MemoryStore
 from tests.app.serving import becomes, serving
 from tests.app.work import say
 from tests.request.asgi import call, status
@@ -175,22 +172,6 @@ def test_jobs_of_both_run_while_neither_waits(shop: Shop, log: list[str]) -> Non
         assert host.post("/host").status_code == 200
     assert log.count("host") == 51
     assert log.count("guest") >= 1
-
-
-def test_every_runner_of_a_process_hears_of_a_change() -> None:
-    class Store(MemoryStore):
-        news = True
-
-        def changed(self) -> bool:
-            self.news, news = False, self.news
-            return news
-
-    store = Store(SystemClock())
-    news = News(store)
-    one, other = news.count(), news.count()
-    assert one == other
-    store.news = True
-    assert (news.count(), news.count()) == (one + 1, other + 1)
 
 
 @pytest.mark.anyio

@@ -17,7 +17,7 @@ LAYERS = (
     Layer(
         "runner",
         ("runner",),
-        below=(*TRUTH, "tasks", "jobs", "stores.protocol", "stores.reply", "stores.loops"),
+        below=(*TRUTH, "tasks", "jobs", "stores.protocol", "stores.reply", "stores.loops", "stores.signals"),
     ),
     Layer("enqueue", ("enqueue",), below=RUN),
     Layer("request", ("request",), below=(*TRUTH, "tasks", "jobs", "enqueue")),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from postlude import Config, JobNotFound, JournalUnavailable
+from postlude import JobNotFound, JournalUnavailable
 from postlude.clock import ManualClock
 from postlude.jobs import feed as feeds
 from postlude.jobs.subscriptions import Hub, Subscription
@@ -70,9 +70,7 @@ async def store() -> CountedStore:
 
 @pytest.fixture
 async def hub(store: CountedStore) -> Hub:
-    hub = Hub(store, Config())
-    hub.serve(True)
-    return hub
+    return Hub(store)
 
 
 class Listener:
@@ -101,7 +99,8 @@ async def until(look: Callable[[], bool]) -> None:
 
 async def told(hub: Hub, store: CountedStore, listeners: list[Listener]) -> None:
     state = store.step()
-    hub.note(ID)
+    if state is State.RUNNING:  # else the store tells by itself
+        hub.note(ID)
     await until(lambda: all(listener.heard[-1] is state for listener in listeners))
 
 
@@ -113,11 +112,11 @@ async def test_a_thousand_listeners_cost_one_read_for_each_change(hub: Hub, stor
     for change in range(1, 6):
         await told(hub, store, listeners)
         assert store.looks == 1 + change
-    store.step()
+    await told(hub, store, listeners)
     store.end()
     hub.note(ID)
     await asyncio.gather(*tasks)
-    assert store.looks == 7
+    assert store.looks == 8
     assert not hub.watched
     assert {tuple(listener.heard) for listener in listeners} == {tuple(listeners[0].heard)}
 
@@ -162,14 +161,6 @@ async def test_old_news_is_not_for_who_comes_later(
             assert (await second.news()).state is State.RUNNING  # type: ignore[union-attr]
         assert (await first.news()).state is State.RUNNING  # type: ignore[union-attr]
         assert store.looks == 2
-
-
-async def test_what_is_asked_for_now_is_read_now(hub: Hub, store: CountedStore) -> None:
-    with hub.subscription(ID) as first:
-        await first.news()
-        store.step()  # nobody says so
-        with hub.subscription(ID, now=True) as second:
-            assert (await second.news()).state is State.RUNNING  # type: ignore[union-attr]
 
 
 async def test_one_that_leaves_takes_no_news_along(hub: Hub, store: CountedStore) -> None:
@@ -302,8 +293,10 @@ async def test_a_job_that_is_not_there(hub: Hub) -> None:
         await subscription.news()
 
 
-async def test_where_nobody_tells_one_looks_for_all(store: CountedStore) -> None:
-    hub = Hub(store, Config(poll_every=0.05))
+async def test_where_nobody_tells_one_looks_for_all(
+    hub: Hub, store: CountedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "LOOK_ANYWAY", 0.05)
     listeners = [Listener(hub) for _ in range(100)]
     tasks = [asyncio.create_task(each.listen()) for each in listeners]
     await until(lambda: all(each.heard for each in listeners))
@@ -349,3 +342,17 @@ async def test_progress_comes_together_and_costs_no_read(hub: Hub, store: Counte
             store.events.emit(ProgressTold(ID, Progress(done, 10, None, 100 + done)))
         assert await progress(subscription) == 7
         assert store.looks == 1
+
+
+async def test_what_is_told_from_threads_is_never_lost(hub: Hub, store: CountedStore) -> None:
+    """The loop may look before the thread that tells of a change has come back from telling it."""
+    with hub.subscription(ID) as subscription:
+        await subscription.news()
+        for _ in range(300):
+            state = store.step()
+            teller = threading.Thread(target=hub.look)
+            teller.start()
+            record = await subscription.news(within=2)
+            teller.join()
+            assert record is not None
+            assert record.state is state

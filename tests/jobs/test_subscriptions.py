@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from postlude import Config, Job, JobNotFound, Postlude
-from postlude.jobs import subscriptions as changes
+from postlude.jobs import feed
 from postlude.jobs.subscriptions import Hub
 from postlude.model.event.jobs import ProgressTold
 from postlude.model.job import Cancel, JobRecord, Progress
@@ -249,14 +249,13 @@ def test_a_loop_that_has_closed_harms_nobody() -> None:
 
 
 async def test_what_nobody_tells_is_found_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changes, "LOOK_ANYWAY", 0.1)
+    monkeypatch.setattr(feed, "LOOK_ANYWAY", 0.1)
     postlude = Postlude(store="memory", config=Config(poll_every=5))
-    hub = postlude.components.hub
     await postlude.open()
-    hub.serve(True)
     job = await postlude.add_task(returning.nothing)
     waiting = asyncio.create_task(job.result())
     await asyncio.sleep(0.05)
+    postlude.components.store.leave(postlude.components.hub)
     await postlude.components.store.cancel([job.raw_id])
     done, _ = await asyncio.wait([waiting], timeout=1)
     assert done

@@ -1,5 +1,6 @@
 """The stores of this package, as the conformance suite wants them."""
 
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ class MemoryBench(StoreBench):
     def skip_numbers(self, store: Store) -> None:
         assert isinstance(store, MemoryStore)
         store._intake._last_seq += 7
+
+    def another(self, store: Store, clock: ManualClock) -> Store | None:
+        assert isinstance(store, MemoryStore)
+        return copy(store)  # which shares what it has
 
 
 class SqliteBench(StoreBench):
@@ -61,4 +66,7 @@ class SqliteBench(StoreBench):
 
     def reopen(self, store: Store, clock: ManualClock) -> Store | None:
         store.close()
+        return SqliteStore(self._path, clock=clock)
+
+    def another(self, store: Store, clock: ManualClock) -> Store | None:
         return SqliteStore(self._path, clock=clock)

@@ -16,6 +16,7 @@ from postlude.stores.grouped.backend import Applied, Conflict, ReleaseCall, Unce
 from postlude.stores.grouped.reading import Reader
 from postlude.stores.grouped.store import GroupedStore
 from postlude.stores.memory import MemoryStore
+from postlude.stores.signals import Listeners, Said
 
 
 class Entry(NamedTuple):
@@ -54,18 +55,31 @@ class GroupClock:
         return self.times[1]
 
 
+class Later(Listeners):
+    """Keeps what there is to tell until the group that it is of has been written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[Said] = []
+
+    def tell(self, said: Said) -> None:
+        self.said.append(said)
+
+
 class LogBackend:
     """Applies calls to a memory store, and keeps them in a log.
 
     Args:
         disk: what outlives it.
         clock: the time.
+        listeners: told of what groups have done.
         lose: says of each commit whether the connection is lost in it: `"stored"`, `"gone"`, `""`: not; or
             `"conflict"`: others are in the way.
     """
 
-    def __init__(self, disk: Disk, clock: Clock, lose: Callable[[], str] = str) -> None:
+    def __init__(self, disk: Disk, clock: Clock, listeners: Listeners, lose: Callable[[], str]) -> None:
         self._disk, self._log, self._clock, self._lose = disk, disk.log, clock, lose
+        self._later, self._listeners = Later(), listeners
         self._time = GroupClock()
         self._open: Entry | None = None
         self._lost: Entry | None = None
@@ -75,7 +89,9 @@ class LogBackend:
 
     def acquire(self) -> None: ...
 
-    def release(self) -> None: ...
+    def release(self) -> None:
+        while self._later.said:
+            self._listeners.tell(self._later.said.pop(0))
 
     def begin(self) -> None:
         self.turns.acquire()
@@ -144,6 +160,7 @@ class LogBackend:
                 _call(memory, verb, argument)
         for number, runner in memory._runners.items():
             runner.marks = self._disk.marks[number]
+        memory._lock._listeners = self._later
         return memory
 
 
@@ -193,11 +210,8 @@ class LogStore(GroupedStore):
 
     def __init__(self, disk: Disk, clock: ManualClock, lose: Callable[[], str] = str) -> None:
         super().__init__()
-        self._backend = LogBackend(disk, clock, lose)
+        self._backend = LogBackend(disk, clock, self._listeners, lose)
         self._looks = Looks(self._backend, clock)
 
     def connect(self) -> tuple[LogBackend, Reader]:
         return self._backend, cast(Reader, self._looks)
-
-    def changed(self) -> bool:
-        return self._backend.memory.changed()

@@ -33,7 +33,6 @@ from postlude.model.limits import DeclaredLimits
 from postlude.request.route import unstored
 from postlude.runner.executors.pool import ExecutionContext
 from postlude.runner.inline import Inline
-from postlude.runner.news import News
 from postlude.runner.runner import Runner
 from postlude.runner.service import Service
 from postlude.stores.loops import call_on
@@ -87,7 +86,7 @@ class Components:
         self.clock = clock
         self.execution = execution = execution or ExecutionContext()
         self.queues = queues = queues or {}
-        self.hub = Hub(store, config)
+        self.hub = Hub(store)
         given = (store, registry, config, clock, execution)
         self._held = inline is not None
         """Whether jobs run only when a test says so: then no engine is told of them."""
@@ -97,13 +96,10 @@ class Components:
         self.inline = inline or Inline(*given)
         self.worker = Inline(*given, Kind.WORKER)
         """Runs what engines are told of."""
-        news = News(store)
         self._served = Served(
-            service or (lambda: Service(*given, self.hub, news, self.bounds, routing.publishers)),
-            self._attach,
-            self._detach,
+            service or (lambda: Service(*given, self.bounds, routing.publishers)), self._attach, self._detach
         )
-        self.control = Control(store, self.opened, self._told, self._stirred, self._paused, registry, queues)
+        self.control = Control(store, self.opened, self._told, self._paused, registry, queues)
         self.absence = Absence(store, config, clock, self._runs_jobs)
         self.queries = JobQueries(
             store, registry, config, self.hub, self.control, self.opened, unstored, self.absence
@@ -210,11 +206,6 @@ class Components:
             else:
                 told.close()
 
-    def _stirred(self) -> None:
-        """Somebody has cancelled, retried or resumed: let runners and those who watch look."""
-        self.hub.look()
-        self.producer.stir()
-
     @property
     def counters(self) -> Counters:
         """What an operator should know of this process."""
@@ -277,11 +268,9 @@ class Components:
 
     def _attach(self, runner: Runner) -> None:
         self.producer.attach(runner)
-        self.hub.serve(True)
 
     def _detach(self, runner: Runner) -> None:
         self.producer.detach(runner)
-        self.hub.serve(bool(self.producer.runners))
 
 
 def _need_asyncio() -> None:

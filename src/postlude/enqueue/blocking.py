@@ -61,7 +61,6 @@ class Blocking:
         while works := prepare_all(self._producer, islice(source, GROUP)):
             self._store_group(works)
             jobs += [work.job for work in works]
-        self._producer.stir()
         self._absence.look_blocking()
         return jobs
 

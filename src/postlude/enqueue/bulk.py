@@ -78,4 +78,3 @@ async def add_all(
 async def _queue(producer: Producer, works: Sequence[Work]) -> None:
     if works:
         await producer.store(works)
-        producer.stir()

@@ -22,7 +22,6 @@ from postlude.runner.attempt.work import Work, give_trace, place
 from postlude.runner.runner import Runner
 from postlude.runner.turn import Turn
 from postlude.runner.waiters import first_of_visit
-from postlude.stores.loops import call_on
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 from postlude.tasks.codec.payload import Encoded
@@ -106,11 +105,6 @@ class Producer:
     def attached(self) -> Runner | None:
         """The first of them; None: no lifespan runs."""
         return next(iter(self.runners), None)
-
-    def stir(self) -> None:
-        """Let the runners look for work. From any thread."""
-        for runner in self.runners:
-            call_on(runner.loop, runner.notify)
 
     def serves(self) -> bool:
         """Whether a runner, started by the lifespan, serves the running event loop."""
@@ -288,7 +282,7 @@ class Producer:
             self._follow(turn.before, turn.heads[0])  # it did not run, and so it has not waited
         queued = [work.seq for work in turn.heads if work.seq and not work.fence]
         if queued:
-            self._store.free(queued).then(lambda _: self.stir())
+            self._store.free(queued).then(lambda _: None)  # should it fail, they wait for their due time
 
     def declares(self, function: Callable[..., Any]) -> bool:
         """Whether a function is declared as a task: what it promises, memory cannot keep."""

@@ -22,7 +22,6 @@ class Control:
         store: the journal.
         opened: opens the journal if nobody has.
         told: called with a job's id after it was asked to stop, so that its runner here hears at once.
-        stirred: called after jobs have changed, or may have become ready.
         paused: called after these were paused (True) or resumed, so that the runners here hear at once.
         registry: the tasks of this release.
         queues: those that the application has described.
@@ -33,7 +32,6 @@ class Control:
         store: Store,
         opened: Callable[[], Awaitable[None]],
         told: Callable[[bytes], None],
-        stirred: Callable[[], None],
         paused: Callable[[Sequence[Pause], bool], Awaitable[None]],
         registry: Registry,
         queues: Collection[str],
@@ -41,7 +39,6 @@ class Control:
         self._store = store
         self._opened = opened
         self._told = told
-        self._stirred = stirred
         self._paused = paused
         self._registry = registry
         self._queues = queues
@@ -65,7 +62,6 @@ class Control:
             self._told(raw if record is None else record.id)
         elif answer is Cancel.TOO_LATE and await self._store.get(raw) is None:
             raise JobNotFound(f"no job has the id {cut(str(job))}; it may have been pruned")
-        self._stirred()
         return answer
 
     async def retry(self, job: str | UUID) -> bool:
@@ -85,14 +81,13 @@ class Control:
             raise JobNotFound(f"no job has the id {cut(str(job))}; it may have been pruned")
         if done:
             self._store.events.emit(JobRetried(raw))
-        self._stirred()
         return done
 
     async def pause(self, queue: str | None = None, *, task: Task[..., Any] | str | None = None) -> bool:
         """Let no job of a queue, or of a task, start until `resume`; False if it is paused already.
 
         What runs goes on. In this process nothing starts any more when this returns, in another one within
-        a moment (`Config.poll_every`). It holds for all processes, and over restarts.
+        a moment. It holds for all processes, and over restarts.
 
         Raises:
             PostludeError: neither or both are given.
@@ -157,7 +152,6 @@ class Control:
         resumed = any([await self._store.resume(each) for each in names])
         self._store.events.emit(Resumed(names))
         await self._paused(names, False)
-        self._stirred()
         return resumed
 
     async def paused(self) -> list[Pause]:

@@ -10,7 +10,7 @@ import time
 from asyncio import AbstractEventLoop, Future, TimerHandle
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from postlude.compat import running_loop
 from postlude.errors import JobNotFound, PostludeError
@@ -25,6 +25,9 @@ from postlude.stores.reply import Reply
 FRESH: Final = 0.05
 """Seconds after a look at a job in which whoever subscribes to it needs no other."""
 
+LOOK_ANYWAY: Final = 5.0
+"""Seconds after which a job is looked at although nobody has said that it changed."""
+
 BREATH: Final = 0.05
 """Seconds between two pieces of news that are about progress only."""
 
@@ -32,19 +35,6 @@ _MIND: Final = 10.0
 """Seconds after which a subscriber makes sure that the loop of its feed has not been closed."""
 
 _WAITING: Final = (Stored.READY, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED)
-
-
-class Timing(Protocol):
-    """How often feeds look by themselves."""
-
-    def patience(self, record: JobRecord | None) -> float:
-        """Seconds after a look at a job until the next, though nobody has said that it changed."""
-        ...
-
-    @property
-    def pause(self) -> float:
-        """Seconds between two looks at a job while it is not known which jobs change."""
-        ...
 
 
 class News(NamedTuple):
@@ -78,14 +68,14 @@ class Feed:
     Args:
         id: the job's, or one that joined it.
         store: the journal.
-        timing: how often it looks by itself.
+        pause: gives the seconds between two looks at it while it is not known which jobs change.
     """
 
-    def __init__(self, id: bytes, store: Reading, timing: Timing) -> None:
+    def __init__(self, id: bytes, store: Reading, pause: Callable[[], float]) -> None:
         self.id = id
         self.news = News()
         self._store = store
-        self._timing = timing
+        self._pause = pause
         self._lock = threading.Lock()
         self._audiences: dict[AbstractEventLoop, _Audience] = {}
         self._home: AbstractEventLoop | None = None
@@ -99,19 +89,15 @@ class Feed:
 
     # -- for subscribers, on their loops --------------------------------------------------------
 
-    def enter(self, *, now: bool) -> int:
-        """Take a subscriber in; returns the number of the first news that is fresh enough for it.
-
-        Args:
-            now: none is that was read before.
-        """
+    def enter(self) -> int:
+        """Take a subscriber in; returns the number of the first news that is fresh enough for it."""
         loop = asyncio.get_running_loop()
         with self._lock:
             self._audiences.setdefault(loop, _Audience()).members += 1
             if self._home is None:
                 self._home = loop
         old = time.monotonic() - self._looked >= FRESH
-        if now or old or self._stale or self.news.error is not None:
+        if old or self._stale or self.news.error is not None:
             return self.again()
         return max(1, self.news.number)  # the first look may be under way
 
@@ -182,37 +168,39 @@ class Feed:
     def changed(self) -> None:
         """It has changed."""
         self._stale = True
-        if not self._told:
-            self._told = self._at_home(self._look)
+        self._look_at_home(self._look)
 
     def may_have_changed(self) -> None:
         """Some job has, perhaps this one."""
-        if not self._told:
-            self._told = self._at_home(self._look_soon)
+        self._look_at_home(self._look_soon)
 
     def progressed(self, progress: Progress) -> None:
         """It runs here, and has said how far it is; the journal may not know yet."""
         self._live = progress
-        if not self._breathing:
+        home = self._home
+        if home is not None and not self._breathing:
             self._breathing = True
-            self._at_home(self._breathe)
+            if home is running_loop():
+                self._breathe()
+            else:
+                call_on(home, self._breathe)
 
-    def _at_home(self, call: Callable[[], None]) -> bool:
-        """Make a call on its loop; returns whether it is still to come."""
+    def _look_at_home(self, look: Callable[[], None]) -> None:
         home = self._home
         if home is None:
-            return False
+            return
         if home is running_loop():
-            call()
-            return False
-        return call_on(home, call)
+            look()
+        elif not self._told:
+            self._told = True  # before it is: it may be over when the call returns
+            call_on(home, look)
 
     # -- at home
 
     def _look_soon(self) -> None:
         self._told = False
-        left = self._looked + self._timing.pause - time.monotonic()
-        if left <= 0:
+        left = self._looked + self._pause() - time.monotonic()
+        if left <= 0 or self._stale:
             self._look()
         else:
             self._look_in(left)
@@ -260,21 +248,23 @@ class Feed:
         if self._stale:
             self._read()
         else:
-            self._look_in(self._timing.patience(self._record))
+            self._look_in(LOOK_ANYWAY)
 
     def _compare(self) -> None:
         """Tell what is known of the job, if that has changed."""
         if self._record is None:
             return
         number, _, before, error = self.news
-        record = self._with_progress(self._record)
+        record = self.informed(self._record)
         snapshot = Snapshot.of(record)
-        if number < self._awaited or snapshot != before or error is not None:
+        moved = record.id != self.id  # who subscribes follows it
+        if number < self._awaited or snapshot != before or moved or error is not None:
             self._tell(News(number + 1, record, snapshot))
         else:
             self.news = News(number, record, snapshot)
 
-    def _with_progress(self, record: JobRecord) -> JobRecord:
+    def informed(self, record: JobRecord) -> JobRecord:
+        """Return the job with what it has said here of its progress."""
         live, known = self._live, record.progress
         if live is None or record.stored in _WAITING or record.started is None or live.at < record.started:
             return record  # what is known live is of another attempt
@@ -295,5 +285,9 @@ class Feed:
 
     def _breathed(self) -> None:
         self._breathing = False
-        if self._home is asyncio.get_running_loop():
+        if self._home is not asyncio.get_running_loop():
+            return
+        if self._record is not None and self._record.started is None:
+            self._look()  # it was read before its attempt had started, of which this is
+        else:
             self._compare()

@@ -106,10 +106,7 @@ class JobQueries:
     async def snapshot(self, id: bytes) -> Snapshot:
         """Return a job as it is now; see `Job.status`."""
         await self._stored(id)
-        with self._hub.subscription(id, now=True) as subscription:
-            record = await subscription.news()
-        assert record is not None
-        return Snapshot.of(record)
+        return Snapshot.of(self._hub.informed(await self._record(id)))
 
     async def changes(self, id: bytes) -> AsyncIterator[Snapshot]:
         """Return a job as it is now and whenever it has changed; see `Job.changes`."""

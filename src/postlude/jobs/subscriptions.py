@@ -1,50 +1,47 @@
 """Hearing of what becomes of jobs: whoever subscribes to one is woken when it has changed.
 
-The hub hears the events of the jobs that runners of this process claim and end; what other processes write
-is found by a look at the journal, for those jobs only that somebody subscribes to (`postlude.jobs.feed`).
+The hub hears the events of the jobs that runners of this process claim and end, and the store's signals of
+all else. What it is that has changed is found by a look at the journal, for those jobs only that somebody
+subscribes to (`postlude.jobs.feed`).
 """
 
 import asyncio
 import threading
 from asyncio import AbstractEventLoop
+from collections.abc import Collection
 from types import TracebackType
 from typing import Final
 
-from postlude.config import Config
 from postlude.errors import PostludeError
 from postlude.jobs.feed import Feed
 from postlude.model.event.jobs import EndsWritten, JobsClaimed, ProgressTold, ProgressWritten
 from postlude.model.job import JobRecord
 from postlude.model.snapshot import Snapshot
-from postlude.model.state import State
 from postlude.stores.protocol import Reading
-
-LOOK_ANYWAY: Final = 5.0
-"""Seconds after which a job is looked at although nobody has said that it changed."""
+from postlude.stores.signals import Signals
 
 PAUSE: Final = 0.001
-"""Seconds between looks at a job, for each that is subscribed to, while it is not known which change."""
+LONGEST_PAUSE: Final = 5.0
+"""Seconds between looks at a job while it is not known which change: for each that is subscribed to, and in
+all at most."""
 
 
 _HEARD: Final = (JobsClaimed, EndsWritten, ProgressTold, ProgressWritten)
 """What changes a job; only heard of while somebody subscribes to one."""
 
 
-class Hub:
+class Hub(Signals):
     """Knows which jobs are subscribed to in one process.
 
     Args:
         store: the journal.
-        config: how often to look where no runner serves.
     """
 
-    def __init__(self, store: Reading, config: Config) -> None:
+    def __init__(self, store: Reading) -> None:
         self.watched: dict[bytes, Feed] = {}
         """The feed of each job that somebody subscribes to; empty, and so false, nearly always."""
         self._store = store
-        self._config = config
         self._lock = threading.Lock()
-        self._served = False
 
     def _hear(self, event: JobsClaimed | EndsWritten | ProgressTold | ProgressWritten) -> None:
         match event:
@@ -75,42 +72,38 @@ class Hub:
         with self._lock:
             return list(self.watched.values())
 
-    def serve(self, served: bool) -> None:
-        """Rely on a runner to tell of changes, or do so no longer."""
-        self._served = served
-        self.look()
+    def changed(self, ids: Collection[bytes] | None) -> None:
+        """Some jobs have changed, in this process or another. From any thread."""
+        if ids is None:
+            self.look()
+        else:
+            for id in ids:
+                self.note(id)
 
-    def subscription(self, id: bytes, *, now: bool = False) -> "Subscription":
-        """Return a subscription to a job, to be entered on the loop that reads it.
+    def informed(self, record: JobRecord) -> JobRecord:
+        """Return a job with what it has said of its progress in this process, if somebody listens to it."""
+        feed = self.watched.get(record.id)
+        return record if feed is None else feed.informed(record)
 
-        Args:
-            id: the job's id, or one that joined it.
-            now: what others have read of it a moment ago is not enough.
-        """
-        return Subscription(self, id, now)
-
-    def patience(self, record: JobRecord | None) -> float:
-        """Return after how many seconds a job is looked at although nobody has said that it changed.
-
-        Another call may replace one that has a key and waits: from then on it has that call's id.
-        """
-        may_change = record is not None and record.key is not None and record.state is State.QUEUED
-        return LOOK_ANYWAY if self._served and not may_change else self._config.poll_every
+    def subscription(self, id: bytes) -> "Subscription":
+        """Return a subscription to a job, to be entered on the loop that reads it."""
+        return Subscription(self, id)
 
     @property
     def pause(self) -> float:
         """Seconds between two looks at a job while it is not known which jobs change."""
-        return min(PAUSE * len(self.watched), LOOK_ANYWAY)
+        return min(PAUSE * len(self.watched), LONGEST_PAUSE)
 
-    def enter(self, id: bytes, *, now: bool = False) -> tuple[Feed, int]:
+    def enter(self, id: bytes) -> tuple[Feed, int]:
         """Have a job's feed, until `leave`; returns it, and the number of the first news to read."""
         with self._lock:
             feed = self.watched.get(id)
             if not self.watched:
                 self._store.events.listen(self._hear, *_HEARD)
+                self._store.listen(self)
             if feed is None:
-                feed = self.watched[id] = Feed(id, self._store, self)
-            number = feed.enter(now=now)
+                feed = self.watched[id] = Feed(id, self._store, lambda: self.pause)
+            number = feed.enter()
         return feed, number
 
     def leave(self, feed: Feed, loop: AbstractEventLoop) -> None:
@@ -120,6 +113,7 @@ class Hub:
                 self.watched.pop(feed.id, None)
                 if not self.watched:
                     self._store.events.leave(self._hear)
+                    self._store.leave(self)
 
 
 class Subscription:
@@ -128,13 +122,11 @@ class Subscription:
     Args:
         hub: has the job's feed.
         id: the job's id, or one that joined it.
-        now: what others have read of it a moment ago is not enough.
     """
 
-    def __init__(self, hub: Hub, id: bytes, now: bool = False) -> None:
+    def __init__(self, hub: Hub, id: bytes) -> None:
         self._hub = hub
         self._id = id
-        self._now = now
         self._feed: Feed | None = None
         self._loop = asyncio.get_running_loop()
         self._needs = 0
@@ -143,7 +135,7 @@ class Subscription:
         self._failed = False
 
     def __enter__(self) -> "Subscription":
-        self._feed, self._needs = self._hub.enter(self._id, now=self._now)
+        self._feed, self._needs = self._hub.enter(self._id)
         return self
 
     def __exit__(

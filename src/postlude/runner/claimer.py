@@ -15,6 +15,10 @@ from postlude.runner.pace import Pace
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 
+SHORTEST: Final = 0.005
+LONGEST: Final = 0.25
+"""Seconds between claims in vain that others' writes give cause to: the first pause, and the longest."""
+
 BEHIND: Final = 500
 """Followers of the jobs that it claims that come along at most: one by one, each would cost a write."""
 
@@ -77,6 +81,9 @@ class Claimer:
         self._more = True
         self._again: asyncio.TimerHandle | None = None
         self._again_at = 0
+        self._soon: asyncio.TimerHandle | None = None
+        self._vain = self._not_before = 0.0
+        """How long it waits after a claim in vain, in seconds, and until when."""
         self._held_back = False
         """The last claim ended at a limited job that there was no room to start."""
         self._passed: list[Collection[str]] = []
@@ -87,6 +94,30 @@ class Claimer:
         self._more = True
         self._held_back = False  # also jobs that have no limit, behind those that there is no room for
         self.pump()
+
+    def heard(self) -> None:
+        """Somebody has said that the journal has work, though it may not be for this runner.
+
+        Where that is so again and again, it is looked at less and less often.
+        """
+        left = self._not_before - self._loop.time()
+        if left <= 0:
+            self.notify()
+        elif self._soon is None:
+            self._soon = self._loop.call_later(left, self._turn_soon)
+
+    def _turn_soon(self) -> None:
+        self._soon = None
+        self.notify()
+
+    def _pause(self, found: bool) -> None:
+        """Note whether a claim has found anything."""
+        now = self._loop.time()
+        if found or now - self._not_before > self._vain:
+            self._vain = 0.0  # or it was quiet since
+        if not found:
+            self._vain = min(max(2 * self._vain, SHORTEST), LONGEST)
+            self._not_before = now + self._vain
 
     def _notify_at(self, moment: int) -> None:
         """A rate lets more start then."""
@@ -148,6 +179,7 @@ class Claimer:
             self._more = self.failed = True
             return
         self._passed = [few[place].tasks for place in passed]
+        self._pause(bool(claims))
         if more:
             self._more = True
         self._held_back = more and len(claims) >= free

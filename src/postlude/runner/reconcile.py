@@ -38,13 +38,18 @@ class Reconciler:
         """A write for the runner has failed. From any thread."""
         self._arisen = True
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether there is doubt."""
+        return self._arisen or self._claimer.failed or self._finisher.failed
+
     async def settle(self) -> bool:
         """If there is doubt, and nothing under way: release the claims that are unknown here.
 
         Returns:
             whether some were.
         """
-        if not (self._arisen or self._claimer.failed or self._finisher.failed) or not self._quiet():
+        if not self.in_doubt or not self._quiet():
             return False
         self._claimer.failed = self._finisher.failed = False
         self._arisen = True  # until it has come to its end

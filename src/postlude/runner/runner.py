@@ -98,7 +98,7 @@ class Runner:
         self.notify = self.claimer.notify  # the journal may have work
         self.reconciler = Reconciler(store, lease, self.claimer, self._finisher, self._held)
         self._giving_back = GivingBack(
-            store, lease, self._unstarted, self._chains, clock, self.reconciler, self._rest
+            store, lease, self._unstarted, self._chains, clock, self.reconciler, self.rests
         )
         self.give_back = partial(self._giving_back.all, config.lease)  # from the heartbeat's thread
         self.pauses = Pauses(self._giving_back, self.executors, lambda: self.claimer.busy)
@@ -119,13 +119,12 @@ class Runner:
     def _queued(self, works: Sequence[Work]) -> None:
         """Some of these were queued, instead of being born claimed here."""
         self._held.expect(self.executors.tracers.keep(works))
-        self.notify()
-        self._rest()
+        self.rests()
 
     def decline(self, jobs: int) -> None:
         """Give up a reservation."""
         self._held.take((), (), jobs)
-        self._rest()
+        self.rests()
 
     def run_orphans(self, works: Sequence[Work], reserved: int, reply: Reply[list[Added]]) -> None:
         """Take and start works that have been stored, whose requests were cancelled meanwhile."""
@@ -136,7 +135,8 @@ class Runner:
         else:
             self.start(self.take(works, added, reserved))
 
-    def _rest(self) -> bool:
+    def rests(self) -> bool:
+        """Say whether it holds nothing, and writes nothing."""
         if at_rest := not (self._held or self._held.reserved) and self._finisher.settled:
             self._idle.set()
         return at_rest
@@ -248,7 +248,7 @@ class Runner:
 
     async def idle(self) -> None:
         """Return when nothing is held or being stored, and all ends are written."""
-        if not self._rest():
+        if not self.rests():
             self._finisher.hurry()
             self._idle.clear()
             await self._idle.wait()

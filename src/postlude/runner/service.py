@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 from postlude.clock import Clock
 from postlude.config import Config
-from postlude.jobs.subscriptions import Hub
 from postlude.model.limits import DeclaredLimits
 from postlude.runner.attempt.logs import log_keeper
 from postlude.runner.duties.loop import Housekeeping
@@ -12,7 +11,6 @@ from postlude.runner.duties.publish import Publish
 from postlude.runner.executors.pool import ExecutionContext
 from postlude.runner.gc_tuning import COLLECTOR, SWITCHING, Shared
 from postlude.runner.lease import Lease
-from postlude.runner.news import News
 from postlude.runner.runner import Runner
 from postlude.stores.protocol import NewRunner, Store
 from postlude.tasks.registry import Registry
@@ -27,8 +25,6 @@ class Service:
         config: slots, limits and periods.
         clock: the time.
         execution: what the application gives its runners.
-        hub: told when others may have written.
-        news: tells when anybody may have written.
         bounds: what this release says of its tasks and queues; asked at the start.
         publishers: by queue, who is told of what waits there, because no runner claims it.
     """
@@ -40,8 +36,6 @@ class Service:
         config: Config,
         clock: Clock,
         execution: ExecutionContext,
-        hub: Hub,
-        news: News,
         bounds: Callable[[], Sequence[DeclaredLimits]],
         publishers: Mapping[str, Publish],
     ) -> None:
@@ -51,8 +45,6 @@ class Service:
         self._config = config
         self._clock = clock
         self._execution = execution
-        self._hub = hub
-        self._news = news
         self._bounds = bounds
         self._changed: list[Shared] = []
         self._stopping = False
@@ -72,9 +64,7 @@ class Service:
         await store.declare(self._bounds())
         await lease.join()
         runner = Runner(lease, store, registry, config, clock, execution=self._execution)
-        housekeeping = Housekeeping(
-            runner, store, registry, config, clock, self._hub, self._news, self._publishers
-        )
+        housekeeping = Housekeeping(runner, store, registry, config, clock, self._publishers)
         lease.keep(runner, runner.lost)
         housekeeping.start()
         runner.notify()

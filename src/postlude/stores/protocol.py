@@ -23,6 +23,7 @@ from postlude.model.outcome import Finish
 from postlude.model.queues import ALL, Queues
 from postlude.stores.asking import Intake
 from postlude.stores.reply import Reply
+from postlude.stores.signals import Telling
 from postlude.stores.upkeep import Upkeep
 from postlude.stores.values import (
     Asked,
@@ -233,20 +234,12 @@ class ReadOnly(Looking, Protocol):
         ...
 
 
-class Reading(Looking, Protocol):
+class Reading(Looking, Telling, Protocol):
     """What a store tells of its jobs, and of their changes."""
 
     events: Events
     """Where it says what happens to it. So do those who work with it: who listens hears of all of them. By
     default, the log does (`postlude.telemetry.logging.logged`)."""
-
-    def changed(self) -> bool:
-        """Say whether jobs may have begun to wait since the last call, here or in another process.
-
-        A runner asks it many times a second, to hear also of what its own writes have readied or
-        scheduled; it must be cheap, and may say so once too often.
-        """
-        ...
 
 
 class Store(Intake, Claims, Upkeep, Reading, Protocol):

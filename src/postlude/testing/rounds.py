@@ -84,11 +84,9 @@ async def run_due(components: Components, raised: list[Raised]) -> Round:
     await lease.join()
     runner = HeedfulRunner(components, lease)
     components.producer.attach(runner)
-    components.hub.serve(True)
     try:
         again = await _run_all(components, runner)
     finally:
-        components.hub.serve(False)
         components.producer.detach(runner)
         with CancelScope(shield=True):
             await lease.leave(await runner.close(), draining=True)

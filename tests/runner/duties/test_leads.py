@@ -15,6 +15,7 @@ from postlude.clock import SystemClock
 from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import Asked, Store
 from postlude.stores.reply import Reply
+from postlude.stores.signals import Said
 from postlude.stores.values import Reaped
 from tests.app import work
 from tests.app.serving import becomes, eventually, serving
@@ -93,6 +94,12 @@ class Orphaned(MemoryStore):
 
     gone = False
 
+    def go(self) -> None:
+        """Let it be gone."""
+        said = Said()
+        said.asked = self.gone = True
+        self._listeners.tell(said)
+
     def asked(self, runner: int) -> Reply[Asked]:
         return Reply.of(super().asked(runner).result()._replace(drain=self.gone))
 
@@ -112,8 +119,8 @@ async def test_a_child_whose_parent_has_gone_ends_what_it_runs_and_claims_nothin
         (runner,) = postlude.components.producer.runners
         running = await postlude.add_task(lasts)
         await becomes(postlude, running, State.RUNNING)
-        store.gone = True
-        await postlude.add_task(work.note, "early")  # so that it looks what is new
+        await becomes(postlude, await postlude.add_task(work.note, "early"), State.SUCCEEDED)
+        store.go()
 
         async def winds_down() -> bool | None:
             return runner.draining or None

@@ -68,10 +68,10 @@ class Restless(MemoryStore):
         self.reaped += 1
         return Reply.of(Reaped(1, 1, 0))
 
-    def changed(self) -> bool:
+    def parked(self) -> Reply[list[tuple[str, str]]]:
         if self.reaped == 1:
             raise SystemExit  # of the application: a module that is imported to find a task, say
-        return super().changed()
+        return super().parked()
 
 
 @pytest.mark.anyio

@@ -15,6 +15,8 @@ class Duty:
         first: seconds until it is done for the first time.
         led: whether one runner does it for all; see `postlude.stores.protocol.Claims.lead`. Not what has to
             be done on time: a leader whose loop hangs keeps its lead until that lapses.
+        when: whether there is anything to do. Coroutines for nothing, several times a second, would cost a
+            process that rests more than all else.
     """
 
     name: str
@@ -22,3 +24,4 @@ class Duty:
     every: float = 0.0
     first: float = 0.0
     led: bool = False
+    when: Callable[[], bool] | None = None

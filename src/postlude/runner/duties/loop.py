@@ -7,13 +7,12 @@ from typing import Final
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.errors import PostludeError
-from postlude.jobs.subscriptions import Hub
 from postlude.model.event.runner import DutyFailed, ParentGone
 from postlude.runner.duties.bury import Burying
 from postlude.runner.duties.duty import Duty
+from postlude.runner.duties.hearing import Hearing
 from postlude.runner.duties.publish import Publish, Publishing
 from postlude.runner.duties.unpark import Unparking
-from postlude.runner.news import News
 from postlude.runner.runner import Runner
 from postlude.runner.standstill import Standstill
 from postlude.stores.protocol import Store
@@ -32,8 +31,6 @@ class Housekeeping:
         registry: which names this release knows.
         config: the periods.
         clock: the time.
-        hub: told when other processes may have written.
-        news: tells when anybody may have; by default, this runner's alone.
         publishers: by queue, who is told of what waits there, because no runner claims it.
     """
 
@@ -44,23 +41,23 @@ class Housekeeping:
         registry: Registry,
         config: Config,
         clock: Clock,
-        hub: Hub | None = None,
-        news: News | None = None,
         publishers: Mapping[str, Publish] | None = None,
     ) -> None:
-        self._hub = hub
         self._runner = runner
         self._store = store
-        self._news = news or News(store)
-        self._heard = -1
+        self._hearing = Hearing(runner.claimer.heard, clock.now)
         self._config = config
         self._clock = clock
-        self._next_due: int | None = clock.now()
+        hearing = self._hearing
+        self._rests = self._rested = False
+        """Whether the runner holds nothing, and held nothing when it was last looked at."""
         standstill = Standstill(runner.executors, store, lambda: runner.ahead <= 0)
         self._duties = (
-            Duty("look", self._look),
-            Duty("audit", runner.audit),
-            Duty("standstill", standstill.look),
+            Duty("pauses", self._hear_of_pauses, when=lambda: hearing.pauses),
+            Duty("stops", self._hear_of_stops, when=lambda: hearing.stops),
+            Duty("promote", self._promote, when=lambda: hearing.is_due),
+            Duty("audit", runner.audit, when=lambda: not self._rests),
+            Duty("standstill", standstill.look, when=lambda: not self._rests),
             Duty("reap", Burying(runner, store).run, every=config.reap_every, led=True),
             Duty("unpark", Unparking(runner, store, registry).run, every=config.reap_every),
             Duty("prune", self._prune, every=config.prune_every, first=config.prune_every, led=True),
@@ -79,10 +76,12 @@ class Housekeeping:
 
     def start(self) -> None:
         """Begin."""
+        self._store.listen(self._hearing)
         self._task = asyncio.get_running_loop().create_task(self._run(), name="postlude-housekeeping")
 
     def cancel(self) -> None:
         """End with the loop's next turn."""
+        self._store.leave(self._hearing)
         if self._task is not None:
             self._task.cancel()
 
@@ -96,13 +95,17 @@ class Housekeeping:
 
     async def _run(self) -> None:
         while True:
+            runner = self._runner
+            self._hearing.begin()
+            before, self._rested = self._rested, runner.rests() and not runner.reconciler.in_doubt
+            self._rests = before and self._rested
             for duty in self._duties:
                 await self._do(duty)
-            await asyncio.sleep(self._pause())
+            await self._hearing.wait(self._config.poll_every)
 
     async def _do(self, duty: Duty) -> None:
         now = self._clock.boot()
-        if now < self._at[duty]:
+        if now < self._at[duty] or (duty.when is not None and not duty.when()):
             return
         self._at[duty] = now + round(duty.every * SECOND)
         try:
@@ -125,37 +128,40 @@ class Housekeeping:
         (self._led.add if leads else self._led.discard)(duty)
         return leads
 
-    def _pause(self) -> float:
-        if self._next_due is None:
-            return self._config.poll_every
-        return min(self._config.poll_every, max(0.0, (self._next_due - self._clock.now()) / SECOND))
-
-    async def _look(self) -> None:
-        """Look for jobs that others have stored and for those that are due."""
-        told = self._news.count()
-        changed, self._heard = told != self._heard, told
-        if changed:
-            await self._hear_of_pauses()
-            self._runner.notify()
-            asked = await self._store.asked(self._runner.number)
-            self._runner.stop_asked(asked.stop)
-            if asked.drain and not self._runner.draining:
-                self._runner.wind_down()
-                self._store.events.emit(ParentGone())
-            if self._hub is not None:
-                self._hub.look()
-        if changed or (self._next_due is not None and self._next_due <= self._clock.now()):
-            promoted = await self._store.promote()
-            self._next_due = promoted.next_due
-            if promoted.jobs:
-                self._runner.notify()
-
     async def _hear_of_pauses(self) -> None:
-        pauses = self._runner.pauses
-        changes = pauses.changes
-        paused = await self._store.paused()
+        hearing, pauses = self._hearing, self._runner.pauses
+        changes, hearing.pauses = pauses.changes, False
+        try:
+            paused = await self._store.paused()
+        except BaseException:
+            hearing.pauses = True
+            raise
         if changes == pauses.changes:
             pauses.know(paused)
+
+    async def _hear_of_stops(self) -> None:
+        hearing = self._hearing
+        hearing.stops = False
+        try:
+            asked = await self._store.asked(self._runner.number)
+        except BaseException:
+            hearing.stops = True
+            raise
+        self._runner.stop_asked(asked.stop)
+        if asked.drain and not self._runner.draining:
+            self._runner.wind_down()
+            self._store.events.emit(ParentGone())
+
+    async def _promote(self) -> None:
+        hearing = self._hearing
+        hearing.next_due = None  # what is told meanwhile is not lost
+        try:
+            promoted = await self._store.promote()
+        except BaseException:
+            hearing.due(self._clock.now() + round(self._config.poll_every * SECOND))
+            raise
+        if promoted.next_due is not None:
+            hearing.due(promoted.next_due)
 
     async def _prune(self) -> bool:
         return await self._store.prune(self._config.keep) > 0

@@ -28,6 +28,7 @@ from postlude.stores.grouped.reading import Lookups, Reader, ReaderThread
 from postlude.stores.grouped.writer import Writer
 from postlude.stores.protocol import Enlisted, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
+from postlude.stores.signals import Listeners, Signals
 from postlude.stores.values import ClaimCall
 from postlude.telemetry.logging import logged
 
@@ -43,6 +44,7 @@ class GroupedStore(Lookups, ABC):
     def __init__(self) -> None:
         self.events = logged()
         self._told: list[Callable[[], None]] = []
+        self._listeners = Listeners()
         self._writer: Writer | None = None
         self._reader: ReaderThread | None = None
 
@@ -55,9 +57,13 @@ class GroupedStore(Lookups, ABC):
     def connect(self) -> tuple[Backend, Reader]:
         """Open what is written with, and what is read with."""
 
-    @abstractmethod
-    def changed(self) -> bool:
-        """Say whether jobs may have begun to wait since the last call."""
+    def listen(self, listener: Signals) -> None:
+        """Tell it what has been written."""
+        self._listeners.add(listener)
+
+    def leave(self, listener: Signals) -> None:
+        """Tell it no more."""
+        self._listeners.remove(listener)
 
     def open(self) -> None:
         """Open, migrate and check the journal."""

@@ -86,6 +86,7 @@ def cancel(shelves: Shelves, row: Row | None, now: int) -> Cancel:
     if row.stored is Stored.RUNNING:
         if row.cancel_asked is None:
             row.cancel_asked = now
+            shelves.said.asked = shelves.said.changed = True
         return Cancel.ASKED
     if row.stored not in _CANCELLABLE:
         return Cancel.TOO_LATE

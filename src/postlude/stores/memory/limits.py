@@ -96,6 +96,23 @@ def _bucket(before: Bucket | None, bounds: DeclaredLimits, now: int) -> Bucket |
     return before.adapted(bounds.every, bounds.burst, now)
 
 
+def pause(shelves: Shelves, rules: Rules, what: Pause) -> bool:
+    """Pause a task or a queue; False if it is so already."""
+    paused = rules.pause(what)
+    shelves.said.paused |= paused
+    return paused
+
+
+def resume(shelves: Shelves, rules: Rules, what: Pause) -> bool:
+    """Undo `pause`, and ready what it has kept back; False if there is nothing to undo."""
+    if not rules.resume(what):
+        return False
+    if what.kind == "task":
+        shelves.ready_all(shelves.blocked(what.name, Reason.PAUSED))
+    shelves.said.paused = shelves.said.anew = True
+    return True
+
+
 def declare(shelves: Shelves, rules: Rules, declared: Sequence[DeclaredLimits], now: int) -> None:
     """Take over what a release says of its tasks and queues, and do at once what it changes."""
     bounds = rules.merge(declared)
@@ -117,7 +134,7 @@ def declare(shelves: Shelves, rules: Rules, declared: Sequence[DeclaredLimits], 
             shelves.fill(task, concurrency_key)
     for task in rerated:
         shelves.ready_all(shelves.blocked(task, Reason.RATE))
-    shelves.stirred = True
+    shelves.said.anew = True
 
 
 def _give_lanes(shelves: Shelves, tasks: Collection[str]) -> None:

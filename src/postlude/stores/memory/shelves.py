@@ -12,11 +12,13 @@ from postlude.model.job import NewJob
 from postlude.model.state import MOVES, OCCUPYING, Reason, Stored
 from postlude.stores.memory.concurrency import Concurrency
 from postlude.stores.memory.row import Row
+from postlude.stores.signals import Said
 
 K = TypeVar("K")
 
 _STATES = max(Stored) + 1
 _DUE = (Stored.SCHEDULED, Stored.BLOCKED)
+_GIVEN_BACK = (Stored.READY, Stored.BLOCKED)
 
 
 class WaitingLine:
@@ -64,8 +66,8 @@ class Shelves:
         self.parked: dict[tuple[str, str], dict[int, Row]] = {}
         self.counts: dict[str, list[int]] = {}
         """Per task, the jobs in each stored state."""
-        self.stirred = False
-        """Whether a job has begun to wait since this was last cleared."""
+        self.said = Said()
+        """What there is to tell of what has been done since this was last told."""
         self._lines: dict[str, WaitingLine] = {}
         self._turn: deque[WaitingLine] = deque()
         self._aside: list[WaitingLine] = []
@@ -94,6 +96,8 @@ class Shelves:
         row.stored, row.reason, row.due = to, reason, due
         row.follows = None
         self._enter(row)
+        if to is not Stored.RUNNING and (was is not Stored.RUNNING or to in _GIVEN_BACK):
+            self.said.changed = True  # else it was claimed, or has ended: who asked for that knows
         if row.job.terms.concurrency_key is not None and was in OCCUPYING and to not in OCCUPYING:
             self.fill(row.job.task, row.job.terms.concurrency_key)
 
@@ -126,6 +130,7 @@ class Shelves:
     def replace(self, row: Row, job: NewJob, due: int | None) -> None:
         """Let a queued job become another, as if that were added now; it keeps its place."""
         before = row.job
+        self.said.changed = True
         self._leave(row)
         row.job, row.reason, row.due, row.follows = job, None, due, None
         if due is not None:
@@ -236,15 +241,15 @@ class Shelves:
         if job.terms.concurrency_key is not None:
             self.concurrency_keys.enter(row)
         if state is Stored.READY:
-            self.stirred = True
+            self.said.queues.add(job.queue)
             if job.queue not in self._lines:
                 self._lines[job.queue] = WaitingLine()
             self._lines[job.queue].ready += 1
             self.line_up(row)
         elif state in _DUE:
-            self.stirred = True
             if row.due is not None:
                 heappush(self._due, (row.due, row.seq))
+                self.said.wait_until(row.due)
             if row.reason is not None:
                 self._blocked.setdefault((job.task, row.reason), {})[row.seq] = row
         elif state is Stored.PARKED:

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import threading
 from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
@@ -27,18 +26,20 @@ from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import Finish
 from postlude.model.queues import ALL, Queues
 from postlude.model.refusal import Refusal, all_refused
-from postlude.model.state import Reason, Stored
+from postlude.model.state import Stored
 from postlude.stores.memory import finish as endings
 from postlude.stores.memory import limits as rules
 from postlude.stores.memory import looking, upkeep
 from postlude.stores.memory.add import Intake
 from postlude.stores.memory.claim import Draw, Waits
 from postlude.stores.memory.limits import Rules
+from postlude.stores.memory.lock import TellingLock
 from postlude.stores.memory.row import NOBODY, Row
 from postlude.stores.memory.runners import MemoryRunner, Runners
 from postlude.stores.memory.shelves import Shelves
 from postlude.stores.protocol import Counts, Enlisted, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
+from postlude.stores.signals import Listeners, Signals
 from postlude.stores.values import Asked, ClaimCall, LivingRunner, QueueState
 from postlude.telemetry.logging import logged
 
@@ -53,8 +54,9 @@ class MemoryStore:
 
     def __init__(self, clock: Clock) -> None:
         self.events, self._clock = logged(), clock
-        self._lock = threading.Lock()
+        self._listeners = Listeners()
         self._shelves = Shelves()
+        self._lock = TellingLock(self._shelves, self._listeners)
         self._rules = Rules()
         self._intake = Intake(self._shelves, self._rules)
         self._runners = Runners()
@@ -106,17 +108,10 @@ class MemoryStore:
                 return Reply.failed(taken)
 
     def pause(self, what: Pause) -> Reply[bool]:
-        return self._locked(lambda: self._rules.pause(what))
+        return self._locked(lambda: rules.pause(self._shelves, self._rules, what))
 
     def resume(self, what: Pause) -> Reply[bool]:
-        with self._lock:
-            resumed = self._rules.resume(what)
-            if resumed and what.kind == "task":
-                self._shelves.ready_all(self._shelves.blocked(what.name, Reason.PAUSED))
-            self._shelves.stirred |= resumed
-            return Reply.of(resumed)
-
-    # Claims
+        return self._locked(lambda: rules.resume(self._shelves, self._rules, what))
 
     def enlist(self, runner: NewRunner) -> Reply[Enlisted]:
         with self._lock:
@@ -237,9 +232,8 @@ class MemoryStore:
     def get(self, id: bytes) -> Reply[JobRecord | None]:
         with self._lock:
             row = self._shelves.by_id.get(id)
-            if row is None:
-                return Reply.of(None)
-            return Reply.of(self._waits().explain(self._record(row, id)))
+            found = None if row is None else self._waits().explain(self._record(row, id))
+            return Reply.of(found)
 
     def page(self, wanted: JobFilter) -> Reply[list[JobRecord]]:
         with self._lock:
@@ -265,9 +259,11 @@ class MemoryStore:
     def living(self) -> Reply[list[LivingRunner]]:
         return self._locked(lambda: self._runners.living(self._clock.boot()))
 
-    def changed(self) -> bool:
-        stirred, self._shelves.stirred = self._shelves.stirred, False
-        return stirred
+    def listen(self, listener: Signals) -> None:
+        self._listeners.add(listener)
+
+    def leave(self, listener: Signals) -> None:
+        self._listeners.remove(listener)
 
     def _locked(self, call: Callable[[], T]) -> Reply[T]:
         with self._lock:
@@ -291,9 +287,13 @@ class MemoryStore:
         if row.runner != NOBODY:
             self._runners[row.runner].let_go(row.seq)
             row.runner = NOBODY
+            if row.job.queue in self._rules.queues:
+                self._shelves.said.queues.add(row.job.queue)  # of which more may run now
 
     def _bury(self, runner: MemoryRunner, how: str, *, draining: bool) -> endings.Buried:
         del self._runners[runner.number]
+        said = self._shelves.said
+        said.asked = said.changed = said.anew = True  # of its children; of what it had, and kept others from
         draining = draining or runner.marks.is_draining
         end, now = End(socket.gethostname(), os.getpid(), how), self._clock.now()
         return endings.bury(self._shelves, runner, now, end, draining=draining)

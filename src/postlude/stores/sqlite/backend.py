@@ -11,6 +11,8 @@ from postlude.clock import Clock
 from postlude.errors import JobRefused, PostludeError
 from postlude.model.event.journal import DamagedRow, FoldFailed, JournalRepaired, MendedNumber, RepairFailed
 from postlude.stores.grouped.backend import Applied, Broken, Busy, Uncertain, Verb
+from postlude.stores.grouped.saying import note
+from postlude.stores.signals import Listeners, Said
 from postlude.stores.sqlite import add as intake
 from postlude.stores.sqlite import concurrency as concurrency_keys
 from postlude.stores.sqlite import control, upkeep
@@ -25,6 +27,7 @@ from postlude.stores.sqlite.repair import repair
 from postlude.stores.sqlite.runners import Runners
 from postlude.stores.sqlite.settling import is_stored
 from postlude.stores.sqlite.transaction import Transaction
+from postlude.stores.sqlite.watcher import OthersCommits
 
 FOLD_FROM: Final = 1000
 """Pages of the WAL from which on it is folded into the database: SQLite's own default."""
@@ -63,14 +66,23 @@ class SqliteBackend:
         clock: the time.
         readers: the store's other connections.
         application: whose journal it is; empty: unknown.
+        listeners: told of what groups have done.
     """
 
     def __init__(
-        self, files: JournalFiles, clock: Clock, readers: Sequence[JournalReader] = (), application: str = ""
+        self,
+        files: JournalFiles,
+        clock: Clock,
+        readers: Sequence[JournalReader] = (),
+        application: str = "",
+        listeners: Listeners | None = None,
     ) -> None:
         self._files = files
         self._clock = clock
         self.premises = Premises(files, readers, application)
+        self._listeners = Listeners() if listeners is None else listeners
+        self._said: list[Said] = []
+        self.others = OthersCommits(self.premises.index)
         self._names: dict[str, int] = {}
         self._tx: Transaction | None = None
         self._rules: Rules | None = None
@@ -120,11 +132,15 @@ class SqliteBackend:
         """Take the lock between processes."""
         assert self.premises.lock is not None
         self.premises.lock.acquire()
+        self.others.begin()
 
     def release(self) -> None:
-        """Give it back."""
+        """Give it back; tells what the group has done."""
+        self.others.end()
         if self.premises.lock is not None:
             self.premises.lock.release()
+        while self._said:
+            self._listeners.tell(self._said.pop(0))
 
     def begin(self) -> None:
         """Start a transaction; reopens the connection after an error, with growing pauses."""
@@ -142,11 +158,13 @@ class SqliteBackend:
         """Apply calls of one verb in the running transaction."""
         assert self._tx is not None
         try:
-            return self._verbs[verb](self._tx, arguments)
+            answers = self._verbs[verb](self._tx, arguments)
         except _BROKEN as error:
             raise self._throw_away(error) from error
         except _MALFORMED as error:
             raise JobRefused(f"the journal cannot store this as it is: {error}") from error
+        note(self._tx.said, verb, arguments, answers)
+        return answers
 
     def commit(self) -> None:
         """Make it durable."""
@@ -172,6 +190,12 @@ class SqliteBackend:
             raise Uncertain(str(error)) from error
         self._tx = None
         self._rules, self._seen = tx.known_rules, (db, db.data_version())
+        self._done(tx)
+
+    def _done(self, tx: Transaction) -> None:
+        """It is committed."""
+        if tx.said:
+            self._said.append(tx.said)
         tx.done()
 
     def settled(self, group: Sequence[Applied]) -> bool:
@@ -183,7 +207,7 @@ class SqliteBackend:
         lost, stored = self._lost, is_stored(self._tx, group)
         self._lost = None
         if stored and lost is not None:
-            lost.done()
+            self._done(lost)
         return stored
 
     def rollback(self) -> None:

@@ -125,6 +125,7 @@ class Claims:
     def _let_next(self, tx: Transaction, ended: Sequence[Finish]) -> None:
         """Ready what waited for these: the next of their concurrency keys, those that follow."""
         limits = tx.rules.limits
+        tx.said.anew |= bool(tx.rules.queue_limits)  # of such a queue more may run now
         if limits:
             limited = [f.seq for f in ended if tx.task_id(f.task) in limits]
             if limited:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from postlude.stores.sqlite.held import HELD, TO_HOLD, HeldFile, Identity
-from postlude.stores.sqlite.wal_index import INDEX_SIZE, WAL_HEADER, Index, is_folded
+from postlude.stores.sqlite.wal_index import INDEX_HEAD, INDEX_SIZE, WAL_HEADER, Index, is_folded
 
 _HEADER: Final = b"SQLite format 3\0"
 _WAL_MAGIC: Final = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83", b"")
@@ -169,6 +169,14 @@ class Guard:
         """Read what the connection's own -shm file says, wherever that is by now."""
         assert self._held_index is not None
         return Index.of(self._held_index.fd)
+
+    def head_of_index(self) -> bytes:
+        """Return what each commit changes of the -shm file; nothing while that is closed. From any thread."""
+        held = self._held_index
+        try:
+            return b"" if held is None else os.pread(held.fd, INDEX_HEAD, 0)
+        except OSError:
+            return b""
 
     def _is_overwritten(self, written: int) -> bool:
         """Whether another database was copied over this one: it was written, and not by folding the WAL.

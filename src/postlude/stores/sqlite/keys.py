@@ -139,6 +139,8 @@ class Keys:
         if row.state is Stored.READY and job.terms.concurrency_key is not None:
             # It is in the table already, and must not count twice.
             self._vacate((task, job.terms.concurrency_key))
+        tx.said.changed = True
+        tx.waits |= row.due is not None
         if row.state is not was:
             tx.count(task, was, row.state)
 

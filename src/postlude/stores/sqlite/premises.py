@@ -90,6 +90,11 @@ class Premises:
         assert self.db is not None
         return self.db
 
+    def index(self) -> bytes:
+        """Return the head of the WAL's index, which each commit changes. From any thread."""
+        guard = self._guard
+        return b"" if guard is None else guard.head_of_index()
+
     def confirm(self) -> apsw.Connection:
         """Make sure that what was just committed is in the files at their paths; returns the connection.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
+from pydantic_core import from_json
 
 from postlude.clock import Clock, SystemClock
 from postlude.errors import JournalUnavailable
@@ -24,6 +25,7 @@ from postlude.stores.sqlite.locks.marks import is_dead, marks_path
 from postlude.stores.sqlite.overview import living_runners, queue_states
 from postlude.stores.sqlite.records import Starts, record
 from postlude.stores.sqlite.sql import SQL
+from postlude.stores.sqlite.watcher import Outlook
 
 T = TypeVar("T")
 
@@ -49,7 +51,6 @@ class JournalReader:
         self._turns = threading.RLock()
         self._open = True
         self._db = self._connect()
-        self._version: int | None = None
 
     def _connect(self) -> apsw.Connection:
         try:
@@ -125,17 +126,9 @@ class JournalReader:
         """Return the runners that live."""
         return self._answer(self._living)
 
-    def changed(self) -> bool:
-        """Say whether any other connection has written since the last call. Never waits."""
-        if not self._turns.acquire(blocking=False):
-            return True
-        try:
-            self._ensure_open()
-            version: int = self._db.execute(SQL["data_version"]).get
-        finally:
-            self._turns.release()
-        before, self._version = self._version, version
-        return version != before
+    def outlook(self) -> Outlook:
+        """Return what somebody has to act on."""
+        return self._answer(lambda: Outlook(*from_json(self._db.execute(SQL["outlook"]).get)))
 
     def current(self) -> bool:
         """Say whether the journal has the form that this release writes."""
@@ -147,7 +140,7 @@ class JournalReader:
 
     def _ensure_open(self) -> None:
         if not self._open:
-            self._db, self._version = self._connect(), None
+            self._db = self._connect()
             self._open = True
 
     def _answer(self, look: Callable[[], T]) -> T:

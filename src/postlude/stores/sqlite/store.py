@@ -7,10 +7,12 @@ import apsw
 from postlude.clock import Clock, SystemClock
 from postlude.errors import JournalRefused, JournalUnavailable
 from postlude.stores.grouped.store import GroupedStore
+from postlude.stores.signals import Signals
 from postlude.stores.sqlite.backend import SqliteBackend
 from postlude.stores.sqlite.connection import check_library
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.reader import JournalReader
+from postlude.stores.sqlite.watcher import Watcher
 
 
 class SqliteStore(GroupedStore):
@@ -27,7 +29,8 @@ class SqliteStore(GroupedStore):
         self._files = JournalFiles(Path(path), self.events)
         self._clock = clock or SystemClock()
         self._application = application
-        self._watch: JournalReader | None = None
+        self._watcher: Watcher | None = None
+        self._watched: JournalReader | None = None
 
     @property
     def location(self) -> str:
@@ -38,25 +41,33 @@ class SqliteStore(GroupedStore):
         """Open, migrate and check the journal."""
         check_library()
         readers: list[JournalReader] = []
-        backend = SqliteBackend(self._files, self._clock, readers, self._application)
+        backend = SqliteBackend(self._files, self._clock, readers, self._application, self._listeners)
         try:
             backend.open()
         except apsw.CorruptError as error:
             raise JournalRefused(f"the journal {self.location} is damaged: {error}") from error
         except (apsw.Error, OSError) as error:
             raise JournalUnavailable(f"cannot open the journal {self.location}: {error}") from error
-        self._watch = JournalReader(self._files.database, self._clock)
+        self._watched = JournalReader(self._files.database, self._clock)
         reader = JournalReader(self._files.database, self._clock)
-        readers += self._watch, reader
+        readers += self._watched, reader
+        self._watcher = Watcher(backend.others, self._watched.outlook, self._listeners)
+        if self._listeners:
+            self._watcher.start()
         return backend, reader
 
     def close(self) -> None:
         """Write what was asked for and close."""
-        if self._watch is not None:
-            self._watch.close()
-            self._watch = None
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.stop()
+        if self._watched is not None:
+            self._watched.close()
+            self._watched = None
         super().close()
 
-    def changed(self) -> bool:
-        """Say whether anybody may have written."""
-        return self._watch is not None and self._watch.changed()
+    def listen(self, listener: Signals) -> None:
+        """Tell it what has been written, here and in other processes."""
+        super().listen(listener)
+        if self._watcher is not None:
+            self._watcher.start()

@@ -11,6 +11,7 @@ import apsw
 from pydantic_core import from_json
 
 from postlude.model.state import MOVES, Stored
+from postlude.stores.signals import Said
 from postlude.stores.sqlite.limits import Rules
 from postlude.stores.sqlite.sql import SQL
 
@@ -54,7 +55,7 @@ class Transaction:
         rules: bounds and pauses, if nobody has written since they were read.
     """
 
-    __slots__ = ("_deltas", "afterwards", "db", "known_rules", "names", "now")
+    __slots__ = ("_deltas", "afterwards", "db", "known_rules", "names", "now", "said", "waits")
 
     def __init__(
         self, db: apsw.Connection, now: int, names: dict[str, int], rules: Rules | None = None
@@ -65,6 +66,10 @@ class Transaction:
         self.afterwards: list[Callable[[], None]] = []
         """What is to be done once it is committed, and not otherwise."""
         self._deltas: defaultdict[tuple[int, int], int] = defaultdict(int)
+        self.said = Said()
+        """What there is to tell once it is committed."""
+        self.waits = False
+        """Whether jobs have begun to wait for a time."""
         self.known_rules = rules
         """What `rules` has read; None: it is to be read, again or for the first time."""
 
@@ -138,6 +143,12 @@ class Transaction:
             self._deltas[task, before] -= jobs
         if after is not None:
             self._deltas[task, after] += jobs
+            if after is Stored.READY:
+                self.said.anew = True
+            elif after is Stored.SCHEDULED or after is Stored.BLOCKED:
+                self.waits = True
+            if before is Stored.BLOCKED or (before is Stored.READY and after is Stored.BLOCKED):
+                self.said.changed = True
 
     def restart(self) -> None:
         """Undo what the transaction has done so far and begin again."""
@@ -148,6 +159,8 @@ class Transaction:
 
     def finish(self) -> None:
         """Write the tally and the rates; the last thing before the commit."""
+        if self.waits and (due := self.value("next_due")) is not None:
+            self.said.wait_until(due)
         self._write_rates()
         rows = [(task, int(state), n) for (task, state), n in self._deltas.items() if n]
         if rows:

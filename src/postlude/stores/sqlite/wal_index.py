@@ -17,6 +17,8 @@ _FOLDED_AT: Final = 96
 _BEGUN_AT: Final = 128
 """Where it says how many frames are in the database, and how many are about to be."""
 INDEX_SIZE: Final = 136
+INDEX_HEAD: Final = 48
+"""Bytes of it that tell of commits alone, and not of folding or of readers."""
 _FOLDING: Final = (slice(32, 40), slice(96, 100), slice(128, 132))
 """What of it changes before the database is written: salts, frames that are in that, or about to be."""
 

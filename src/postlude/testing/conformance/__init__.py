@@ -48,6 +48,7 @@ from postlude.testing.conformance.rates import QueueRateCases, RateCases
 from postlude.testing.conformance.reading import ReadingCases
 from postlude.testing.conformance.replacing import ReplacingCases
 from postlude.testing.conformance.retrying import RetryingCases
+from postlude.testing.conformance.signals import SignalCases
 from postlude.testing.conformance.telling import TellingCases
 from postlude.testing.conformance.upkeep import UpkeepCases
 
@@ -90,5 +91,6 @@ class StoreConformance(
     FindingCases,
     ReadingCases,
     CrowdCases,
+    SignalCases,
 ):
     """Every case. Derive from it and give it a `bench` fixture that returns a `StoreBench`."""

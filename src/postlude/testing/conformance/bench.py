@@ -62,6 +62,17 @@ class StoreBench:
                 same, and it does not; `"conflict"`: others' transactions were in the way, and all is undone.
         """
 
+    def another(self, store: Store, clock: ManualClock) -> Store | None:
+        """Return another store over the same jobs, not yet open, as another process on this host has one.
+
+        Args:
+            store: the one that is open.
+            clock: what that process takes for the time; it need not be what the other takes for it.
+
+        None: there can be no other; the cases about that are skipped.
+        """
+        return None
+
     def kill(self, store: Store, runner: Enlisted) -> None:
         """Make a runner look dead, where that can be seen before its lease has run out."""
 
@@ -69,10 +80,10 @@ class StoreBench:
 class Driver:
     """A store with short ways to say what the cases need."""
 
-    def __init__(self, bench: StoreBench, clock: ManualClock) -> None:
+    def __init__(self, bench: StoreBench, clock: ManualClock, store: Store | None = None) -> None:
         self.bench = bench
         self.clock = clock
-        self.store = bench.make(clock)
+        self.store = bench.make(clock) if store is None else store
         self.store.open()
         self._ids = IdSource()
         self._declared: set[tuple[str, str]] = set()
@@ -274,3 +285,13 @@ class Cases:
         driver = Driver(bench, clock)
         yield driver
         driver.store.close()
+
+    @pytest.fixture
+    def elsewhere(self, bench: StoreBench, driver: Driver, clock: ManualClock) -> Iterator[Driver]:
+        """The same jobs, as another process has them."""
+        store = bench.another(driver.store, clock)
+        if store is None:
+            pytest.skip("this store has one process")
+        other = Driver(bench, clock, store)
+        yield other
+        other.store.close()

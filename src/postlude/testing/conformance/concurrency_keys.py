@@ -180,14 +180,6 @@ class ConcurrencyCases(Cases):
         driver.finish(driver.claim_one(driver.enlist()))
         assert driver.lie(jobs[2]) == [READY]
 
-    def test_what_a_lane_readies_is_a_change(self, driver: Driver) -> None:
-        limit(driver, 1)
-        concurrency_key(driver, 2)
-        claim = driver.claim_one(driver.enlist())
-        driver.store.changed()
-        driver.finish(claim)
-        assert driver.store.changed()
-
     def test_many_lanes_run_out_and_are_never_too_full(self, driver: Driver) -> None:
         limit(driver, 2)
         jobs = {job.id: job for job in (driver.new(concurrency_key=str(n % 3)) for n in range(30))}

@@ -143,13 +143,6 @@ class LimitCases(Cases):
         driver.claim(runner)
         assert sorted(driver.lie(*jobs)) == sorted([RUNNING, RUNNING, BLOCKED])
 
-    def test_what_a_declaration_readies_is_a_change(self, driver: Driver) -> None:
-        limit(driver, 1)
-        concurrency_key(driver, 2)
-        driver.store.changed()
-        limit(driver, 2)
-        assert driver.store.changed()
-
     def test_what_was_declared_survives_reopening(self, driver: Driver) -> None:
         limit(driver, 2)
         jobs = concurrency_key(driver, 3)

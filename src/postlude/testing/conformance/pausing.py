@@ -182,21 +182,6 @@ class PausingCases(Cases):
         driver.resume("task", "a")
         assert driver.claim_one(driver.enlist(), suspect=True).id == suspect.id
 
-    def test_resuming_is_a_change(self, driver: Driver) -> None:
-        driver.pause("task", "a")
-        driver.add(driver.new("a"))
-        driver.claim(driver.enlist())
-        driver.store.changed()
-        driver.resume("task", "a")
-        assert driver.store.changed()
-
-    def test_resuming_a_queue_is_a_change(self, driver: Driver) -> None:
-        driver.pause("queue", "q")
-        driver.add(driver.new(queue="q"))
-        driver.store.changed()
-        driver.resume("queue", "q")
-        assert driver.store.changed()
-
     def test_a_pause_survives_reopening(self, driver: Driver) -> None:
         driver.pause("queue", "q")
         driver.pause("task", "a")

@@ -255,20 +255,6 @@ class ReadingCases(Cases):
         driver.reopen()
         assert counts(driver) == before
 
-    def test_jobs_that_begin_to_wait_are_a_change(self, driver: Driver) -> None:
-        runner = driver.enlist()
-        driver.add(driver.new())
-        assert driver.store.changed()
-        claim = driver.claim_one(runner)
-        driver.store.changed()
-        driver.finish(claim, driver.failed(retry_after=60))
-        assert driver.store.changed()
-
-    def test_nothing_is_no_change(self, driver: Driver) -> None:
-        driver.add(driver.new())
-        driver.store.changed()
-        assert not driver.store.changed()
-
     def test_the_store_says_where_it_is(self, driver: Driver) -> None:
         assert driver.store.location
 

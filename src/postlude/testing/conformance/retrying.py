@@ -139,12 +139,6 @@ class RetryingCases(Cases):
         found = {one.state: one.jobs for one in driver.store.counts().wait(5) if one.jobs}
         assert found == {State.QUEUED: 1}
 
-    def test_it_is_a_change(self, driver: Driver) -> None:
-        job = failed(driver)
-        driver.store.changed()
-        driver.retry(job)
-        assert driver.store.changed()
-
     def test_a_retry_survives_reopening(self, driver: Driver) -> None:
         job = failed(driver)
         driver.retry(job)

@@ -286,12 +286,15 @@ SELECT json_group_array(id) FROM (
     UNION ALL SELECT NULL WHERE EXISTS (SELECT 1 FROM job WHERE state = 3 AND runner IS NULL)
 )
 
--- name: ready_queues
-WITH RECURSIVE waiting (queue) AS (
+-- name: waiting
+waiting (queue) AS (
     SELECT min(queue) FROM job WHERE state = 0 AND queue >= ''
     UNION ALL
     SELECT (SELECT min(queue) FROM job WHERE state = 0 AND queue > waiting.queue) FROM waiting WHERE waiting.queue IS NOT NULL
 )
+
+-- name: ready_queues
+WITH RECURSIVE $waiting
 SELECT CASE WHEN EXISTS (SELECT 1 FROM runner WHERE id = ?1)
     THEN (SELECT json_group_array(queue) FROM waiting WHERE queue IS NOT NULL) END
 
@@ -612,8 +615,17 @@ SELECT n, started, finished, error, traceback, host, pid FROM attempt WHERE job 
 -- name: counts
 SELECT task_name.name, stat.task, stat.state, stat.n FROM stat LEFT JOIN task_name ON task_name.id = stat.task
 
--- name: data_version
-PRAGMA data_version
+-- name: outlook
+WITH RECURSIVE $waiting
+SELECT json_array(
+    json((SELECT json_group_array(queue) FROM waiting WHERE queue IS NOT NULL)),
+    ($next_due),
+    json((SELECT json_group_array(json_array(runner, seq)) FROM (
+        SELECT runner, seq FROM job WHERE state = 3 AND cancel_asked IS NOT NULL
+        UNION ALL SELECT id, NULL FROM runner WHERE parent IS NOT NULL AND parent NOT IN (SELECT id FROM runner)
+    ))),
+    json((SELECT json_group_array(json_array(kind, name)) FROM pause))
+)
 
 -- name: meta
 SELECT value FROM meta WHERE key = ?
