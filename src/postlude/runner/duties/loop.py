@@ -70,8 +70,8 @@ class Housekeeping:
         started = clock.boot()
         self._at = {duty: started + round(duty.first * SECOND) for duty in self._duties}
         """When each is to be done next, by the boot clock."""
-        self._led: set[Duty] = set()
-        """Those that this runner has led when it last asked."""
+        self._led: dict[Duty, tuple[int, int]] = {}
+        """Those that this runner leads: its number, and until when it need not ask again."""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -123,9 +123,15 @@ class Housekeeping:
 
     async def _leads(self, duty: Duty) -> bool:
         """Whether this runner does a duty for all: for a lease longer than until it asks again."""
-        seconds = duty.every + self._config.lease
-        leads = await self._store.lead(self._runner.number, duty.name, seconds)
-        (self._led.add if leads else self._led.discard)(duty)
+        now, number, seconds = self._clock.boot(), self._runner.number, duty.every + self._config.lease
+        known, until = self._led.get(duty, (0, now))
+        if known == number and now < until:
+            return True
+        leads = await self._store.lead(number, duty.name, seconds)
+        if leads:
+            self._led[duty] = number, now + round(seconds / 2 * SECOND)
+        else:
+            self._led.pop(duty, None)
         return leads
 
     async def _hear_of_pauses(self) -> None:
