@@ -7,6 +7,7 @@ another boot has expired.
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -41,6 +42,19 @@ class SystemClock:
 
     def boot(self) -> int:
         return time.clock_gettime_ns(_BOOT_CLOCK) // 1000
+
+
+class JournalClock:
+    """The time that a journal tells, which decides what is due, beside the boot clock of this machine.
+
+    Args:
+        now: the journal's time.
+        clock: this machine's.
+    """
+
+    def __init__(self, now: Callable[[], int], clock: Clock) -> None:
+        self.now = now
+        self.boot = clock.boot
 
 
 class ManualClock:

@@ -26,6 +26,9 @@ class MemoryBench(StoreBench):
         assert isinstance(store, MemoryStore)
         return copy(store)  # which shares what it has
 
+    def another_host(self, store: Store, clock: ManualClock) -> Store | None:
+        return self.another(store, clock)  # the time is the journal's
+
 
 class SqliteBench(StoreBench):
     def __init__(self, folder: Path) -> None:

@@ -212,6 +212,7 @@ class LogStore(GroupedStore):
         super().__init__()
         self._backend = LogBackend(disk, clock, self._listeners, lose)
         self._looks = Looks(self._backend, clock)
+        self.now = clock.now
 
     def connect(self) -> tuple[LogBackend, Reader]:
         return self._backend, cast(Reader, self._looks)

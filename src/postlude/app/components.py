@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from postlude.app.served import Served, Serving
-from postlude.clock import Clock
+from postlude.clock import Clock, JournalClock
 from postlude.compat import running_loop
 from postlude.config import Config
 from postlude.engines.protocol import Engine
@@ -83,7 +83,7 @@ class Components:
         self.store = store
         self.registry = registry
         self.config = config
-        self.clock = clock
+        self.clock = clock = JournalClock(store.now, clock)  # dates are the journal's
         self.execution = execution = execution or ExecutionContext()
         self.queues = queues = queues or {}
         self.hub = Hub(store)

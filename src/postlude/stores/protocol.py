@@ -237,6 +237,10 @@ class ReadOnly(Looking, Protocol):
 class Reading(Looking, Telling, Protocol):
     """What a store tells of its jobs, and of their changes."""
 
+    now: Callable[[], int]
+    """Its time (microseconds, UTC), which decides what is due: all dates that it is given are of it. On one
+    host the system's; of a server the server's, as near as it is known without asking. From any thread."""
+
     events: Events
     """Where it says what happens to it. So do those who work with it: who listens hears of all of them. By
     default, the log does (`postlude.telemetry.logging.logged`)."""

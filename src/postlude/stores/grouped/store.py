@@ -41,6 +41,8 @@ CLOSE_WITHIN: Final = 10.0
 class GroupedStore(Lookups, ABC):
     """A store whose writes go through one writer, and whose looks go through one thread."""
 
+    now: Callable[[], int]
+
     def __init__(self) -> None:
         self.events = logged()
         self._told: list[Callable[[], None]] = []

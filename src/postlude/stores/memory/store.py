@@ -53,7 +53,7 @@ class MemoryStore:
     """
 
     def __init__(self, clock: Clock) -> None:
-        self.events, self._clock = logged(), clock
+        self.events, self._clock, self.now = logged(), clock, clock.now
         self._listeners = Listeners()
         self._shelves = Shelves()
         self._lock = TellingLock(self._shelves, self._listeners)

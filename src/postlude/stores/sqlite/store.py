@@ -28,6 +28,7 @@ class SqliteStore(GroupedStore):
         super().__init__()
         self._files = JournalFiles(Path(path), self.events)
         self._clock = clock or SystemClock()
+        self.now = self._clock.now
         self._application = application
         self._watcher: Watcher | None = None
         self._watched: JournalReader | None = None

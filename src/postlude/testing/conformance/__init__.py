@@ -31,6 +31,7 @@ from postlude.testing.conformance.endings import EndingCases
 from postlude.testing.conformance.few import FewCases
 from postlude.testing.conformance.finding import FindingCases
 from postlude.testing.conformance.gaps import GapCases
+from postlude.testing.conformance.hosts import HostCases
 from postlude.testing.conformance.intake import IntakeCases
 from postlude.testing.conformance.keeping import KeepingCases
 from postlude.testing.conformance.keys import KeyCases
@@ -92,5 +93,6 @@ class StoreConformance(
     ReadingCases,
     CrowdCases,
     SignalCases,
+    HostCases,
 ):
     """Every case. Derive from it and give it a `bench` fixture that returns a `StoreBench`."""

@@ -65,11 +65,14 @@ class StoreBench:
     def another(self, store: Store, clock: ManualClock) -> Store | None:
         """Return another store over the same jobs, not yet open, as another process on this host has one.
 
-        Args:
-            store: the one that is open.
-            clock: what that process takes for the time; it need not be what the other takes for it.
-
         None: there can be no other; the cases about that are skipped.
+        """
+        return None
+
+    def another_host(self, store: Store, clock: ManualClock) -> Store | None:
+        """Return another store over the same jobs, not yet open, of a host whose own clock this is.
+
+        None: all of them are on one host; the cases about that are skipped.
         """
         return None
 
