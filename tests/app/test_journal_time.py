@@ -22,11 +22,11 @@ async def test_what_is_delayed_waits_as_long_by_the_journals_time() -> None:
     postlude = Postlude(store=cast(Store, store), clock=own)
     task = postlude.task(returning.nothing, name="nothing")
     async with serving(postlude):
-        job = await postlude.add_task(task.using(delay=20, expires=25))
+        job = await postlude.add_task(task.using(delay=10, expires=12))
         record = store.get(job.raw_id).result()
         assert record is not None
-        assert (record.created, record.due) == (journal.now(), journal.now() + 20 * SECOND)
-        journal.advance(20)
+        assert (record.created, record.due) == (journal.now(), journal.now() + 10 * SECOND)
+        journal.advance(10)  # less than a lease
         await becomes(postlude, job, State.SUCCEEDED)
         record = store.get(job.raw_id).result()
         assert record is not None
