@@ -26,7 +26,7 @@ LAYERS = (
     Layer("app", ("app",), below=(*REQUEST, "engines", "frameworks", "web")),
     Layer(
         "doors",
-        ("fastapi", "starlette", "cli", "testing"),
+        ("fastapi", "starlette", "cli", "testing", "integrations"),
         below=(*REQUEST, "engines", "web", "app"),
         together=False,
     ),

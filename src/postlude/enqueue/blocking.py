@@ -9,12 +9,15 @@ from postlude.compat import running_loop
 from postlude.config import Config
 from postlude.enqueue.bulk import GROUP, prepare_all
 from postlude.enqueue.producer import Producer
+from postlude.enqueue.terms import carry
 from postlude.errors import JournalUnavailable
 from postlude.jobs.absence import Absence
 from postlude.jobs.handle import Job
-from postlude.model.event.jobs import JobsAdded
+from postlude.model.event.jobs import JobsAdded, JobsRefused
+from postlude.model.job import Added
 from postlude.runner.attempt.work import Work, place
 from postlude.stores.protocol import Store
+from postlude.stores.reply import Reply
 from postlude.tasks.call import Call
 
 P = ParamSpec("P")
@@ -66,14 +69,23 @@ class Blocking:
 
     def _store_group(self, works: Sequence[Work]) -> None:
         self._producer.sync_limits.tell()
+        if self._producer.carried.carriers:
+            carry(self._producer.carried, works, together=len(works) > 1)
         jobs = [work.new_job(False, None) for work in works]
-        reply = self._store.add(jobs)
         try:
-            added = reply.wait(self._config.budget)
-        except TimeoutError:
-            if reply.withdraw():
-                raise JournalUnavailable("the journal did not take the write within its budget") from None
-            added = reply.wait()  # it is being committed: its outcome is about to be known
+            added = self._added(self._store.add(jobs))
+        except Exception as error:
+            if JobsRefused in self._store.events.heard:
+                self._store.events.emit(JobsRefused(jobs, error))
+            raise
         place(works, added)
         if JobsAdded in self._store.events.heard:
             self._store.events.emit(JobsAdded(jobs, added))
+
+    def _added(self, reply: Reply[list[Added]]) -> list[Added]:
+        try:
+            return reply.wait(self._config.budget)
+        except TimeoutError:
+            if reply.withdraw():
+                raise JournalUnavailable("the journal did not take the write within its budget") from None
+            return reply.wait()  # it is being committed: its outcome is about to be known

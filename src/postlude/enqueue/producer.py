@@ -11,23 +11,21 @@ from postlude.config import Config
 from postlude.enqueue.in_memory import InMemory
 from postlude.enqueue.ordering import Placed, chain, in_order, new_jobs
 from postlude.enqueue.sync_limits import SyncLimits
+from postlude.enqueue.terms import carry, say_terms
 from postlude.enqueue.visiting import InlinePort
 from postlude.errors import JournalUnavailable
 from postlude.jobs.handle import Enquiries
 from postlude.model.event.jobs import JobsAdded, JobsRefused
 from postlude.model.ids import IdSource
 from postlude.model.job import Added, NewJob
-from postlude.model.terms import PLAIN
 from postlude.runner.attempt.work import Work, give_trace, place
 from postlude.runner.runner import Runner
 from postlude.runner.turn import Turn
 from postlude.runner.waiters import first_of_visit
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
-from postlude.tasks.codec.payload import Encoded
 from postlude.tasks.context import Carried
 from postlude.tasks.registry import Registry
-from postlude.tasks.task import Task
 from postlude.telemetry.tracing import Tracers
 
 
@@ -70,7 +68,7 @@ class Producer:
         self._enquiries = enquiries
         self.sync_limits = sync_limits
         self._tracers = tracers
-        self._carried = carried
+        self.carried = carried
         self._carries = bool(carried)
         self.bounded_queues: frozenset[str] = frozenset()
         self.elsewhere: frozenset[str] = frozenset()
@@ -134,15 +132,8 @@ class Producer:
             task.once, task, positional, named, self._enquiries,
         )  # fmt: skip
         if task.special or self.bounded_queues or self._carries:
-            self._add_terms(work, task, encoded)
+            say_terms(work, task, encoded, self.carried, self.bounded_queues)
         return work
-
-    def _add_terms(self, work: Work, task: Task[..., Any], encoded: Encoded) -> None:
-        """Note what the call's policy and context say of its job."""
-        terms = (task.terms(work.created) if task.special else None) or PLAIN
-        key = task.concurrency_key(encoded) if task.special else None
-        rated = task.rated or work.queue in self.bounded_queues
-        work.say(terms.of_call(key, rated, self._carried.capture()))
 
     async def commit(self, prepared: Sequence[Work | Turn], after: Work | None = None) -> None:
         """Write a request's jobs, all or none; returns when they are on disk. See `Port.commit`.
@@ -159,6 +150,8 @@ class Producer:
         if runner is None:
             await self._commit_unserved(prepared, after)
             return
+        if self.carried.carriers:
+            carry(self.carried, [work for work in prepared if isinstance(work, Work)])
         if len(prepared) == 1 and after is None and prepared[0].usual:  # nearly always
             works: Sequence[Work] = prepared  # type: ignore[assignment]
             jobs, heads = [works[0].new_job(False, None)], 1
@@ -222,10 +215,14 @@ class Producer:
 
     async def store(self, works: Sequence[Work], *, holder: int | None = None) -> None:
         """Write jobs, all or none, claimed by `holder` if that may be."""
-        await self._store_placed([Placed(work) for work in works], holder)
+        await self._store_placed([Placed(work) for work in works], holder, together=len(works) > 1)
 
-    async def _store_placed(self, placed: Sequence[Placed], holder: int | None) -> None:
+    async def _store_placed(
+        self, placed: Sequence[Placed], holder: int | None, together: bool = False
+    ) -> None:
         works = [work for work, _, _ in placed]
+        if self.carried.carriers:
+            carry(self.carried, works, together)
         self.sync_limits.tell()
         jobs = new_jobs(placed, self._config.order_wait)
         reply = self._store.add(jobs, claim_for=holder, budget=self._config.budget)

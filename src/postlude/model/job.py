@@ -64,6 +64,8 @@ class Claim(NamedTuple):
     """It came along with the claim before it, and may start when the first attempt of that has ended."""
     followed: bool = False
     """A job that did not come along waits in the journal for the end of this one's first attempt."""
+    begun: bool = False
+    """An attempt at it has begun before."""
 
 
 class Claimed(NamedTuple):

@@ -14,7 +14,7 @@ from postlude.model.event.jobs import AttemptEnded
 from postlude.model.job import Added, Claim, FreeSlots, Hold
 from postlude.model.outcome import Cancelled, Finish, Outcome, Succeeded
 from postlude.runner.attempt.logs import lines_of
-from postlude.runner.attempt.outcome import Outcomes, ended
+from postlude.runner.attempt.outcome import Outcomes, ended, interrupted
 from postlude.runner.attempt.progress import Reports
 from postlude.runner.attempt.work import Work, holds_of
 from postlude.runner.chains import Chains
@@ -291,6 +291,7 @@ class Runner:
         self._held.clear()
         for work in running:
             work.end()
+        interrupted(running, self._events)
         return works, running
 
     def lost(self) -> None:

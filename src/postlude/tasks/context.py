@@ -4,7 +4,7 @@ Only those that the application lists, and only values that JSON restores as the
 set where the job was added is set again where it runs, in a context of its own.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextvars import Context, ContextVar
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from postlude.errors import NotDurable
 from postlude.messages.quoting import quoted
 from postlude.model.event.request import ContextUnlisted, ContextUnread
 from postlude.tasks.codec.precheck import SCALARS
+from postlude.telemetry.carrying import CARRIED, NAMES, Carrier
 from postlude.telemetry.process import EVENTS
 
 MOST: Final = 4 * 1024
@@ -24,9 +25,15 @@ DEEPEST: Final = 50
 
 _UNSET: Final = object()
 
+_LONG: Final = frozenset({"tracestate", "baggage"})
+"""The texts of traces that say more than which trace it is: left out first."""
+
 
 class Carried:
-    """The context variables that travel with jobs. Frozen.
+    """The context variables that travel with jobs. Frozen, but for those who have traces travel too.
+
+    Attributes:
+        carriers: who they are; see `leaving`.
 
     Args:
         variables: which; their names are what is stored.
@@ -35,10 +42,11 @@ class Carried:
         ValueError: one of them is no context variable, or two have the same name.
     """
 
-    __slots__ = ("_named", "_variables")
+    __slots__ = ("_named", "_variables", "carriers")
 
     def __init__(self, variables: Iterable[ContextVar[Any]] = ()) -> None:
         self._variables = _listed(variables)
+        self.carriers: tuple[Carrier, ...] = ()
         self._named: dict[str, ContextVar[Any]] = {}
         for variable in self._variables:
             if variable.name in self._named:
@@ -80,13 +88,30 @@ class Carried:
         """
         context = Context()
         if text is not None:
+            traces: dict[str, str] = {}
             for name, value in _read(text).items():
                 variable = self._named.get(name)
-                if variable is None:
-                    EVENTS.emit(ContextUnlisted(name))
-                else:
+                if variable is not None:
                     context.run(variable.set, value)
+                elif name in NAMES and type(value) is str:
+                    traces[name] = value
+                else:
+                    EVENTS.emit(ContextUnlisted(name))
+            if traces:
+                context.run(CARRIED.set, traces)
         return context
+
+    def leaving(self, text: str | None, traces: Mapping[str, str]) -> str | None:
+        """Return what `capture` returned, with the texts of traces beside it, as far as there is room.
+
+        A variable that is listed under the name of one of them keeps it.
+        """
+        values = {} if text is None else _read(text)
+        added = {name: traces[name] for name in traces if name not in self._named}
+        for fewer in (added, {name: added[name] for name in added if name not in _LONG}):
+            if len(written := to_json({**values, **fewer}, inf_nan_mode="constants")) <= MOST:
+                return written.decode()
+        return text
 
     @staticmethod
     def values(text: str | None) -> dict[str, Any]:

@@ -169,6 +169,13 @@ class Registry:
         except UnknownTask:
             return None
 
+    def function_name(self, name: str) -> str | None:
+        """Return the module and name of a task's function; None: nobody has asked for it here yet."""
+        task = self._by_name.get(name)
+        function = None if task is None else task.function
+        place = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+        return None if None in place else ".".join(map(str, place))
+
     @property
     def names(self) -> frozenset[str]:
         """The names of the declared tasks and of the plain functions met so far."""

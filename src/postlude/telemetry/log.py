@@ -43,9 +43,9 @@ class Log:
         """Whether somebody hears what is logged at a level."""
         return self._logger.isEnabledFor(level) and self._logger.hasHandlers()
 
-    def debug(self, message: str, *args: object) -> None:
+    def debug(self, message: str, *args: object, extra: Mapping[str, object] | None = None) -> None:
         """Log what helps to understand the package itself."""
-        self._log(logging.DEBUG, message, args)
+        self._log(logging.DEBUG, message, args, extra=extra)
 
     def info(self, message: str, *args: object, extra: Mapping[str, object] | None = None) -> None:
         """Log what is as it should be."""

@@ -7,6 +7,7 @@ import pytest
 from postlude.model.event import Event, OfJob
 from postlude.model.event.jobs import (
     AttemptEnded,
+    AttemptInterrupted,
     AttemptStarted,
     CancelAsked,
     EndsWritten,
@@ -29,7 +30,7 @@ from tests.telemetry.logging import examples
 QUIET = frozenset(
     {
         Event, OfJob, OfJournal, JobsAdded, JobsRefused, JobsClaimed, JobsReleased, AttemptStarted,
-        AttemptEnded, EndsWritten, ProgressTold, ProgressWritten, CancelAsked, JobRetried, Paused, Resumed,
+        AttemptEnded, AttemptInterrupted, EndsWritten, ProgressTold, ProgressWritten, CancelAsked, JobRetried, Paused, Resumed,
     }
 )  # fmt: skip
 """What happens for every job, what somebody has asked for, and beginnings of kinds."""

@@ -1,7 +1,7 @@
 """What happens to jobs: from being added to the end that the journal has of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from postlude.model.event import Event, OfJob
@@ -76,10 +76,17 @@ class Resumed(Event):
 
 @dataclass(frozen=True)
 class AttemptStarted(OfJob):
-    """An attempt starts, in the thread that runs it. `created` is when its job was added."""
+    """An attempt starts, in the thread and in the context that it runs in.
+
+    Attributes:
+        created: when its job was added.
+        started: now.
+        first: whether no attempt at its job has begun before.
+    """
 
     created: int
     started: int
+    first: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,11 +97,13 @@ class AttemptEnded(OfJob):
         started: when.
         finished: when.
         outcome: what it means for the job.
+        trace: the `traceparent` of what traces it; None: nothing does.
     """
 
     started: int
     finished: int
     outcome: Outcome
+    trace: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -108,6 +117,11 @@ class AttemptUnsuccessful(AttemptEnded):
 
     error: BaseException | None
     frames: TracebackType | None
+
+
+@dataclass(frozen=True)
+class AttemptInterrupted(OfJob):
+    """An attempt that runs does not count any more: its runner has stopped, and its job runs again."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import traceback
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from postlude.errors import Discard, RetryLater, Snooze
 from postlude.messages.raised import frames_of, is_a, kind_of, text_of, writable
 from postlude.model.event.jobs import (
     AttemptEnded,
+    AttemptInterrupted,
     AttemptUnsuccessful,
     BackoffFailed,
     JudgingFailed,
@@ -126,10 +128,19 @@ def ended(work: Work, now: int, outcome: Outcome, error: BaseException | None = 
         error: what it has raised; None: it has not begun, or returned.
     """
     about = (*work.identity, work.started, now, outcome)
+    trace = work.traced.get("traceparent")
     if type(outcome) is Succeeded:
-        return AttemptEnded(*about)
+        return AttemptEnded(*about, trace=trace)
     frames = None if error is None or is_a(error, ChildFailed) else own_frames(error)
-    return AttemptUnsuccessful(*about, error, frames)
+    return AttemptUnsuccessful(*about, error, frames, trace=trace)
+
+
+def interrupted(works: Iterable[Work], events: Events) -> None:
+    """Tell that attempts of these works, if they have begun, do not count any more."""
+    if AttemptInterrupted in events.heard:
+        for work in works:
+            if work.started:
+                events.emit(AttemptInterrupted(*work.identity))
 
 
 def is_own(error: BaseException) -> bool:

@@ -1,7 +1,7 @@
 """A call on its way through the runner: from `add_task`, or from a claim, to its end."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum, auto
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from postlude.model.event.runner import JobName
 from postlude.model.job import Added, Claim, Hold, NewJob
 from postlude.model.terms import NOTHING, ONCE, PLAIN, Terms
 from postlude.tasks.task import Task
+from postlude.telemetry.carrying import NO_TRACES
 from postlude.telemetry.tracing import Trace
 
 
@@ -40,9 +41,9 @@ class Work:
     """One attempt in the making. Mutable on purpose: one object per job, from its call to its end."""
 
     __slots__ = (
-        "args", "created", "current", "enquiries", "failures", "fence", "follower", "given", "id",
+        "args", "begun", "created", "current", "enquiries", "failures", "fence", "follower", "given", "id",
         "joined", "kwargs", "name", "once", "over", "payload", "queue", "runner", "seconds", "seq",
-        "started", "stopping", "suspect", "task", "terms", "trace", "urgent", "usual", "waiter",
+        "started", "stopping", "suspect", "task", "terms", "trace", "traced", "urgent", "usual", "waiter",
         "written",
     )  # fmt: skip
 
@@ -89,14 +90,18 @@ class Work:
         self.follower: Work | None = None
         self.runner: Starter | None = None
         self.waiter: asyncio.Future[None] | None = None
+        self.begun = False
+        """Whether an attempt at it has begun before."""
         self.trace: Trace | None = None
+        self.traced: Mapping[str, str] = NO_TRACES
+        """What its attempt is traced under, where somebody listens: texts as in `CARRIED`."""
 
     @classmethod
     def of_claim(cls, claim: Claim, known: "Work | None" = None) -> "Work":
         """Return the work that a claim gives a right to; `known`: what this process knows it as."""
         (
             seq, id, fence, task, queue, payload, failures, suspect, once, created, given, limited, _,
-            followed,
+            followed, begun,
         ) = claim  # fmt: skip
         work = known or cls(id, task, queue, payload, created, once)
         if known is not None and (known.payload, known.created) != (payload, created):
@@ -105,6 +110,7 @@ class Work:
         work.seq = seq
         work.fence = fence
         work.failures = failures
+        work.begun = begun
         work.suspect = suspect
         work.given = given
         work.urgent = limited or followed

@@ -32,6 +32,7 @@ from postlude.runner.lease import Lease
 from postlude.tasks.context import Carried
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
+from postlude.telemetry.carrying import CARRIED, NO_TRACES
 from postlude.telemetry.events import Events
 from postlude.telemetry.tracing import Tracers
 
@@ -135,6 +136,8 @@ class ExecutorPool:
         names = ("loop_slots", "threads", "threads", "processes")
         self.settings: dict[Executor, str] = dict(zip(self._shared, names, strict=True))
         """The setting that says how many places each has."""
+        kinds = ("async", "thread", "thread", "process")
+        self._places = [(kind, getattr(config, name)) for kind, name in zip(kinds, names, strict=True)]
         self.keeps_back: Callable[[Work], bool] | None = None
         """Says of a work whether it must not start any more, and takes it then; None: all may start."""
         self.interruptions = Interruptions(self._loop, self.executor_of, ended, events)
@@ -154,6 +157,15 @@ class ExecutorPool:
         )
         own = sum(slots.free for slots in self._own.values())
         return FreeSlots(loop + injected + own, threads, processes)
+
+    @property
+    def slots(self) -> Mapping[str, tuple[int, int]]:
+        """How many jobs of each kind can run at once, and do: `async`, `thread`, `process`."""
+        found: dict[str, tuple[int, int]] = {}
+        for (kind, places), executor in zip(self._places, self.members, strict=True):
+            all_of_kind, busy = found.get(kind, (0, 0))
+            found[kind] = all_of_kind + places, busy + len(executor.running)
+        return found
 
     @property
     def hung(self) -> int:
@@ -269,9 +281,12 @@ class ExecutorPool:
             work.current = CurrentJob(work.id, work.name, work.queue, work.failures + 1, self._report)
             if seconds is not None:
                 self.interruptions.limit(work, seconds)
+            context = surroundings(work, work.current, self._carried)
             if AttemptStarted in self._events.heard:
-                self._events.emit(AttemptStarted(*work.identity, work.created, now))
-            return surroundings(work, work.current, self._carried)
+                started = AttemptStarted(*work.identity, work.created, now, not work.begun)
+                context.run(self._events.emit, started)
+                work.traced = context.get(CARRIED, NO_TRACES)
+            return context
         except Unrunnable as unrunnable:
             self._refuse(work, unrunnable.outcome)
         except BaseException as error:  # whatever it is, it is this attempt's

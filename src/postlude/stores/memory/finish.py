@@ -119,6 +119,7 @@ def give_back(shelves: Shelves, row: Row, now: int) -> None:
 
 def note_release(row: Row, started: int, now: int) -> None:
     """Note with a job that its runner has let go of it while it ran."""
+    row.started = started
     end = End(socket.gethostname(), os.getpid(), RELEASED)
     row.logs += ((row.failures + 1, end.note(started, now)),)
 

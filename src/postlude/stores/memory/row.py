@@ -108,6 +108,7 @@ class Row:
             limited,
             follows,
             followed,
+            self.started is not None,
         )
 
     def matches(self, wanted: JobFilter) -> bool:

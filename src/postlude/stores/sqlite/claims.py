@@ -74,6 +74,7 @@ class Claims:
         """Make ready again what each caller still holds of what it gives back."""
         held = {row[0]: row for row in tx.rows("held", json.dumps(list(dict.fromkeys(_given_back(calls)))))}
         mine: list[dict[int, Leaving]] = []
+        begun: list[tuple[int, int]] = []
         ended: list[tuple[int, str]] = []
         for runner, holds in calls:
             mine.append({})
@@ -85,7 +86,9 @@ class Claims:
                 mine[-1][seq] = Leaving(seq, task, key, followed, asked)
                 if hold.started is not None:
                     end = End(self._host, self._pid, RELEASED)
+                    begun.append((seq, hold.started))
                     ended.append((seq, json.dumps([end.note(hold.started, tx.now)])))
+        tx.run_for("note_begun", begun)
         tx.run_for("add_logs", ended)
         ready = release_jobs(tx, [job for jobs in mine for job in jobs.values()])
         back = [

@@ -79,7 +79,7 @@ class Ends:
     def _was_parked(self, event: AttemptUnsuccessful, outcome: Parked) -> None:
         again = outcome.reason is Reason.UNKNOWN_TASK and event.task in self._parked
         say = JOBS.debug if again else JOBS.warning
-        say("job %s is parked: %s", named(event), outcome.why)
+        say("job %s is parked: %s", named(event), outcome.why, extra=extra(event))
         if outcome.reason is Reason.UNKNOWN_TASK and len(self._parked) < _MOST_TOLD:
             self._parked.add(event.task)
 

@@ -4,9 +4,13 @@ from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any, Protocol
 
+from postlude.clock import SECOND
 from postlude.model.event import Event, OfJob
+from postlude.model.event.jobs import AttemptEnded
 from postlude.model.ids import id_text
+from postlude.telemetry.carrying import trace_id
 from postlude.telemetry.log import ExcInfo
+from postlude.telemetry.outcomes import error_type, word_of
 
 Lines = Mapping[type[Event], Callable[[Any], None]]
 """What writes the line of each kind."""
@@ -70,5 +74,19 @@ def named(job: Any) -> str:
 
 
 def extra(event: OfJob) -> dict[str, object]:
-    """Return what log records of a job carry (`LogKeeper`), for those made outside of its attempt."""
-    return {"job_id": id_text(event.id), "task": event.task, "attempt": event.attempt}
+    """Return what log records of a job carry (`LogKeeper`), for those made outside of its attempt.
+
+    Those of its end say what `telemetry.logging.changes` says of good ends.
+    """
+    fields: dict[str, object] = {
+        "job_id": id_text(event.id), "task": event.task, "attempt": event.attempt, "queue": event.queue,
+    }  # fmt: skip
+    if isinstance(event, AttemptEnded):
+        fields |= {
+            "event": "job.ended",
+            "outcome": word_of(event.outcome),
+            "duration": max(0, event.finished - event.started) / SECOND,
+            "error_type": error_type(event) or "",
+            "trace_id": trace_id(event.trace),
+        }
+    return fields

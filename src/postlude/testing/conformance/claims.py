@@ -6,7 +6,8 @@ import socket
 from datetime import UTC, datetime
 
 from postlude.clock import SECOND
-from postlude.model.job import Hold
+from postlude.model.job import Claim, Hold
+from postlude.model.outcome import Snoozed
 from postlude.model.state import State
 from postlude.testing.conformance.bench import LEASE, PATIENCE, Cases, Driver
 
@@ -85,6 +86,32 @@ class ClaimCases(Cases):
         assert driver.store.release(runner.runner, [Hold(claim.seq, claim.fence)]).wait(PATIENCE) == 1
         assert (driver.state(job), driver.record(job).fence) == (State.QUEUED, claim.fence)
         assert driver.claim_one(driver.enlist()).id == job.id
+
+    def test_a_claim_says_whether_an_attempt_has_begun_before(self, driver: Driver) -> None:
+        runner = driver.enlist()
+        driver.add(driver.new())
+        begun: list[bool] = []
+
+        def claim() -> Claim:
+            claim = driver.claim_one(runner)
+            begun.append(claim.begun)
+            return claim
+
+        driver.release(runner, claim())  # it had not
+        driver.finish(claim(), Snoozed(driver.clock.now()))
+        driver.promote()
+        driver.finish(claim(), driver.failed(retry_after=0))
+        driver.promote()
+        claim()
+        assert begun == [False, False, True, True]
+
+    def test_so_it_does_of_one_that_was_given_up(self, driver: Driver) -> None:
+        runner = driver.enlist()
+        driver.add(driver.new())
+        claim = driver.claim_one(runner)
+        hold = Hold(claim.seq, claim.fence, started=driver.clock.now())
+        driver.store.release(runner.runner, [hold]).wait(PATIENCE)
+        assert driver.claim_one(runner).begun
 
     def test_only_own_present_claims_are_released(self, driver: Driver) -> None:
         mine, other, job = driver.enlist(), driver.enlist(), driver.new()

@@ -39,6 +39,8 @@ def attempt(order: RunJob, payload: bytes, current: CurrentJob, max_error: int) 
         args, kwargs = task.decode(payload)
         context = task.carried.context(order.context)
         context.run(CURRENT.set, current)
+        for carrier in task.carried.carriers:
+            context.run(carrier.arrive)
         value = context.run(task.function, *args, **kwargs)
         del args, kwargs, context
         return _returned(task, value)

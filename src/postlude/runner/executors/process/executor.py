@@ -201,9 +201,10 @@ class ProcessExecutor:
         self._number += 1
         current = work.current
         attempt = work.failures + 1 if current is None else current.attempt
-        return RunJob(
-            self._number, module, place, work.id.hex(), work.name, work.queue, attempt, work.given.context
-        )
+        context = work.given.context
+        if work.traced:
+            context = work.task.carried.leaving(context, work.traced)
+        return RunJob(self._number, module, place, work.id.hex(), work.name, work.queue, attempt, context)
 
     def _boot(self) -> Hello:
         module: str | None = None

@@ -310,7 +310,8 @@ typeof(j.id) = 'blob' AND j.created | 0 = j.created AND j.failures | 0 = j.failu
 
 -- name: as_ready
 -- In the order of the fields of `Ready`, but for the arguments.
-j.seq, hex(j.id), j.fence + 1, j.task, j.queue, j.failures, j.suspect, j.once, j.created, j.followed, j.lane, $given
+j.seq, hex(j.id), j.fence + 1, j.task, j.queue, j.failures, j.suspect, j.once, j.created, j.followed, j.lane,
+j.started IS NOT NULL, $given
 
 -- name: ready
 SELECT json_group_array(
@@ -419,6 +420,9 @@ WHERE job.state = 3
 
 -- name: holds
 SELECT seq, fence FROM job WHERE state = 3 AND runner = ?
+
+-- name: note_begun
+UPDATE job SET started = f.column2 FROM (VALUES (?, ?)) AS f WHERE job.seq = f.column1
 
 -- name: release
 UPDATE job SET state = 0, runner = NULL, follows = NULL WHERE seq IN (SELECT value FROM json_each(?1))
