@@ -37,7 +37,14 @@ from tests.app.serving import serving
 
 pytestmark = pytest.mark.anyio
 
-OF_EVENTS = ("postlude.telemetry.events", "postlude.telemetry.logging", "postlude.model.event")
+OF_EVENTS = (
+    "postlude.telemetry.events",
+    "postlude.telemetry.logging",
+    "postlude.telemetry.carrying",
+    "postlude.telemetry.outcomes",
+    "postlude.model.event",
+    "postlude.integrations",
+)
 
 
 @pytest.fixture

@@ -183,6 +183,7 @@ def test_sentrys_scopes_are_forked(monkeypatch: pytest.MonkeyPatch, location: st
     ],
 )
 def test_whoever_is_loaded_is_asked(module: str, made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "sentry_sdk.scope", raising=False)
     monkeypatch.setitem(sys.modules, module, made)
     tracers = Tracers()
     assert tracers.capture() is None
@@ -199,6 +200,7 @@ def test_whoever_is_loaded_is_asked(module: str, made: Any, monkeypatch: pytest.
 
 
 def test_who_is_loaded_later_is_asked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "sentry_sdk.scope", raising=False)
     tracers = Tracers()
     assert tracers.capture() is None
     monkeypatch.setitem(sys.modules, "sentry_sdk.scope", SimpleNamespace(_current_scope=CURRENT))

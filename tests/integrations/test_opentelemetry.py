@@ -71,12 +71,12 @@ def told() -> Iterator[Telemetry]:
 
 def trace_of(span: ReadableSpan) -> int:
     assert span.context is not None
-    return span.context.trace_id
+    return int(span.context.trace_id)
 
 
 def id_of(span: ReadableSpan) -> int:
     assert span.context is not None
-    return span.context.span_id
+    return int(span.context.span_id)
 
 
 def parent_of(span: ReadableSpan) -> int | None:
@@ -283,7 +283,7 @@ async def test_an_attempt_whose_runner_stops_is_interrupted(told: Telemetry) -> 
     postlude = Postlude(store="memory", packages=["tests"], config=Config(grace=0.01))
     told.join(postlude)
     async with serving(postlude):
-        job = await postlude.add_task(work.takes_long)
+        await postlude.add_task(work.takes_long)
         await eventually(seen)
     assert (told.one("run").attributes or {})["postlude.outcome"] == "interrupted"
 

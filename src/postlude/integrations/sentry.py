@@ -5,6 +5,7 @@ Needs `postlude[sentry]`, and an application that calls `sentry_sdk.init` before
 
 from collections.abc import Mapping, Sequence
 from contextvars import Context, copy_context
+from functools import partial
 from typing import Any, Final
 
 import sentry_sdk
@@ -105,6 +106,7 @@ class Sentry:
         scope = sentry_sdk.get_current_scope()
         scope.span = transaction
         scope.set_transaction_name(event.task, source="task")
+        sentry_sdk.get_isolation_scope().add_event_processor(partial(_named, event.task))
         made = sentry_sdk.get_current_scope().iter_trace_propagation_headers(span=transaction)
         CARRIED.set({**texts, **{name: text for name, text in made if text}})
         self._finish(event.id, "aborted")
@@ -137,6 +139,12 @@ class Sentry:
         if context is not None and transaction is not None:
             transaction.set_status(status)
             context.run(transaction.finish)
+
+
+def _named(task: str, event: Any, hint: Any) -> Any:
+    """Give what is sent the task's name: of a first attempt, the scope is a fork of its request's."""
+    event["transaction"], event["transaction_info"] = task, {"source": "task"}
+    return event
 
 
 def _describe(span: Any, id: bytes, queue: str) -> None:

@@ -60,7 +60,7 @@ class Registry:
         self._packages = Packages(packages, root)
         self._strict = strict
         self._limits = Limits(max_payload, max_depth, max_result)
-        self._carried = carried or Carried()
+        self._carried = Carried() if carried is None else carried
         self._policy = Policy(delivery=delivery)
         self._plain = Policy(retry=ONCE, delivery=delivery)
         self._declared: dict[str, Task[..., Any]] = {}

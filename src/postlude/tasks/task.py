@@ -77,7 +77,11 @@ class Task(Generic[P, R]):
         carried: Carried | None = None,
         fill: Fill | None = None,
     ) -> None:
-        is_async, injected, carried = gives_awaitable(function), _injected(function), carried or Carried()
+        is_async, injected, carried = (
+            gives_awaitable(function),
+            _injected(function),
+            Carried() if carried is None else carried,
+        )
         self.__dict__.update(function_like(function, is_async or bool(fill and injected)))
         self.__dict__.update(
             name=name, function=function, plain=plain, is_async=is_async, base=None, key=None

@@ -30,7 +30,8 @@ from tests.telemetry.logging import examples
 QUIET = frozenset(
     {
         Event, OfJob, OfJournal, JobsAdded, JobsRefused, JobsClaimed, JobsReleased, AttemptStarted,
-        AttemptEnded, AttemptInterrupted, EndsWritten, ProgressTold, ProgressWritten, CancelAsked, JobRetried, Paused, Resumed,
+        AttemptEnded, AttemptInterrupted, EndsWritten, ProgressTold, ProgressWritten, CancelAsked, JobRetried,
+        Paused, Resumed,
     }
 )  # fmt: skip
 """What happens for every job, what somebody has asked for, and beginnings of kinds."""

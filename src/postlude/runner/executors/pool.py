@@ -54,7 +54,7 @@ class ExecutionContext:
     """
 
     def __init__(self, carried: Carried | None = None) -> None:
-        self.carried = carried or Carried()
+        self.carried = Carried() if carried is None else carried
         self.injection: Injection | None = None
         self.bounded_queues: frozenset[str] = frozenset()
         self.queues = ALL

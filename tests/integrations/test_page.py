@@ -1,0 +1,56 @@
+"""docs/telemetry.md: its code runs, and what it names is there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+from postlude import Postlude
+from postlude.integrations.opentelemetry import instrument
+
+PAGE = (Path(__file__).parents[2] / "docs" / "telemetry.md").read_text("utf-8")
+SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.mark.parametrize("code", SNIPPETS)
+def test_its_code_runs(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTLUDE_STORE", "memory")
+    space: dict[str, object] = {"__name__": "main"}
+    exec(compile(code, "telemetry.md", "exec"), space)
+    assert isinstance(space["postlude"], Postlude)
+
+
+def test_there_is_code() -> None:
+    assert len(SNIPPETS) >= 3
+
+
+def test_its_metrics_are_those_that_there_are() -> None:
+    names = {"postlude.slots", "postlude.slots.busy"}
+
+    class Meters(MeterProvider):
+        def get_meter(self, *args: object, **kwargs: object) -> object:  # type: ignore[override]
+            return Meter()
+
+    class Meter:
+        def __getattr__(self, create: str) -> object:
+            return lambda name, *rest, **more: names.add(name)
+
+    instrument(Postlude(store="memory", packages=["tests"]), meter_provider=Meters([InMemoryMetricReader()]))
+    table = PAGE.partition("| metric |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(postlude\.[\w.]+)`", table)) == names
+
+
+@pytest.mark.process
+def test_nothing_is_imported_unless_asked() -> None:
+    code = (
+        "import sys, postlude, postlude.starlette\n"
+        "postlude.Postlude(store='memory')\n"
+        "others = ('postlude.integrations', 'sentry_sdk', 'opentelemetry.sdk', 'prometheus_client')\n"
+        "print([name for name in sys.modules if name.startswith(others)])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"
