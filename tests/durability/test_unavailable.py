@@ -166,6 +166,20 @@ def test_the_disk_fails(arena: Arena, error: str, call: str) -> None:
     accepted_again(arena, server, before)
 
 
+def test_the_disk_fails_for_longer_than_a_lease(arena: Arena) -> None:
+    """Who could not renew its lease is not buried by the first look at the journal after that."""
+    server = arena.server().start()
+    before = [arena.add(server, "noop"), *(arena.add(server, "nap", seconds=5.0) for _ in range(3))]
+    for token in before:
+        arena.started(token)
+    until = time.monotonic() + 2 * QUICK["lease"]
+    with failing(server, "fdatasync", "EIO"):
+        while time.monotonic() < until:
+            refused(arena, server, 1)
+            time.sleep(0.05)
+    accepted_again(arena, server, before)
+
+
 def test_a_read_only_place_is_refused_at_the_start(tmp_path: Path, small_disk: Path) -> None:
     arena = Arena(tmp_path, small_disk / "journal.db")
     try:

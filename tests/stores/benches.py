@@ -60,9 +60,8 @@ class SqliteBench(StoreBench):
             if how == "conflict":
                 raise Conflict("others were in the way")
             if how == "gone":
-                backend.premises.db.set_commit_hook(lambda: True)
-            else:
-                backend.premises.confirm = fail
+                backend._tx.restart()
+            backend.premises.confirm = fail
             commit()
 
         backend.commit = lose

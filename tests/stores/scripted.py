@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from postlude.errors import JournalUnavailable
-from postlude.stores.grouped.backend import Applied, Broken, Busy, Conflict, Uncertain, Verb
+from postlude.stores.grouped.backend import Applied, Broken, Busy, CommitFailed, Conflict, Uncertain, Verb
 from postlude.stores.grouped.writer import Writer
 from postlude.stores.reply import Reply
 
@@ -55,6 +55,10 @@ class ScriptedBackend:
         self.loses: list[str] = []
         """What becomes of the next commits, which are lost: `"stored"`, `"gone"`, or `"late"`: stored when
         somebody waits for it."""
+        self.fails: list[str] = []
+        """The same of the next commits that fail: `"gone"`, or `"late"`: there when it is asked after."""
+        self.outcomes: list[tuple[list[Any], bool]] = []
+        """What the backend was told of the groups that it was asked after, and whether they were stored."""
         self.silent = 0
         """How often nobody is to be there who could say what became of one."""
         self.poison: Any = object()
@@ -63,6 +67,8 @@ class ScriptedBackend:
         self.groups: list[list[tuple[Verb, list[Any]]]] = []
         """Every transaction that was begun, with what was applied in it."""
         self.disowned: list[Any] = []
+        self.cannot_disown = 0
+        """How often nothing is to be disowned, because the connection breaks."""
         self.disowned_under_lock = False
         self.locked = False
         self.closed = False
@@ -100,18 +106,21 @@ class ScriptedBackend:
         self.at_commit.pass_through()
         self._break_at("commit")
         self._meet_at("commit")
+        if self.fails:
+            self._lose(self.fails.pop(0), CommitFailed)
         if self.loses:
-            self._lose(self.loses.pop(0))
+            self._lose(self.loses.pop(0), Uncertain)
         self.stored += self._pending
         self._pending = []
 
-    def _lose(self, how: str) -> None:
+    def _lose(self, how: str, error: type[CommitFailed | Uncertain]) -> None:
+        group = self._pending
         if how == "stored":
             self.stored += self._pending
         elif how == "late":
             self._late = self._pending
         self._pending = []
-        raise Uncertain("the connection was lost")
+        raise error("the connection was lost", lambda stored: self.outcomes.append((group, stored)))
 
     def settled(self, group: Sequence[Applied]) -> bool:
         assert self.locked, "a question without the lock"
@@ -132,6 +141,9 @@ class ScriptedBackend:
         return False
 
     def disown(self, results: Sequence[Any]) -> None:
+        if self.cannot_disown:
+            self.cannot_disown -= 1
+            raise Broken("nobody is there")
         self.disowned += results
         self.disowned_under_lock = self.locked
 

@@ -76,7 +76,8 @@ class Lease:
         self._lost: Callable[[], None] | None = None
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._turn = clock.boot()
+        self._asked: int | None = None
+        """Since when the loop has owed a turn; None: it owes none."""
         self._stalled_since: int | None = None
 
     async def join(self) -> None:
@@ -100,7 +101,6 @@ class Lease:
             lost: called on that loop when the membership has been lost.
         """
         self._watched, self._lost = watched, lost
-        self._turn = self._clock.boot()
         self._thread = threading.Thread(target=self._beat, name="postlude-heartbeat", daemon=True)
         self._thread.start()
 
@@ -147,12 +147,16 @@ class Lease:
         watched = self._watched
         if watched is None:
             return
-        call_on(watched.loop, self._turned)
-        stalled = self._clock.boot() - self._turn
+        since = self._asked
+        if since is None:  # not since its last turn: a renewal may have waited for the journal meanwhile
+            self._asked = self._clock.boot()
+            call_on(watched.loop, self._turned)
+            return
+        stalled = self._clock.boot() - since
         if stalled < self._config.lease * SECOND:
             return
-        if self._stalled_since != self._turn:
-            self._stalled_since = self._turn
+        if self._stalled_since != since:
+            self._stalled_since = since
             released = watched.give_back()
             stack = _stack(watched.thread)
             self._events.emit(LoopStalled(stalled / SECOND, watched.on_loop(), released, stack))
@@ -161,7 +165,7 @@ class Lease:
             os._exit(70)
 
     def _turned(self) -> None:
-        self._turn = self._clock.boot()
+        self._asked = None
 
 
 def _stack(thread: int) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from postlude.errors import JournalUnavailable
 from postlude.stores.grouped import committing
-from postlude.stores.grouped.backend import Verb
+from postlude.stores.grouped.backend import CommitFailed, Uncertain, Verb
 from postlude.stores.grouped.batching import Request
 from postlude.stores.grouped.committing import TRIES
 from postlude.stores.grouped.writer import Writer
@@ -57,9 +57,9 @@ def test_a_connection_that_cannot_be_had_is_asked_for_again(writer: Writer, back
     backend.loses, backend.breaks = ["late"], ["begin"] * 3
     lost = backend._lose
 
-    def lose(how: str) -> None:
+    def lose(how: str, error: type[CommitFailed | Uncertain]) -> None:
         backend.breaks = ["begin"] * 3
-        lost(how)
+        lost(how, error)
 
     backend.breaks, backend._lose = [], lose  # type: ignore[method-assign]
     assert ask(writer, backend, "a") == [("done", "a")]
@@ -98,6 +98,63 @@ def test_what_is_still_not_known_holds_up_nobody(
     backend.silent = 0
     assert ask(writer, backend, "c") == [("done", "c")]
     assert backend.disowned == [("done", "a")]
+
+
+def test_a_commit_that_has_failed_is_told_at_once(writer: Writer, backend: ScriptedBackend) -> None:
+    backend.fails = ["gone"]
+    answers = ask(writer, backend, "a", "b")
+    assert all("did not take the write" in str(answer) for answer in answers)
+    assert len(backend.groups) == 1, "it was neither asked after nor tried again meanwhile"
+    assert ask(writer, backend, "c") == [("done", "c")]
+    assert (backend.stored, backend.disowned) == (["c"], [])
+
+
+def test_what_has_failed_and_is_there_after_all_is_cancelled(
+    writer: Writer, backend: ScriptedBackend
+) -> None:
+    backend.fails = ["late"]
+    assert all(isinstance(answer, JournalUnavailable) for answer in ask(writer, backend, "a", "b"))
+    assert ask(writer, backend, "c") == [("done", "c")]
+    assert backend.disowned == [("done", "a"), ("done", "b")]
+
+
+def test_what_cannot_be_cancelled_now_is_cancelled_later(writer: Writer, backend: ScriptedBackend) -> None:
+    backend.fails, backend.cannot_disown = ["late"], 2
+    ask(writer, backend, "a")
+    for argument in ("b", "c", "d"):
+        assert ask(writer, backend, argument) == [("done", argument)]
+    assert backend.disowned == [("done", "a")]
+
+
+def test_the_backend_is_told_of_each_group_by_itself(
+    writer: Writer, backend: ScriptedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two are in doubt at once: what was to be done with one's outcome must not be done with the other's."""
+    monkeypatch.setattr(committing, "SETTLE_WITHIN", 0.0)
+    backend.loses, backend.silent = ["stored", "gone"], 5
+    ask(writer, backend, "a")
+    ask(writer, backend, "b")
+    assert backend.outcomes == []
+    backend.silent = 0
+    ask(writer, backend, "c")
+    assert backend.outcomes == [(["a"], True), (["b"], False)]
+
+
+def test_leases_outlast_what_is_asked_after(writer: Writer, backend: ScriptedBackend) -> None:
+    """Meanwhile none is renewed: a runner would be buried that lives."""
+    writer.mind(0.0)
+    backend.loses, backend.silent = ["stored"], 1_000_000
+    assert "it is not known" in str(ask(writer, backend, "a"))
+    backend.silent = 0
+
+
+def test_commits_that_are_lost_for_long_are_not_tried_five_times(
+    writer: Writer, backend: ScriptedBackend
+) -> None:
+    writer.mind(0.0)
+    backend.loses = ["gone"] * TRIES
+    assert "did not take the write" in str(ask(writer, backend, "a"))
+    assert len(backend.loses) == TRIES - 1
 
 
 @pytest.mark.anyio
@@ -161,7 +218,9 @@ FAULTS = st.fixed_dictionaries(
         "breaks": st.lists(st.sampled_from(["begin", "apply", "commit"]), max_size=2),
         "conflicts": st.lists(st.sampled_from(["begin", "apply", "commit"]), max_size=TRIES + 1),
         "loses": st.lists(st.sampled_from(["stored", "gone", "late"]), max_size=TRIES + 1),
+        "fails": st.lists(st.sampled_from(["gone", "late"]), max_size=1),
         "silent": st.integers(min_value=0, max_value=4),
+        "cannot_disown": st.integers(min_value=0, max_value=1),
     }
 )
 
@@ -185,6 +244,7 @@ def test_every_answer_is_true(groups: list[tuple[dict[str, Any], int, bool]]) ->
         finally:
             committing.SETTLE_WITHIN = before  # type: ignore[misc]
         backend.breaks, backend.conflicts, backend.loses, backend.silent = [], [], [], 0
+        backend.fails, backend.cannot_disown = [], 0
         assert ask(writer, backend, "last") == [("done", "last")]
     stored, disowned = Counter(backend.stored), {argument for _, argument in backend.disowned}
     for argument, answer in answers.items():

@@ -10,10 +10,11 @@ from postlude.clock import ManualClock
 from postlude.errors import JournalUnavailable
 from postlude.model.job import NewJob
 from postlude.stores.grouped import committing
+from postlude.stores.grouped.backend import Busy, Verb
 from postlude.stores.sqlite import premises
-from postlude.stores.sqlite.store import SqliteStore
+from postlude.stores.values import ClaimCall
 from postlude.testing.conformance import Driver
-from postlude.testing.conformance.bench import PATIENCE
+from postlude.testing.conformance.bench import LEASE, PATIENCE
 from tests.stores.benches import SqliteBench
 
 pytestmark = pytest.mark.disk
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.disk
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(committing, "PAUSE", 0.0)
-    monkeypatch.setattr(premises, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(premises, "FIRST_PAUSE", 0.0)
 
 
 @pytest.fixture
@@ -32,20 +33,136 @@ def driver(tmp_path: Path) -> Iterator[Driver]:
     driver.store.close()
 
 
-def test_a_disk_that_never_commits(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The caller is told before its budget is over; then it is certain that nothing runs."""
-    backend: Any = driver.store._writer._backend  # type: ignore[attr-defined]
-    assert isinstance(driver.store, SqliteStore)
-    begin, vain = backend.begin, [True]
+class Disk:
+    """A disk on which no commit succeeds, while it is `broken`."""
 
-    def begin_in_vain() -> None:
-        begin()
-        backend.premises.db.set_commit_hook(lambda: vain[0])
+    def __init__(self, driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.broken = True
+        self.commits = 0
+        self.backend: Any = driver.store._writer._backend  # type: ignore[attr-defined]
+        begin = self.backend.begin
 
-    monkeypatch.setattr(backend, "begin", begin_in_vain)
+        def begin_in_vain() -> None:
+            begin()
+            self.backend.premises.db.set_commit_hook(self._commit)
+
+        monkeypatch.setattr(self.backend, "begin", begin_in_vain)
+
+    def _commit(self) -> bool:
+        self.commits += 1
+        return self.broken
+
+
+@pytest.fixture
+def disk(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk(driver, monkeypatch)
+
+
+def files(driver: Driver) -> set[str]:
+    """Return the files of start marks."""
+    return {path.name for path in Path(f"{driver.store.location}.runners").iterdir()}
+
+
+def test_a_disk_that_never_commits(driver: Driver, disk: Disk) -> None:
+    """The caller is told at once; then it is certain that nothing runs."""
+    disk.broken = False
+    driver.enlist()
+    disk.broken, disk.commits = True, 0
     job: NewJob = driver.new()
     with pytest.raises(JournalUnavailable, match="did not take"):
         driver.add(job)
-    vain[0] = False
+    assert disk.commits == 1
+    disk.broken = False
     driver.add(driver.new())
     assert driver.store.get(job.id).wait(PATIENCE) is None
+
+
+@pytest.mark.parametrize("whose", ["commit", "begin"])
+def test_nobody_is_buried_who_could_not_renew(
+    driver: Driver, disk: Disk, monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
+    """The first look after a failure of the disk comes before the first renewal: the jobs would run twice."""
+    disk.broken = False
+    runner, job = driver.enlist(), driver.new()
+    driver.add(job, claim_for=runner)
+    if whose == "begin":
+        times = iter([True])
+        ready = disk.backend.premises.ready
+
+        def busy() -> object:
+            if next(times, False):
+                raise Busy
+            return ready()
+
+        monkeypatch.setattr(disk.backend.premises, "ready", busy)
+    else:
+        disk.broken = True
+        with pytest.raises(JournalUnavailable):
+            driver.store.renew(runner.runner).wait(PATIENCE)
+        disk.broken = False
+    driver.clock.advance(LEASE + 1)
+    assert driver.reap() == (0, 0, 0)
+    driver.clock.advance(LEASE - 1)
+    assert driver.reap() == (0, 0, 0), "a lease's time since the journal can be written"
+    assert driver.store.renew(runner.runner).wait(PATIENCE) is True
+    driver.clock.advance(LEASE + 1)
+    assert driver.reap() == (1, 1, 0), "and no longer"
+
+
+def test_a_disk_that_fails_leaves_no_files_of_marks(driver: Driver, disk: Disk) -> None:
+    disk.broken = False
+    driver.enlist()
+    before = files(driver)
+    disk.broken = True
+    with pytest.raises(JournalUnavailable):
+        driver.enlist()
+    disk.broken = False
+    driver.promote()
+    assert files(driver) == before
+
+
+def test_a_runner_that_is_enlisted_again_has_one_file(driver: Driver) -> None:
+    driver.enlist()
+    before = files(driver)
+    driver.bench.lose_commit(driver.store, "gone")
+    runner, job = driver.enlist(), driver.new()
+    assert len(files(driver) - before) == 1
+    driver.add(job)
+    driver.start(runner, driver.claim_one(runner))
+    assert driver.store.retire(runner.runner, draining=False).wait(PATIENCE) == 1
+    assert driver.record(job).deaths == 1, "its marks were read, and not another's"
+    assert files(driver) == before
+
+
+def test_a_claim_that_is_gone_and_was_anothers_meanwhile(driver: Driver) -> None:
+    """Another one claims the job in its place, with the same fence: it must not start here too."""
+    mine, other, job = driver.enlist(), driver.enlist(), driver.new()
+    driver.add(job)
+    backend: Any = driver.store._writer._backend  # type: ignore[attr-defined]
+    driver.bench.lose_commit(driver.store, "gone")
+    lose = backend.commit
+
+    def claim_instead() -> None:
+        restart = backend._tx.restart
+
+        def restarted() -> None:
+            restart()
+            backend._verbs[Verb.CLAIM](backend._tx, [ClaimCall(other.runner, 9, suspect=False)])
+
+        backend._tx = Stand(backend._tx, restarted)
+        lose()
+
+    backend.commit = claim_instead
+    assert driver.claim(mine) == []
+    (hold,) = driver.store.holds(other.runner).wait(PATIENCE)
+    assert hold.fence == 1
+
+
+class Stand:
+    """A transaction with another `restart`."""
+
+    def __init__(self, tx: Any, restart: Any) -> None:
+        self._tx, self.restart = tx, restart
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tx, name)

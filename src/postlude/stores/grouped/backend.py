@@ -1,6 +1,6 @@
 """What the writer needs of a durable store: verbs that it applies, in transactions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
 
@@ -70,8 +70,32 @@ class Conflict(Exception):
     """Others' transactions were in the way, as in a deadlock: all is undone, and the group is tried again."""
 
 
+class CommitFailed(Broken):
+    """The commit failed, and nothing of it is stored. Only where the journal is opened anew may it be there.
+
+    Its callers are told so at once, and `settled` is asked before the next group.
+
+    Args:
+        text: why.
+        settle: called with what `settled` has said, if there is something to be done then.
+    """
+
+    def __init__(self, text: str, settle: Callable[[bool], None] | None = None) -> None:
+        super().__init__(text)
+        self.settle = settle
+
+
 class Uncertain(Exception):
-    """The connection was lost in the commit: whether that took effect, or will, is asked by `settled`."""
+    """The connection was lost in the commit: whether that took effect, or will, is asked by `settled`.
+
+    Args:
+        text: why.
+        settle: called with what `settled` has said, if there is something to be done then.
+    """
+
+    def __init__(self, text: str, settle: Callable[[bool], None] | None = None) -> None:
+        super().__init__(text)
+        self.settle = settle
 
 
 class Applied(NamedTuple):
@@ -106,7 +130,12 @@ class Backend(Protocol):
         ...
 
     def commit(self) -> None:
-        """Make the transaction durable; raises `Broken`, `Conflict` or, if nobody knows, `Uncertain`."""
+        """Make the transaction durable.
+
+        Raises:
+            Broken, CommitFailed, Conflict: it is not.
+            Uncertain: nobody knows.
+        """
         ...
 
     def settled(self, group: Sequence[Applied]) -> bool:

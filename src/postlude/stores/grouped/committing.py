@@ -4,15 +4,25 @@ On a server the connection can be lost in COMMIT: nobody knows then whether it t
 do so. So the backend is asked before anybody is answered, and what is certainly not there is tried again.
 """
 
+import math
 import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from postlude.errors import JournalUnavailable, PostludeError
 from postlude.model.event.journal import DisownFailed
-from postlude.stores.grouped.backend import Applied, Backend, Broken, Busy, Conflict, Uncertain, Verb
+from postlude.stores.grouped.backend import (
+    Applied,
+    Backend,
+    Broken,
+    Busy,
+    CommitFailed,
+    Conflict,
+    Uncertain,
+    Verb,
+)
 from postlude.stores.grouped.batching import Request
 from postlude.telemetry.events import Events
 
@@ -24,7 +34,15 @@ LONGEST_PAUSE: Final = 0.5
 """Seconds between two tries, with jitter: before the second one, and the longest."""
 
 SETTLE_WITHIN: Final = 5.0
-"""Seconds after a lost commit in which its outcome is asked after, while nobody is answered."""
+"""Seconds after a lost commit in which its outcome is asked after and it is tried again, while nobody is
+answered, and no lease renewed: at most a third of the shortest one."""
+
+
+class _Doubt(NamedTuple):
+    """A group whose callers were told that it is not stored, or that nothing is known."""
+
+    applied: list[Applied]
+    settle: Callable[[bool], None] | None
 
 
 class Committer:
@@ -40,57 +58,65 @@ class Committer:
         self._backend = backend
         self._told = told
         self._events = events
-        self._doubts: list[list[Applied]] = []
-        """Groups whose callers were told that nothing is known."""
+        self._doubts: list[_Doubt] = []
+        self._unwanted: list[Sequence[object]] = []
+        """What adds stored for callers who were told otherwise, as long as it could not be cancelled."""
+        self.lease = math.inf
+        """The shortest one of this process's runners, in seconds."""
 
     def write(self, requests: Sequence[Request]) -> None:
         """Apply what was asked, in the transaction that has begun, and set each request's answer."""
-        backend = self._backend
+        until = 0.0
         for left in reversed(range(TRIES)):
             applied: list[Applied] = []
             try:
                 self._apply(requests, applied)
                 for tell in tuple(self._told):
                     tell()
-                backend.commit()
+                self._backend.commit()
                 return
             except Conflict as error:
-                backend.rollback()
-                if not self._begins_again(requests, error, left):
-                    return
+                self._backend.rollback()
+                again = self._begins_again(requests, error, left)
             except Uncertain as error:
-                backend.rollback()
-                if self._is_settled(requests, applied, error) or not self._is_worth(requests, error, left):
-                    return
-            except Broken as error:
-                backend.rollback()
-                fail(requests, error)
-                return
+                self._backend.rollback()
+                until = until or time.monotonic() + min(SETTLE_WITHIN, self.lease / 3)
+                again = self._is_gone(requests, applied, error, until) and self._is_worth(
+                    requests, error, left, until
+                )
             except Exception as error:
-                backend.rollback()
-                if len(requests) > 1 or backend.repair(error):
-                    self._replay(requests)
-                else:
-                    fail(requests, error)
+                self._backend.rollback()
+                self._failed(requests, applied, error)
+                return
+            if not again:
                 return
 
-    def disown(self, results: Sequence[object]) -> None:
-        """Cancel what was stored for callers who were told that it was not."""
+    def disown(self, results: Sequence[object], *, again: bool = False) -> None:
+        """Cancel what was stored for callers who were told that it was not; later, if that cannot be now."""
         try:
             self._backend.disown(results)
         except Exception as error:
-            self._events.emit(DisownFailed(error))
+            later = isinstance(error, (Busy, Broken, Conflict, Uncertain))
+            if later:
+                self._unwanted.append(results)
+            if not (later and again):
+                self._events.emit(DisownFailed(error))
 
     def look_back(self) -> None:
         """Ask after groups of which nothing was known: whose callers were told 503, nothing must run."""
         while self._doubts:
-            stored = self._ask(self._doubts[0])
+            doubt = self._doubts[0]
+            stored = self._ask(*doubt)
             if stored is None:
                 return
             self._backend.rollback()
-            added = [results for verb, _, results in self._doubts.pop(0) if verb is Verb.ADD and stored]
-            for results in added:
-                self.disown([one for one in results if not isinstance(one, PostludeError)])
+            del self._doubts[0]
+            for verb, _, results in doubt.applied if stored else ():
+                if verb is Verb.ADD:
+                    self._unwanted.append([one for one in results if not isinstance(one, PostludeError)])
+        unwanted, self._unwanted = self._unwanted, []
+        for each in unwanted:
+            self.disown(each, again=True)
 
     def _apply(self, requests: Iterable[Request], applied: list[Applied]) -> None:
         by_verb: defaultdict[int, list[Request]] = defaultdict(list)
@@ -118,6 +144,17 @@ class Committer:
                 return
             self.write([request])
 
+    def _failed(self, requests: Sequence[Request], applied: list[Applied], error: Exception) -> None:
+        """Tell them that their group has failed; or try each by itself, if it may be some one's fault."""
+        if isinstance(error, Broken):
+            if isinstance(error, CommitFailed):
+                self._doubts.append(_Doubt(applied, error.settle))
+            fail(requests, error)
+        elif len(requests) > 1 or self._backend.repair(error):
+            self._replay(requests)
+        else:
+            fail(requests, error)
+
     def _begins_again(self, requests: Sequence[Request], error: Conflict, left: int) -> bool:
         """Begin once more after a conflict, in which all was undone; False if it is given up."""
         self._rest(left)
@@ -131,38 +168,44 @@ class Committer:
         fail(requests, error)
         return False
 
-    def _is_settled(self, requests: Sequence[Request], applied: list[Applied], error: Uncertain) -> bool:
-        """Ask what became of a lost commit; False: nothing, and a transaction has begun."""
-        until = time.monotonic() + SETTLE_WITHIN
+    def _is_gone(
+        self, requests: Sequence[Request], applied: list[Applied], error: Uncertain, until: float
+    ) -> bool:
+        """Ask what became of a lost commit; True: nothing, and a transaction has begun."""
         left = TRIES
-        while (stored := self._ask(applied)) is None:
+        while (stored := self._ask(applied, error.settle)) is None:
             if time.monotonic() > until:
-                self._doubts.append(applied)
+                self._doubts.append(_Doubt(applied, error.settle))
                 fail(
                     requests,
                     JournalUnavailable(f"it is not known whether the journal took the write: {error}"),
                 )
-                return True
+                return False
             left -= 1
             self._rest(left)
         if stored:
             self._backend.rollback()
-        return stored
+        return not stored
 
-    def _ask(self, applied: Sequence[Applied]) -> bool | None:
+    def _is_worth(self, requests: Sequence[Request], error: Uncertain, left: int, until: float) -> bool:
+        """Say whether what is gone is tried again."""
+        if left and time.monotonic() <= until:
+            return True
+        self._backend.rollback()
+        fail(requests, error)
+        return False
+
+    def _ask(self, applied: Sequence[Applied], settle: Callable[[bool], None] | None) -> bool | None:
         """Say whether a group is stored, in a transaction that has begun; None: it is not to be known now."""
         try:
             self._backend.begin()
-            return self._backend.settled(applied)
+            stored = self._backend.settled(applied)
         except Exception:
             self._backend.rollback()
             return None
-
-    def _is_worth(self, requests: Sequence[Request], error: Uncertain, left: int) -> bool:
-        if not left:
-            self._backend.rollback()
-            fail(requests, error)
-        return left > 0
+        if settle is not None:
+            settle(stored)
+        return stored
 
     def _rest(self, left: int) -> None:
         """Wait a moment, longer the fewer tries are left; others may have the lock meanwhile."""

@@ -135,6 +135,8 @@ class GroupedStore(Lookups, ABC):
 
     def enlist(self, runner: NewRunner) -> Reply[Enlisted]:
         """Register a runner."""
+        if self._writer is not None:
+            self._writer.mind(runner.lease)
         return self._ask(Verb.ENLIST, runner)
 
     def claim(

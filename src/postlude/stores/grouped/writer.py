@@ -126,6 +126,10 @@ class Writer:
         batching.submit(request, rows, budget, lazy)
         return request
 
+    def mind(self, lease: float) -> None:
+        """Let no write that goes wrong take so long that a lease of so many seconds is not renewed."""
+        self._committer.lease = min(self._committer.lease, lease)
+
     def refuse_fork(self) -> None:
         """Raise `ForkedJournal` in a fork of the process that opened the journal."""
         if self._forked.is_set:

@@ -3,20 +3,22 @@
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import apsw
 
 from postlude.clock import Clock
-from postlude.errors import JobRefused, PostludeError
+from postlude.errors import JobRefused
 from postlude.model.event.journal import DamagedRow, FoldFailed, JournalRepaired, MendedNumber, RepairFailed
-from postlude.stores.grouped.backend import Applied, Broken, Busy, Uncertain, Verb
+from postlude.stores.grouped.backend import Applied, Broken, Busy, CommitFailed, Uncertain, Verb
 from postlude.stores.grouped.saying import note
 from postlude.stores.signals import Listeners, Said
 from postlude.stores.sqlite import add as intake
 from postlude.stores.sqlite import concurrency as concurrency_keys
 from postlude.stores.sqlite import control, upkeep
 from postlude.stores.sqlite.claims import Claims
+from postlude.stores.sqlite.faults import BROKEN, MALFORMED, NOT_OF_ROWS
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.growth import FIRST_TOLD
 from postlude.stores.sqlite.limits import Rules
@@ -31,31 +33,6 @@ from postlude.stores.sqlite.watcher import OthersCommits
 
 FOLD_FROM: Final = 1000
 """Pages of the WAL from which on it is folded into the database: SQLite's own default."""
-
-_BROKEN: Final = (
-    apsw.IOError,
-    apsw.CantOpenError,
-    apsw.CorruptError,
-    apsw.NotADBError,
-    apsw.ReadOnlyError,
-    apsw.ProtocolError,
-    apsw.NoMemError,
-)
-
-_MALFORMED: Final = (
-    apsw.ConstraintError,
-    apsw.MismatchError,
-    apsw.TooBigError,
-    OverflowError,
-    TypeError,
-    UnicodeError,
-)
-"""What is said of the values that were given, and not of the journal."""
-
-_NOT_OF_ROWS: Final = (
-    PostludeError, Busy, Broken, apsw.FullError, apsw.BusyError, apsw.LockedError, UnicodeEncodeError,
-)  # fmt: skip
-"""What is not said because of what stands in the journal."""
 
 
 class SqliteBackend:
@@ -91,8 +68,6 @@ class SqliteBackend:
         self._folds = True
         """Whether folding the WAL last succeeded: one line in the log is enough."""
         self._repair_at = 0.0
-        self._lost: Transaction | None = None
-        """The last one that was lost in its commit."""
         self.runners = Runners(files.runners, clock, files.events)
         claims = Claims(self.runners.host, os.getpid(), self.runners.marks)
         pruner = upkeep.Pruner()
@@ -144,6 +119,15 @@ class SqliteBackend:
 
     def begin(self) -> None:
         """Start a transaction; reopens the connection after an error, with growing pauses."""
+        try:
+            db = self._begun()
+        except (Busy, Broken):
+            self.runners.held_up()
+            raise
+        rules = self._rules if (db, db.data_version()) == self._seen else None
+        self._tx = Transaction(db, self._clock.now(), self._names, rules)
+
+    def _begun(self) -> apsw.Connection:
         db = self.premises.ready()
         try:
             db.execute("BEGIN IMMEDIATE")
@@ -151,17 +135,16 @@ class SqliteBackend:
             raise Busy from error
         except apsw.Error as error:
             raise self._throw_away(error) from error
-        rules = self._rules if (db, db.data_version()) == self._seen else None
-        self._tx = Transaction(db, self._clock.now(), self._names, rules)
+        return db
 
     def apply(self, verb: Verb, arguments: Sequence[Any]) -> list[Any]:
         """Apply calls of one verb in the running transaction."""
         assert self._tx is not None
         try:
             answers = self._verbs[verb](self._tx, arguments)
-        except _BROKEN as error:
+        except BROKEN as error:
             raise self._throw_away(error) from error
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise JobRefused(f"the journal cannot store this as it is: {error}") from error
         note(self._tx.said, verb, arguments, answers)
         return answers
@@ -173,30 +156,33 @@ class SqliteBackend:
         assert db is not None
         try:
             tx.finish()
-        except _BROKEN as error:
+        except BROKEN as error:
             raise self._throw_away(error) from error
         try:
             db.execute("COMMIT")
         except apsw.FullError:
+            self.runners.held_up()
             raise
         except apsw.Error as error:
-            # After a commit that failed nothing is certain, least of all a second fsync's success.
-            self._lost = tx
-            raise Uncertain(str(self._throw_away(error))) from error
+            # Not in the WAL's index, so not stored; a second fsync's success would say nothing. But who makes
+            # that index anew before the next commit has taken its place in the WAL may find it there.
+            self._tx = None  # until that is settled
+            raise CommitFailed(str(self._throw_away(error)), partial(self._settle, tx)) from error
+        self._tx = None
         try:
             db = self.premises.confirm()
         except Broken as error:
-            self._lost = tx
-            raise Uncertain(str(error)) from error
-        self._tx = None
+            self.runners.held_up()
+            raise Uncertain(str(error), partial(self._settle, tx)) from error
         self._rules, self._seen = tx.known_rules, (db, db.data_version())
-        self._done(tx)
+        self.runners.written()
+        self._settle(tx, stored=True)
 
-    def _done(self, tx: Transaction) -> None:
-        """It is committed."""
-        if tx.said:
+    def _settle(self, tx: Transaction, stored: bool) -> None:
+        """It is committed, or never will be."""
+        if stored and tx.said:
             self._said.append(tx.said)
-        tx.done()
+        tx.settle(stored)
 
     def settled(self, group: Sequence[Applied]) -> bool:
         """Say whether a commit that failed took effect after all.
@@ -204,16 +190,11 @@ class SqliteBackend:
         With the writer's lock nobody else is in between; and what is committed next takes its place.
         """
         assert self._tx is not None
-        lost, stored = self._lost, is_stored(self._tx, group)
-        self._lost = None
-        if stored and lost is not None:
-            self._done(lost)
-        return stored
+        return is_stored(self._tx, group)
 
     def rollback(self) -> None:
         """Undo it. Numbers given to new task names are forgotten with it."""
-        self._tx = self._rules = None
-        self._names.clear()
+        self._forget()
         db = self.premises.db
         if db is not None and db.in_transaction:
             try:
@@ -226,7 +207,7 @@ class SqliteBackend:
         start = time.monotonic()
         if isinstance(error, JobRefused) and isinstance(error.__cause__, Exception):
             error = error.__cause__  # or what was to be stored is as it must be, and a row that it met is not
-        if start < self._repair_at or (isinstance(error, _NOT_OF_ROWS) and not self._is_used_up(error)):
+        if start < self._repair_at or (isinstance(error, NOT_OF_ROWS) and not self._is_used_up(error)):
             return False
         changes: list[DamagedRow | MendedNumber] = []
         try:
@@ -294,6 +275,13 @@ class SqliteBackend:
 
     def _throw_away(self, error: Exception) -> Broken:
         """Close the connection, and forget what was known by it."""
-        self._tx = self._rules = None
-        self._names.clear()
+        self.runners.held_up()
+        self._forget()
         return self.premises.throw_away(error)
+
+    def _forget(self) -> None:
+        """Forget what was known in the transaction, if there is one; it is not stored."""
+        tx, self._tx, self._rules = self._tx, None, None
+        self._names.clear()
+        if tx is not None:
+            tx.settle(False)

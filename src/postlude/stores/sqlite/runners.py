@@ -47,6 +47,9 @@ class Runners:
         self._mine: dict[str, MarksFile] = {}
         self.marks: dict[int, MarksFile] = {}
         """The same, by their runners' numbers."""
+        self._is_held_up = False
+        self._writable_since: int | None = None
+        """When the journal could be written again, by the boot clock; None: nothing was in the way yet."""
 
     def enlist(self, tx: Transaction, calls: Sequence[NewRunner]) -> list[Enlisted]:
         """Give each a row and a file of marks."""
@@ -67,6 +70,7 @@ class Runners:
         self._mine[marks.token] = marks
         number = tx.db.last_insert_rowid()
         self.marks[number] = marks
+        tx.otherwise.append(partial(self._remove, marks))
         return Enlisted(number, marks)
 
     def renew(self, tx: Transaction, calls: Sequence[int]) -> list[bool]:
@@ -103,7 +107,7 @@ class Runners:
         renewed: int, lease: int,
     ) -> Dead | None:  # fmt: skip
         """Say how a runner has died, if it has; its file of marks is `held` until it is buried."""
-        expired = self._is_over(boot, renewed, lease)
+        expired = self._is_over(boot, renewed, lease) and self._could_renew(boot, lease)
         path = marks_path(self._folder, token)
         if token in self._mine:
             if not expired:
@@ -122,6 +126,26 @@ class Runners:
     def _is_over(self, boot: str, renewed: int, lease: int) -> bool:
         """Say whether a lease is over. One renewed in the future, or without an end, is damaged."""
         return boot != self._boot or lease > LATEST or not renewed <= self._clock.boot() <= renewed + lease
+
+    def held_up(self) -> None:
+        """The journal cannot be written: leases cannot be renewed now."""
+        self._is_held_up = True
+
+    def written(self) -> None:
+        """The journal was written."""
+        if self._is_held_up:
+            self._is_held_up = False
+            self._writable_since = self._clock.boot()
+
+    def _could_renew(self, boot: str, lease: int) -> bool:
+        """Say whether a runner had a lease's time to renew it, since the journal can be written again.
+
+        Else the first look after a disk's failure would bury all that live, and their jobs would start twice.
+        """
+        if boot != self._boot:  # the machine has been started anew since
+            return True
+        since = self._writable_since
+        return not self._is_held_up and (since is None or self._clock.boot() > since + min(lease, LATEST))
 
     def lead(self, tx: Transaction, calls: Sequence[LeadCall]) -> list[bool]:
         """Say of each whether it leads."""
@@ -160,14 +184,13 @@ class Runners:
 
     def _leave(self, tx: Transaction, marks: MarksFile) -> None:
         """Remove a file of marks, once the burial that it was read for is written."""
+        tx.afterwards.append(partial(self._remove, marks))
 
-        def remove() -> None:
-            if self._mine.pop(marks.token, None) is not None:
-                for number in [each for each, kept in self.marks.items() if kept is marks]:
-                    del self.marks[number]  # of the one dict: who claims looks into it
-                marks.remove()
-
-        tx.afterwards.append(remove)
+    def _remove(self, marks: MarksFile) -> None:
+        if self._mine.pop(marks.token, None) is not None:
+            for number in [each for each, kept in self.marks.items() if kept is marks]:
+                del self.marks[number]  # of the one dict: who claims looks into it
+            marks.remove()
 
     def close(self) -> None:
         """Give up the files of runners that were not retired, as their death would."""

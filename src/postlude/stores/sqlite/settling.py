@@ -32,9 +32,14 @@ def _adds(tx: Transaction, verb: Verb, calls: Calls) -> Iterator[bool]:
 
 
 def _claims(tx: Transaction, verb: Verb, calls: Calls) -> Iterator[bool]:
-    for _, claimed in calls if verb is Verb.CLAIM else ():
+    for call, claimed in calls if verb is Verb.CLAIM else ():
         for claim in claimed.claims:
-            yield _standing(tx, claim.seq)[1] >= claim.fence
+            holder = _holder(tx, claim.seq)
+            if holder == (claim.fence, call.runner):
+                yield True
+            elif _standing(tx, claim.seq)[1] < claim.fence:
+                yield False
+            # Else somebody has claimed it since: it may have been the next after this claim, or in its place.
 
 
 def _finishes(tx: Transaction, verb: Verb, calls: Calls) -> Iterator[bool]:
@@ -65,6 +70,12 @@ def _ends(tx: Transaction, verb: Verb, calls: Calls) -> Iterator[bool]:
                 if answer is Cancel.CANCELLED or answer is True:
                     ended = bool(tx.rows("to_retry", f'["{id.hex()}"]'))
                     yield ended is (verb is Verb.CANCEL)
+
+
+def _holder(tx: Transaction, seq: int) -> tuple[int, int | None]:
+    for *_, fence, holder in tx.rows("held", f"[{seq}]"):
+        return fence, holder
+    return -1, None
 
 
 def _standing(tx: Transaction, seq: int) -> tuple[int, int]:

@@ -55,7 +55,7 @@ class Transaction:
         rules: bounds and pauses, if nobody has written since they were read.
     """
 
-    __slots__ = ("_deltas", "afterwards", "db", "known_rules", "names", "now", "said", "waits")
+    __slots__ = ("_deltas", "afterwards", "db", "known_rules", "names", "now", "otherwise", "said", "waits")
 
     def __init__(
         self, db: apsw.Connection, now: int, names: dict[str, int], rules: Rules | None = None
@@ -65,6 +65,8 @@ class Transaction:
         self.names = names
         self.afterwards: list[Callable[[], None]] = []
         """What is to be done once it is committed, and not otherwise."""
+        self.otherwise: list[Callable[[], None]] = []
+        """What is to be done if it is not stored, once that is certain."""
         self._deltas: defaultdict[tuple[int, int], int] = defaultdict(int)
         self.said = Said()
         """What there is to tell once it is committed."""
@@ -166,9 +168,9 @@ class Transaction:
         if rows:
             self.run_for("add_stats", rows)
 
-    def done(self) -> None:
-        """It is committed: do what was to be done then."""
-        for call in self.afterwards:
+    def settle(self, stored: bool) -> None:
+        """It is committed, or never will be: do what was to be done then."""
+        for call in self.afterwards if stored else self.otherwise:
             call()
 
     def _write_rates(self) -> None:
