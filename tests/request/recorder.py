@@ -120,6 +120,8 @@ class Recorder:
     def serves(self) -> bool:
         return self.host.real.serves()
 
+    owner: Any = None
+
     def declares(self, function: Callable[..., Any]) -> bool:
         return self.host.real.declares(function)
 

@@ -184,7 +184,7 @@ class TestMistakes:
             ("que", "; did you mean queue=?"),
             (
                 "zzzzzz",
-                "; there are aliases, deadline, delivery, expires, limit, name, on_failure, priority,",
+                "; there are aliases, deadline, delivery, expires, limit, name, on_failure, owner, priority,",
             ),
             ("delay", "; it belongs to task.using(...)"),
             ("at", "; it belongs to task.using(...)"),

@@ -56,6 +56,21 @@ async def settle_orders(path: str, session: SessionDep = injected, *, most: int 
     return len(path)
 
 
+def user(name: str) -> str:
+    return name
+
+
+def owned() -> None:
+    settle_orders.using(owner="ada").using(owner=None).call("x")
+    settle_orders.using(owner=7)  # type: ignore[arg-type]
+    registry.task(owner="billing")
+    registry.task(owner=7)  # type: ignore[call-overload]
+    postlude = Postlude(owner=user)
+    postlude.router(owner=user, prefix="/jobs")
+    Postlude(owner="ada")  # type: ignore[arg-type]
+    postlude.router(owner="ada")  # type: ignore[arg-type]
+
+
 async def filled_by_depends() -> None:
     settle_orders.call("x", most=3)
     settle_orders.using(key=None, delay=None, at=None).call("x")

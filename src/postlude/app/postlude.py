@@ -1,7 +1,7 @@
 """`Postlude`: puts configuration, journal, registry, runner and framework together."""
 
 import sys
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
@@ -12,6 +12,7 @@ from postlude.app.forwarding import of_control, of_lifespan, of_queries
 from postlude.app.instances import EVERY_POSTLUDE
 from postlude.app.lifecycle import Lifespan, announce_off
 from postlude.app.maker import name_of, refuse_mistaken, root_of
+from postlude.app.router import router
 from postlude.clock import Clock, SystemClock
 from postlude.config import Config
 from postlude.engines.protocol import Engine
@@ -27,6 +28,7 @@ from postlude.frameworks.install import (
     install_passthrough,
     say_what_is_not_durable,
 )
+from postlude.frameworks.owner import ApplicationOwner
 from postlude.jobs.control import Control
 from postlude.jobs.handle import Job
 from postlude.jobs.inspector import Inspector
@@ -42,9 +44,6 @@ from postlude.tasks.call import Call
 from postlude.tasks.context import Carried
 from postlude.tasks.registry import Registry
 from postlude.telemetry.startup_log import be_heard
-
-if TYPE_CHECKING:
-    from fastapi import APIRouter
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,6 +66,8 @@ class Postlude:
         clock: the time; for tests.
         context: context variables (a request's id, a tenant) whose values travel with the jobs.
         queues: what runs queues, by name; others, `Local()`: `{"mail": Local(rate=Rate(100, per=60))}`.
+        owner: says whose a request's jobs are, a text or None; a dependency of FastAPI, or a function of
+            the request. Asked once when a request's jobs are stored; what it raises is the answer then.
 
     When off, background tasks run in memory after the response, as FastAPI's own do, also those of
     `postlude.fastapi.BackgroundTasks`, whose handles name jobs that nothing knows (404). What is added
@@ -98,6 +99,7 @@ class Postlude:
         clock: Clock | None = None,
         context: Iterable[ContextVar[Any]] = (),
         queues: Mapping[str, Engine] | None = None,
+        owner: Callable[..., Any] | None = None,
     ) -> None:
         refuse_mistaken(app, delivery, config)
         self.config = config or Config()
@@ -118,6 +120,7 @@ class Postlude:
         self._app: Starlette | None = None
         self._injection = ApplicationInjection(passing_state)
         self._registry.fill = self._injection.fill
+        self._owner = None if owner is None else ApplicationOwner(owner)
         self._off = Passthrough(self._registry, self._injection.fill) if chosen is None else None
         kept: Store = MemoryStore(clock) if chosen is None else chosen
         execution = ExecutionContext(carried)
@@ -206,43 +209,10 @@ class Postlude:
             install_passthrough(app, self._off, announce_off, self._injection.keep_state)
         self._app = app
         self._injection.join(app)
+        if self._owner is not None:
+            self._owner.join(app)
 
-    def router(
-        self,
-        *,
-        prefix: str = "",
-        dependencies: Sequence[Any] | None = None,
-        errors: Literal["code", "type", "text"] = "code",
-        show: Collection[Literal["task", "queue", "arguments"]] = (),
-        **options: Any,
-    ) -> "APIRouter":
-        """Return a router that tells of jobs at `GET {prefix}/{id}`, tells it again whenever they have
-        changed at `GET {prefix}/{id}/events`, and cancels them at `POST {prefix}/{id}/cancel`.
-
-        Args:
-            prefix: of its paths.
-            dependencies: FastAPI's, for instance to see who asks.
-            errors: how much to tell of why a job failed: a code in one word; `"type"`, the class of the
-                exception too; `"text"`, what it said too, which may hold secrets.
-            show: what else to tell: `"task"` and `"queue"`, on which clients then depend; `"arguments"`,
-                which may hold secrets.
-            options: further arguments of `fastapi.APIRouter`.
-
-        Raises:
-            ValueError: `errors` or `show` is none of the choices.
-        """
-        from postlude.web.status import status_router
-
-        return status_router(
-            lambda: self.inspector,
-            prefix=prefix,
-            dependencies=dependencies,
-            errors=errors,
-            show=show,
-            control=lambda: self._components.control,
-            subscription=lambda id: self._components.hub.subscription(id),
-            **options,
-        )
+    router = router
 
     @property
     def off(self) -> bool:
@@ -295,6 +265,7 @@ class Postlude:
         Requests that are under way end with the one that they began with, and so does a lifespan.
         """
         self._components = components
+        components.producer.owner = self._owner
         # A port is only ever given back what it has prepared itself.
         self.port: Port = components.producer  # type: ignore[assignment]
         """Where the application's requests hand in their jobs."""

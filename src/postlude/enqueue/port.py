@@ -1,7 +1,7 @@
 """What the web frameworks' side needs of the rest: to prepare jobs, commit them and let them start."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, MutableMapping, Sequence
 from typing import Any, Protocol
 
 from postlude.jobs.handle import Job
@@ -43,9 +43,16 @@ class Prepared(Protocol):
         """Whether it may run beside the other jobs of its request (`@postlude.task` functions)."""
         ...
 
+    def belong_to(self, owner: str | None) -> None:
+        """Be this owner's job, unless its call or its task says whose it is."""
+        ...
+
 
 class Port(Protocol):
     """Where requests hand in their jobs. Implemented by `postlude.enqueue.producer.Producer`."""
+
+    owner: Callable[[MutableMapping[str, Any]], Awaitable[str | None]] | None
+    """Says whose the jobs of a request are, by its ASGI scope; None: nobody's."""
 
     def prepare(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]

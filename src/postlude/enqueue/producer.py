@@ -1,7 +1,7 @@
 """Asking for work: calls become jobs here, are committed, and are given to the runner."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, MutableMapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -73,6 +73,7 @@ class Producer:
         self.bounded_queues: frozenset[str] = frozenset()
         self.elsewhere: frozenset[str] = frozenset()
         """Queues that are limited, and those that no runner here claims from: nothing is born claimed."""
+        self.owner: Callable[[MutableMapping[str, Any]], Awaitable[str | None]] | None = None
         self._ids: IdSource | None = None
         self._runner: Runner | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

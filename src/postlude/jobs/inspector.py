@@ -104,6 +104,11 @@ class JobStatus(BaseModel):
     error: str | None = Field(description="The last attempt's error, in one line.")
     arguments: Arguments | None = Field(description="None if they are not kept as plain JSON.")
     attempts: tuple[AttemptStatus, ...] = Field(description="Those that did not succeed; not on pages.")
+    owner: str | None = Field(description="Whose it is, as the application has said.")
+    call_owner: str | None = Field(
+        description="Whose the call is by whose id it was asked for: another's, perhaps, if it was merged by "
+        "its key."
+    )
     key: str | None = Field(description="No other job of its task with this key waits or runs.")
     cancel_asked: bool = Field(description="It runs, and somebody has asked it to stop.")
     progress: JobProgress | None
@@ -140,6 +145,8 @@ class JobStatus(BaseModel):
             error=last_error(record),
             arguments=_arguments(record.payload),
             attempts=tuple(_attempt(attempt) for attempt in record.attempts),
+            owner=record.owner,
+            call_owner=record.call_owner,
             key=record.key,
             cancel_asked=cancel_asked(record),
             progress=_progress(record),

@@ -1,6 +1,6 @@
 """What a request is to run after its response: which tasks are listed, and what each of them is."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 from starlette.background import BackgroundTask as StarletteBackgroundTask
@@ -172,8 +172,16 @@ def take(port: Port, tasks: list[Any], own: Any) -> list[Prepared | Turn]:
     return [item for item in found if item is not None]
 
 
-async def store_salvaged(port: Port, failed: Sequence[Injected], own: Any) -> list[Prepared]:
+async def store_salvaged(
+    port: Port, failed: Sequence[Injected], own: Any, give: Callable[[list[Prepared]], Awaitable[None]]
+) -> list[Prepared]:
     """Store what is stored although its call has failed, and take it out of the lists of such calls.
+
+    Args:
+        port: where it is handed in.
+        failed: the lists.
+        own: the background of the response, if it has one.
+        give: gives them to the owner of the request.
 
     Returns:
         What is stored. A journal that does not take it is for the log: the request fails with its own error.
@@ -181,6 +189,7 @@ async def store_salvaged(port: Port, failed: Sequence[Injected], own: Any) -> li
     kept = _salvaged(port, failed, own)
     try:
         if kept:
+            await give(kept)
             await port.commit(kept)
     except PostludeError as error:
         EVENTS.emit(JobsLost([prepared.job.task for prepared in kept], error))

@@ -24,6 +24,7 @@ from postlude.request.first_byte import FirstByte, begins_at_once
 from postlude.request.growing import Growing, growing
 from postlude.request.listing import Injected
 from postlude.request.order import Order, last_plain
+from postlude.request.owners import give, give_although_failed
 from postlude.request.responses import point_to, refused
 
 _NO_SCOPE: Final[Scope] = {}
@@ -36,8 +37,10 @@ class Receipt:
 
     __slots__ = (
         "accepted", "answered", "calls", "committed", "dropped", "facts", "held", "injected", "memory",
-        "order", "over", "own", "port", "response", "scope", "started", "unseen",
+        "order", "over", "own", "owner", "port", "response", "scope", "started", "unseen",
     )  # fmt: skip
+
+    owner: str | None  # not set until that has been asked
 
     def __init__(self, port: Port, scope: Scope, facts: Facts | None) -> None:
         self.port = port
@@ -57,9 +60,7 @@ class Receipt:
         self.memory: list[Turn] | None = None
         self.order: Order | None = None
         self.started = 0
-        self.answered = False
-        self.held = False
-        self.over = False
+        self.answered = self.held = self.over = False
 
     def prepare(self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Prepared:
         """Prepare a call for this request; see `Port.prepare`. `RequestOver`: it has ended."""
@@ -122,6 +123,8 @@ class Receipt:
             return
         items = self._take(own)
         if items:
+            if self.port.owner is not None:
+                await give(self, items)
             try:
                 await self.port.commit(items, last_plain(self.committed) if self.committed else None)
             except PostludeError as error:
@@ -148,6 +151,8 @@ class Receipt:
         """
         items = self._take(own)
         if items:
+            if self.port.owner is not None:
+                await give(self, items)
             try:
                 await self.port.commit(items, last_plain(self.committed) if self.committed else None)
             except PostludeError:
@@ -166,9 +171,9 @@ class Receipt:
 
     async def store_what_failed(self, own: Any = None) -> None:
         """Store what is stored although a call of the endpoint, or the request, has failed."""
-        failed = [*(self.dropped or ()), None if self.answered else self.injected]
-        kept = await listing.store_salvaged(self.port, [each for each in failed if each is not None], own)
-        if kept:
+        injected = None if self.answered else self.injected
+        lists = [*(self.dropped or ()), *(() if injected is None else (injected,))]
+        if kept := await listing.store_salvaged(self.port, lists, own, partial(give_although_failed, self)):
             self._note(kept)
 
     def end_at_once(self) -> bool:
@@ -227,7 +232,7 @@ class Receipt:
         with CancelScope(shield=True):
             try:
                 await (self.commit() if self.answered else self.fail())
-            except (PostludeError, TypeError) as error:
+            except Exception as error:
                 # A declared task that cannot be kept: none is, as with a key that is taken.
                 if isinstance(error, TypeError):
                     self.answered = False

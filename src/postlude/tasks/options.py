@@ -8,6 +8,7 @@ from postlude.errors import TaskDefinitionError
 from postlude.messages.quoting import cut, quoted
 from postlude.messages.spelling import near, option_here
 from postlude.model.limits import Limit, Rate
+from postlude.model.owner import problem_of
 from postlude.model.retry import Retry
 
 Seconds = float | timedelta
@@ -42,6 +43,8 @@ class CallOptions(TypedDict, total=False):
     """No other job of the task with this key waits, is parked or runs."""
     on_conflict: OnConflict
     """What a call does whose key is taken: `"keep"` (by default), `"replace"` or `"raise"`."""
+    owner: str | None
+    """Whose the job is, whoever the request's are (`Postlude(owner=...)`); None: nobody's."""
 
 
 class TaskOptions(TypedDict, total=False):
@@ -71,6 +74,8 @@ class TaskOptions(TypedDict, total=False):
     """How many of its jobs run at once."""
     rate: Rate | None
     """How many of its jobs start in a time."""
+    owner: str | None
+    """Whose its jobs are, whoever adds them."""
     run: Literal["process"] | None
     """`"process"`: in a process of its own pool, for work that keeps a processor busy."""
 
@@ -194,6 +199,7 @@ _CHECKS: Final[dict[str, Any]] = {
     "on_failure": _one_of(True, False),
     "limit": _optional(_of(Limit, "concurrent")),
     "rate": _optional(_of(Rate, "count")),
+    "owner": problem_of,
     "run": _one_of("process", None),
     "delay": _optional(_seconds),
     "at": _optional(_aware),

@@ -33,6 +33,7 @@ class Policy:
     delay: float | None = None
     at: datetime | None = None
     on_conflict: OnConflict = "keep"
+    owner: str | None = None
     set_by_call: frozenset[str] = frozenset()
     """The options that one call has set; only these are stored with its job."""
 
@@ -72,7 +73,8 @@ class Policy:
         """
         chosen = self.set_by_call
         if not chosen:
-            return Terms(priority=self.priority) if self.priority else None
+            said = self.priority or self.owner is not None
+            return Terms(priority=self.priority, owner=self.owner) if said else None
         due: int | None = None
         if self.at is not None:
             due = _moment(self.at)
@@ -88,6 +90,7 @@ class Policy:
         return Terms(
             due,
             self.priority,
+            owner=self.owner,
             conflict=Conflict(self.on_conflict),
             given=Given(opts.text()),
         )

@@ -43,6 +43,7 @@ class Task(Generic[P, R]):
         on_failure: its jobs are stored also if the request that added them fails.
         once: delivery at most once.
         rated: it has a limit or a rate.
+        owned: its policy says whose its jobs are, also if that is nobody.
         timed: its policy bounds its attempts in time.
         special: its policy decides more of a job than its queue.
         is_async: whether calling the function gives an awaitable.
@@ -60,6 +61,7 @@ class Task(Generic[P, R]):
     on_failure: bool
     once: bool
     rated: bool
+    owned: bool
     timed: bool
     special: bool
     is_async: bool
@@ -94,9 +96,9 @@ class Task(Generic[P, R]):
         self.__dict__.update(policy=policy, queue=policy.queue, on_failure=policy.on_failure, rated=limited)
         self.__dict__["once"] = policy.delivery == "at_most_once"
         self.__dict__["timed"] = any((policy.timeout, policy.expires, policy.deadline))
-        self.__dict__["special"] = limited or bool(policy.set_by_call or policy.priority)
-        self.__dict__["_terms"] = None if policy.moves else policy.terms(0)
-        self.__dict__["_variants"] = {}
+        self.__dict__["owned"] = owned = policy.owner is not None or "owner" in policy.set_by_call
+        self.__dict__["special"] = limited or owned or bool(policy.set_by_call or policy.priority)
+        self.__dict__.update(_terms=None if policy.moves else policy.terms(0), _variants={})
 
     def using(self, **options: Unpack[CallOptions]) -> "Task[P, R]":
         """Return a copy with other options, for one call or for many.

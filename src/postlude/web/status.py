@@ -18,6 +18,7 @@ from postlude.model.job import Cancel
 from postlude.model.state import State
 from postlude.request.responses import CANCEL_ROUTE, EVENTS_ROUTE, STATUS_ROUTE
 from postlude.web.events import EventStream, nothing_new
+from postlude.web.owners import noting, refuse_others
 from postlude.web.waiting import preferred_wait, wait_for_end
 
 SOONEST: Final = 1
@@ -40,6 +41,7 @@ def status_router(
     prefix: str = "",
     dependencies: Sequence[Any] | None = None,
     *,
+    owner: Any = None,
     control: Callable[[], Control] | None = None,
     subscription: Callable[[bytes], Subscription] | None = None,
     errors: ErrorDetail = "code",
@@ -53,6 +55,7 @@ def status_router(
             before the journal is open.
         prefix: path of the router.
         dependencies: FastAPI dependencies of the routes; an id is no secret, so say here who may ask.
+        owner: says who asks: each is told of their own jobs only; see `postlude.web.owners`.
         control: gives what cancels jobs; with it there is `POST {prefix}/{id}/cancel`.
         subscription: hears of a job; with it there is `GET {prefix}/{id}/events`, server-sent events, and
             `GET` waits if the client prefers that (`Prefer: wait=20`).
@@ -65,6 +68,8 @@ def status_router(
         ValueError: `errors` or `show` is none of the choices.
     """
     viewer = Viewer(errors, show)
+    if owner is not None:
+        dependencies = [*(dependencies or ()), noting(owner)]
     router = APIRouter(prefix=prefix, dependencies=dependencies, **options)
     told = Telling(viewer, events=subscription is not None, cancel=control is not None)
     _add_state(router, inspector, told, subscription)
@@ -125,13 +130,13 @@ def _add_state(
     async def job(id: str, request: Request, response: Response) -> Any:
         response.headers.update(_NO_STORE)
         with _said_in_http():
-            status = await inspector().get(id)
+            status = await _find(inspector(), id, request)
             seconds = preferred_wait(request.headers.getlist("prefer"))
             if seconds is not None and subscription is not None:
                 response.headers["Preference-Applied"] = f"wait={seconds}"
                 if not status.ended:
                     await wait_for_end(subscription(raw_id(id)), request, seconds)
-                    status = await inspector().get(id)
+                    status = await _find(inspector(), id, request)
         if not status.ended:
             response.headers["Retry-After"] = str(retry_after(status, datetime.now(UTC)))
         return told.view(status, id, request)
@@ -155,12 +160,12 @@ def _add_cancelling(
     async def cancel(id: str, request: Request, response: Response) -> Any:
         response.headers.update(_NO_STORE)
         with _said_in_http():
-            if is_merged(await inspector().get(id), id):
+            if is_merged(await _find(inspector(), id, request), id):
                 raise HTTPException(409, "Another call's job stands for this one", headers=_NO_STORE)
             outcome = await control().cancel(id)
             if outcome is Cancel.TOO_LATE:
                 raise HTTPException(409, "The job has ended already", headers=_NO_STORE)
-            status = await inspector().get(id)
+            status = await _find(inspector(), id, request)
         if outcome is Cancel.ASKED:
             response.status_code = 202
             response.headers["Retry-After"] = str(SOONEST)
@@ -190,7 +195,7 @@ def _add_events(
     )
     async def events(id: str, request: Request) -> Response:
         with _said_in_http():
-            status = await inspector().get(id)
+            status = await _find(inspector(), id, request)
         if nothing_new(status, request.headers.get("last-event-id")):
             return Response(status_code=204, headers=_NO_STORE)
         return EventStream(
@@ -207,6 +212,12 @@ def retry_after(status: JobStatus, now: datetime) -> int:
     if status.due is None or status.state is State.RUNNING:
         return SOONEST
     return min(LATEST, max(SOONEST, math.ceil((status.due - now).total_seconds())))
+
+
+async def _find(inspector: Inspector, id: str, request: Request) -> JobStatus:
+    status = await inspector.get(id)
+    refuse_others(status, request)
+    return status
 
 
 @contextmanager

@@ -46,6 +46,8 @@ class _Call(NamedTuple):
     on_failure: bool = False
     concurrent: bool = False
 
+    def belong_to(self, owner: str | None) -> None: ...
+
 
 class _Port:
     """Writes down what happens, in order."""
@@ -75,6 +77,8 @@ class _Port:
     async def reach(self, turn: Turn, inline: Collection[asyncio.Task[None]]) -> None: ...
 
     def free(self, turn: Turn) -> None: ...
+
+    owner: Any = None
 
     def declares(self, function: Callable[..., Any]) -> bool:
         return False

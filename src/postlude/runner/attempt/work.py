@@ -152,6 +152,11 @@ class Work:
         self.terms = terms._replace(once=True) if self.once else terms
         self.given = terms.given
 
+    def belong_to(self, owner: str | None) -> None:
+        """Be this owner's job, unless its call or its task says whose it is."""
+        if owner is not None and not (self.task is not None and self.task.owned):
+            self.say(self.terms._replace(owner=owner))
+
     def new_job(self, follows: bool, due: int | None, held: bool = False) -> NewJob:
         """Return what the store is given."""
         terms = self.terms
