@@ -8,9 +8,10 @@ import pytest
 
 from postlude.clock import ManualClock
 from postlude.errors import JournalUnavailable
-from postlude.model.job import NewJob
+from postlude.model.job import Hold, NewJob
+from postlude.model.state import State
 from postlude.stores.grouped import committing
-from postlude.stores.grouped.backend import Busy, Verb
+from postlude.stores.grouped.backend import Busy, ReleaseCall, Verb
 from postlude.stores.sqlite import premises
 from postlude.stores.values import ClaimCall
 from postlude.testing.conformance import Driver
@@ -138,24 +139,39 @@ def test_a_claim_that_is_gone_and_was_anothers_meanwhile(driver: Driver) -> None
     """Another one claims the job in its place, with the same fence: it must not start here too."""
     mine, other, job = driver.enlist(), driver.enlist(), driver.new()
     driver.add(job)
+    instead_of_the_next(driver, Verb.CLAIM, ClaimCall(other.runner, 9, suspect=False))
+    assert driver.claim(mine) == []
+    (hold,) = driver.store.holds(other.runner).wait(PATIENCE)
+    assert hold.fence == 1
+
+
+def test_an_end_that_is_gone_and_whose_claim_was_given_back_meanwhile(driver: Driver) -> None:
+    """It is told as written only if it is: a late end of what nobody has claimed since counts."""
+    runner, job = driver.enlist(), driver.new()
+    driver.add(job)
+    claim = driver.claim_one(runner)
+    instead_of_the_next(driver, Verb.RELEASE, ReleaseCall(runner.runner, [Hold(claim.seq, claim.fence)]))
+    assert driver.finish(claim) is True
+    assert driver.state(job) is State.SUCCEEDED
+
+
+def instead_of_the_next(driver: Driver, verb: Verb, call: object) -> None:
+    """Let the next group be lost, and this be written in its place, before it is asked after."""
     backend: Any = driver.store._writer._backend  # type: ignore[attr-defined]
     driver.bench.lose_commit(driver.store, "gone")
     lose = backend.commit
 
-    def claim_instead() -> None:
+    def lose_it() -> None:
         restart = backend._tx.restart
 
         def restarted() -> None:
             restart()
-            backend._verbs[Verb.CLAIM](backend._tx, [ClaimCall(other.runner, 9, suspect=False)])
+            backend._verbs[verb](backend._tx, [call])
 
         backend._tx = Stand(backend._tx, restarted)
         lose()
 
-    backend.commit = claim_instead
-    assert driver.claim(mine) == []
-    (hold,) = driver.store.holds(other.runner).wait(PATIENCE)
-    assert hold.fence == 1
+    backend.commit = lose_it
 
 
 class Stand:

@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from postlude.model.job import Cancel
 from postlude.model.state import Stored
+from postlude.model.transition import may_be_written
 from postlude.stores.grouped.backend import Applied, Verb
+from postlude.stores.sqlite.finish import standings
 from postlude.stores.sqlite.transaction import Transaction
 
 
@@ -45,7 +47,9 @@ def _claims(tx: Transaction, verb: Verb, calls: Calls) -> Iterator[bool]:
 def _finishes(tx: Transaction, verb: Verb, calls: Calls) -> Iterator[bool]:
     for finishes, written in calls if verb is Verb.FINISH else ():
         for finish in (one for one, is_written in zip(finishes, written, strict=True) if is_written):
-            yield _standing(tx, finish.seq) != (Stored.RUNNING, finish.fence)
+            state, fence, released = _standing(tx, finish.seq)
+            if fence <= finish.fence:  # else somebody has claimed it since, whatever has become of this end
+                yield not may_be_written(state, released, fence, finish.fence)
 
 
 def _runners(tx: Transaction, verb: Verb, calls: Calls) -> Iterator[bool]:
@@ -60,7 +64,7 @@ def _releases(tx: Transaction, verb: Verb, calls: Calls) -> Iterator[bool]:
     for call, released in calls if verb is Verb.RELEASE else ():
         if released == len(call.holds):
             for hold in call.holds:
-                yield _standing(tx, hold.seq) != (Stored.RUNNING, hold.fence)
+                yield _standing(tx, hold.seq)[:2] != (Stored.RUNNING, hold.fence)
 
 
 def _ends(tx: Transaction, verb: Verb, calls: Calls) -> Iterator[bool]:
@@ -78,10 +82,10 @@ def _holder(tx: Transaction, seq: int) -> tuple[int, int | None]:
     return -1, None
 
 
-def _standing(tx: Transaction, seq: int) -> tuple[int, int]:
-    for _, state, fence, *_ in tx.rows("standings", f"[{seq}]"):
-        return state, fence
-    return -1, -1
+def _standing(tx: Transaction, seq: int) -> tuple[int, int, bool]:
+    for one in standings(tx, [seq]).values():
+        return one.state, one.fence, bool(one.released)
+    return -1, -1, False
 
 
 _TRACES: Final[Sequence[Callable[[Transaction, Verb, Calls], Iterator[bool]]]] = (
