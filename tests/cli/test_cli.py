@@ -288,6 +288,13 @@ def test_show(driver: Driver) -> None:
     assert lines[-1] == "ValueError: no"
 
 
+def test_show_tells_whose_it_is(driver: Driver) -> None:
+    adas, nobodys = driver.new(owner="ada"), driver.new()
+    driver.add(adas, nobodys)
+    assert "owner     ada" in run("show", id_text(adas.id)).stdout.splitlines()
+    assert "owner" not in run("show", id_text(nobodys.id)).stdout
+
+
 def test_show_what_a_run_has_left(driver: Driver) -> None:
     job = driver.new("shop:mail", key=f"a{ATTACK}")
     driver.add(job)

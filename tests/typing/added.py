@@ -113,6 +113,10 @@ async def outside_of_requests(postlude: Postlude) -> None:
     assert_type(await postlude.add_task(count.using(delay=3), "orders.csv"), Job[int | None])
     assert_type(postlude.blocking.add_task(import_orders, "orders.csv"), Job[Report])
     assert_type(postlude.blocking.add_task(send, 7, "ada"), Job[None])
+    assert_type(postlude.blocking.result(job, timeout=60), Report)
+    assert_type(postlude.blocking.result(job.id), Any)
+    postlude.blocking.result(job, "60")  # type: ignore[call-overload]
+    postlude.blocking.cancel(7)  # type: ignore[arg-type]
     assert_type(await postlude.add_tasks([import_orders.call("orders.csv")]), list[Job[Any]])
     assert_type(await postlude.job(job.id), Job[Any])
     wider: Job[object] = job

@@ -122,7 +122,9 @@ class Components:
         if routing.publishers and not self._held:
             store.events.listen(routing.added, JobsAdded)
         self.inspector = Inspector(store, registry.attempts)
-        self.blocking = Blocking(self.producer, store, config, self.ensure_open, self.absence)
+        self.blocking = Blocking(
+            self.producer, store, config, self.ensure_open, self.absence, self.control, self.queries
+        )
         self._opening = threading.Lock()
         self._open = False
         self._users: set[object] = set()

@@ -177,8 +177,13 @@ class Postlude:
 
     @property
     def blocking(self) -> Blocking:
-        """Adding jobs from sync code."""
-        return self._components.blocking if self._off is None else PassthroughBlocking(self._off)
+        """Adding jobs, acting on them and waiting for them, from sync code."""
+        parts = self._components
+        return (
+            parts.blocking
+            if self._off is None
+            else PassthroughBlocking(self._off, parts.control, parts.queries)
+        )
 
     job = of_queries(JobQueries.find)
     cancel = of_control(Control.cancel)

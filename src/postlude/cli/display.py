@@ -125,6 +125,8 @@ def _facts(job: JobStatus) -> Iterator[tuple[str, str | Text]]:
     yield "queue", escaped(job.queue)
     if job.key is not None:
         yield "key", escaped(job.key)
+    if job.owner is not None:
+        yield "owner", escaped(job.owner)
     yield "state", _state(job)
     if job.note is not None:
         yield "because", escaped(job.note)

@@ -5,14 +5,16 @@ from functools import partial
 from itertools import islice
 from typing import Any, ParamSpec, TypeVar, overload
 
-from postlude.compat import running_loop
 from postlude.config import Config
 from postlude.enqueue.bulk import GROUP, prepare_all
 from postlude.enqueue.producer import Producer
 from postlude.enqueue.terms import carry
 from postlude.errors import JournalUnavailable
 from postlude.jobs.absence import Absence
+from postlude.jobs.acting import Acting, refuse_loop
+from postlude.jobs.control import Control
 from postlude.jobs.handle import Job
+from postlude.jobs.queries import JobQueries
 from postlude.model.event.jobs import JobsAdded, JobsRefused
 from postlude.model.job import Added
 from postlude.runner.attempt.work import Work, place
@@ -24,12 +26,20 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Blocking:
-    """Adds jobs from threads without an event loop. Reached as `postlude.blocking`."""
+class Blocking(Acting):
+    """Adds jobs from threads without an event loop, and acts on them. Reached as `postlude.blocking`."""
 
     def __init__(
-        self, producer: Producer, store: Store, config: Config, opened: Callable[[], None], absence: Absence
+        self,
+        producer: Producer,
+        store: Store,
+        config: Config,
+        opened: Callable[[], None],
+        absence: Absence,
+        control: Control,
+        queries: JobQueries,
     ) -> None:
+        super().__init__(control, queries)
         self._producer = producer
         self._absence = absence
         self._store = store
@@ -56,8 +66,7 @@ class Blocking:
 
     def add_tasks(self, calls: Iterable[Call | Callable[[], Any]]) -> list[Job[Any]]:
         """Store many jobs, in groups of `GROUP`."""
-        if running_loop() is not None:
-            raise RuntimeError("postlude.blocking would block this event loop: await postlude.add_task(...)")
+        refuse_loop("postlude.add_task(...)")
         self._opened()
         jobs: list[Job[Any]] = []
         source = iter(calls)

@@ -73,7 +73,6 @@ class Owned(Protocol):
     scope: Scope
     owner: str | None
     """Whose its jobs are; not set until that has been asked."""
-    memory: list[Turn] | None
 
 
 async def give(request: Owned, items: Sequence[Prepared | Turn]) -> None:
@@ -86,11 +85,7 @@ async def give(request: Owned, items: Sequence[Prepared | Turn]) -> None:
     if whose is None or all(isinstance(item, Turn) for item in items):
         return
     if not hasattr(request, "owner"):
-        try:
-            request.owner = await whose(request.scope)
-        except BaseException:
-            request.memory = None
-            raise
+        request.owner = await whose(request.scope)
     for item in items:
         if not isinstance(item, Turn):
             item.belong_to(request.owner)

@@ -16,10 +16,13 @@ from uuid import uuid4
 
 from starlette.types import Scope
 
-from postlude.compat import is_async_callable, running_loop
+from postlude.compat import is_async_callable
 from postlude.enqueue.blocking import Blocking
 from postlude.errors import JobFailed, NotDurable, TaskDefinitionError
+from postlude.jobs.acting import Acting, refuse_loop
+from postlude.jobs.control import Control
 from postlude.jobs.handle import NOWHERE, Enquiries, Job
+from postlude.jobs.queries import JobQueries
 from postlude.model.event.request import PassthroughFailed
 from postlude.model.job import Cancel
 from postlude.model.snapshot import Snapshot
@@ -119,7 +122,8 @@ class _Ended:
 class PassthroughBlocking(Blocking):
     """`postlude.blocking` of a Postlude that is off: calls run in this thread's time, to their end."""
 
-    def __init__(self, off: Passthrough) -> None:
+    def __init__(self, off: Passthrough, control: Control, queries: JobQueries) -> None:
+        Acting.__init__(self, control, queries)
         self._off = off
 
     def add_tasks(self, calls: Iterable[Call | Callable[[], Any]]) -> list[Job[Any]]:
@@ -128,8 +132,7 @@ class PassthroughBlocking(Blocking):
         Raises:
             RuntimeError: called on an event loop, which it would block.
         """
-        if running_loop() is not None:
-            raise RuntimeError("postlude.blocking would block this event loop: await postlude.add_task(...)")
+        refuse_loop("postlude.add_task(...)")
         return asyncio.run(self._off.run_all(calls))
 
 

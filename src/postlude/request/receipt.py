@@ -232,7 +232,7 @@ class Receipt:
         with CancelScope(shield=True):
             try:
                 await (self.commit() if self.answered else self.fail())
-            except Exception as error:
+            except (PostludeError, TypeError) as error:
                 # A declared task that cannot be kept: none is, as with a key that is taken.
                 if isinstance(error, TypeError):
                     self.answered = False

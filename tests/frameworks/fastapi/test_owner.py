@@ -5,7 +5,17 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import BackgroundTasks, Body, Depends, FastAPI, Header, HTTPException, Request, WebSocket
+from fastapi import (
+    APIRouter,
+    BackgroundTasks,
+    Body,
+    Depends,
+    FastAPI,
+    Header,
+    HTTPException,
+    Request,
+    WebSocket,
+)
 from fastapi.responses import StreamingResponse
 from fastapi.testclient import TestClient
 from starlette.applications import Starlette
@@ -159,6 +169,35 @@ async def test_it_can_be_overridden_as_dependencies_are() -> None:
         assert await owners(postlude) == ["<eve>"]
 
 
+def note() -> None:
+    ASKED.append("noted")
+
+
+async def test_background_tasks_of_its_own_run_at_once(asked: list[str | None]) -> None:
+    def notes(tasks: BackgroundTasks, found: Annotated[str, Depends(user)]) -> str:
+        tasks.add_task(note)
+        return found
+
+    app, postlude = application(notes)
+    async with serving(postlude):
+        assert (await asking(app)).status_code == 200
+        assert (await owners(postlude), asked) == (["ada"], ["ada", "noted"])
+
+
+async def test_a_route_of_an_included_router() -> None:
+    app, postlude = application(opens)
+    router = APIRouter(dependencies=[Depends(by_nothing)])
+
+    @router.get("/of/{name}")
+    async def endpoint(name: str, tasks: BackgroundTasks) -> None:
+        tasks.add_task(returning.nothing)
+
+    app.include_router(router, prefix="/in")
+    async with serving(postlude):
+        assert (await asking(app, "/in/of/bob")).status_code == 200
+        assert await owners(postlude) == ["<ada>"]
+
+
 async def test_it_sees_the_state_and_the_path_of_the_request() -> None:
     def of_path(request: Request) -> str:
         return f"{request.state.seen} {request.path_params['name']} {request.url.path} {request.method}"
@@ -289,6 +328,23 @@ async def test_what_an_exception_handler_answers_with() -> None:
         assert await owners(postlude) == ["ada"]
 
 
+async def test_what_the_outermost_handler_answers_with() -> None:
+    app, postlude = application(user)
+
+    @app.exception_handler(Exception)
+    async def handler(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({}, 500, background=BackgroundTask(returning.nothing))
+
+    @app.middleware("http")
+    async def breaks(request: Request, call_next: Any) -> None:
+        raise KeyError
+
+    async with serving(postlude):
+        with pytest.raises(KeyError):
+            await asking(app)
+        assert await owners(postlude) == ["ada"]
+
+
 async def test_what_is_added_after_the_response_has_the_same_owner(asked: list[str | None]) -> None:
     app, postlude = application(user)
 
@@ -304,6 +360,24 @@ async def test_what_is_added_after_the_response_has_the_same_owner(asked: list[s
     async with serving(postlude):
         assert (await asking(app, "/late")).status_code == 200
         assert (await owners(postlude), asked) == (["ada", "ada"], ["ada"])
+
+
+async def test_what_it_raises_after_the_response_is_told_to_the_server() -> None:
+    app, postlude = application(fails_sync)
+
+    @app.get("/late")
+    async def endpoint(tasks: BackgroundTasks) -> StreamingResponse:
+        def body() -> Iterator[str]:
+            yield "a"
+            tasks.add_task(returning.nothing)
+
+        return StreamingResponse(body())
+
+    async with serving(postlude):
+        with pytest.raises(RuntimeError, match="response already started") as raised:
+            await asking(app, "/late")
+        assert isinstance(raised.value.__cause__, HTTPException)
+        assert await owners(postlude) == []
 
 
 def test_a_websocket_session() -> None:

@@ -17,8 +17,8 @@ from postlude.request.route import SCOPE_KEY
 
 _FOUND: Final = "postlude.owner"
 
-_OF_THE_ROUTE: Final = (SCOPE_KEY, "starlette.exception_handlers", "fastapi")
-"""What a scope says of the route that was asked, and of who answers for its errors."""
+_OF_THE_REQUEST: Final = (SCOPE_KEY, "starlette.exception_handlers")
+"""What a scope says of who stores its jobs, and who answers for its errors."""
 
 
 class OwnerDependency:
@@ -49,7 +49,7 @@ class OwnerDependency:
 
     async def __call__(self, scope: Scope) -> Any:
         """Return what it gives for a request; also for a WebSocket's session, by its HTTP request."""
-        own = {name: value for name, value in scope.items() if name not in _OF_THE_ROUTE}
+        own = {name: value for name, value in scope.items() if name not in _OF_THE_REQUEST}
         own |= {"type": "http", "method": scope.get("method", "GET"), MIDDLEWARE_STACK: AsyncExitStack()}
         await self._route.app(own, _receive, _send)
         return own[_FOUND]
@@ -62,7 +62,8 @@ class _Nothing(Response):
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        pass
+        if self.background is not None:
+            await self.background()
 
 
 async def _receive() -> Message:

@@ -1,0 +1,110 @@
+"""Acting on jobs and waiting for them from sync code, which has no event loop."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar, overload
+from uuid import UUID
+
+from postlude.compat import running_loop
+from postlude.jobs.control import Control
+from postlude.jobs.handle import Job
+from postlude.jobs.queries import JobQueries
+from postlude.model.job import Cancel
+from postlude.model.snapshot import Snapshot
+from postlude.stores.protocol import Pause
+from postlude.tasks.task import Task
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class Acting:
+    """What sync code asks of jobs and queues; each call returns when that is done.
+
+    A job is meant by its handle or its id. On an event loop, which they would block, all of them raise
+    `RuntimeError`; what else they raise is told by the methods of the same names that are awaited.
+
+    Args:
+        control: acts on jobs and queues.
+        queries: answers for jobs.
+    """
+
+    def __init__(self, control: Control, queries: JobQueries) -> None:
+        self._control = control
+        self._queries = queries
+
+    def job(self, id: str | UUID) -> Job[Any]:
+        """Return the handle of a job; see `Postlude.job`."""
+        return _wait_for(lambda: self._queries.find(id), "postlude.job(...)")
+
+    @overload
+    def result(self, job: Job[R], timeout: float | None = None) -> R: ...
+
+    @overload
+    def result(self, job: str | UUID, timeout: float | None = None) -> Any: ...
+
+    def result(self, job: Job[Any] | str | UUID, timeout: float | None = None) -> Any:
+        """Wait until a job has succeeded, and return what its function returned; see `Job.result`.
+
+        Args:
+            job: the job.
+            timeout: seconds to wait at most; the job goes on after them.
+        """
+        return _wait_for(lambda: self._result(job, timeout), "job.result(...)")
+
+    def status(self, job: Job[Any] | str | UUID) -> Snapshot:
+        """Return what a job is now; see `Job.status`."""
+        return _wait_for(lambda: self._status(job), "job.status()")
+
+    def cancel(self, job: Job[Any] | str | UUID) -> Cancel:
+        """Cancel a job: at once if it waits; if it runs, ask it to stop. See `Postlude.cancel`."""
+        return _wait_for(lambda: self._cancel(job), "postlude.cancel(...)")
+
+    def retry(self, job: Job[Any] | str | UUID) -> bool:
+        """Run a job again that has failed or was cancelled; False if it has not. See `Postlude.retry`."""
+        id = job.id if isinstance(job, Job) else job
+        return _wait_for(lambda: self._control.retry(id), "postlude.retry(...)")
+
+    def pause(self, queue: str | None = None, *, task: Task[..., Any] | str | None = None) -> bool:
+        """Let no job of a queue, or of a task, start until `resume`; see `Postlude.pause`."""
+        return _wait_for(lambda: self._control.pause(queue, task=task), "postlude.pause(...)")
+
+    def resume(self, queue: str | None = None, *, task: Task[..., Any] | str | None = None) -> bool:
+        """Undo `pause`; False if it was not paused. See `Postlude.resume`."""
+        return _wait_for(lambda: self._control.resume(queue, task=task), "postlude.resume(...)")
+
+    def paused(self) -> list[Pause]:
+        """Return what is paused: queues and tasks, by name. See `Postlude.paused`."""
+        return _wait_for(self._control.paused, "postlude.paused()")
+
+    async def _handle(self, job: Job[Any] | str | UUID) -> Job[Any]:
+        return job if isinstance(job, Job) else await self._queries.find(job)
+
+    async def _result(self, job: Job[Any] | str | UUID, timeout: float | None) -> Any:
+        return await (await self._handle(job)).result(timeout)
+
+    async def _status(self, job: Job[Any] | str | UUID) -> Snapshot:
+        return await (await self._handle(job)).status()
+
+    async def _cancel(self, job: Job[Any] | str | UUID) -> Cancel:
+        return await (job.cancel() if isinstance(job, Job) else self._control.cancel(job))
+
+
+def refuse_loop(instead: str) -> None:
+    """Make sure that no event loop runs here, which would be blocked.
+
+    Args:
+        instead: what is to be awaited there.
+
+    Raises:
+        RuntimeError: one does.
+    """
+    if running_loop() is not None:
+        raise RuntimeError(f"postlude.blocking would block this event loop: await {instead}")
+
+
+def _wait_for(asked: Callable[[], Coroutine[Any, Any, T]], instead: str) -> T:
+    refuse_loop(instead)
+    # A loop of its own, which no other code of this thread sees: `asyncio.run` would leave it without one.
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        return runner.run(asked())

@@ -1,0 +1,188 @@
+"""Sync code that acts on jobs and waits for them: `postlude.blocking`."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from postlude import Cancel, Job, JobFailed, JobNotFound, Pause, Postlude, Retry, State
+from postlude.errors import WaitsForItself
+from postlude.fastapi import BackgroundTasks
+from tests.app import returning
+from tests.app.conftest import folder as folder
+from tests.app.conftest import location as location
+
+UNKNOWN = "01a22656-0320-7000-95b4-7cea49a57d8f"
+
+
+@pytest.fixture
+def app(location: str) -> FastAPI:
+    returning.GATE.clear()
+    app = FastAPI()
+    app.state.postlude = Postlude(app, store=location, packages=["tests"])
+    return app
+
+
+@pytest.fixture
+def postlude(app: FastAPI) -> Iterator[Postlude]:
+    """A served application: its loop runs in another thread than the test."""
+    with TestClient(app):
+        yield app.state.postlude
+        returning.GATE.set()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+def breaks() -> None:
+    raise ValueError("no")
+
+
+def test_a_result(postlude: Postlude) -> None:
+    job = postlude.blocking.add_task(returning.report, 3)
+    assert postlude.blocking.result(job, timeout=10) == returning.Report(orders=3, names=("Ada", "Bob"))
+    assert postlude.blocking.result(job.id, timeout=10).orders == 3
+    assert postlude.blocking.job(job.id) == job
+    assert postlude.blocking.status(job).state is State.SUCCEEDED
+
+
+def test_a_result_that_is_not_there_yet(postlude: Postlude) -> None:
+    job = postlude.blocking.add_task(returning.waits)
+    with pytest.raises(TimeoutError, match=r"has not ended within 0\.01 s"):
+        postlude.blocking.result(job, 0.01)
+    ends: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda: ends.append(postlude.blocking.result(job, 10))) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    feeds = postlude.components.hub.watched
+    until(lambda: len(getattr(feeds.get(job.raw_id), "_audiences", ())) == 3)
+    returning.GATE.set()
+    for thread in threads:
+        thread.join(10)
+    assert ends == ["done"] * 3
+    assert not postlude.components.hub.watched
+
+
+def test_what_has_failed_is_retried(postlude: Postlude) -> None:
+    job = postlude.blocking.add_task(breaks)
+    with pytest.raises(JobFailed, match="ValueError: no"):
+        postlude.blocking.result(job, 10)
+    assert postlude.blocking.retry(job) is True
+    with pytest.raises(JobFailed, match="ValueError: no"):
+        postlude.blocking.result(job.id, 10)
+    assert postlude.blocking.status(job.id).attempt == 2
+
+
+def test_cancel(postlude: Postlude) -> None:
+    task = postlude.task(returning.nothing).using(delay=3600)
+    by_handle, by_id = postlude.blocking.add_task(task), postlude.blocking.add_task(task)
+    assert postlude.blocking.cancel(by_handle) is Cancel.CANCELLED
+    assert postlude.blocking.cancel(by_id.id) is Cancel.CANCELLED
+    assert postlude.blocking.cancel(by_id) is Cancel.TOO_LATE
+    assert postlude.blocking.retry(by_id.id) is True
+    running = postlude.blocking.add_task(returning.waits)
+    until(lambda: postlude.blocking.status(running).state is State.RUNNING)
+    assert postlude.blocking.cancel(running) is Cancel.ASKED
+
+
+def test_pause_and_resume(postlude: Postlude) -> None:
+    task = postlude.task(returning.nothing, queue="mail")
+    assert postlude.blocking.pause("mail") is True
+    assert postlude.blocking.pause(task=task) is True
+    assert postlude.blocking.pause("mail") is False
+    assert set(postlude.blocking.paused()) == {Pause("queue", "mail"), Pause("task", task.name)}
+    job = postlude.blocking.add_task(task)
+    assert postlude.blocking.status(job).state is State.QUEUED
+    assert [postlude.blocking.resume("mail"), postlude.blocking.resume(task=task)] == [True, True]
+    assert postlude.blocking.result(job, 10) is None
+    assert postlude.blocking.paused() == []
+
+
+def test_what_there_is_not(postlude: Postlude) -> None:
+    asked: list[Callable[[str], Any]] = [
+        postlude.blocking.job, postlude.blocking.result, postlude.blocking.status,
+        postlude.blocking.cancel, postlude.blocking.retry,
+    ]  # fmt: skip
+    for ask in asked:
+        for id in (UNKNOWN, "no id"):
+            with pytest.raises(JobNotFound):
+                ask(id)
+
+
+def test_a_def_route_waits_and_acts(app: FastAPI) -> None:
+    postlude: Postlude = app.state.postlude
+    later = postlude.task(returning.nothing, retry=Retry(attempts=1)).using(delay=3600)
+
+    @app.get("/report")
+    def report(orders: int) -> returning.Report:
+        job: Job[returning.Report] = postlude.blocking.add_task(returning.report, orders)
+        postlude.blocking.cancel(postlude.blocking.add_task(later))
+        return postlude.blocking.result(job, timeout=10)
+
+    @app.get("/own")
+    def own(tasks: BackgroundTasks) -> None:
+        postlude.blocking.result(tasks.add_task(returning.report, 1), timeout=10)
+
+    with TestClient(app) as client:
+        assert client.get("/report?orders=7").json() == {"orders": 7, "names": ["Ada", "Bob"]}
+        with pytest.raises(WaitsForItself):
+            client.get("/own")
+
+
+def test_a_job_in_a_thread_waits_for_another(postlude: Postlude) -> None:
+    @postlude.task
+    def outer() -> int:
+        inner = postlude.blocking.add_task(returning.report, 5)
+        return postlude.blocking.result(inner, timeout=10).orders
+
+    assert postlude.blocking.result(postlude.blocking.add_task(outer), timeout=10) == 5
+
+
+@pytest.mark.parametrize(
+    ("verb", "instead"),
+    [
+        ("job", r"postlude\.job"), ("result", r"job\.result"), ("status", r"job\.status"),
+        ("cancel", r"postlude\.cancel"), ("retry", r"postlude\.retry"), ("pause", r"postlude\.pause"),
+        ("resume", r"postlude\.resume"), ("paused", r"postlude\.paused"), ("add_task", r"postlude\.add_task"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("store", ["memory", "off"])
+@pytest.mark.anyio
+async def test_on_an_event_loop_the_verb_to_await_is_named(verb: str, instead: str, store: str) -> None:
+    ask = getattr(Postlude(store=store).blocking, verb)
+    with pytest.raises(RuntimeError, match=rf"would block this event loop: await {instead}\("):
+        ask(*([] if verb == "paused" else [returning.nothing]))
+
+
+def test_it_leaves_the_thread_its_own_loop() -> None:
+    own = asyncio.new_event_loop()
+    asyncio.set_event_loop(own)
+    try:
+        postlude = Postlude(store="memory")
+        with pytest.raises(JobNotFound):
+            postlude.blocking.job(UNKNOWN)
+        assert asyncio.get_event_loop_policy().get_event_loop() is own
+    finally:
+        asyncio.set_event_loop(None)
+        own.close()
+
+
+def test_off() -> None:
+    postlude = Postlude(store="off")
+    job = postlude.blocking.add_task(returning.report, 3)
+    assert postlude.blocking.result(job, 1).orders == 3
+    assert postlude.blocking.status(job).state is State.SUCCEEDED
+    assert postlude.blocking.cancel(job) is Cancel.TOO_LATE
+    with pytest.raises(JobNotFound):
+        postlude.blocking.result(job.id, 1)
