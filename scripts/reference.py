@@ -4,6 +4,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
@@ -75,6 +76,8 @@ def page() -> str:
     parts += ["## postlude.router", summary(app.Postlude.router)]
     parts += [table("parameter", section(app.Postlude.router, "Args"))]
     parts += [f"`error.code` is one of {', '.join(f'`{code}`' for code in get_args(view.ErrorCode))}."]
+    parts += ["## postlude.metrics", summary(app.Postlude.metrics)]
+    parts += [table("parameter", islice(section(app.Postlude.metrics, "Args"), 1, None))]
     parts += ["## Config", summary(config.Config), table("field", fields_of(config, "Config"))]
     parts += ["## Keep", summary(config.Keep), table("field", fields_of(config, "Keep"))]
     parts += ["## Options of a task", summary(options.TaskOptions)]

@@ -10,6 +10,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from postlude import Postlude
+from postlude.app.metrics import metrics_of
 from postlude.integrations.opentelemetry import instrument
 
 PAGE = (Path(__file__).parents[2] / "docs" / "telemetry.md").read_text("utf-8")
@@ -42,6 +43,12 @@ def test_its_metrics_are_those_that_there_are() -> None:
     instrument(Postlude(store="memory", packages=["tests"]), meter_provider=Meters([InMemoryMetricReader()]))
     table = PAGE.partition("| metric |")[2].partition("\n\n")[0]
     assert set(re.findall(r"`(postlude\.[\w.]+)`", table)) == names
+
+
+def test_so_are_those_for_prometheus() -> None:
+    table = PAGE.partition("## Prometheus")[2].partition("| metric |")[2].partition("\n\n")[0]
+    named = re.findall(r"`(postlude_\w+)`", table)
+    assert named == [metric.name for metric in metrics_of([], [], [], 0, {})]
 
 
 @pytest.mark.process

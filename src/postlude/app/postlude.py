@@ -12,6 +12,7 @@ from postlude.app.forwarding import of_control, of_lifespan, of_queries
 from postlude.app.instances import EVERY_POSTLUDE
 from postlude.app.lifecycle import Lifespan, announce_off
 from postlude.app.maker import name_of, refuse_mistaken, root_of
+from postlude.app.metrics import metrics_app
 from postlude.app.router import router
 from postlude.clock import Clock, SystemClock
 from postlude.config import Config
@@ -191,6 +192,7 @@ class Postlude:
     pause = of_control(Control.pause)
     resume = of_control(Control.resume)
     paused = of_control(Control.paused)
+    metrics = metrics_app
 
     @property
     def counters(self) -> Counters:

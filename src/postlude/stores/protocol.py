@@ -37,12 +37,14 @@ from postlude.stores.values import (
     Promoted,
     QueueState,
     Reaped,
+    Totals,
 )  # fmt: skip
 from postlude.telemetry.events import Events
 
 __all__ = [
     "Asked", "Claims", "Counts", "Enlisted", "Intake", "Kind", "LivingRunner", "Looking", "Marks",
-    "NewRunner", "Pause", "Promoted", "QueueState", "ReadOnly", "Reading", "Reaped", "Store", "Upkeep",
+    "NewRunner", "Pause", "Promoted", "QueueState", "ReadOnly", "Reading", "Reaped", "Store", "Totals",
+    "Upkeep",
 ]  # fmt: skip
 
 
@@ -202,6 +204,11 @@ class Looking(Protocol):
 
     def counts(self) -> Reply[list[Counts]]:
         """Return how many jobs each task has in each state, without counting rows."""
+        ...
+
+    def totals(self) -> Reply[list[Totals]]:
+        """Return how many jobs of each task have been added and have ended, ever: no number falls, also
+        when jobs are pruned, and each process is told the same. Tasks come in order of their first job."""
         ...
 
     def queues(self) -> Reply[list[QueueState]]:

@@ -1,9 +1,10 @@
 """What stores are given and answer with, beside the values of the model."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from postlude.model.job import Few, FreeSlots
 from postlude.model.queues import ALL, Queues
@@ -156,3 +157,47 @@ class Counts(NamedTuple):
     task: str
     state: State
     jobs: int
+
+
+class Totals(NamedTuple):
+    """How many jobs of one task there have been since the journal was made: no number ever falls."""
+
+    task: str
+    added: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    """Ends, by how: a job that people have had run again ends again."""
+
+
+class Tally(NamedTuple):
+    """What totals are made of: the jobs of one task that are in a state, or that have left it.
+
+    A job that ends is counted where it lies, with all others. So its end costs nothing more: only what is
+    rare is written down, that a job which had ended is deleted or runs again.
+    """
+
+    task: str
+    state: str
+    """A state as the journal keeps it, in lower case, perhaps after `LEFT`; or `GONE`."""
+    jobs: int
+
+
+GONE: Final = "gone"
+"""The state of jobs that were deleted, whatever theirs was."""
+
+LEFT: Final = "left "
+"""Begins the state of jobs that had ended, and have been deleted or run again."""
+
+
+def totals_of(tallies: Iterable[Tally]) -> list[Totals]:
+    """Return what tallies come to, each task at the place of its first."""
+    added: Counter[str] = Counter()
+    ended: Counter[tuple[str, str]] = Counter()
+    for task, state, jobs in tallies:
+        added[task] += 0 if state.startswith(LEFT) else jobs
+        ended[task, state.removeprefix(LEFT)] += jobs
+    return [
+        Totals(task, added[task], *(ended[task, state] for state in ("succeeded", "failed", "cancelled")))
+        for task in added
+    ]

@@ -6,7 +6,7 @@ from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
 from postlude.model.job import Found, Hold, JobFilter, JobRecord
-from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause, QueueState
+from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause, QueueState, Totals
 from postlude.stores.reply import Reply
 
 T = TypeVar("T")
@@ -25,6 +25,8 @@ class Reader(Protocol):
     def find(self, wanted: JobFilter) -> list[Found]: ...
 
     def counts(self) -> list[Counts]: ...
+
+    def totals(self) -> list[Totals]: ...
 
     def queues(self) -> list[QueueState]: ...
 
@@ -82,6 +84,10 @@ class Lookups:
     def counts(self) -> Reply[list[Counts]]:
         """Return how many jobs there are."""
         return self._look(lambda reader: reader.counts())
+
+    def totals(self) -> Reply[list[Totals]]:
+        """Return how many jobs there have been."""
+        return self._look(lambda reader: reader.totals())
 
     def queues(self) -> Reply[list[QueueState]]:
         """Return each queue in which a job has not ended, or that is paused."""

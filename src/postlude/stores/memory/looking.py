@@ -9,7 +9,7 @@ from postlude.model.job import Found, JobFilter
 from postlude.model.state import State, Stored
 from postlude.stores.memory.row import Row
 from postlude.stores.memory.shelves import Shelves
-from postlude.stores.values import Counts, Pause, QueueState
+from postlude.stores.values import Counts, Pause, QueueState, Tally, Totals, totals_of
 
 _NONE: Final = Counter[Stored]()
 
@@ -64,3 +64,13 @@ def counts(shelves: Shelves) -> list[Counts]:
         for stored in Stored:
             totals[task, stored.public] += by_state[stored]
     return [Counts(task, state, jobs) for (task, state), jobs in totals.items() if jobs]
+
+
+def totals(shelves: Shelves) -> list[Totals]:
+    """Return how many jobs each task has had."""
+    tallies = [
+        Tally(task, stored.name.lower(), by_state[stored])
+        for task, by_state in shelves.counts.items()
+        for stored in Stored
+    ]
+    return totals_of([*tallies, *(Tally(*of, jobs) for of, jobs in shelves.left.items())])

@@ -69,6 +69,11 @@ class MemoryRunner:
 class Runners(dict[int, MemoryRunner]):
     """Those that are enlisted, by number, and which of them does which duty for all."""
 
+    def held(self, runner: int) -> list[Row]:
+        """Return what a runner holds."""
+        holder = self.get(runner)
+        return [] if holder is None else list(holder.held.values())
+
     def __init__(self) -> None:
         super().__init__()
         self._last = 0

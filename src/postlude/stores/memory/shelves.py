@@ -3,7 +3,7 @@
 Nothing here is thread-safe; the store holds its lock.
 """
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
 from heapq import heappop, heappush, nsmallest
 from typing import TypeVar
@@ -13,6 +13,7 @@ from postlude.model.state import MOVES, OCCUPYING, Reason, Stored
 from postlude.stores.memory.concurrency import Concurrency
 from postlude.stores.memory.row import Row
 from postlude.stores.signals import Said
+from postlude.stores.values import GONE, LEFT
 
 K = TypeVar("K")
 
@@ -66,6 +67,8 @@ class Shelves:
         self.parked: dict[tuple[str, str], dict[int, Row]] = {}
         self.counts: dict[str, list[int]] = {}
         """Per task, the jobs in each stored state."""
+        self.left: Counter[tuple[str, str]] = Counter()
+        """Jobs that had ended and are forgotten, or run again, as in `Tally`."""
         self.said = Said()
         """What there is to tell of what has been done since this was last told."""
         self._lines: dict[str, WaitingLine] = {}
@@ -157,6 +160,7 @@ class Shelves:
         """Delete a job that has ended."""
         self._leave(row)
         del self.rows[row.seq]
+        self.left[row.job.task, GONE] += 1
         for id in (row.job.id, *(id for id, _ in row.aliases)):
             del self.by_id[id]
 
@@ -262,6 +266,8 @@ class Shelves:
     def _leave(self, row: Row) -> None:
         job, state = row.job, row.stored
         self.counts[job.task][state] -= 1
+        if state.final:
+            self.left[job.task, LEFT + state.name.lower()] += 1
         if job.terms.concurrency_key is not None:
             self.concurrency_keys.leave(row)
         if state is Stored.READY:

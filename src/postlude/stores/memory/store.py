@@ -37,7 +37,7 @@ from postlude.stores.memory.lock import TellingLock
 from postlude.stores.memory.row import NOBODY, Row
 from postlude.stores.memory.runners import MemoryRunner, Runners
 from postlude.stores.memory.shelves import Shelves
-from postlude.stores.protocol import Counts, Enlisted, NewRunner, Pause, Promoted, Reaped
+from postlude.stores.protocol import Counts, Enlisted, NewRunner, Pause, Promoted, Reaped, Totals
 from postlude.stores.reply import Reply
 from postlude.stores.signals import Listeners, Signals
 from postlude.stores.values import Asked, ClaimCall, LivingRunner, QueueState
@@ -135,7 +135,7 @@ class MemoryStore:
 
     def asked(self, runner: int) -> Reply[Asked]:
         with self._lock:
-            stop = [row.seq for row in self._held(runner) if row.cancel_asked is not None]
+            stop = [row.seq for row in self._runners.held(runner) if row.cancel_asked is not None]
             return Reply.of(Asked(stop, self._runners.is_orphan(runner)))
 
     def lead(self, runner: int, duty: str, seconds: float) -> Reply[bool]:
@@ -157,7 +157,7 @@ class MemoryStore:
             return Reply.of(holder is not None)
 
     def holds(self, runner: int) -> Reply[list[Hold]]:
-        return self._locked(lambda: [Hold(row.seq, row.fence) for row in self._held(runner)])
+        return self._locked(lambda: [Hold(row.seq, row.fence) for row in self._runners.held(runner)])
 
     def release(self, runner: int, holds: Sequence[Hold]) -> Reply[int]:
         with self._lock:
@@ -253,6 +253,9 @@ class MemoryStore:
     def counts(self) -> Reply[list[Counts]]:
         return self._locked(lambda: looking.counts(self._shelves))
 
+    def totals(self) -> Reply[list[Totals]]:
+        return self._locked(lambda: looking.totals(self._shelves))
+
     def ready_ids(self, queue: str, limit: int) -> Reply[list[bytes]]:
         return self._locked(lambda: self._shelves.ready_ids(queue, limit))
 
@@ -279,10 +282,6 @@ class MemoryStore:
             start = None if holder is None else holder.marks.start_of(row.seq)
         return row.record(start, id)
 
-    def _held(self, runner: int) -> list[Row]:
-        holder = self._runners.get(runner)
-        return [] if holder is None else list(holder.held.values())
-
     def _let_go(self, row: Row) -> None:
         if row.runner != NOBODY:
             self._runners[row.runner].let_go(row.seq)
@@ -294,6 +293,5 @@ class MemoryStore:
         del self._runners[runner.number]
         said = self._shelves.said
         said.asked = said.changed = said.anew = True  # of its children; of what it had, and kept others from
-        draining = draining or runner.marks.is_draining
         end, now = End(socket.gethostname(), os.getpid(), how), self._clock.now()
-        return endings.bury(self._shelves, runner, now, end, draining=draining)
+        return endings.bury(self._shelves, runner, now, end, draining=draining or runner.marks.is_draining)

@@ -15,7 +15,7 @@ from postlude.errors import JournalUnavailable
 from postlude.model.bucket import Bucket
 from postlude.model.job import Found, Hold, JobFilter, JobRecord
 from postlude.model.state import Reason, State, Stored
-from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause, QueueState
+from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause, QueueState, Totals
 from postlude.stores.sqlite.cells import Cells, as_bytes, from_bytes
 from postlude.stores.sqlite.columns import NAMES
 from postlude.stores.sqlite.connection import VERSION, open_reader
@@ -26,6 +26,7 @@ from postlude.stores.sqlite.overview import living_runners, queue_states
 from postlude.stores.sqlite.records import Starts, record
 from postlude.stores.sqlite.sql import SQL
 from postlude.stores.sqlite.watcher import Outlook
+from postlude.stores.values import Tally, totals_of
 
 T = TypeVar("T")
 
@@ -86,6 +87,10 @@ class JournalReader:
     def counts(self) -> list[Counts]:
         """Return how many jobs each task has in each state."""
         return self._answer(self._counts)
+
+    def totals(self) -> list[Totals]:
+        """Return how many jobs each task has had."""
+        return self._answer(lambda: totals_of(self._tallies()))
 
     def parked(self) -> list[tuple[str, str]]:
         """Return the distinct (task name, release) pairs of parked jobs."""
@@ -233,6 +238,14 @@ class JournalReader:
             for token, runner in living_runners(self._rows("living"), self._clock.boot())
             if not is_dead(marks_path(self._runners, token))
         ]
+
+    def _tallies(self) -> Iterator[Tally]:
+        """Give what is there, and what has been, of one moment: the two change places."""
+        cells = Cells()
+        for name, number, state, jobs in self._rows("tallies"):
+            task = f"(unknown task {number})" if name is None else cells.text("task", name)
+            kept = state if type(state) is str else cells.stored(state).name.lower()
+            yield Tally(task, kept, cells.whole("n", jobs))
 
     def _counts(self) -> list[Counts]:
         found: dict[tuple[str, State], int] = {}

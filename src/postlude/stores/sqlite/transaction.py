@@ -1,7 +1,7 @@
 """What the verbs of one group share: the connection, the time, task numbers and the tally."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import chain
@@ -10,16 +10,19 @@ from typing import Any, Final
 import apsw
 from pydantic_core import from_json
 
-from postlude.model.state import MOVES, Stored
+from postlude.model.state import FINAL, MOVES, Stored
 from postlude.stores.signals import Said
 from postlude.stores.sqlite.limits import Rules
 from postlude.stores.sqlite.sql import SQL
+from postlude.stores.values import GONE, LEFT
 
 CHUNKS: Final = (500, 250, 100, 50)
 """Rows that a statement carries: the most of these that are there, or the few that are left."""
 
 LONGEST: Final = 16_000
 """Characters of a statement that is kept prepared; apsw prepares longer ones anew each time."""
+
+_FIRST_FINAL: Final = min(FINAL)
 
 
 @cache
@@ -55,7 +58,9 @@ class Transaction:
         rules: bounds and pauses, if nobody has written since they were read.
     """
 
-    __slots__ = ("_deltas", "afterwards", "db", "known_rules", "names", "now", "otherwise", "said", "waits")
+    __slots__ = (
+        "_deltas", "_left", "afterwards", "db", "known_rules", "names", "now", "otherwise", "said", "waits",
+    )  # fmt: skip
 
     def __init__(
         self, db: apsw.Connection, now: int, names: dict[str, int], rules: Rules | None = None
@@ -68,6 +73,8 @@ class Transaction:
         self.otherwise: list[Callable[[], None]] = []
         """What is to be done if it is not stored, once that is certain."""
         self._deltas: defaultdict[tuple[int, int], int] = defaultdict(int)
+        self._left: Counter[tuple[int, str]] = Counter()
+        """Jobs that had ended and are deleted, or run again: what `Totals` are made of beside the tally."""
         self.said = Said()
         """What there is to tell once it is committed."""
         self.waits = False
@@ -143,6 +150,10 @@ class Transaction:
         if before is not None:
             assert after is None or after in MOVES[before], f"no job goes from {before!r} to {after!r}"
             self._deltas[task, before] -= jobs
+            if before >= _FIRST_FINAL:
+                self._left[task, LEFT + before.name.lower()] += jobs
+                if after is None:
+                    self._left[task, GONE] += jobs
         if after is not None:
             self._deltas[task, after] += jobs
             if after is Stored.READY:
@@ -156,6 +167,7 @@ class Transaction:
         """Undo what the transaction has done so far and begin again."""
         self.run("rollback")
         self._deltas.clear()
+        self._left.clear()
         self.known_rules = None
         self.run("begin")
 
@@ -167,6 +179,8 @@ class Transaction:
         rows = [(task, int(state), n) for (task, state), n in self._deltas.items() if n]
         if rows:
             self.run_for("add_stats", rows)
+        if self._left:
+            self.run_for("add_left", [(task, "", state, jobs) for (task, state), jobs in self._left.items()])
 
     def settle(self, stored: bool) -> None:
         """It is committed, or never will be: do what was to be done then."""

@@ -51,6 +51,7 @@ from postlude.testing.conformance.replacing import ReplacingCases
 from postlude.testing.conformance.retrying import RetryingCases
 from postlude.testing.conformance.signals import SignalCases
 from postlude.testing.conformance.telling import TellingCases
+from postlude.testing.conformance.totals import TotalCases
 from postlude.testing.conformance.upkeep import UpkeepCases
 
 __all__ = ["LEASE", "Driver", "StoreBench", "StoreConformance"]
@@ -89,6 +90,7 @@ class StoreConformance(
     MarkCases,
     TellingCases,
     UpkeepCases,
+    TotalCases,
     FindingCases,
     ReadingCases,
     CrowdCases,

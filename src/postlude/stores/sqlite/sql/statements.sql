@@ -33,6 +33,11 @@ SELECT name, id FROM task_name
 INSERT INTO stat (task, state, n) VALUES (?, ?, ?)
 ON CONFLICT DO UPDATE SET n = coalesce(n, 0) + excluded.n
 
+-- name: add_left
+-- Minute 0 is of all time.
+INSERT INTO minute (minute, task, queue, outcome, n, ran, waited) VALUES (0, ?, ?, ?, ?, 0, 0)
+ON CONFLICT DO UPDATE SET n = n + excluded.n
+
 -- name: add_aliases
 INSERT INTO alias (id, job, owner) VALUES (?, ?, ?)
 
@@ -618,6 +623,11 @@ SELECT n, started, finished, error, traceback, host, pid FROM attempt WHERE job 
 
 -- name: counts
 SELECT task_name.name, stat.task, stat.state, stat.n FROM stat LEFT JOIN task_name ON task_name.id = stat.task
+
+-- name: tallies
+SELECT task_name.name, t.task, t.state, t.n
+FROM (SELECT task, state, n FROM stat UNION ALL SELECT task, outcome, n FROM minute WHERE minute = 0) AS t
+LEFT JOIN task_name ON task_name.id = t.task ORDER BY t.task
 
 -- name: outlook
 WITH RECURSIVE $waiting

@@ -1,0 +1,119 @@
+"""What Prometheus is told: parsed by its own client's parser."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI, HTTPException
+from fastapi.testclient import TestClient
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.requests import Request
+
+from postlude import Postlude
+from postlude.app.metrics import MOST_TASKS, OTHER, Metric, metrics_of, text_of
+from postlude.model.state import State
+from postlude.stores.values import Kind, Totals
+from tests.app import work
+from tests.app.serving import becomes, serving
+
+pytestmark = pytest.mark.anyio
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def parsed(text: str) -> Samples:
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def of(samples: Samples, name: str, **labels: str) -> float:
+    return samples[name, frozenset(labels.items())]
+
+
+async def scrape(app: Any, path: str = "/") -> httpx.Response:
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+        return await client.get(path)
+
+
+async def test_what_is_told() -> None:
+    postlude = Postlude(store="memory", packages=["tests"])
+    app = postlude.metrics()
+    async with serving(postlude):
+        for job, state in (
+            (await postlude.add_task(work.note, "a"), State.SUCCEEDED),
+            (await postlude.add_task(work.breaks, "b"), State.FAILED),
+        ):
+            await becomes(postlude, job, state)
+        await postlude.add_task(postlude.task(work.note_sync, queue="mail").using(delay=3600), "c")
+        await postlude.pause("mail")
+        response = await scrape(app)
+    assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    samples = parsed(response.text)
+    assert of(samples, "postlude_jobs_added_total", task="tests.app.work:note") == 1
+    assert of(samples, "postlude_jobs_ended_total", task="tests.app.work:note", state="succeeded") == 1
+    assert of(samples, "postlude_jobs_ended_total", task="tests.app.work:breaks", state="failed") == 1
+    assert of(samples, "postlude_jobs_current", queue="mail", state="scheduled") == 1
+    assert of(samples, "postlude_queue_paused", queue="mail") == 1
+    assert of(samples, "postlude_queue_oldest_seconds", queue="mail") == 0
+    assert of(samples, "postlude_processes", kind=Kind.APP) == 1
+    ((name, value),) = [each for each in samples.items() if each[0][0] == "postlude_build_info"]
+    assert value == 1
+    assert dict(name[1]).keys() == {"version", "store"}
+
+
+async def test_who_waits_for_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    postlude = Postlude(store="memory", packages=["tests"])
+    await postlude.open()
+    await postlude.add_tasks([postlude.task(work.note).call("a")])
+    now = postlude.components.store.now()
+    monkeypatch.setattr(postlude.components.store, "now", lambda: now + 7_000_000)
+    samples = parsed((await scrape(postlude.metrics())).text)
+    assert 6.9 < of(samples, "postlude_queue_oldest_seconds", queue="default") < 8
+    assert of(samples, "postlude_jobs_current", queue="default", state="queued") == 1
+    await postlude.close()
+
+
+async def bearer(request: Request) -> bool:
+    await asyncio.sleep(0)
+    return request.headers.get("authorization") == "Bearer s3cret"
+
+
+def raises(request: Request) -> bool:
+    raise HTTPException(403, "not you")
+
+
+@pytest.mark.parametrize(
+    ("auth", "status"), [(None, 200), (bearer, 401), (lambda request: True, 200), (raises, 403)]
+)
+def test_who_may_see_it(auth: Any, status: int) -> None:
+    app = FastAPI()
+    postlude = Postlude(app, store="memory", packages=["tests"])
+    app.mount("/metrics", postlude.metrics(auth=auth))
+    with TestClient(app) as client:
+        assert client.get("/metrics").status_code == status
+        assert client.get("/metrics/").status_code == status
+        if auth is bearer:
+            allowed = client.get("/metrics", headers={"Authorization": "Bearer s3cret"})
+            assert allowed.status_code == 200
+            assert "postlude_processes" in allowed.text
+        if auth is None:
+            assert client.post("/metrics").status_code == 405
+
+
+def test_tasks_beyond_the_first_are_told_together() -> None:
+    totals = [Totals(f"t{number}", 1, 1, 0, 0) for number in range(MOST_TASKS + 3)]
+    added, ended, *_ = metrics_of(totals, [], [], 0, {})
+    assert len(added.values) == MOST_TASKS + 1
+    assert added.values[-1] == ({"task": OTHER}, 3)
+    assert ({"task": OTHER, "state": "succeeded"}, 3) in ended.values
+
+
+def test_labels_are_escaped() -> None:
+    odd = 'a\\b"c\nd'
+    text = text_of([Metric("m", "gauge", "Odd.", [({"task": odd}, 1)])])
+    assert parsed(text) == {("m", frozenset({("task", odd)})): 1.0}
