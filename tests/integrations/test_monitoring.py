@@ -1,0 +1,75 @@
+"""The dashboard for Grafana and the alerts for Prometheus ask for metrics that there are."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from postlude.app.metrics import metrics_of
+from postlude.stores.values import Kind, LivingRunner, QueueState, Totals
+
+FOLDER = Path(__file__).parents[2] / "docs" / "monitoring"
+DASHBOARD = json.loads((FOLDER / "grafana.json").read_text("utf-8"))
+ALERTS = yaml.safe_load((FOLDER / "alerts.yaml").read_text("utf-8"))
+
+RUNNER = LivingRunner(1, Kind.APP, "r1", None, 1, None)  # type: ignore[arg-type]
+TOLD = metrics_of(
+    [Totals("t", 1, 1, 0, 0)],
+    [QueueState("q", False, 0, 0, 0, 0, 0, None)],
+    [RUNNER],
+    0,
+    {"version": "", "store": ""},
+)
+LABELS = {metric.name: {label for labels, _ in metric.values for label in labels} for metric in TOLD}
+STATES = {labels["state"] for metric in TOLD for labels, _ in metric.values if "state" in labels}
+
+
+def rules() -> list[dict[str, Any]]:
+    (group,) = ALERTS["groups"]
+    found: list[dict[str, Any]] = group["rules"]
+    return found
+
+
+def expressions() -> Iterator[str]:
+    yield from (target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"])
+    yield from (rule["expr"] for rule in rules())
+
+
+@pytest.mark.parametrize("expression", list(expressions()))
+def test_what_is_asked_for_is_told(expression: str) -> None:
+    names = re.findall(r"postlude_\w+", expression)
+    assert names
+    labels = set.intersection(*(LABELS[name] for name in names))
+    asked = re.findall(r"by \(([\w, ]+)\)", expression) + re.findall(r"\{(\w+)=", expression)
+    assert {name for group in asked for name in group.split(", ")} <= labels
+    assert set(re.findall(r'state="(\w+)"', expression)) <= STATES
+    for kinds in re.findall(r'kind=~"([\w|]+)"', expression):
+        assert set(kinds.split("|")) <= set(Kind)
+
+
+def test_no_sum_is_over_processes_that_all_tell_the_same() -> None:
+    for expression in expressions():
+        before = re.findall(r"(\w+)(?: by \([\w, ]+\))? ?\((?:rate|increase)?\(?postlude_", expression)
+        assert set(before) <= {"max"}, expression
+
+
+def test_there_are_five_alerts_and_each_says_what_is_wrong() -> None:
+    assert len(rules()) == 5
+    for rule in rules():
+        assert rule["annotations"]["summary"]
+        assert rule["labels"]["severity"] in ("page", "ticket")
+
+
+def test_each_metric_is_on_the_dashboard() -> None:
+    named = {
+        name
+        for panel in DASHBOARD["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"postlude_\w+", target["expr"])
+    }
+    assert named == set(LABELS)
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
