@@ -24,8 +24,12 @@ demo: $(VENV)/.ready ## a small shop with a page: sign up, upload orders, kill t
 test: $(VENV)/.ready ## everything that must pass: lint, types, all tests (also on the newest Python here)
 	@$(BIN)/python scripts/stages.py $(STAGES)
 
+.PHONY: servers
+servers: $(VENV)/.ready
+	@$(BIN)/python scripts/servers.py
+
 .PHONY: suite
-suite: $(VENV)/.ready
+suite: $(VENV)/.ready servers
 	@# 5: none of those that PYTEST names is of that part. Real servers and times want the machine alone.
 	@code=0; \
 	$(BIN)/python -m pytest -q -n 2 -m "not slow" $(PYTEST) || [ $$? = 5 ] || code=1; \
@@ -66,7 +70,7 @@ clean: ## remove the virtual environments and caches
 	find src tests demo bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: newest
-newest: $(VENV)/.ready
+newest: $(VENV)/.ready servers
 	@newest=$$(scripts/find-python.sh newest); \
 	minor='import sys; print(sys.version_info[:2])'; \
 	if [ "$$("$$newest" -c "$$minor")" = "$$($(BIN)/python -c "$$minor")" ]; then \

@@ -37,7 +37,7 @@ FORBIDDEN_MODULES = frozenset(
 )
 FORBIDDEN_CALLS = frozenset({"eval", "exec", "compile"})
 
-SQL_HOMES = ("stores.sqlite",)
+SQL_HOMES = ("stores.sqlite", "stores.postgres")
 
 LOGGING_HOMES = ("telemetry", "runner.attempt.logs", "runner.executors.process.child")
 """Who may ask `logging` for a logger: the guard that all else logs through, and those that set logging up."""
@@ -65,7 +65,7 @@ LONGER_FOR_A_REASON: dict[str, str] = {}
 """File: the reason that it is better in one piece."""
 
 TESTS_OF_THE_WHOLE = frozenset(
-    {"architecture", "demo", "durability", "scripts", "tour", "typing", "versions"}
+    {"architecture", "demo", "durability", "scripts", "servers", "tour", "typing", "versions"}
 )
 """The folders of tests that are of no one room; `app` has those of a whole application."""
 

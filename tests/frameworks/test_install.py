@@ -105,9 +105,7 @@ class TestRefused:
                 with pytest.raises(PostludeError, match="before the application starts"):
                     postlude.install(app)
 
-    @pytest.mark.parametrize(
-        "text", ["postgresql://ada:secret@localhost/shop", "jobs.db", "sqlite://jobs.db"]
-    )
+    @pytest.mark.parametrize("text", ["mysql://ada:secret@localhost/shop", "jobs.db", "sqlite://jobs.db"])
     def test_a_store_that_is_not_understood(self, text: str, folder: Path) -> None:
         with pytest.raises(JournalRefused, match="Allowed: sqlite") as refused:
             Postlude(store=text)

@@ -1,12 +1,14 @@
 """Reading where a journal is."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
+from postlude.clock import SystemClock
 from postlude.errors import JournalRefused
 from postlude.stores.location import DEFAULT_LOCATION, StoreKind, StoreLocation, masked, parse_location
-from postlude.stores.open import open_reading
+from postlude.stores.open import choose_store, open_reading
 
 
 @pytest.fixture(autouse=True)
@@ -62,9 +64,7 @@ def test_written_out_it_can_be_read_again(text: str) -> None:
         ("sqlite:///a\0b", "names no file"),
         ("sqlite:///:memory:", "called `memory`"),
         ("sqlite:///jobs.db?mode=ro", "no options"),
-        ("postgresql://localhost/shop", "PostgreSQL is not in this release"),
-        ("postgres://localhost/shop", "PostgreSQL is not in this release"),
-        ("postgresql+asyncpg://localhost/shop", "PostgreSQL is not in this release"),
+        ("postgresql+asyncpg://localhost/shop", "no driver is named: write postgresql://"),
     ],
 )
 def test_refusals_say_why_and_what_is_allowed(text: str, why: str) -> None:
@@ -79,10 +79,10 @@ def test_refusals_say_why_and_what_is_allowed(text: str, why: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "postgresql://ada:hunter2@localhost/shop",
-        "postgresql://ada:p@ss/hunter2@localhost/shop",
-        "postgresql://:hunter2@localhost/shop",
-        "postgresql://localhost/shop?user=ada&password=hunter2",
+        "postgresql+psycopg://ada:hunter2@localhost/shop",
+        "postgresql+psycopg://ada:p@ss/hunter2@localhost/shop",
+        "mysql://:hunter2@localhost/shop",
+        "mysql://localhost/shop?user=ada&password=hunter2",
         "mysql://ada:hunter2@localhost/shop",
         "sqlite:///jobs.db?key=hunter2",
     ],
@@ -92,6 +92,21 @@ def test_messages_hide_passwords(text: str) -> None:
         parse_location(text)
     assert "hunter2" not in str(caught.value)
     assert "***" in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "PostgreSQL"])
+@pytest.mark.parametrize("rest", ["ada:hunter2@db/s", "ada:p@ss/hunter2@db/s", "db/s?password=hunter2"])
+def test_a_server_is_where_its_url_says_and_shows_no_password(scheme: str, rest: str) -> None:
+    location = parse_location(f"{scheme}://{rest}")
+    assert location == StoreLocation(StoreKind.POSTGRES, f"postgresql://{rest}")
+    assert "hunter2" not in str(location)
+
+
+def test_without_the_extra_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "postlude.stores.postgres", None)
+    monkeypatch.delattr("postlude.stores.postgres", raising=False)
+    with pytest.raises(JournalRefused, match=r"pip install 'postlude\[postgres\]'"):
+        choose_store("postgresql://db/shop", SystemClock())
 
 
 def test_masking_leaves_the_rest_readable() -> None:

@@ -14,7 +14,8 @@ DEFAULT_LOCATION: Final = "sqlite:///postlude.db"
 """The journal that an application gets without saying anything."""
 
 _ALLOWED: Final = (
-    "sqlite:///relative/path.db, sqlite:////absolute/path.db, memory, or off (FastAPI without durable jobs)"
+    "sqlite:///relative/path.db, sqlite:////absolute/path.db, postgresql://user@host/database, memory, "
+    "or off (FastAPI without durable jobs)"
 )
 
 
@@ -28,6 +29,7 @@ class StoreKind(StrEnum):
     """None: the application behaves as without Postlude."""
     MEMORY = "memory"
     SQLITE = "sqlite"
+    POSTGRES = "postgresql"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class StoreLocation:
     """What says where, in that kind's own form; empty where the kind says it all."""
 
     def __str__(self) -> str:
-        return self.url or str(self.kind)
+        return masked(self.url) if self.url else str(self.kind)
 
     @classmethod
     def of_path(cls, path: Path) -> "StoreLocation":
@@ -57,7 +59,7 @@ def parse_location(text: str) -> StoreLocation:
     """Read a store's location; a relative path is taken from the working directory.
 
     Args:
-        text: `off`, `memory`, `sqlite:///relative.db` or `sqlite:////absolute.db`.
+        text: `off`, `memory`, `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://...`.
 
     Raises:
         JournalRefused: it is none of these. The message says what is allowed, and shows no password.
@@ -68,8 +70,10 @@ def parse_location(text: str) -> StoreLocation:
         return StoreLocation(StoreKind(word))
     scheme, slashes, rest = stripped.partition("://")
     scheme = scheme.lower()
-    if slashes and re.fullmatch(r"(postgres|postgresql)(\+\w+)?", scheme):
-        raise _refused(stripped, "PostgreSQL is not in this release")
+    if slashes and scheme in ("postgres", "postgresql"):
+        return StoreLocation(StoreKind.POSTGRES, f"postgresql://{rest}")
+    if slashes and re.fullmatch(r"(postgres|postgresql)\+\w+", scheme):
+        raise _refused(stripped, "no driver is named: write postgresql://")
     if not slashes and (os.sep in stripped or Path(stripped).suffix):
         raise _refused(stripped, f"a path is written sqlite:///{stripped}")
     if not slashes or scheme != StoreKind.SQLITE:

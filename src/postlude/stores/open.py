@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from postlude.clock import Clock, SystemClock
 from postlude.errors import JournalRefused
@@ -20,12 +20,31 @@ _STORES: Final[dict[StoreKind, Callable[[StoreLocation, Clock, str], Store]]] = 
     StoreKind.SQLITE: lambda location, clock, application: SqliteStore(
         location.path, clock=clock, application=application
     ),
+    StoreKind.POSTGRES: lambda location, clock, _: _postgres().PostgresStore(
+        location.url, clock=None if isinstance(clock, SystemClock) else clock
+    ),
 }
 
 _READINGS: Final[dict[StoreKind, Callable[[StoreLocation], ReadOnly]]] = {
     StoreKind.SQLITE: lambda location: SqliteReading(location.path),
+    StoreKind.POSTGRES: lambda location: _postgres().PostgresReading(location.url),
 }
 """Those that outlive their process, so that another one can look at them."""
+
+
+def _postgres() -> Any:
+    """Return the room of the PostgreSQL store, which needs an extra.
+
+    Raises:
+        JournalRefused: the extra is not installed.
+    """
+    try:
+        from postlude.stores import postgres
+    except ImportError as error:
+        raise JournalRefused(
+            f"a journal in PostgreSQL needs an extra: pip install 'postlude[postgres]' ({error})"
+        ) from None
+    return postgres
 
 
 def choose_store(store: str | Store | None, clock: Clock, application: str = "") -> Store | None:

@@ -2,14 +2,27 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from postlude.model.crash import End, Started, Verdict, judge
 from postlude.model.state import Reason, Stored
 from postlude.stores.sqlite.concurrency import Leaving, let_next
-from postlude.stores.sqlite.locks.marks import LeftMarks
 from postlude.stores.sqlite.transaction import Transaction
+
+
+class Left(Protocol):
+    """What a dead runner had noted."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether its process was shutting down."""
+        ...
+
+    @property
+    def started(self) -> Mapping[int, int | None]:
+        """The jobs that had started and not ended, each with when (microseconds, UTC), if that is known."""
+        ...
 
 
 class Dead(NamedTuple):
@@ -17,7 +30,7 @@ class Dead(NamedTuple):
 
     runner: int | None
     """None: of the jobs that run and have no runner's number."""
-    left: LeftMarks
+    left: Left
     end: End
 
 
@@ -85,7 +98,7 @@ def bury(tx: Transaction, dead: Sequence[Dead]) -> list[Buried]:
     return answers
 
 
-def _judged(held: Sequence[Held], left: LeftMarks) -> list[_Fate]:
+def _judged(held: Sequence[Held], left: Left) -> list[_Fate]:
     started = [
         Started(job.seq, bool(job.suspect), job.deaths)
         for job in held

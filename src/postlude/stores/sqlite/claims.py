@@ -18,9 +18,8 @@ from postlude.stores.sqlite.claiming_by_id import Pick
 from postlude.stores.sqlite.concurrency import Leaving, block_behind, follow_clock, free_followers, refill
 from postlude.stores.sqlite.control import release_jobs
 from postlude.stores.sqlite.finish import finish_each, finish_successes
-from postlude.stores.sqlite.locks.marks import MarksFile
 from postlude.stores.sqlite.transaction import Transaction
-from postlude.stores.values import ClaimCall
+from postlude.stores.values import ClaimCall, Marks
 
 
 class Claims:
@@ -32,7 +31,7 @@ class Claims:
         marks: the start marks of this process's runners, by number.
     """
 
-    def __init__(self, host: str, pid: int, marks: Mapping[int, MarksFile]) -> None:
+    def __init__(self, host: str, pid: int, marks: Mapping[int, Marks]) -> None:
         self._host = host
         self._marks = marks
         self._pid = pid

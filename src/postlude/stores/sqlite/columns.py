@@ -209,8 +209,8 @@ _of_job: Final = itemgetter(*map(NewJob._fields.index, _OF_JOB))
 _of_terms: Final = itemgetter(*map(Terms._fields.index, _STORED_TERMS))
 _of_new: Final = itemgetter(*map(Terms._fields.index, _NEW_TERMS))
 
-_INSERTED: Final = (*_OF_JOB, *_DECIDED_CELLS, *map(column_of, _STORED_TERMS), *Given._fields)
-_REPLACED: Final = ("id", "created", "state", "due", "reason", *map(column_of, _NEW_TERMS), *Given._fields)
+INSERTED: Final = (*_OF_JOB, *_DECIDED_CELLS, *map(column_of, _STORED_TERMS), *Given._fields)
+REPLACED: Final = ("id", "created", "state", "due", "reason", *map(column_of, _NEW_TERMS), *Given._fields)
 
 
 def _listed(names: tuple[str, ...], of: str = "") -> str:
@@ -224,11 +224,11 @@ def _values(names: tuple[str, ...]) -> str:
 _any_given: Final = " OR ".join(f"j.{name} IS NOT NULL" for name in Given._fields)
 
 PARTS: Final = {
-    "inserted": _listed(_INSERTED),
-    "inserted_values": _values(_INSERTED),
+    "inserted": _listed(INSERTED),
+    "inserted_values": _values(INSERTED),
     "plain": _listed(PlainRow._fields),
     "plain_values": _values(PlainRow._fields),
-    "replaced": f"({_listed(_REPLACED)}) = {_values(_REPLACED)}",
+    "replaced": f"({_listed(REPLACED)}) = {_values(REPLACED)}",
     "job": _listed(NAMES, "job."),
     # No array where nothing is given: nearly always.
     "given": f"CASE WHEN {_any_given} THEN json_array({_listed(Given._fields, 'j.')}) END",

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from postlude.model.job import AttemptRecord, JobRecord, Progress
 from postlude.model.outcome import LogLine
@@ -30,6 +30,18 @@ class Beside(NamedTuple):
     total: Any
     message: object
     at: object
+
+
+class StartsOf(Protocol):
+    """What is known of when running jobs have started, and whether their runners live."""
+
+    def lives(self, token: object) -> bool:
+        """Say whether the runner is alive that a job's row names."""
+        ...
+
+    def start_of(self, seq: int, token: object, before: int | None) -> int | None:
+        """Return when a job started that this runner runs; see `Starts.start_of`."""
+        ...
 
 
 class Starts:
@@ -68,7 +80,7 @@ class Starts:
 
 
 def record(
-    row: Row, starts: Starts, attempts: Sequence[Row] = (), logs: Sequence[Row] = (), result: object = None
+    row: Row, starts: StartsOf, attempts: Sequence[Row] = (), logs: Sequence[Row] = (), result: object = None
 ) -> JobRecord:
     """Read a row of the statement `record`, and what belongs to it of other tables."""
     own, beside = dict(zip(NAMES, row, strict=False)), Beside._make(row[len(NAMES) :])

@@ -1,0 +1,39 @@
+"""Makes sure that the servers are here which tests start for themselves: `python scripts/servers.py`.
+
+Installs Debian's packages where that is possible, and says else what to install.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+PACKAGES = ("postgresql",)
+
+
+def is_here(package: str) -> bool:
+    """Say whether a package's server is installed."""
+    assert package == "postgresql", package
+    known = Path("/usr/lib/postgresql").glob("*/bin/postgres")
+    return next(known, None) is not None or shutil.which("postgres") is not None
+
+
+def main() -> int:
+    """Install what is missing; returns an exit code."""
+    missing = [package for package in PACKAGES if not is_here(package)]
+    if not missing:
+        return 0
+    install = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
+    if os.getuid() == 0 and shutil.which("apt-get"):
+        quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        for command in (["apt-get", "update"], install):
+            subprocess.run(command, env=quiet, stdout=subprocess.DEVNULL)
+        missing = [package for package in PACKAGES if not is_here(package)]
+    if missing:
+        print(f"tests start servers of their own; install them: {' '.join(install)}", file=sys.stderr)
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

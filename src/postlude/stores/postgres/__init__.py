@@ -1,0 +1,6 @@
+"""The journal in a PostgreSQL database (extra `postlude[postgres]`)."""
+
+from postlude.stores.postgres.looking import PostgresReading
+from postlude.stores.postgres.store import PostgresStore
+
+__all__ = ["PostgresReading", "PostgresStore"]

@@ -1,0 +1,299 @@
+"""The PostgreSQL side of the writer: its connection, and the verbs that it applies.
+
+All groups of a journal take turns, by one advisory lock that the server gives back with the transaction.
+So the verbs find what they have read as they have read it, as on SQLite, and no two groups deadlock. A
+group whose commit was lost has ended, one way or the other, when the next one has its turn: so nothing is
+left uncertain.
+"""
+
+import os
+import select
+from collections.abc import Callable, Sequence
+from functools import partial
+from random import uniform
+from time import monotonic
+from typing import Any, Final
+
+import psycopg
+
+from postlude.clock import Clock, SystemClock
+from postlude.errors import JobRefused
+from postlude.stores.grouped.backend import Applied, Broken, Conflict, Uncertain, Verb
+from postlude.stores.grouped.saying import note
+from postlude.stores.postgres.connection import channel_of, connect_durably, migrate, space_of
+from postlude.stores.postgres.faults import CONFLICTS, MALFORMED
+from postlude.stores.postgres.listening import written
+from postlude.stores.postgres.runners import FREE_FOR, Runners
+from postlude.stores.postgres.sql import statements
+from postlude.stores.postgres.transaction import Connection, PostgresTransaction
+from postlude.stores.signals import Listeners, Said
+from postlude.stores.sqlite import add as intake
+from postlude.stores.sqlite import concurrency, control, upkeep
+from postlude.stores.sqlite.claims import Claims
+from postlude.stores.sqlite.settling import is_stored
+from postlude.stores.sqlite.transaction import Transaction
+
+SYSTEM: Final = SystemClock()
+
+TURN: Final = -1
+"""The second number of the lock by which groups take turns; runners' are from 1, and 0 is for migrations."""
+
+FIRST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 2.0
+"""Seconds between attempts to reach the server again."""
+
+
+class PostgresBackend:
+    """Applies verbs to the journal. Used by one thread at a time.
+
+    Args:
+        url: where it is.
+        schema: its schema.
+        clock: for tests; else the server tells the time.
+        free_for: seconds for which a runner's lock has to be seen free before it has died.
+        listeners: told of what groups have done.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        schema: str,
+        clock: Clock | None = None,
+        free_for: float = FREE_FOR,
+        listeners: Listeners | None = None,
+    ) -> None:
+        self._url = url
+        self._schema = schema
+        self._clock = clock
+        self._sql = statements(schema)
+        self._space = space_of(schema)
+        self._db: Connection | None = None
+        self._pause, self._again = 0.0, 0.0
+        self._names: dict[str, int] = {}
+        self._tx: PostgresTransaction | None = None
+        self._listeners = Listeners() if listeners is None else listeners
+        self._said: list[Said] = []
+        """What groups have done, once they are certain."""
+        self.connected: Callable[[int], None] | None = None
+        """Told the server's process of each new connection."""
+        self.apart: Callable[[int], None] | None = None
+        """Told by how much the server's time is ahead of this machine's (microseconds)."""
+        self.runners = Runners(self._space, free_for, by_server=clock is None)
+        claims = Claims(self.runners.host, os.getpid(), self.runners.marks)
+        pruner = upkeep.Pruner()
+        self._verbs: dict[Verb, Callable[[Any, Any], list[Any]]] = {
+            Verb.ENLIST: self.runners.enlist,
+            Verb.FINISH: claims.finish,
+            Verb.RELEASE: claims.release,
+            Verb.RENEW: self.runners.renew,
+            Verb.RETIRE: self.runners.retire,
+            Verb.LEAD: self.runners.lead,
+            Verb.REAP: self.runners.reap,
+            Verb.PROMOTE: upkeep.promote,
+            Verb.UNPARK: upkeep.unpark,
+            Verb.FREE: concurrency.free,
+            Verb.CANCEL: control.cancel,
+            Verb.RETRY: control.retry,
+            Verb.PAUSE: control.pause,
+            Verb.RESUME: control.resume,
+            Verb.DECLARE: control.declare,
+            Verb.PROGRESS: upkeep.progress,
+            Verb.CLAIM: claims.claim,
+            Verb.ADD: intake.add,
+            Verb.PRUNE: pruner.prune,
+            Verb.DELETE: upkeep.delete,
+        }
+
+    def open(self) -> None:
+        """Connect, and make or migrate the schema.
+
+        Raises:
+            JournalRefused: it must not be used. psycopg.Error: it cannot be used now.
+        """
+        db = connect_durably(self._url, self.runners.token)
+        try:
+            migrate(db, self._schema)
+            self.runners.hold(db)
+        except BaseException:
+            db.close()
+            raise
+        self._db = db
+
+    def acquire(self) -> None:
+        """Nothing: a group's turn is taken in its transaction."""
+
+    def release(self) -> None:
+        """Tell here what groups have done; the server has given their turns back."""
+        while self._said:
+            self._listeners.tell(self._said.pop(0))
+
+    @property
+    def sender(self) -> int:
+        """The server's process of the connection."""
+        return 0 if self._db is None else self._db.info.backend_pid
+
+    def begin(self) -> None:
+        """Start a transaction, on a new connection if the last one was lost, and wait for its turn."""
+        db = self._ready()
+        self._tx = tx = PostgresTransaction(db, self._sql, 0, self._names)
+        tx.begin = self._take_turn
+        try:
+            tx.now = self._take_turn()
+            self.runners.write_starts(tx)
+        except psycopg.Error as error:
+            raise self._failed(error) from error
+
+    def _take_turn(self, *, again: bool = False) -> int:
+        """Begin, wait for others' groups, and return the time."""
+        assert self._db is not None
+        time = "extract(epoch FROM clock_timestamp()) * 1000000"
+        words = f"SELECT pg_advisory_xact_lock({self._space}, {TURN}), {time}"
+        cursor = self._db.execute(f"{'ROLLBACK;' if again else ''}BEGIN;{words}")
+        while cursor.nextset():
+            pass
+        found = cursor.fetchone()
+        assert found is not None
+        if self._clock is not None:
+            return self._clock.now()
+        now = int(found[1])
+        if self.apart is not None:
+            self.apart(now - SYSTEM.now())  # behind by half of a round trip, which decides nothing
+        return now
+
+    def _ready(self) -> Connection:
+        if self._db is not None and not self._db.closed:
+            return self._db
+        if monotonic() < self._again:
+            raise Broken("the server could not be reached a moment ago")
+        try:
+            db = connect_durably(self._url, self.runners.token)
+            self.runners.hold(db)
+        except psycopg.Error as error:
+            self._pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * self._pause))
+            self._again = monotonic() + uniform(0.5, 1.0) * self._pause
+            raise Broken(f"the server cannot be reached: {error}") from error
+        self._pause = 0.0
+        self._db = db
+        if self.connected is not None:
+            self.connected(db.info.backend_pid)
+        return db
+
+    def apply(self, verb: Verb, arguments: Sequence[Any]) -> list[Any]:
+        """Apply calls of one verb in the running transaction."""
+        assert self._tx is not None
+        try:
+            answers = self._verbs[verb](self._tx, arguments)
+        except psycopg.OperationalError as error:
+            raise self._failed(error) from error
+        except MALFORMED as error:
+            raise JobRefused(f"the journal cannot store this as it is: {error}") from error
+        except psycopg.Error as error:
+            raise self._failed(error) from error
+        note(self._tx.said, verb, arguments, answers)
+        return answers
+
+    def commit(self) -> None:
+        """Make it durable."""
+        assert self._tx is not None
+        assert self._db is not None
+        tx = self._tx
+        try:
+            tx.finish()
+        except psycopg.Error as error:
+            raise self._failed(error) from error
+        try:
+            self._db.execute("COMMIT")
+        except psycopg.Error as error:
+            if not self._db.closed:  # the server has said that it did not
+                raise self._failed(error) from error
+            self._forget()
+            raise Uncertain(str(error), partial(self._settle, tx)) from error
+        self._tx = None
+        self._settle(tx, stored=True)
+
+    def _settle(self, tx: Transaction, stored: bool) -> None:
+        """It is committed, or never will be."""
+        if stored and tx.said:
+            self._said.append(tx.said)
+        tx.settle(stored)
+
+    def settled(self, group: Sequence[Applied]) -> bool:
+        """Say whether a commit that was lost took effect after all.
+
+        It is certain: this transaction has its turn, so that one has ended.
+        """
+        assert self._tx is not None
+        return is_stored(self._tx, group)
+
+    def rollback(self) -> None:
+        """Undo it. Numbers given to new task names are forgotten with it."""
+        self._tx = None
+        self._names.clear()
+        db = self._db
+        if db is not None and not db.closed:
+            try:
+                db.execute("ROLLBACK")
+            except psycopg.Error:
+                self._forget()
+
+    def repair(self, error: Exception) -> bool:
+        """Set nothing aside: a server keeps its rows what they are."""
+        return False
+
+    def disown(self, results: Sequence[Any]) -> None:
+        """Cancel what adds stored for callers who gave up."""
+        self.begin()
+        assert self._tx is not None
+        try:
+            control.disown(self._tx, results)
+            self.commit()
+        except BaseException:
+            self.rollback()
+            raise
+
+    def is_lost(self) -> bool:
+        """Say whether the server has ended a connection on which nothing goes on. From any thread."""
+        db = self._db
+        if db is None or self._tx is not None:
+            return db is None
+        try:
+            readable, _, _ = select.select([db.fileno()], [], [], 0)
+        except (psycopg.Error, OSError, ValueError):
+            return self._tx is None
+        return bool(readable) and self._tx is None
+
+    def tidy(self) -> None:
+        """Tell other processes that something was written: after the commit, for it takes a lock of all."""
+        db = self._db
+        if self._said and db is not None and not db.closed:
+            try:
+                for said in self._said:
+                    text = written(said, db.info.backend_pid)
+                    db.execute("SELECT pg_notify($1, $2)", [channel_of(self._schema), text])
+            except psycopg.Error:
+                self._forget()
+
+    def close(self) -> None:
+        """Close the connection, and with it give up the locks of runners that were not retired."""
+        if self._db is not None and self.runners.marks:
+            try:
+                self.begin()
+                assert self._tx is not None
+                self.runners.write_starts(self._tx, after=0.0)
+                self.commit()
+            except (Broken, Conflict, Uncertain, psycopg.Error):
+                self.rollback()
+        self._forget()
+
+    def _failed(self, error: psycopg.Error) -> Exception:
+        """Return what the writer is told of an error, after which nothing of the transaction is stored."""
+        if isinstance(error, CONFLICTS):
+            return Conflict(str(error))
+        self._forget()
+        return Broken(str(error))
+
+    def _forget(self) -> None:
+        db, self._db, self._tx = self._db, None, None
+        self._names.clear()
+        if db is not None:
+            db.close()

@@ -1,0 +1,61 @@
+"""Which jobs are meant: a filter as the conditions of a statement."""
+
+import json
+from typing import Any, Final
+
+from postlude.model.job import JobFilter
+from postlude.model.state import State, Stored
+
+_ERROR: Final = (
+    "job.failures > 0 AND "
+    "strpos((SELECT error FROM {s}.attempt AS a WHERE a.job = job.seq ORDER BY n DESC LIMIT 1), {}) > 0"
+)
+_ARGUMENT: Final = (
+    "EXISTS (SELECT 1 FROM {s}.payload AS p WHERE p.seq = job.seq AND "
+    "{s}.named_argument(p.args, {}) IN ({}, {}))"
+)
+
+
+def conditions(wanted: JobFilter, schema: str) -> tuple[str, list[Any]]:
+    """Return what follows the tables of a statement about jobs, with its order and limit, and its values."""
+    parts: list[str] = []
+    values: list[Any] = []
+
+    def place(value: Any, kind: str) -> str:
+        values.append(_stored(value))
+        return f"${len(values)}::{kind}"
+
+    if wanted.states:
+        shown = ", ".join(str(int(one)) for one in Stored if one.public in wanted.states)
+        hidden = ", ".join(str(int(one)) for one in Stored if one.public not in wanted.states)
+        parked = State.PARKED in wanted.states  # with it belongs what is in a state that is unknown here
+        parts.append(f"job.state NOT IN ({hidden})" if parked and hidden else f"job.state IN ({shown})")
+    if wanted.within is not None:
+        newest = f"(SELECT coalesce(max(seq), 0) FROM {schema}.job)"
+        parts.append(f"job.seq > {newest} - {place(wanted.within, 'bigint')}")
+    for condition, value, kind in (
+        ("job.task = (SELECT id FROM {s}.task_name WHERE name = {})", wanted.task, "text"),
+        ("job.queue = {}", wanted.queue, "text"),
+        ("job.key = {}", wanted.key, "text"),
+        ("job.owner = {}", wanted.owner, "text"),
+        ("job.created >= {}", wanted.since, "bigint"),
+        ("job.created < {}", wanted.until, "bigint"),
+        ("job.seq < {}", wanted.before, "bigint"),
+        (_ERROR, wanted.error, "text"),
+    ):
+        if value is not None:
+            parts.append(condition.format(place(value, kind), s=schema))
+    for name, value in wanted.arguments:
+        written = json.dumps(value, ensure_ascii=False)
+        parts.append(
+            _ARGUMENT.format(place(name, "text"), place(value, "text"), place(written, "text"), s=schema)
+        )
+    where = f"WHERE {' AND '.join(parts)} " if parts else ""
+    return f"{where}ORDER BY job.seq DESC LIMIT {place(wanted.limit, 'bigint')}", values
+
+
+def _stored(value: Any) -> Any:
+    """Return a value as it could be stored: a text with half a character, or none, in it is nobody's name."""
+    if not isinstance(value, str):
+        return value
+    return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")

@@ -1,0 +1,114 @@
+"""Hearing what other processes have written to a PostgreSQL journal: by LISTEN, and by looking at times."""
+
+import json
+import threading
+from contextlib import suppress
+from typing import Final
+
+import psycopg
+
+from postlude.stores.postgres.connection import connect
+from postlude.stores.signals import Listeners, Said
+
+LOOK_AFTER: Final = 1.0
+"""Seconds between attempts to listen again; at each, anything may have been written meanwhile."""
+
+SEEN_EVERY: Final = 5.0
+"""Seconds after which all is looked at although nobody has told of anything: a message may be lost."""
+
+_FLAGS: Final = ("anew", "waits", "asked", "paused", "changed")
+
+
+def written(said: Said, sender: int) -> str:
+    """Write what a group has done as the text of a message; without what would make it too long.
+
+    Args:
+        said: what there is to tell.
+        sender: the server's process of the connection that wrote it.
+    """
+    queues = sorted(said.queues)
+    if sum(map(len, queues)) > 2000:
+        queues, anew = [], True
+    else:
+        anew = said.anew
+    flags = [name for name in _FLAGS if getattr(said, name)] + (["anew"] if anew and not said.anew else [])
+    return json.dumps([sender, flags, queues, said.due], separators=(",", ":"))
+
+
+def read(text: str) -> tuple[int, Said]:
+    """Read such a message: who has sent it, and what it tells; of one that is not understood, everything."""
+    said = Said()
+    try:
+        sender, flags, queues, due = json.loads(text)
+        said.queues.update(map(str, queues))
+        said.due = None if due is None else int(due)
+        for name in _FLAGS:
+            setattr(said, name, name in flags)
+        return int(sender), said
+    except (ValueError, TypeError):
+        return 0, unknown()
+
+
+def unknown() -> Said:
+    """Return what may have been written when nobody knows."""
+    said = Said()
+    for name in _FLAGS:
+        setattr(said, name, True)
+    return said
+
+
+class Listener:
+    """A thread that tells listeners what others have written.
+
+    Args:
+        url: where the journal is.
+        channel: on which messages come.
+        listeners: told of it.
+        token: names the sessions of this process.
+
+    Attributes:
+        own: the server's process of this process's writer: what that has written has been told here.
+    """
+
+    def __init__(self, url: str, channel: str, listeners: Listeners, token: str) -> None:
+        self._url = url
+        self._token = token
+        self._channel = channel
+        self._listeners = listeners
+        self.own = 0
+        self._stop = threading.Event()
+        self._db: psycopg.Connection[tuple[object, ...]] | None = None
+        self._thread = threading.Thread(target=self._run, name="postlude-listener", daemon=True)
+        self._thread.start()
+
+    def know(self, sender: int) -> None:
+        """What this process writes comes from this process of the server from now on."""
+        self.own = sender
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        if self._db is not None:
+            self._db.close()
+        self._thread.join(2 * SEEN_EVERY)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            with suppress(psycopg.Error, OSError):
+                self._listen()
+            if not self._stop.wait(LOOK_AFTER):  # meanwhile nobody heard
+                self._listeners.tell(unknown())
+
+    def _listen(self) -> None:
+        self._db = db = connect(self._url, f"postlude-listener {self._token}")
+        with db:
+            db.execute(f"LISTEN {self._channel}")
+            while not self._stop.is_set():
+                heard = False
+                for message in db.notifies(timeout=SEEN_EVERY, stop_after=1):
+                    heard = True
+                    sender, said = read(message.payload)
+                    if sender != self.own:
+                        self._listeners.tell(said)
+                if not heard and not self._stop.is_set():
+                    self._listeners.tell(unknown())

@@ -1,0 +1,533 @@
+-- Every statement of the store, by name, with the parameters and the columns that SQLite's of that name has.
+-- Lists come as one JSON array. `$s` is the journal's schema. What stands in `unnest` is one array for each column.
+
+-- name: add_jobs
+INSERT INTO $s.job (seq, $inserted) SELECT * FROM unnest($inserted_arrays)
+
+-- name: add_plain_jobs
+INSERT INTO $s.job (seq, $plain) SELECT * FROM unnest($plain_arrays)
+
+-- name: numbers
+SELECT nextval('$s.job_seq') FROM generate_series(1, $1)
+
+-- name: add_payloads
+INSERT INTO $s.payload (seq, codec, args) SELECT seq, 0, args FROM unnest($1::bigint[], $2::bytea[]) AS p(seq, args)
+
+-- name: may_be_born_claimed
+SELECT coalesce(queues, '') FROM $s.runner WHERE id = $1::bigint
+    AND NOT EXISTS (SELECT 1 FROM $s.job WHERE state = 0 AND queue = $2::text) AND NOT EXISTS (SELECT 1 FROM $s.pause)
+
+-- name: add_task_name
+INSERT INTO $s.task_name (name) VALUES ($1) ON CONFLICT DO NOTHING
+
+-- name: task_names
+SELECT name, id FROM $s.task_name
+
+-- name: add_stats
+INSERT INTO $s.stat (task, state, n) SELECT * FROM unnest($1::integer[], $2::smallint[], $3::bigint[])
+ON CONFLICT (task, state) DO UPDATE SET n = stat.n + excluded.n
+
+-- name: add_left
+INSERT INTO $s.gone (task, queue, state, n) SELECT * FROM unnest($1::integer[], $2::text[], $3::text[], $4::bigint[])
+ON CONFLICT (task, queue, state) DO UPDATE SET n = gone.n + excluded.n
+
+-- name: add_aliases
+INSERT INTO $s.alias (id, job, owner) SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::text[])
+
+-- name: keep_id
+INSERT INTO $s.alias (id, job, owner) SELECT id, seq, owner FROM $s.job WHERE seq = $1::bigint
+
+-- name: alias_owner
+SELECT owner FROM $s.alias WHERE id = $1::bytea
+
+-- name: ids_joined
+SELECT job, count(*) FROM $s.alias WHERE job = ANY($list) GROUP BY job
+
+-- name: keyed
+SELECT seq, state, lane, started FROM $s.job WHERE key = $2::text AND task = $1::integer AND key IS NOT NULL AND state < 8
+
+-- name: keyed_all
+SELECT job.task, job.key, job.seq, job.state, job.lane, job.started
+FROM jsonb_array_elements($1::jsonb) AS wanted
+JOIN $s.job ON job.key = wanted ->> 1 AND job.task = (wanted ->> 0)::integer
+WHERE job.key IS NOT NULL AND job.state < 8
+
+-- name: replace_job
+UPDATE $s.job SET $replaced, failures = 0, started = NULL, runner = 0, follows = NULL WHERE seq = $last
+
+-- name: replace_payload
+UPDATE $s.payload SET args = $2::bytea, codec = 0 WHERE seq = $1::bigint
+
+-- name: to_cancel
+SELECT (wanted.place - 1)::integer, job.seq, job.task, job.state, job.lane, job.followed,
+    CASE WHEN job.state = 2 AND job.reason IS NULL THEN job.follows END
+FROM jsonb_array_elements_text($1::jsonb) WITH ORDINALITY AS wanted(id, place) JOIN $s.job ON $meant
+ORDER BY wanted.place
+
+-- name: to_retry
+SELECT (wanted.place - 1)::integer, job.seq, job.task, job.state, job.lane, job.key, job.opts
+FROM jsonb_array_elements_text($1::jsonb) WITH ORDINALITY AS wanted(id, place) JOIN $s.job ON $meant
+WHERE job.state IN (9, 10) ORDER BY wanted.place
+
+-- name: meant
+job.seq = coalesce(
+    (SELECT named.seq FROM $s.job AS named WHERE named.id = decode(wanted.id, 'hex')),
+    (SELECT alias.job FROM $s.alias WHERE alias.id = decode(wanted.id, 'hex'))
+)
+
+-- name: list
+ARRAY(SELECT value::bigint FROM jsonb_array_elements_text($1::jsonb))
+
+-- name: cancel_all
+UPDATE $s.job SET state = 10, finished = $2::bigint, reason = $3::text WHERE seq = ANY($list)
+
+-- name: ask_all
+UPDATE $s.job SET cancel_asked = coalesce(cancel_asked, $2::bigint) WHERE seq = ANY($list)
+
+-- name: asked
+SELECT seq FROM $s.job WHERE state = 3 AND cancel_asked IS NOT NULL AND runner = $1::bigint
+
+-- name: retry_all
+UPDATE $s.job SET deaths = 0, suspect = false, cancel_asked = NULL, finished = NULL, reason = NULL, due = NULL,
+    runner = 0, opts = f.opts
+FROM unnest($1::bigint[], $2::text[]) AS f(seq, opts) WHERE job.seq = f.seq
+
+-- name: bounds
+SELECT kind, bounds.name, concurrent, every, burst, tat, turn, task_name.id
+FROM $s.bounds LEFT JOIN $s.task_name ON kind = 'task' AND task_name.name = bounds.name
+
+-- name: pauses
+SELECT kind, pause.name, task_name.id
+FROM $s.pause LEFT JOIN $s.task_name ON kind = 'task' AND task_name.name = pause.name
+
+-- name: use_rate
+UPDATE $s.bounds SET tat = $3::bigint, turn = $4::bigint WHERE kind = $1::text AND name = $2::text
+
+-- name: set_bounds
+INSERT INTO $s.bounds AS was (kind, name, concurrent, every, burst)
+VALUES ($1, $2, $3::integer, $4::bigint, $5::integer)
+ON CONFLICT (kind, name) DO UPDATE SET concurrent = excluded.concurrent, every = excluded.every, burst = excluded.burst,
+    tat = CASE
+        WHEN was.every IS NULL OR excluded.every IS NULL THEN 0
+        WHEN was.every = excluded.every AND was.burst = excluded.burst THEN was.tat
+        ELSE least(was.tat, $6::bigint + excluded.burst * excluded.every)
+    END,
+    turn = CASE WHEN was.every = excluded.every AND was.burst = excluded.burst THEN was.turn ELSE 0 END
+
+-- name: drop_bounds
+DELETE FROM $s.bounds WHERE kind = $1::text AND name = $2::text
+
+-- name: give_lane
+UPDATE $s.job SET lane = '' WHERE task = $1::integer AND lane IS NULL AND state < 8
+
+-- name: waiting_lanes
+-- Of each of these tasks, one lane in which something waits.
+SELECT DISTINCT ON (task) task, lane FROM $s.job
+WHERE state = 2 AND task = ANY($list) AND reason = 'limit' AND lane IS NOT NULL
+
+-- name: lanes
+SELECT DISTINCT task, lane FROM $s.job WHERE task = ANY($list) AND lane IS NOT NULL AND state < 8
+
+-- name: pause
+INSERT INTO $s.pause (kind, name) VALUES ($1, $2) ON CONFLICT DO NOTHING
+
+-- name: resume
+DELETE FROM $s.pause WHERE kind = $1::text AND name = $2::text
+
+-- name: paused
+SELECT kind, name FROM $s.pause ORDER BY kind, name
+
+-- name: queue_bounds
+SELECT concurrent, every, burst, tat FROM $s.bounds WHERE kind = 'queue' AND name = $1::text
+
+-- name: in_lanes
+-- How many of each of these lanes are ready or running, in the order of the lanes.
+SELECT (
+    SELECT count(*) FROM $s.job WHERE task = (wanted.lane ->> 0)::integer AND lane = wanted.lane ->> 1
+        AND lane IS NOT NULL AND state < 8 AND state IN (0, 3, 5)
+) FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS wanted(lane, place) ORDER BY wanted.place
+
+-- name: next_in_lanes
+-- The first that wait in each of these lanes (task, name, limit), as many as there is room for.
+SELECT next.seq, next.task FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS wanted(lane, place)
+CROSS JOIN LATERAL (
+    SELECT (wanted.lane ->> 2)::bigint - count(*) AS room FROM $s.job
+    WHERE task = (wanted.lane ->> 0)::integer AND lane = wanted.lane ->> 1 AND lane IS NOT NULL AND state < 8
+        AND state IN (0, 3, 5)
+) AS taken
+CROSS JOIN LATERAL (
+    SELECT seq, task FROM $s.job
+    WHERE task = (wanted.lane ->> 0)::integer AND lane = wanted.lane ->> 1 AND lane IS NOT NULL AND state < 8
+        AND state = 2 AND reason = 'limit'
+    ORDER BY priority, seq LIMIT greatest(taken.room, 0)
+) AS next
+ORDER BY wanted.place
+
+-- name: surplus_in_lanes
+-- The last that are ready in each lane of these tasks (task, limit), as many as are too many.
+SELECT seq, task, lane, state FROM (
+    SELECT job.seq, job.task, job.lane, job.state,
+        count(*) OVER (PARTITION BY job.task, job.lane) - (wanted ->> 1)::bigint AS surplus,
+        row_number() OVER (PARTITION BY job.task, job.lane, job.state ORDER BY job.priority DESC, job.seq DESC) AS place
+    FROM jsonb_array_elements($1::jsonb) AS wanted JOIN $s.job ON job.task = (wanted ->> 0)::integer
+    WHERE job.lane IS NOT NULL AND job.state < 8 AND job.state IN (0, 3, 5)
+) AS counted WHERE state = 0 AND place <= surplus
+
+-- name: blocked_because
+SELECT seq, task, lane, state FROM $s.job WHERE state = 2 AND task = $1::integer AND reason = $2::text
+ORDER BY priority, seq
+
+-- name: block_all
+UPDATE $s.job SET state = 2, due = NULL, reason = $2::text, release = NULL, follows = NULL WHERE seq = ANY($list)
+
+-- name: block_until
+UPDATE $s.job SET state = 2, due = f.due, reason = 'rate'
+FROM unnest($1::bigint[], $2::bigint[]) AS f(seq, due) WHERE job.seq = f.seq
+
+-- name: running_in_queue
+SELECT count(*) FROM $s.job WHERE state = 3 AND queue = $1::text
+
+-- name: note_progress
+INSERT INTO $s.progress (seq, done, total, message, at)
+SELECT job.seq, p.done, p.total, p.message, p.at
+FROM unnest($1::bigint[], $2::bigint[], $3::float8[], $4::float8[], $5::text[], $6::bigint[])
+    AS p(seq, fence, done, total, message, at)
+JOIN $s.job ON job.seq = p.seq AND job.fence = p.fence WHERE job.state IN (3, 8, 9, 10)
+ON CONFLICT (seq) DO UPDATE SET done = excluded.done, total = excluded.total, message = excluded.message, at = excluded.at
+
+-- name: add_results
+INSERT INTO $s.result (seq, value) SELECT * FROM unnest($1::bigint[], $2::bytea[])
+ON CONFLICT (seq) DO UPDATE SET value = excluded.value
+
+-- name: note_dropped
+UPDATE $s.job SET reason = $2::text WHERE seq = ANY($list)
+
+-- name: add_logs
+INSERT INTO $s.log (job, attempt, lines)
+SELECT job.seq, 1 + job.failures, l.lines FROM unnest($1::bigint[], $2::text[]) AS l(seq, lines)
+JOIN $s.job ON job.seq = l.seq
+
+-- name: enlist
+INSERT INTO $s.runner (token, host, pid, started, renewed, lease, release, kind, queues, slots, parent)
+VALUES ($1, $2, $3::integer, $4::bigint, $5::bigint, $6::bigint, $7, $8, $9, $10::integer, $11::bigint) RETURNING id
+
+-- name: renew
+UPDATE $s.runner SET renewed = $2::bigint WHERE id = $1::bigint
+
+-- name: runner_tokens
+SELECT id, id::text FROM $s.runner WHERE id = ANY($list)
+
+-- name: runners
+SELECT id, token, host, pid, renewed, lease, draining FROM $s.runner
+
+-- name: has_sessions
+SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'postlude%' || $1::text || '%')
+
+-- name: living
+SELECT id, kind, release, queues, slots, parent, host, pid, started, renewed + lease,
+    (SELECT count(*) FROM $s.job WHERE state = 3 AND job.runner = runner.id)
+FROM $s.runner
+
+-- name: orphan
+SELECT EXISTS (
+    SELECT 1 FROM $s.runner WHERE id = $1::bigint AND parent IS NOT NULL AND parent NOT IN (SELECT id FROM $s.runner)
+)
+
+-- name: drain
+UPDATE $s.runner SET draining = true WHERE id = $1::bigint AND NOT draining
+
+-- name: note_starts
+INSERT INTO $s.start (seq, runner, at) SELECT job.seq, f.runner, f.at
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) AS f(seq, fence, runner, at)
+JOIN $s.job ON job.seq = f.seq AND job.fence = f.fence AND job.state = 3
+ON CONFLICT (seq) DO UPDATE SET runner = excluded.runner, at = excluded.at
+
+-- name: starts_of
+SELECT start.seq, start.at FROM $s.start JOIN $s.job ON job.seq = start.seq AND job.state = 3 AND job.runner = start.runner
+WHERE start.runner = ANY($list)
+
+-- name: forget_starts
+DELETE FROM $s.start WHERE runner = ANY($list)
+
+-- name: lead
+SELECT lead.runner, lead.until, runner.renewed + runner.lease FROM $s.lead JOIN $s.runner ON runner.id = lead.runner
+WHERE lead.duty = $1::text
+
+-- name: take_lead
+INSERT INTO $s.lead (duty, runner, until) SELECT $1, id, $3::bigint FROM $s.runner WHERE id = $2::bigint
+ON CONFLICT (duty) DO UPDATE SET runner = excluded.runner, until = excluded.until
+
+-- name: let_go_of_lead
+DELETE FROM $s.lead WHERE duty = $1::text AND runner = $2::bigint
+
+-- name: forget_these_runners
+DELETE FROM $s.runner WHERE id = ANY($list)
+
+-- name: orphaned_runners
+SELECT DISTINCT runner FROM $s.job WHERE state = 3 AND runner NOT IN (SELECT id FROM $s.runner)
+
+-- name: ready_queues
+WITH RECURSIVE waiting (queue) AS (
+    SELECT min(queue) FROM $s.job WHERE state = 0
+    UNION ALL
+    SELECT (SELECT min(queue) FROM $s.job WHERE state = 0 AND queue > waiting.queue) FROM waiting
+    WHERE waiting.queue IS NOT NULL
+)
+SELECT CASE WHEN EXISTS (SELECT 1 FROM $s.runner WHERE id = $1::bigint)
+    THEN (SELECT coalesce(json_agg(queue), '[]')::text FROM waiting WHERE queue IS NOT NULL) END
+
+-- name: ready_ids
+SELECT id FROM $s.job WHERE state = 0 AND queue = $1::text ORDER BY suspect, priority, seq LIMIT $2::bigint
+
+-- name: claimed
+j.seq, encode(j.id, 'hex'), j.fence + 1, j.task, j.queue, j.failures, j.suspect::integer, j.once::integer, j.created,
+    j.followed::integer, j.lane, (j.started IS NOT NULL)::integer, $given, p.args
+
+-- name: ready
+SELECT $claimed FROM (
+    SELECT * FROM $s.job WHERE state = 0 AND queue = $1::text AND suspect = ($2::integer = 1)
+    ORDER BY priority, seq LIMIT $3::bigint OFFSET $4::bigint
+) AS j LEFT JOIN $s.payload AS p ON p.seq = j.seq
+ORDER BY j.priority, j.seq
+
+-- name: ready_but
+SELECT $claimed FROM (
+    SELECT * FROM (
+        SELECT * FROM $s.job WHERE state = 0 AND queue = $2::text AND suspect = ($3::integer = 1)
+        ORDER BY priority, seq LIMIT 4000
+    ) AS first WHERE task <> ALL($list) ORDER BY priority, seq LIMIT $4::bigint OFFSET $5::bigint
+) AS j LEFT JOIN $s.payload AS p ON p.seq = j.seq
+ORDER BY j.priority, j.seq
+
+-- name: lie
+SELECT wanted.id, job.seq, job.state, job.reason, job.queue
+FROM jsonb_array_elements_text($1::jsonb) WITH ORDINALITY AS wanted(id, place) LEFT JOIN $s.job ON $meant
+ORDER BY wanted.place
+
+-- name: ready_these
+SELECT $claimed FROM $s.job AS j LEFT JOIN $s.payload AS p ON p.seq = j.seq WHERE j.seq = ANY($list)
+
+-- name: followers
+WITH RECURSIVE run (seq, followed, place) AS (
+    SELECT seq, followed, 0 FROM $s.job WHERE follows = $1::bigint AND state = 2 AND reason IS NULL
+    UNION ALL
+    SELECT job.seq, job.followed, run.place + 1 FROM run JOIN $s.job ON job.follows = run.seq
+    WHERE run.followed AND job.state = 2 AND job.reason IS NULL AND run.place + 1 < $2::bigint
+)
+SELECT $claimed FROM run JOIN $s.job AS j ON j.seq = run.seq LEFT JOIN $s.payload AS p ON p.seq = j.seq
+ORDER BY run.place
+
+-- name: claim
+UPDATE $s.job SET state = 3, fence = fence + 1, runner = $1::bigint, due = NULL
+WHERE seq = ANY(ARRAY(SELECT value::bigint FROM jsonb_array_elements_text($2::jsonb)))
+
+-- name: finish_succeeded
+UPDATE $s.job SET state = 8, started = f.started, finished = f.finished
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) AS f(seq, fence, started, finished)
+WHERE job.seq = f.seq AND job.fence = f.fence AND job.state = 3
+
+-- name: standings
+SELECT seq, state, fence, task, failures, (runner IS NULL)::integer, lane, (cancel_asked IS NOT NULL)::integer
+FROM $s.job WHERE seq = ANY($list)
+
+-- name: finish_all
+UPDATE $s.job SET state = f.state, started = f.started, finished = f.finished, failures = f.failures, due = f.due,
+    reason = f.reason, release = f.release, runner = 0, suspect = suspect AND f.state = 4
+FROM unnest(
+    $1::bigint[], $2::smallint[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::text[], $8::text[]
+) AS f(seq, state, started, finished, failures, due, reason, release)
+WHERE job.seq = f.seq
+
+-- name: set_notes
+INSERT INTO $s.note (seq, text) SELECT * FROM unnest($1::bigint[], $2::text[])
+ON CONFLICT (seq) DO UPDATE SET text = excluded.text
+
+-- name: add_attempts
+INSERT INTO $s.attempt (job, n, started, finished, error, traceback, host, pid)
+SELECT * FROM unnest(
+    $1::bigint[], $2::integer[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::integer[]
+)
+ON CONFLICT (job, n) DO UPDATE SET started = excluded.started, finished = excluded.finished, error = excluded.error,
+    traceback = excluded.traceback, host = excluded.host, pid = excluded.pid
+
+-- name: held_back
+SELECT seq, task, lane, state FROM $s.job WHERE seq = ANY($list) AND state = 2 AND reason IS NULL
+
+-- name: waiting_for
+SELECT job.seq, job.task, job.lane, job.state
+FROM jsonb_array_elements_text($1::jsonb) WITH ORDINALITY AS wanted(seq, place)
+JOIN $s.job ON job.follows = wanted.seq::bigint
+WHERE job.follows IS NOT NULL AND job.state = 2 AND job.reason IS NULL ORDER BY wanted.place
+
+-- name: follow_others
+UPDATE $s.job SET follows = f.instead FROM unnest($1::bigint[], $2::bigint[]) AS f(seq, instead)
+WHERE job.follows = f.seq AND job.follows IS NOT NULL AND job.state = 2 AND job.reason IS NULL
+
+-- name: lanes_of
+SELECT DISTINCT task, lane FROM $s.job WHERE seq = ANY($list) AND lane IS NOT NULL
+
+-- name: any_ready
+SELECT EXISTS (SELECT 1 FROM $s.job WHERE state = 0 AND queue = $1::text)
+
+-- name: held
+SELECT seq, task, lane, followed::integer, (cancel_asked IS NOT NULL)::integer, fence, runner
+FROM $s.job WHERE seq = ANY($list) AND state = 3
+
+-- name: holds
+SELECT seq, fence FROM $s.job WHERE state = 3 AND runner = $1::bigint
+
+-- name: note_begun
+UPDATE $s.job SET started = f.started FROM unnest($1::bigint[], $2::bigint[]) AS f(seq, started) WHERE job.seq = f.seq
+
+-- name: release
+UPDATE $s.job SET state = 0, runner = NULL, follows = NULL WHERE seq = ANY($list)
+
+-- name: block_behind
+UPDATE $s.job SET state = 2, due = f.due, follows = f.follows
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS f(seq, due, follows) WHERE job.seq = f.seq
+
+-- name: note_followed
+UPDATE $s.job SET followed = true WHERE seq = ANY($list)
+
+-- name: held_by
+SELECT seq, task, lane, followed::integer, (cancel_asked IS NOT NULL)::integer, runner, suspect::integer, deaths,
+    once::integer
+FROM $s.job WHERE state = 3 AND runner = ANY($list)
+
+-- name: bury_all
+UPDATE $s.job SET state = f.state, runner = CASE f.state WHEN 0 THEN NULL ELSE runner END, follows = NULL,
+    started = coalesce(f.started, job.started), suspect = f.suspect <> 0, deaths = f.deaths, reason = f.reason,
+    finished = f.finished
+FROM unnest($1::bigint[], $2::smallint[], $3::bigint[], $4::integer[], $5::integer[], $6::text[], $7::bigint[])
+    AS f(seq, state, started, suspect, deaths, reason, finished)
+WHERE job.seq = f.seq
+
+-- name: due
+SELECT seq, task, lane, state FROM $s.job WHERE state = 1 AND due <= $1::bigint ORDER BY due, seq LIMIT $2::bigint
+
+-- name: due_blocked
+SELECT seq, task, lane, state FROM $s.job WHERE state = 2 AND due IS NOT NULL AND due <= $1::bigint
+ORDER BY due, seq LIMIT $2::bigint
+
+-- name: ready_all
+UPDATE $s.job SET state = 0, due = NULL, reason = NULL, release = NULL, follows = NULL WHERE seq = ANY($list)
+
+-- name: next_due
+SELECT least(
+    (SELECT min(due) FROM $s.job WHERE state = 1), (SELECT min(due) FROM $s.job WHERE state = 2 AND due IS NOT NULL)
+)
+
+-- name: never_due
+SELECT false
+
+-- name: parked
+SELECT task_name.name, p.release FROM (
+    SELECT DISTINCT task, release FROM $s.job WHERE state = 4 AND release IS NOT NULL
+) AS p JOIN $s.task_name ON task_name.id = p.task
+
+-- name: parked_jobs
+SELECT job.seq, job.task, job.lane, job.state, job.release
+FROM jsonb_array_elements($1::jsonb) AS wanted
+JOIN $s.job ON job.task = (wanted ->> 0)::integer AND job.release = wanted ->> 1
+WHERE job.state = 4 ORDER BY job.seq LIMIT $2::bigint
+
+-- name: first_seq
+SELECT min(seq) FROM $s.job
+
+-- name: last_seq
+SELECT max(seq) FROM $s.job
+
+-- name: old_successes
+SELECT seq, task, state FROM $s.job
+WHERE seq BETWEEN $1::bigint AND $2::bigint AND state = 8 AND finished < $3::bigint ORDER BY seq LIMIT $4::bigint
+
+-- name: oldest_successes
+SELECT seq, task, state FROM $s.job WHERE seq BETWEEN $1::bigint AND $2::bigint AND state = 8
+ORDER BY seq LIMIT $3::bigint
+
+-- name: oldest_failed
+SELECT seq, task, state FROM $s.job WHERE state = 9 AND finished < $1::bigint ORDER BY finished, seq LIMIT $2::bigint
+
+-- name: oldest_cancelled
+SELECT seq, task, state FROM $s.job WHERE state = 10 AND finished < $1::bigint ORDER BY finished, seq LIMIT $2::bigint
+
+-- name: jobs_in_state
+SELECT coalesce(sum(n), 0)::bigint FROM $s.stat WHERE state = $1::smallint
+
+-- name: prune_jobs
+DELETE FROM $s.job WHERE seq = ANY($list)
+
+-- name: prune_payloads
+DELETE FROM $s.payload WHERE seq = ANY($list)
+
+-- name: prune_results
+DELETE FROM $s.result WHERE seq = ANY($list)
+
+-- name: prune_attempts
+DELETE FROM $s.attempt WHERE job = ANY($list)
+
+-- name: prune_aliases
+DELETE FROM $s.alias WHERE job = ANY($list)
+
+-- name: prune_progress
+DELETE FROM $s.progress WHERE seq = ANY($list)
+
+-- name: prune_notes
+DELETE FROM $s.note WHERE seq = ANY($list)
+
+-- name: prune_logs
+DELETE FROM $s.log WHERE job = ANY($list)
+
+-- name: ended_by_id
+SELECT job.seq, job.task, job.state, (wanted.place - 1)::integer
+FROM jsonb_array_elements_text($1::jsonb) WITH ORDINALITY AS wanted(id, place) JOIN $s.job ON $meant
+WHERE job.state BETWEEN 8 AND 10 ORDER BY wanted.place
+
+-- name: knows_id
+SELECT EXISTS (SELECT 1 FROM $s.job WHERE id = $1::bytea) OR EXISTS (SELECT 1 FROM $s.alias WHERE id = $1::bytea)
+
+-- name: queues
+SELECT queue, state, count(*), min(created) FROM $s.job WHERE state IN (0, 1, 2, 3, 4) GROUP BY queue, state
+
+-- name: record
+SELECT $job, task_name.name, payload.args,
+    CASE WHEN job.failures > 0 THEN
+        (SELECT error FROM $s.attempt WHERE attempt.job = job.seq ORDER BY n DESC LIMIT 1)
+    END,
+    runner.id, note.text, progress.done, progress.total, progress.message, progress.at,
+    job.runner, start.at, runner.renewed + runner.lease
+FROM $s.job LEFT JOIN $s.task_name ON task_name.id = job.task LEFT JOIN $s.payload ON payload.seq = job.seq
+    LEFT JOIN $s.progress ON progress.seq = job.seq LEFT JOIN $s.note ON job.state = 4 AND note.seq = job.seq
+    LEFT JOIN $s.runner ON job.state = 3 AND runner.id = job.runner
+    LEFT JOIN $s.start ON job.state = 3 AND start.seq = job.seq AND start.runner = job.runner
+
+-- name: found
+SELECT job.seq, job.id, task_name.name, job.state FROM $s.job LEFT JOIN $s.task_name ON task_name.id = job.task
+
+-- name: ids_beginning
+SELECT id FROM (
+    SELECT id FROM $s.job WHERE id BETWEEN $1::bytea AND $2::bytea
+    UNION
+    SELECT job.id FROM $s.alias JOIN $s.job ON job.seq = alias.job WHERE alias.id BETWEEN $1::bytea AND $2::bytea
+) AS found ORDER BY id LIMIT 2
+
+-- name: result
+SELECT value FROM $s.result WHERE seq = $1::bigint
+
+-- name: logs
+SELECT attempt, lines FROM $s.log WHERE job = $1::bigint ORDER BY place
+
+-- name: attempts
+SELECT n, started, finished, error, traceback, host, pid FROM $s.attempt WHERE job = $1::bigint ORDER BY n
+
+-- name: counts
+SELECT task_name.name, stat.state, stat.n FROM $s.stat JOIN $s.task_name ON task_name.id = stat.task
+
+-- name: tallies
+SELECT task_name.name, t.state, t.gone, t.n::bigint FROM (
+    SELECT task, state::integer AS state, NULL AS gone, n FROM $s.stat
+    UNION ALL SELECT task, NULL, state, n FROM $s.gone
+) AS t JOIN $s.task_name ON task_name.id = t.task ORDER BY t.task
+
+-- name: meta
+SELECT value FROM $s.meta WHERE key = $1::text

@@ -1,0 +1,79 @@
+"""The PostgreSQL store: a schema in the database that a service has already."""
+
+from typing import Final
+
+import psycopg
+
+from postlude.clock import Clock, SystemClock
+from postlude.errors import JournalUnavailable
+from postlude.stores.grouped.store import GroupedStore
+from postlude.stores.postgres.backend import PostgresBackend
+from postlude.stores.postgres.connection import SCHEMA, channel_of, shown
+from postlude.stores.postgres.guard import Guard
+from postlude.stores.postgres.listening import Listener
+from postlude.stores.postgres.reader import PostgresReader
+from postlude.stores.postgres.runners import FREE_FOR
+
+SYSTEM: Final = SystemClock()
+
+
+class PostgresStore(GroupedStore):
+    """The journal in a PostgreSQL database.
+
+    Args:
+        url: where it is, as libpq reads it: `postgresql://user:password@host/database`.
+        schema: the schema of its tables; made if it is missing.
+        clock: for tests; else the server tells the time.
+        free_for: seconds for which a process's lock has to be seen free before it is taken for dead.
+    """
+
+    def __init__(
+        self, url: str, *, schema: str = SCHEMA, clock: Clock | None = None, free_for: float = FREE_FOR
+    ) -> None:
+        super().__init__()
+        self._url = url
+        self._schema = schema
+        self._clock = clock
+        self._free_for = free_for
+        self._listener: Listener | None = None
+        self._guard: Guard | None = None
+        self._offset = 0
+        self.now = self._time if clock is None else clock.now
+
+    @property
+    def location(self) -> str:
+        """Where it is, without passwords and hosts."""
+        return shown(self._url, self._schema)
+
+    def connect(self) -> tuple[PostgresBackend, PostgresReader]:
+        """Connect, and make or migrate the schema."""
+        backend = PostgresBackend(self._url, self._schema, self._clock, self._free_for, self._listeners)
+        try:
+            backend.open()
+        except psycopg.Error as error:
+            raise JournalUnavailable(f"cannot open the journal {self.location}: {error}") from error
+        self._listener = Listener(self._url, channel_of(self._schema), self._listeners, backend.runners.token)
+        backend.connected = self._listener.know
+        backend.apart = self._set
+        self._guard = Guard(backend, self.renew)
+        self._listener.know(backend.sender)
+        return backend, PostgresReader(
+            self._url, self._schema, self._clock, backend.runners.marks, backend.runners.token
+        )
+
+    def _time(self) -> int:
+        """Return the server's time, as far as this machine's clock was from it when it was asked last."""
+        return SYSTEM.now() + self._offset
+
+    def _set(self, offset: int) -> None:
+        self._offset = offset
+
+    def close(self) -> None:
+        """Write what was asked for and close."""
+        if self._guard is not None:
+            self._guard.stop()
+            self._guard = None
+        super().close()
+        if self._listener is not None:
+            self._listener.stop()
+            self._listener = None

@@ -1,0 +1,59 @@
+"""Who is taken for dead on PostgreSQL, and who is not."""
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import psycopg
+import pytest
+
+from postlude.errors import JournalUnavailable
+from postlude.stores.postgres import PostgresStore
+from postlude.stores.protocol import NewRunner
+from tests.servers.postgres import PostgresServer
+
+pytestmark = [pytest.mark.process, pytest.mark.disk]
+
+PATIENCE = 10.0
+WRITERS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'postlude-writer%'"
+)
+
+
+@pytest.fixture
+def two(server: PostgresServer, schema: str) -> Iterator[tuple[PostgresStore, PostgresStore]]:
+    stores = PostgresStore(server.url, schema=schema), PostgresStore(server.url, schema=schema)
+    for store in stores:
+        store.open()
+    yield stores
+    for store in stores:
+        store.close()
+
+
+def test_whose_connection_was_ended_is_not_buried(
+    two: tuple[PostgresStore, PostgresStore], server: PostgresServer
+) -> None:
+    idle, other = two
+    runner = idle.enlist(NewRunner("r", 60)).wait(PATIENCE).runner
+    with psycopg.connect(server.url, autocommit=True) as db:
+        for _ in range(3):
+            db.execute(WRITERS)
+            until = time.monotonic() + 1.2  # more than twice the time for which a lock has to be free
+            while time.monotonic() < until:
+                with suppress(JournalUnavailable):  # its own connection was ended too
+                    assert other.reap().wait(PATIENCE).runners == 0
+                time.sleep(0.05)
+    assert idle.renew(runner).wait(PATIENCE)
+
+
+def test_who_has_died_is_buried_long_before_its_lease_is_over(
+    two: tuple[PostgresStore, PostgresStore],
+) -> None:
+    dies, other = two
+    dies.enlist(NewRunner("r", 60)).wait(PATIENCE)
+    dies.close()  # without retiring it, as a killed process does
+    started = time.monotonic()
+    while other.reap().wait(PATIENCE).runners == 0:
+        assert time.monotonic() - started < 10
+        time.sleep(0.05)
+    assert time.monotonic() - started >= 0.4, "not at the first sight of a free lock"
