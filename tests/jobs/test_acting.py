@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from postlude import Cancel, Job, JobFailed, JobNotFound, Pause, Postlude, Retry, State
+from postlude import Cancel, Job, JobCancelled, JobFailed, JobNotFound, Pause, Postlude, Retry, State
 from postlude.errors import WaitsForItself
 from postlude.fastapi import BackgroundTasks
 from tests.app import returning
@@ -147,6 +147,21 @@ def test_a_job_in_a_thread_waits_for_another(postlude: Postlude) -> None:
         return postlude.blocking.result(inner, timeout=10).orders
 
     assert postlude.blocking.result(postlude.blocking.add_task(outer), timeout=10) == 5
+
+
+def test_a_job_that_waits_for_another_is_cancelled(postlude: Postlude) -> None:
+    inner = postlude.blocking.add_task(returning.waits)
+
+    @postlude.task
+    def outer() -> object:
+        return postlude.blocking.result(inner)
+
+    job = postlude.blocking.add_task(outer)
+    until(lambda: bool(postlude.components.hub.watched))
+    assert postlude.blocking.cancel(job) is Cancel.ASKED
+    with pytest.raises(JobCancelled):
+        postlude.blocking.result(job, timeout=10)
+    assert postlude.blocking.status(inner).ended is False
 
 
 @pytest.mark.parametrize(

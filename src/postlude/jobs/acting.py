@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 from uuid import UUID
 
 from postlude.compat import running_loop
 from postlude.jobs.control import Control
+from postlude.jobs.current import CURRENT, raise_if_cancelled
 from postlude.jobs.handle import Job
 from postlude.jobs.queries import JobQueries
 from postlude.model.job import Cancel
@@ -16,6 +17,9 @@ from postlude.tasks.task import Task
 
 R = TypeVar("R")
 T = TypeVar("T")
+
+TICK: Final = 0.2
+"""Seconds between looks whether the job that waits here is asked to stop."""
 
 
 class Acting:
@@ -45,6 +49,8 @@ class Acting:
 
     def result(self, job: Job[Any] | str | UUID, timeout: float | None = None) -> Any:
         """Wait until a job has succeeded, and return what its function returned; see `Job.result`.
+
+        A job that waits here stops when it is asked to, as by `raise_if_cancelled`.
 
         Args:
             job: the job.
@@ -81,7 +87,16 @@ class Acting:
         return job if isinstance(job, Job) else await self._queries.find(job)
 
     async def _result(self, job: Job[Any] | str | UUID, timeout: float | None) -> Any:
-        return await (await self._handle(job)).result(timeout)
+        asked = await self._handle(job)
+        if CURRENT.get() is None:
+            return await asked.result(timeout)
+        waiting = asyncio.ensure_future(asked.result(timeout))
+        try:
+            while not (await asyncio.wait([waiting], timeout=TICK))[0]:
+                raise_if_cancelled()
+        finally:
+            waiting.cancel()
+        return waiting.result()
 
     async def _status(self, job: Job[Any] | str | UUID) -> Snapshot:
         return await (await self._handle(job)).status()
