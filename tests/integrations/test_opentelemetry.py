@@ -393,13 +393,14 @@ async def ended(postlude: Postlude, job: Job[Any]) -> bool | None:
     return (await postlude.inspector.get(job.id)).state in (State.SUCCEEDED, State.FAILED) or None
 
 
-def test_what_runs_in_memory_is_counted(told: Telemetry) -> None:
+def test_what_runs_in_memory_is_counted(told: Telemetry, caplog: pytest.LogCaptureFixture) -> None:
     with TestClient(application(told, lambda tasks, postlude: tasks.add_task(lambda: None))) as client:
         for _ in range(2):
             client.get("/orders")
     ((labels, point),) = told.metrics()["postlude.memory_only"]
     assert point.value == 2
     assert "lambda" in labels["task"]
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
     assert told.spans("add") == []
 
 

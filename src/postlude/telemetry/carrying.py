@@ -59,6 +59,14 @@ def asked(carrier: Carrier, jobs: Sequence[Leaving], together: bool) -> Sequence
     return found
 
 
+def arrived(carrier: Carrier) -> None:
+    """Let a carrier trace what is done from now on in this context. What it raises is not the job's."""
+    try:
+        carrier.arrive()
+    except Exception as error:
+        log.error("a trace does not arrive with a job: %r", carrier, exc_info=error)
+
+
 def trace_id(traceparent: str | None) -> str:
     """Return the number of a trace, in hexadecimal digits; empty: there is none."""
     parts = (traceparent or "").split("-")

@@ -12,6 +12,7 @@ from postlude.runner.attempt.unrun import refuse_unrun
 from postlude.runner.executors.process.messages import Answer, RunJob
 from postlude.tasks.process import task_at
 from postlude.tasks.task import Task
+from postlude.telemetry.carrying import arrived
 from postlude.telemetry.process import EVENTS
 
 _KINDS: Final = {Snooze: "snooze", Discard: "discard", RetryLater: "later"}
@@ -40,7 +41,7 @@ def attempt(order: RunJob, payload: bytes, current: CurrentJob, max_error: int) 
         context = task.carried.context(order.context)
         context.run(CURRENT.set, current)
         for carrier in task.carried.carriers:
-            context.run(carrier.arrive)
+            context.run(arrived, carrier)
         value = context.run(task.function, *args, **kwargs)
         del args, kwargs, context
         return _returned(task, value)
