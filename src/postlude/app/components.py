@@ -18,9 +18,9 @@ from postlude.engines.routing import Routing
 from postlude.enqueue.blocking import Blocking
 from postlude.enqueue.bulk import add_all
 from postlude.enqueue.in_memory import MemoryTask
+from postlude.enqueue.inline import InlinePort
 from postlude.enqueue.producer import Producer
 from postlude.enqueue.sync_limits import SyncLimits
-from postlude.enqueue.visiting import InlinePort
 from postlude.errors import PostludeError
 from postlude.jobs.absence import Absence
 from postlude.jobs.control import Control

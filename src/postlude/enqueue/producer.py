@@ -9,10 +9,10 @@ from postlude.clock import Clock
 from postlude.compat import running_loop
 from postlude.config import Config
 from postlude.enqueue.in_memory import InMemory
+from postlude.enqueue.inline import InlinePort
 from postlude.enqueue.ordering import Placed, chain, in_order, new_jobs
 from postlude.enqueue.sync_limits import SyncLimits
 from postlude.enqueue.terms import carry, say_terms
-from postlude.enqueue.visiting import InlinePort
 from postlude.errors import JournalUnavailable
 from postlude.jobs.handle import Enquiries
 from postlude.model.event.jobs import JobsAdded, JobsRefused

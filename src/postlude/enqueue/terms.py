@@ -5,14 +5,14 @@ from typing import Any
 
 from postlude.model.terms import PLAIN
 from postlude.runner.attempt.work import Work
-from postlude.tasks.codec.payload import Encoded
+from postlude.tasks.codec.payload import Payload
 from postlude.tasks.context import Carried
 from postlude.tasks.task import Task
 from postlude.telemetry.carrying import LATER, Leaving, asked
 
 
 def say_terms(
-    work: Work, task: Task[..., Any], encoded: Encoded, carried: Carried, bounded_queues: Collection[str]
+    work: Work, task: Task[..., Any], encoded: Payload, carried: Carried, bounded_queues: Collection[str]
 ) -> None:
     """Note what a call's policy and context say of its job."""
     terms = (task.terms(work.created) if task.special else None) or PLAIN

@@ -35,7 +35,7 @@ _INSIDE: Final = ("app", "router", "original_router")
 DeskOf = Callable[[Scope], Port | None]
 
 
-class Answer:
+class HandledResponse:
     """A handler's response with its background: jobs, committed before it begins.
 
     Args:
@@ -125,7 +125,7 @@ def _answering(handler: Any, desk_of: DeskOf) -> Any:
         if getattr(response, "background", None) is None:
             return response
         port = desk_of(connection.scope)
-        return response if port is None else Answer(port, response)
+        return response if port is None else HandledResponse(port, response)
 
     if is_async_callable(handler):
 

@@ -188,7 +188,7 @@ class Runner:
         """An attempt has ended. On the loop."""
         work.over = True
         if work.seconds is not None:
-            self.executors.interruptions.ended(work)
+            self.executors.timeouts.ended(work)
         if self._held.get(work.seq) is not work:  # forgotten; or claimed here anew, since its lease was lost
             return
         del self._held[work.seq]
@@ -225,7 +225,7 @@ class Runner:
                 work.started = self._clock.now()
                 self._ended(work, Cancelled())
             else:
-                self.executors.interruptions.cancel(work)
+                self.executors.timeouts.cancel(work)
 
     @property
     def number(self) -> int:

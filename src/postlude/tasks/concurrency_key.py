@@ -8,14 +8,14 @@ from typing import Any, Final
 
 from postlude.errors import TaskDefinitionError
 from postlude.messages.quoting import quoted
-from postlude.tasks.codec.payload import Encoded
+from postlude.tasks.codec.payload import Payload
 from postlude.tasks.signature import injected_parameters, read_signature
 
 LONGEST: Final = 100
 """Characters of a value that stands for itself; a longer one is told apart by its hash."""
 
 
-def concurrency_key_of(encoded: Encoded, parameter: str, default_of: Callable[[str], Any]) -> str:
+def concurrency_key_of(encoded: Payload, parameter: str, default_of: Callable[[str], Any]) -> str:
     """Return the concurrency key of a call: its value of the parameter, as the journal keeps it.
 
     A call that leaves it out counts with those that pass its default.

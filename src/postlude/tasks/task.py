@@ -9,7 +9,7 @@ from postlude.messages.spelling import tells_what_to_write
 from postlude.model.terms import PLAIN, Terms
 from postlude.tasks.call import Call
 from postlude.tasks.codec.codec import Codec
-from postlude.tasks.codec.payload import Encoded, Limits
+from postlude.tasks.codec.payload import Limits, Payload
 from postlude.tasks.codec.results import Results
 from postlude.tasks.concurrency_key import concurrency_key_of
 from postlude.tasks.context import Carried
@@ -145,7 +145,7 @@ class Task(Generic[P, R]):
         terms: Terms | None = self.__dict__["_terms"] or self.policy.terms(now)
         return terms if self.key is None else (terms or PLAIN).keyed(self.key)
 
-    def concurrency_key(self, encoded: Encoded) -> str | None:
+    def concurrency_key(self, encoded: Payload) -> str | None:
         """Return which jobs of the task count together for its limit; None: it has none.
 
         Args:
@@ -219,7 +219,7 @@ class Task(Generic[P, R]):
     def __deepcopy__(self, memo: object) -> "Task[P, R]":
         return self
 
-    def encode(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Encoded:
+    def encode(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Payload:
         """Return a call's arguments in the form that the journal keeps.
 
         Raises:

@@ -16,11 +16,11 @@ from postlude.jobs.current import CurrentJob
 from postlude.model.event import Event
 from postlude.model.outcome import SUCCEEDED
 from postlude.runner.attempt.work import Stopping, Work
-from postlude.runner.executors import timeouts as interruptions
+from postlude.runner.executors import timeouts as timeouts
 from postlude.runner.executors.loop import LoopExecutor
 from postlude.runner.executors.protocol import Executor
 from postlude.runner.executors.threads import MOST_HUNG, ThreadExecutor
-from postlude.runner.executors.timeouts import Interruptions
+from postlude.runner.executors.timeouts import Timeouts
 from postlude.tasks.codec.payload import Limits
 from postlude.tasks.policy import Policy
 from postlude.tasks.task import Task
@@ -32,11 +32,11 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is interrupted has not a second, but a moment."""
-    monkeypatch.setattr(interruptions, "PATIENCE", 0.02)
+    monkeypatch.setattr(timeouts, "PATIENCE", 0.02)
 
 
 class Shop:
-    """Both executors of this process with their interruptions, and what they have told."""
+    """Both executors of this process with their timeouts, and what they have told."""
 
     def __init__(self, slots: int = 1) -> None:
         self.seconds: dict[Work, float] = {}
@@ -45,9 +45,7 @@ class Shop:
         self.events = logged()
         self.async_ = LoopExecutor(slots, self._begin, self._end)
         self.threads = ThreadExecutor(slots, self._begin, self._end)
-        self.interruptions = Interruptions(
-            asyncio.get_running_loop(), self.executor_of, self._end, self.events
-        )
+        self.timeouts = Timeouts(asyncio.get_running_loop(), self.executor_of, self._end, self.events)
 
     def executor_of(self, work: Work) -> Executor | None:
         if work.task is None:
@@ -68,13 +66,13 @@ class Shop:
     def _begin(self, work: Work) -> Context:
         work.current = CurrentJob(work.id, work.name, work.queue, 1)
         if work in self.seconds:
-            self.interruptions.limit(work, self.seconds[work])
+            self.timeouts.limit(work, self.seconds[work])
         self.begun.append(work)
         return Context()
 
     def _end(self, work: Work, result: Any) -> None:
         work.over = True
-        self.interruptions.ended(work)
+        self.timeouts.ended(work)
         self.ended.append((work, result))
 
     async def until(self, ended: int) -> None:
@@ -103,7 +101,7 @@ class TestTimeouts:
         work = shop.run(nothing, 60)
         await shop.until(1)
         assert shop.results(work) == [SUCCEEDED]
-        assert shop.interruptions.watched == 0
+        assert shop.timeouts.watched == 0
         assert (work.stopping, work.seconds) == (None, 60)
 
     async def test_who_is_told_is_late_whatever_the_other_clock_says(self) -> None:
@@ -170,7 +168,7 @@ class TestTimeouts:
 
     async def test_a_thread_is_replaced_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Nothing ends a thread, so there is nothing to wait for."""
-        monkeypatch.setattr(interruptions, "PATIENCE", 60.0)
+        monkeypatch.setattr(timeouts, "PATIENCE", 60.0)
         shop, go = Shop(), threading.Event()
         work = shop.run(lambda: go.wait(10), 0.01)
         following = shop.run(lambda: None)
@@ -206,19 +204,19 @@ class TestTimeouts:
         await shop.until(1)
         assert threads[0] is not threading.current_thread()
         assert made.seconds == 60
-        assert shop.interruptions.watched == 0
+        assert shop.timeouts.watched == 0
 
     async def test_a_limit_that_comes_after_the_end_starts_no_timer(self) -> None:
         shop = Shop()
         work = shop.run(nothing)
         await shop.until(1)
-        shop.interruptions.limit(work, 0.001)
-        assert shop.interruptions.watched == 0
+        shop.timeouts.limit(work, 0.001)
+        assert shop.timeouts.watched == 0
         await asyncio.sleep(0.02)
         assert (work.stopping, len(shop.ended)) == (None, 1)
 
     async def test_a_sync_task_in_a_process_has_its_moment_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(interruptions, "PATIENCE", 60.0)
+        monkeypatch.setattr(timeouts, "PATIENCE", 60.0)
         shop, go = Shop(), threading.Event()
         work = shop.run(lambda: go.wait(10), 0.005, run="process")
         await eventually(lambda: work.stopping is Stopping.TIMEOUT)
@@ -234,7 +232,7 @@ class TestCancelling:
         shop = Shop()
         work = shop.run(sleep_long)
         await asyncio.sleep(0)
-        shop.interruptions.cancel(work)
+        shop.timeouts.cancel(work)
         assert work.stopping is Stopping.CANCEL
         await shop.until(1)
         assert isinstance(shop.results(work)[0], asyncio.CancelledError)
@@ -253,7 +251,7 @@ class TestCancelling:
 
         work = shop.run(looks)
         await eventually(lambda: work in shop.begun)
-        shop.interruptions.cancel(work)
+        shop.timeouts.cancel(work)
         await asyncio.sleep(0.05)
         assert shop.ended == []
         go.set()
@@ -273,10 +271,10 @@ class TestCancelling:
 
         work = shop.run(deaf)
         await asyncio.sleep(0)
-        shop.interruptions.cancel(work)
+        shop.timeouts.cancel(work)
         await asyncio.sleep(0.06)
         assert (shop.ended, list(shop.async_.tasks)) == ([], [work])
-        shop.interruptions.cancel(work)  # once is enough
+        shop.timeouts.cancel(work)  # once is enough
         await asyncio.sleep(0.01)
         assert shop.ended == []
         go.set()
@@ -293,7 +291,7 @@ class TestCancelling:
 
         work = shop.run(deaf, 0.03)
         await asyncio.sleep(0)
-        shop.interruptions.cancel(work)
+        shop.timeouts.cancel(work)
         await shop.until(1)
         assert work.stopping is Stopping.TIMEOUT
         assert isinstance(shop.results(work)[0], TimeoutError)
@@ -303,7 +301,7 @@ class TestCancelling:
         shop = Shop()
         work = shop.run(nothing)
         await shop.until(1)
-        shop.interruptions.cancel(work)
+        shop.timeouts.cancel(work)
         assert work.stopping is None
         assert work.current is not None
         assert not work.current.cancelled
@@ -311,7 +309,7 @@ class TestCancelling:
     async def test_what_has_no_task_yet_runs_nowhere(self) -> None:
         shop = Shop()
         work = Work(b"0" * 16, "app:f", "default", b"", 0)
-        shop.interruptions.cancel(work)
+        shop.timeouts.cancel(work)
         assert work.stopping is Stopping.CANCEL
 
 
@@ -327,11 +325,11 @@ async def test_each_work_has_its_own_time(monkeypatch: pytest.MonkeyPatch) -> No
     for ended in (1, 2):
         gone[0] += 16
         await shop.until(ended)
-    assert ([work for work, _ in shop.ended], shop.interruptions.watched) == ([first, second], 1)
+    assert ([work for work, _ in shop.ended], shop.timeouts.watched) == ([first, second], 1)
     assert all(work.stopping is Stopping.TIMEOUT for work, _ in shop.ended)
     assert (last.stopping, unlimited.stopping) == (None, None)
     for work in (last, unlimited):
-        shop.interruptions.cancel(work)
+        shop.timeouts.cancel(work)
     await shop.until(4)
 
 
@@ -351,13 +349,13 @@ async def test_what_goes_wrong_at_one_end_keeps_no_other_from_its_own(
     await shop.until(1)
     assert [type(context["exception"]) for context in told] == [ValueError]
     for work in works:
-        shop.interruptions.cancel(work)
+        shop.timeouts.cancel(work)
     await shop.until(2)
 
 
 async def test_time_that_is_over_is_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """While a task takes its moment to leave, its loop must not spin."""
-    monkeypatch.setattr(interruptions, "PATIENCE", 60.0)
+    monkeypatch.setattr(timeouts, "PATIENCE", 60.0)
     shop, left = Shop(), asyncio.Event()
 
     async def leaves_slowly() -> None:
@@ -368,7 +366,7 @@ async def test_time_that_is_over_is_not_looked_at_again(monkeypatch: pytest.Monk
 
     work = shop.run(leaves_slowly, 0.01)
     await eventually(lambda: work.stopping is Stopping.TIMEOUT)
-    assert (shop.interruptions.watched, work.over) == (0, False)
+    assert (shop.timeouts.watched, work.over) == (0, False)
     left.set()
     await shop.until(1)
 
@@ -381,7 +379,7 @@ async def test_nothing_is_kept_of_an_attempt_that_has_ended(caplog: pytest.LogCa
         shop.run(nothing, 0.05)
         shop.run(lambda: None, 0.05)
     await shop.until(40)
-    assert shop.interruptions.watched == 0
+    assert shop.timeouts.watched == 0
     await asyncio.sleep(0.08)
     assert len(shop.ended) == 40
     assert not [work for work, _ in shop.ended if work.stopping]
@@ -410,7 +408,7 @@ class EarlyLoop:
 
 async def test_a_loop_that_calls_early_is_not_asked_again() -> None:
     loop: Any = EarlyLoop()
-    some = Interruptions(loop, lambda work: None, lambda work, error: None, logged())
+    some = Timeouts(loop, lambda work: None, lambda work, error: None, logged())
     work = Work(b"0" * 16, "app:f", "default", b"", 0)
     some.limit(work, 10.0)
     loop.now = 9.9996

@@ -17,7 +17,7 @@ from starlette.requests import Request
 
 from postlude.errors import InvalidArguments, NotDurable
 from postlude.tasks.codec.codec import Codec
-from postlude.tasks.codec.payload import Encoded, Limits
+from postlude.tasks.codec.payload import Limits, Payload
 from tests.tasks import sample
 
 NAIVE = datetime(2026, 1, 1)  # noqa: DTZ001 (people pass such)
@@ -43,7 +43,7 @@ def refusal(function: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
 
 def test_arguments_are_bound_to_their_names() -> None:
     encoded = codec_of(sample.send).encode((7, "ada"), {})
-    assert encoded == Encoded(b'{"a":[],"k":{"order":7,"to":"ada"}}', (), {"order": 7, "to": "ada"})
+    assert encoded == Payload(b'{"a":[],"k":{"order":7,"to":"ada"}}', (), {"order": 7, "to": "ada"})
 
 
 def test_a_release_may_reorder_parameters_and_correct_a_default() -> None:
@@ -57,7 +57,7 @@ def test_only_immutable_scalars_are_reused_for_the_first_attempt() -> None:
     values = [1]
     encoded = codec_of(sample.free).encode((values,), {})
     values.append(2)
-    assert encoded == Encoded(b'{"a":[],"k":{"value":[1]}}', None, None)
+    assert encoded == Payload(b'{"a":[],"k":{"value":[1]}}', None, None)
 
 
 def test_the_callers_keywords_may_be_changed_afterwards() -> None:

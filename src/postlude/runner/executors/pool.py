@@ -27,7 +27,7 @@ from postlude.runner.executors.own_slots import OwnSlots
 from postlude.runner.executors.process.executor import ProcessExecutor
 from postlude.runner.executors.process.messages import Caps
 from postlude.runner.executors.protocol import Ended, Executor, take_back, take_one_back
-from postlude.runner.executors.timeouts import Interruptions
+from postlude.runner.executors.timeouts import Timeouts
 from postlude.runner.lease import Lease
 from postlude.tasks.context import Carried
 from postlude.tasks.registry import Registry
@@ -140,7 +140,7 @@ class ExecutorPool:
         self._places = [(kind, getattr(config, name)) for kind, name in zip(kinds, names, strict=True)]
         self.keeps_back: Callable[[Work], bool] | None = None
         """Says of a work whether it must not start any more, and takes it then; None: all may start."""
-        self.interruptions = Interruptions(self._loop, self.executor_of, ended, events)
+        self.timeouts = Timeouts(self._loop, self.executor_of, ended, events)
 
     @property
     def free(self) -> FreeSlots:
@@ -280,7 +280,7 @@ class ExecutorPool:
                 self._chains.started(work)
             work.current = CurrentJob(work.id, work.name, work.queue, work.failures + 1, self._report)
             if seconds is not None:
-                self.interruptions.limit(work, seconds)
+                self.timeouts.limit(work, seconds)
             context = surroundings(work, work.current, self._carried)
             if AttemptStarted in self._events.heard:
                 started = AttemptStarted(*work.identity, work.created, now, not work.begun)

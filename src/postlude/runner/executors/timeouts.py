@@ -20,7 +20,7 @@ EARLY: Final = 0.001
 Over = Callable[[Work, BaseException], None]
 
 
-class Interruptions:
+class Timeouts:
     """Watches over the time of works, and interrupts them.
 
     Args:

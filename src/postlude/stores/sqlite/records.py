@@ -18,7 +18,7 @@ from postlude.stores.sqlite.locks.marks import LeftMarks, look_at, marks_path
 Row = Sequence[Any]
 
 
-class Beside(NamedTuple):
+class Others(NamedTuple):
     """What the statement `record` gives of other tables than `job`."""
 
     task: object
@@ -83,7 +83,7 @@ def record(
     row: Row, starts: StartsOf, attempts: Sequence[Row] = (), logs: Sequence[Row] = (), result: object = None
 ) -> JobRecord:
     """Read a row of the statement `record`, and what belongs to it of other tables."""
-    own, beside = dict(zip(NAMES, row, strict=False)), Beside._make(row[len(NAMES) :])
+    own, beside = dict(zip(NAMES, row, strict=False)), Others._make(row[len(NAMES) :])
     cells = Cells()
     stored = cells.stored(own["state"])
     why = cells.reason(own["reason"])

@@ -16,7 +16,7 @@ from postlude.compat import ParameterKind
 from postlude.errors import InvalidArguments, NotDurable
 from postlude.messages.quoting import cut, quoted
 from postlude.tasks.codec.parameter import Field, write
-from postlude.tasks.codec.payload import Encoded, Limits
+from postlude.tasks.codec.payload import Limits, Payload
 from postlude.tasks.codec.precheck import Refused
 from postlude.tasks.codec.unset_fields import Note, restore_unset, unset_fields
 from postlude.tasks.inject.dependencies import Refusal, find_refusal
@@ -74,7 +74,7 @@ class Codec:
         self._bare = self._simple and not self._required and len(_NOTHING) <= self._max
         """Whether a call without arguments is one, and fits."""
 
-    def encode(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Encoded:
+    def encode(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Payload:
         """Return a call's arguments as the journal keeps them.
 
         Raises:
@@ -82,11 +82,11 @@ class Codec:
             NotDurable: one of them has no durable form; the message names it and the remedy.
         """
         if self._bare and not args and not kwargs:
-            return tuple.__new__(Encoded, (_NOTHING, (), {}))  # half of what calling the class takes
+            return tuple.__new__(Payload, (_NOTHING, (), {}))  # half of what calling the class takes
         encoded = self._encode_scalars(args, kwargs)
         return self._encode_any(args, kwargs) if encoded is None else encoded
 
-    def _encode_scalars(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Encoded | None:
+    def _encode_scalars(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Payload | None:
         """Encode named arguments of exact scalar types; None if there are others, or anything is wrong.
 
         Nearly every job takes this path, so each of its steps counts.
@@ -114,7 +114,7 @@ class Codec:
             return None
         if len(payload) > self._careful and not _holds_long_payload(payload, self._max):
             return None
-        return tuple.__new__(Encoded, (payload, (), named))
+        return tuple.__new__(Payload, (payload, (), named))
 
     def default_of(self, name: str) -> Any:
         """Return what the journal would keep of a parameter's default; the default, if it cannot be kept."""
@@ -146,7 +146,7 @@ class Codec:
             return self._decode_any(document)
         return (), named
 
-    def _encode_any(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Encoded:
+    def _encode_any(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Payload:
         unnamed, named = self._bind(args, kwargs)
         notes: list[Note] = []
         items = [
@@ -160,7 +160,7 @@ class Codec:
         payload = b'{"a":[%b],"k":{%b}%b}' % (b",".join(items), b",".join(pairs), _unset_part(notes))
         if len(payload) > self._max:
             raise self._too_large(len(payload))
-        return Encoded(payload, None, None)
+        return Payload(payload, None, None)
 
     def _encode_one(
         self,

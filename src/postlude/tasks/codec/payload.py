@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 
-class Encoded(NamedTuple):
+class Payload(NamedTuple):
     """A call's arguments in the form that the journal keeps."""
 
     payload: bytes

@@ -28,7 +28,7 @@ RUNNER = Log("postlude.runner")
 _MOST_TOLD = 1000
 
 
-class Ends:
+class UnsuccessfulAttempts:
     """Says how attempts that were not successful have ended."""
 
     def __init__(self) -> None:
@@ -103,7 +103,7 @@ def arguments_changed(event: ArgumentsChanged) -> None:
 
 def lines() -> Lines:
     """Return what writes the line of each event."""
-    ends: Callable[[AttemptUnsuccessful], None] = Ends().say
+    ends: Callable[[AttemptUnsuccessful], None] = UnsuccessfulAttempts().say
     return {
         AttemptUnsuccessful: ends,
         EndStale: of_job(
