@@ -46,7 +46,7 @@ async function importOrders(file) {
     note("import-note", `${state}: ${done} of ${total} orders read.`);
   });
   at("import-cancel").disabled = true;
-  if (error) note("import-note", `${state}: ${error.code}`);
+  if (error) note("import-note", error.code === state ? `${state}.` : `${state}: ${error.code}`);
   if (!result) return;
   note("import-note", `${state}: ${result.orders} orders worth ${result.total}, ${result.rejected} rejected.`);
   at("import-problems").replaceChildren(...result.problems.map((text) => {

@@ -138,6 +138,8 @@ def watch(
                 seen = _Look.at(journal)
                 if as_json:
                     live.console.print(json.dumps(seen.told(before, every)), soft_wrap=True)
+                elif not live.console.is_terminal:  # nothing can be drawn over there
+                    live.console.print(seen.shown(before, every))
                 else:
                     live.update(seen.shown(before, every), refresh=True)
                 before = seen.counts

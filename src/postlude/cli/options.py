@@ -11,7 +11,11 @@ MOST: Final = 10_000_000
 
 StoreOption = Annotated[
     str,
-    typer.Option("--store", envvar="POSTLUDE_STORE", help="The journal: its path, or sqlite:///its/path.db."),
+    typer.Option(
+        "--store",
+        envvar="POSTLUDE_STORE",
+        help="The journal: its path, sqlite:///its/path.db, or postgresql://...",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 

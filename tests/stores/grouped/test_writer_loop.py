@@ -15,7 +15,7 @@ from postlude.stores.grouped import batching as batching
 from postlude.stores.grouped.backend import Verb
 from postlude.stores.grouped.writer import Writer
 from postlude.stores.reply import Reply
-from tests.stores.scripted import PATIENCE, Door, ScriptedBackend, answered, reached, told, turns
+from tests.stores.scripted import PATIENCE, Door, ScriptedBackend, answered, reached, turns
 
 pytestmark = pytest.mark.anyio
 
@@ -152,11 +152,11 @@ async def test_cancelled_in_the_turn_that_brings_the_answer_it_is_an_orphan(writ
 
 async def test_an_error_reaches_who_only_listens(writer: Writer, backend: ScriptedBackend) -> None:
     backend.breaks = ["commit"]
-    heard: list[Reply[Any]] = []
+    heard: asyncio.Future[Reply[Any]] = asyncio.get_running_loop().create_future()
     reply = writer.submit(Verb.ADD, "a")
-    reply.then(heard.append)
-    await told(reply)
-    assert heard == [reply]
+    reply.then(heard.set_result)
+    assert await asyncio.wait_for(heard, PATIENCE) is reply
+    assert reply.error is not None
 
 
 async def test_a_loop_is_not_blocked_by_wait(writer: Writer) -> None:

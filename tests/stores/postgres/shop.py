@@ -19,6 +19,16 @@ async def work(number: int) -> None:
         out.write(f"{number}\n")
 
 
+async def dies(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    os.kill(os.getpid(), 9)
+
+
+@app.post("/deaths/{seconds}")
+async def add_death(seconds: float, tasks: BackgroundTasks) -> None:
+    tasks.add_task(dies, seconds)
+
+
 @app.post("/jobs/{number}")
 async def add(number: int, tasks: BackgroundTasks) -> int:
     tasks.add_task(work, number)

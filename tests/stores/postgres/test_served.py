@@ -16,7 +16,8 @@ import httpx
 import psycopg
 import pytest
 
-from postlude.model.state import State
+from postlude.model.job import JobFilter
+from postlude.model.state import Reason, State
 from postlude.stores.location import parse_location
 from postlude.stores.open import open_reading
 from tests.servers.postgres import PostgresServer
@@ -138,3 +139,23 @@ def test_ended_connections_are_opened_again(own: PostgresServer, tmp_path: Path)
     assert shop.runs().keys() == stored
     assert len(stored) > 40
     assert set(shop.runs().values()) == {1}, "nobody was taken for dead"
+
+
+@pytest.mark.parametrize("seconds", [0, 0.3])
+def test_what_takes_its_process_with_it_is_not_run_for_ever(
+    own: PostgresServer, tmp_path: Path, seconds: float
+) -> None:
+    shop = Shop(own.url, tmp_path)
+    with shop.served() as process:
+        assert shop.client.post(f"/deaths/{seconds}").status_code == 200
+        process.wait(20)
+    with closing(open_reading(parse_location(own.url))) as journal:
+        for _ in range(6):
+            with shop.served() as process, suppress(subprocess.TimeoutExpired):
+                process.wait(6)
+            wanted = JobFilter(task="tests.stores.postgres.shop:dies")
+            (job,) = journal.page(wanted).wait()
+            if job.stored.final:
+                break
+    assert (job.state, job.reason) == (State.FAILED, Reason.KILLED)
+    assert job.deaths == 3

@@ -20,7 +20,7 @@ from postlude.clock import Clock, SystemClock
 from postlude.errors import JobRefused
 from postlude.stores.grouped.backend import Applied, Broken, Conflict, Uncertain, Verb
 from postlude.stores.grouped.saying import note
-from postlude.stores.postgres.connection import channel_of, connect_durably, migrate, space_of
+from postlude.stores.postgres.connection import channel_of, connect_durably, migrate, reason, space_of
 from postlude.stores.postgres.faults import CONFLICTS, MALFORMED
 from postlude.stores.postgres.listening import written
 from postlude.stores.postgres.runners import FREE_FOR, Runners
@@ -171,7 +171,7 @@ class PostgresBackend:
         except psycopg.Error as error:
             self._pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * self._pause))
             self._again = monotonic() + uniform(0.5, 1.0) * self._pause
-            raise Broken(f"the server cannot be reached: {error}") from error
+            raise Broken(f"the server cannot be reached: {reason(error)}") from error
         self._pause = 0.0
         self._db = db
         if self.connected is not None:

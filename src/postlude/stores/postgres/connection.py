@@ -68,6 +68,13 @@ def shown(url: str, schema: str) -> str:
     return f"postgresql://***/{name}" + ("" if schema == SCHEMA else f" (schema {schema})")
 
 
+def reason(error: Exception) -> str:
+    """Return what an error of the driver says, in one line, without hosts and addresses."""
+    text = " ".join(str(error).split())
+    text = re.sub(r'(connection to server )?(at |on )"[^"]*"( \([^)]*\))?,? port \d+ failed: ', "", text)
+    return re.sub(r"Is the server running on that host.*", "", text).strip() or type(error).__name__
+
+
 def migrate(db: Connection, schema: str) -> None:
     """Bring the journal to this release's version, in one transaction; the first that comes does it.
 

@@ -1,6 +1,7 @@
-"""Noticing that the server has ended the writer's connection, while there is nothing to write.
+"""What the writer would not notice while there is nothing to write.
 
-Its runners' locks are free then, and would be taken for their deaths: they are taken again at once.
+That the server has ended its connection: its runners' locks are free then, and would be taken for their
+deaths. And that jobs have run for long enough for their starts to be written.
 """
 
 import threading
@@ -18,7 +19,7 @@ class Guard:
 
     Args:
         backend: whose connection it is.
-        renew: renews a runner's lease, and so has the connection opened anew.
+        renew: renews a runner's lease, and so has the connection opened anew, and starts written.
     """
 
     def __init__(self, backend: PostgresBackend, renew: Callable[[int], object]) -> None:
@@ -35,6 +36,6 @@ class Guard:
 
     def _run(self) -> None:
         while not self._stop.wait(LOOK_EVERY):
-            if self._backend.is_lost():
-                for runner in list(self._backend.runners.marks)[:1]:
-                    self._renew(runner)
+            marks = list(self._backend.runners.marks.values())
+            if marks and (self._backend.is_lost() or any(one.is_due() for one in marks)):
+                self._renew(marks[0].runner)

@@ -71,6 +71,14 @@ class PostgresMarks:
             return running[1]
         return None if ended == before else ended  # if it is another one, its end is about to be written
 
+    def is_due(self, after: float = AFTER) -> bool:
+        """Say whether something is to be written now."""
+        if not self._unwritten:
+            return False
+        before = monotonic() - after
+        with self._lock:
+            return any(self._running[seq][2] <= before for seq in self._unwritten)
+
     def to_write(self, after: float = AFTER) -> list[tuple[int, int, int, int]]:
         """Take out what is to be written now: number, fence, runner and time of each start."""
         if not self._unwritten:

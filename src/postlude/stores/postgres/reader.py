@@ -13,7 +13,7 @@ from postlude.model.bucket import Bucket
 from postlude.model.job import Found, Hold, JobFilter, JobRecord
 from postlude.model.queues import read_queues
 from postlude.model.state import Reason, State, Stored
-from postlude.stores.postgres.connection import check, connect
+from postlude.stores.postgres.connection import check, connect, reason
 from postlude.stores.postgres.finding import conditions
 from postlude.stores.postgres.marks import PostgresMarks
 from postlude.stores.postgres.sql import statements
@@ -84,7 +84,7 @@ class PostgresReader:
         try:
             db = connect(self._url, f"postlude-reader {self._token}")
         except psycopg.Error as error:
-            raise JournalUnavailable(f"cannot read the journal: {error}") from error
+            raise JournalUnavailable(f"cannot read the journal: {reason(error)}") from error
         try:
             db.execute("SET default_transaction_read_only = on")
             check(db, self._schema)
@@ -167,7 +167,7 @@ class PostgresReader:
                 return look()
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 self._db.close()
-                raise JournalUnavailable(f"cannot read the journal: {error}") from error
+                raise JournalUnavailable(f"cannot read the journal: {reason(error)}") from error
 
     def _rows(self, name: str, *bindings: Any) -> list[tuple[Any, ...]]:
         return self._fetch(self._sql[name], bindings)

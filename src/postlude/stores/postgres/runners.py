@@ -25,6 +25,9 @@ FREE_FOR: Final = 0.5
 """Seconds for which a runner's lock has to be seen free before that is taken for its death: the locks of the
 living are free for a moment, too, when the server has ended their connection, or has started again."""
 
+SUSPECTS: Final = 8
+"""Jobs of a dead process that are suspected where nothing is known of what it had started."""
+
 LOCKED: Final = "SELECT pg_try_advisory_lock($1::integer, $2::integer)"
 PROBE: Final = "SELECT pg_try_advisory_xact_lock($1::integer, $2::integer)"
 LET_GO: Final = "SELECT pg_advisory_unlock($1::integer, $2::integer)"
@@ -149,6 +152,9 @@ class Runners:
             started, draining = dict(marks.starts), draining or marks.is_draining
         else:
             started = dict(tx.rows("starts_of", f"[{runner}]"))
+            if not started and not draining:
+                # If it died of a job, it had just started that: one of the first that it had.
+                started = dict.fromkeys(seq for seq, _ in sorted(tx.rows("holds", runner))[:SUSPECTS])
         return Dead(runner, Left(started, draining), End(host, pid, how))
 
     def _bury(self, tx: PostgresTransaction, dead: Sequence[Dead]) -> list[Any]:

@@ -8,7 +8,7 @@ from postlude.clock import Clock, SystemClock
 from postlude.errors import JournalUnavailable
 from postlude.stores.grouped.store import GroupedStore
 from postlude.stores.postgres.backend import PostgresBackend
-from postlude.stores.postgres.connection import SCHEMA, channel_of, shown
+from postlude.stores.postgres.connection import SCHEMA, channel_of, reason, shown
 from postlude.stores.postgres.guard import Guard
 from postlude.stores.postgres.listening import Listener
 from postlude.stores.postgres.reader import PostgresReader
@@ -51,7 +51,7 @@ class PostgresStore(GroupedStore):
         try:
             backend.open()
         except psycopg.Error as error:
-            raise JournalUnavailable(f"cannot open the journal {self.location}: {error}") from error
+            raise JournalUnavailable(f"cannot open the journal {self.location}: {reason(error)}") from error
         self._listener = Listener(self._url, channel_of(self._schema), self._listeners, backend.runners.token)
         backend.connected = self._listener.know
         backend.apart = self._set
