@@ -6,17 +6,17 @@ from importlib.resources import files
 from typing import Final
 
 from postlude.model.terms import Given
-from postlude.stores.sqlite.columns import INSERTED, NAMES, REPLACED, PlainRow
+from postlude.stores.sqlite.cells import Cells
+from postlude.stores.sqlite.columns import INSERTED, JOB, NAMES, REPLACED, PlainRow
+
+_TEXTS: Final = (Cells.text, Cells.maybe_text)
 
 TYPES: Final = {
+    **{column.name: "text" if column.read in _TEXTS else "bigint" for column in JOB},
     **dict.fromkeys(("id", "request"), "bytea"),
     **dict.fromkeys(("task", "priority", "failures", "deaths"), "integer"),
     **dict.fromkeys(("suspect", "once", "followed"), "boolean"),
-    **dict.fromkeys(("queue", "reason", "key", "lane", "owner", "release", "opts", "context"), "text"),
-    **dict.fromkeys(
-        ("seq", "fence", "runner", "due", "created", "started", "finished", "follows", "cancel_asked"),
-        "bigint",
-    ),
+    "seq": "bigint",
     "state": "smallint",
 }
 """Of the columns of `job`."""
