@@ -37,8 +37,8 @@ suite: $(VENV)/.ready servers
 	exit $$code
 
 .PHONY: unit
-unit: $(VENV)/.ready ## the tests that need neither a disk nor other processes, in less than 20 seconds
-	$(BIN)/python -m pytest -q -n 2 -m "$(UNIT)" --dist worksteal --hypothesis-profile=quick $(PYTEST)
+unit: $(VENV)/.ready ## the tests that need neither a disk nor other processes, in half a minute
+	$(BIN)/python -m pytest -q -n 3 -m "$(UNIT)" --dist worksteal --hypothesis-profile=quick $(PYTEST)
 
 .PHONY: versions
 versions: $(VENV)/.ready ## many releases of FastAPI and Starlette, each Python here (VERSIONS="--all", "0.137.0 ...")

@@ -121,13 +121,15 @@ async def test_each_request_asks_for_its_own_jobs_and_the_runner_expects_them() 
 async def test_what_the_runner_cannot_hold_is_queued() -> None:
     async def test(scene: Scene) -> None:
         scene.runner.pace.limit = 2
-        _, commits = zip(*[scene.commit() for _ in range(3)], strict=True)
+        works, commits = zip(*[scene.commit() for _ in range(3)], strict=True)
         await asyncio.sleep(0)
         assert [holder for _, holder in scene.store.adds] == [scene.runner.number] * 2 + [None]
         scene.runner.pace.limit = 100
         scene.store.answer()
         await asyncio.gather(*commits)
         assert scene.reserved == 0
+        scene.producer.start(works)
+        await scene.producer.settle(works)
 
     await staged(test)
 

@@ -421,6 +421,7 @@ async def test_who_does_not_trace_has_no_traces_travel() -> None:
     async with serving(postlude):
         work_added = postlude.components.producer.prepare(work.on_the_loop, (), {})
         await postlude.components.producer.commit([work_added])
+        postlude.components.producer.start([work_added])
     assert work_added.given.context is None
 
 
