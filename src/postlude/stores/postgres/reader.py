@@ -18,7 +18,7 @@ from postlude.stores.postgres.finding import conditions
 from postlude.stores.postgres.marks import PostgresMarks
 from postlude.stores.postgres.sql import statements
 from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause, QueueState, Totals
-from postlude.stores.sqlite.overview import queue_states
+from postlude.stores.sqlite.overview import explained, queue_states
 from postlude.stores.sqlite.records import record
 from postlude.stores.values import Tally, totals_of
 
@@ -191,7 +191,7 @@ class PostgresReader:
             if found.id != id:  # a call that another's job stands for has an owner of its own
                 owner = next((owner for (owner,) in self._rows("alias_owner", id)), None)
                 found = replace(found, call_owner=owner)
-            return self._explained([found])[0]
+            return explained([found], self.paused, self._bound_of)[0]
         return None
 
     def _record(
@@ -208,26 +208,12 @@ class PostgresReader:
     def _page(self, wanted: JobFilter) -> list[JobRecord]:
         what, values = conditions(wanted, self._schema)
         rows = self._fetch(f"{self._sql['record']} {what}", values)
-        return self._explained([self._record(row) for row in rows])
+        return explained([self._record(row) for row in rows], self.paused, self._bound_of)
 
     def _find(self, wanted: JobFilter) -> list[Found]:
         what, values = conditions(wanted, self._schema)
         rows = self._fetch(f"{self._sql['found']} {what}", values)
         return [Found(seq, id, task, Stored(state).public) for seq, id, task, state in rows]
-
-    def _explained(self, records: list[JobRecord]) -> list[JobRecord]:
-        """Return jobs with the reason for which their queues keep those that are ready waiting."""
-        ready = {record.queue for record in records if record.stored is Stored.READY}
-        if not ready:
-            return records
-        paused = {what.name for what in self.paused() if what.kind == "queue"}
-        why = {queue: Reason.PAUSED if queue in paused else self._bound_of(queue) for queue in ready}
-        return [
-            replace(record, reason=why[record.queue] or record.reason)
-            if record.stored is Stored.READY
-            else record
-            for record in records
-        ]
 
     def _bound_of(self, queue: str) -> Reason | None:
         """Return which of its bounds lets nothing of a queue start now."""

@@ -1,11 +1,13 @@
 """What is seen of a journal at a glance: its runners and its queues, whatever stands in their rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from postlude.clock import boot_id
+from postlude.model.job import JobRecord
 from postlude.model.queues import read_queues
-from postlude.model.state import Stored
+from postlude.model.state import Reason, Stored
 from postlude.stores.sqlite.cells import Cells
 from postlude.stores.values import LivingRunner, Pause, QueueState
 
@@ -65,3 +67,26 @@ def queue_states(rows: Sequence[Sequence[Any]], paused: Sequence[Pause]) -> list
             now = now._replace(oldest=first if now.oldest is None else min(now.oldest, first))
         found[name] = now
     return [found[name] for name in sorted(found)]
+
+
+def explained(
+    records: list[JobRecord], paused: Callable[[], list[Pause]], bound_of: Callable[[str], Reason | None]
+) -> list[JobRecord]:
+    """Return jobs with the reason for which their queues keep those that are ready waiting.
+
+    Args:
+        records: the jobs.
+        paused: what is paused; asked only when a job is ready.
+        bound_of: of a queue, which of its bounds lets nothing of it start now.
+    """
+    ready = {record.queue for record in records if record.stored is Stored.READY}
+    if not ready:
+        return records
+    stopped = {what.name for what in paused() if what.kind == "queue"}
+    why = {queue: Reason.PAUSED if queue in stopped else bound_of(queue) for queue in ready}
+    return [
+        replace(record, reason=why[record.queue] or record.reason)
+        if record.stored is Stored.READY
+        else record
+        for record in records
+    ]

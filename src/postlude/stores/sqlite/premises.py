@@ -209,7 +209,7 @@ class Premises:
     def _reopen(self) -> apsw.Connection:
         if time.monotonic() < self.retry_at:
             raise Broken("the journal failed a moment ago; it is tried again shortly")
-        try:
+        with self._refusing():
             if self._mending.check(self._guard, self._expected):
                 # The others stay open: an index that is made anew takes in a commit that failed.
                 self._files.prepare()
@@ -218,14 +218,20 @@ class Premises:
                 with self._readers_aside():
                     self._let_go(tidily=False)
                     self.db = self._connect()
+        self._files.events.emit(JournalReopened(self._files.database))
+        return self.db
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Make a refusal of what goes wrong while files are opened; but for a lock, none stays open."""
+        try:
+            yield
         except apsw.BusyError as error:
             raise Busy from error
         except Broken:
             raise
         except Exception as error:
             raise self.throw_away(error) from error
-        self._files.events.emit(JournalReopened(self._files.database))
-        return self.db
 
     @contextmanager
     def _readers_aside(self) -> Iterator[None]:
@@ -243,17 +249,11 @@ class Premises:
         if found is Found.IN_PLACE:
             self._mending.over()
             return
-        try:
+        with self._refusing():
             done = self._mending.recover(found, self._guard, self.db)
             self._expected = Identity.of(self._files.database)
             with self._readers_aside():
                 self._let_go(tidily=False)
                 self.db = self._connect()
-        except apsw.BusyError as error:
-            raise Busy from error
-        except Broken:
-            raise
-        except Exception as error:
-            raise self.throw_away(error) from error
         self._mending.over()
         self._files.events.emit(done)

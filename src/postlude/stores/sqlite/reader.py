@@ -22,7 +22,7 @@ from postlude.stores.sqlite.connection import VERSION, open_reader
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.finding import conditions
 from postlude.stores.sqlite.locks.marks import is_dead, marks_path
-from postlude.stores.sqlite.overview import living_runners, queue_states
+from postlude.stores.sqlite.overview import explained, living_runners, queue_states
 from postlude.stores.sqlite.records import Starts, record
 from postlude.stores.sqlite.sql import SQL
 from postlude.stores.sqlite.watcher import Outlook
@@ -182,7 +182,9 @@ class JournalReader:
             attempts, logs = self._rows("attempts", seq), self._rows("logs", seq)
             result = next((value for (value,) in self._rows("result", seq)), None)
             found = record(row, Starts(self._runners), attempts, logs, result)
-            return self._explained([found if found.id == id else self._called(found, id)])[0]
+            return explained(
+                [found if found.id == id else self._called(found, id)], self.paused, self._bound_of
+            )[0]
         return None
 
     def _called(self, found: JobRecord, id: bytes) -> JobRecord:
@@ -194,7 +196,7 @@ class JournalReader:
         what, values = conditions(wanted, self._jobs_in)
         rows = self._fetch(f"{SQL['record']} {what}", values)
         starts = Starts(self._runners)
-        return self._explained([record(row, starts) for row in rows])
+        return explained([record(row, starts) for row in rows], self.paused, self._bound_of)
 
     def _find(self, wanted: JobFilter) -> list[Found]:
         what, values = conditions(wanted, self._jobs_in)
@@ -207,20 +209,6 @@ class JournalReader:
     def _jobs_in(self, state: Stored) -> int:
         ((jobs,),) = self._rows("jobs_in_state", int(state))
         return jobs if type(jobs) is int else 0
-
-    def _explained(self, records: list[JobRecord]) -> list[JobRecord]:
-        """Return jobs with the reason for which their queues keep those that are ready waiting."""
-        ready = {record.queue for record in records if record.stored is Stored.READY}
-        if not ready:
-            return records
-        paused = {what.name for what in self.paused() if what.kind == "queue"}
-        why = {queue: Reason.PAUSED if queue in paused else self._bound_of(queue) for queue in ready}
-        return [
-            replace(record, reason=why[record.queue] or record.reason)
-            if record.stored is Stored.READY
-            else record
-            for record in records
-        ]
 
     def _bound_of(self, queue: str) -> Reason | None:
         """Return which of its bounds lets nothing of a queue start now."""
