@@ -19,8 +19,9 @@ import apsw
 import pytest
 
 from postlude.errors import JournalUnavailable
+from postlude.model.event.journal import JournalFailed
 from postlude.model.job import NewJob
-from postlude.stores.grouped.backend import Broken
+from postlude.stores.grouped.backend import Broken, Busy
 from postlude.stores.sqlite import SqliteStore, backend, held, mending, rescue
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.guard import Found, Guard
@@ -648,3 +649,25 @@ def test_a_fold_that_has_begun_explains_what_is_written_until_it_is_noted(
     assert is_folded(begun, begun)
     noted = begun[:96] + (7).to_bytes(4, sys.byteorder) + begun[100:]
     assert not is_folded(noted, noted)
+
+
+def test_while_another_holds_the_lock_an_open_again_is_tried_at_once_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked() -> apsw.Connection:
+        raise apsw.BusyError("database is locked")
+
+    failed: list[object] = []
+    files = JournalFiles(tmp_path / "postlude.db")
+    files.events.listen(failed.append, JournalFailed)
+    premises = Premises(files)
+    premises.open()
+    premises.throw_away(apsw.IOError("disk I/O error"))
+    premises.retry_at = 0.0
+    with monkeypatch.context() as patched:
+        patched.setattr(premises, "_open_writer", locked)
+        with pytest.raises(Busy):
+            premises.ready()
+    assert len(failed) == 1
+    premises.ready()
+    premises.close()
