@@ -1,6 +1,7 @@
 """A real server in a process of its own, that can be killed, stopped and started again."""
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -59,6 +60,7 @@ class Server:
         prepare: Callable[[], None] | None = None,
     ) -> None:
         self._environment = environment(folder, journal, config or {}, faults)
+        self._journal = journal
         self._options = options
         self._prepare = prepare
         self._witness = Witness(folder, f"server-{id(self)}")
@@ -142,9 +144,14 @@ class Server:
         return code
 
     def stop(self) -> None:
-        """Stop it, so that it runs no instruction until it may go on."""
-        self.signal(signal.SIGSTOP)
-        eventually(self.is_stopped, "the process is stopped")
+        """Stop it between two groups, so that it runs no instruction until it may go on.
+
+        One that is stopped in a commit keeps all writers out: `faults.stop_in_commit` does that.
+        """
+        with (self._journal.with_name(f"{self._journal.name}.runners") / "writer").open("rb") as writer:
+            fcntl.flock(writer, fcntl.LOCK_EX)
+            self.signal(signal.SIGSTOP)
+            eventually(self.is_stopped, "the process is stopped")
 
     def is_stopped(self) -> bool:
         """Whether it has been stopped."""
