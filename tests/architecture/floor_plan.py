@@ -37,7 +37,14 @@ FORBIDDEN_MODULES = frozenset(
 )
 FORBIDDEN_CALLS = frozenset({"eval", "exec", "compile"})
 
-SQL_HOMES = ("stores.sqlite", "stores.postgres")
+SQL_HOMES = ("stores.relational", "stores.sqlite", "stores.postgres")
+
+STRANGERS = {
+    "stores.relational": ("stores.sqlite", "stores.postgres"),
+    "stores.sqlite": ("stores.postgres", "stores.memory"),
+    "stores.postgres": ("stores.sqlite", "stores.memory"),
+}
+"""Rooms beside each other, and those that each may not import."""
 
 LOGGING_HOMES = ("telemetry", "runner.attempt.logs", "runner.executors.process.child")
 """Who may ask `logging` for a logger: the guard that all else logs through, and those that set logging up."""

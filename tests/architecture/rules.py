@@ -89,6 +89,19 @@ def broken_layers(root: Path, layers: Sequence[Layer]) -> list[str]:
     return problems
 
 
+def familiar(root: Path, strangers: Mapping[str, Collection[str]]) -> list[str]:
+    """Return the imports between rooms beside each other that may not know each other."""
+    return [
+        f"{module} -> {found.module}"
+        for file in sources(root)
+        for module in (module_name(root, file),)
+        for found in imports(root, file)
+        for room, others in strangers.items()
+        if _within(module, room)
+        and any(_within(found.module.removeprefix(f"{PACKAGE}."), other) for other in others)
+    ]
+
+
 def cycles(root: Path) -> list[str]:
     """Return the groups of modules that import each other in a circle, each once."""
     known = {module_name(root, file) for file in sources(root)}

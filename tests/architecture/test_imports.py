@@ -36,6 +36,15 @@ def test_files_are_short_or_have_a_reason() -> None:
     assert rules.too_long(SOURCE, floor_plan.LONGEST_FILE, floor_plan.LONGER_FOR_A_REASON) == []
 
 
+def test_rooms_beside_each_other_stay_apart() -> None:
+    assert rules.familiar(SOURCE, floor_plan.STRANGERS) == []
+
+
+def test_a_room_that_imports_the_one_beside_it_is_noticed(tree: Tree) -> None:
+    root = tree({"stores/sqlite/a.py": "", "stores/postgres/b.py": "from postlude.stores.sqlite import a"})
+    assert rules.familiar(root, floor_plan.STRANGERS) == ["stores.postgres.b -> postlude.stores.sqlite.a"]
+
+
 def test_sql_lives_with_its_store() -> None:
     assert rules.stray_sql(SOURCE, floor_plan.SQL_HOMES) == []
 

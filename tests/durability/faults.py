@@ -17,13 +17,13 @@ from postlude.model.crash import LOST, End
 from postlude.model.outcome import Finish
 from postlude.stores.grouped.backend import Verb
 from postlude.stores.protocol import Reaped
-from postlude.stores.sqlite import claims
+from postlude.stores.relational import claims
+from postlude.stores.relational.burial import Dead, bury
+from postlude.stores.relational.finish import finish_each
 from postlude.stores.sqlite.backend import SqliteBackend
-from postlude.stores.sqlite.burial import Dead, bury
-from postlude.stores.sqlite.finish import finish_each
 from postlude.stores.sqlite.locks.marks import LeftMarks
 from postlude.stores.sqlite.runners import Runners
-from postlude.stores.sqlite.transaction import Transaction
+from postlude.stores.sqlite.transaction import SqliteTransaction
 
 _commit: Final = SqliteBackend.commit
 _begin: Final = SqliteBackend.begin
@@ -114,7 +114,7 @@ def answers_early(_: str) -> None:
             _begin(self)
         else:
             assert self.premises.db is not None
-            self._tx = Transaction(self.premises.db, self._clock.now(), self._names)
+            self._tx = SqliteTransaction(self.premises.db, self._clock.now(), self._names)
 
     def commit(self: SqliteBackend) -> None:
         nonlocal open_since
@@ -134,7 +134,7 @@ def answers_early(_: str) -> None:
 def finishes_without_fence(_: str) -> None:
     """Write how an attempt ended whoever holds the job now."""
 
-    def unfenced(tx: Transaction, finishes: Sequence[Finish], host: str, pid: int) -> list[bool]:
+    def unfenced(tx: SqliteTransaction, finishes: Sequence[Finish], host: str, pid: int) -> list[bool]:
         for finish in finishes:
             tx.db.execute(
                 "UPDATE job SET fence = ?, state = 3 WHERE seq = ? AND state <> 3", (finish.fence, finish.seq)
@@ -154,7 +154,7 @@ def buries_the_living(_: str) -> None:
     """Take a live process for dead, now and then."""
     reap = Runners.reap
 
-    def eager(self: Runners, tx: Transaction, calls: Sequence[None]) -> list[Reaped]:
+    def eager(self: Runners, tx: SqliteTransaction, calls: Sequence[None]) -> list[Reaped]:
         found = reap(self, tx, calls)[0]
         rows = [row for row in tx.rows("runners") if row[1] not in self._mine and random.random() < 0.5]
         buried = bury(tx, [Dead(row[0], LeftMarks(b""), End("", 0, LOST)) for row in rows])

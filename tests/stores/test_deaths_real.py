@@ -17,8 +17,8 @@ from postlude.model.outcome import SUCCEEDED, Finish
 from postlude.model.state import Reason, State, Stored
 from postlude.model.terms import Terms
 from postlude.stores.protocol import NewRunner, Reaped
+from postlude.stores.relational.transaction import Transaction
 from postlude.stores.sqlite import SqliteStore
-from postlude.stores.sqlite.transaction import Transaction
 from tests.stores.dying import dying
 
 pytestmark = [pytest.mark.disk, pytest.mark.process]

@@ -17,8 +17,8 @@ from postlude.model.job import Added, NewJob
 from postlude.model.terms import PLAIN, Terms
 from postlude.stores.grouped.backend import Verb
 from postlude.stores.protocol import NewRunner
+from postlude.stores.relational import add as intake
 from postlude.stores.sqlite import SqliteStore
-from postlude.stores.sqlite import add as intake
 from postlude.stores.sqlite.backend import SqliteBackend
 from postlude.stores.sqlite.files import JournalFiles
 from tests.stores.scripted import PATIENCE

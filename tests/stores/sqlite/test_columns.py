@@ -8,7 +8,7 @@ import pytest
 
 from postlude.model.job import NewJob
 from postlude.model.terms import KEPT, Given, Terms
-from postlude.stores.sqlite.columns import GIVEN, JOB, NAMES, NewRow, PlainRow, column_of
+from postlude.stores.relational.columns import GIVEN, JOB, NAMES, NewRow, PlainRow, column_of
 from postlude.stores.sqlite.sql import MIGRATIONS, SQL
 
 NOT_LOOKED_AT = {"request", "parent", "pending", "version", "position", "published_at", "publishes"}

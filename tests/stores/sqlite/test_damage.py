@@ -21,9 +21,9 @@ from postlude.model.job import Cancel, JobFilter, JobRecord, NewJob
 from postlude.model.limits import DeclaredLimits
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Enlisted
+from postlude.stores.relational.transaction import Transaction
 from postlude.stores.sqlite import SqliteStore
 from postlude.stores.sqlite.backend import SqliteBackend
-from postlude.stores.sqlite.transaction import Transaction
 from postlude.testing.conformance import Driver
 from tests.stores.damaging import VALUES, Bench, Life, Place, copied, damage, places
 

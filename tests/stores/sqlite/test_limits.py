@@ -14,10 +14,10 @@ from postlude.model.limits import DeclaredLimits
 from postlude.model.terms import Conflict, Terms
 from postlude.stores.grouped.backend import Verb
 from postlude.stores.protocol import NewRunner, Pause
+from postlude.stores.relational.limits import Rules
 from postlude.stores.sqlite import SqliteStore
 from postlude.stores.sqlite.backend import SqliteBackend
 from postlude.stores.sqlite.files import JournalFiles
-from postlude.stores.sqlite.limits import Rules
 from postlude.stores.values import ClaimCall
 from tests.stores.scripted import PATIENCE
 

@@ -26,12 +26,12 @@ from postlude.stores.postgres.listening import written
 from postlude.stores.postgres.runners import FREE_FOR, Runners
 from postlude.stores.postgres.sql import statements
 from postlude.stores.postgres.transaction import Connection, PostgresTransaction
+from postlude.stores.relational import control
+from postlude.stores.relational.claims import Claims
+from postlude.stores.relational.settling import is_stored
+from postlude.stores.relational.transaction import Transaction
+from postlude.stores.relational.verbs import verbs
 from postlude.stores.signals import Listeners, Said
-from postlude.stores.sqlite import add as intake
-from postlude.stores.sqlite import concurrency, control, upkeep
-from postlude.stores.sqlite.claims import Claims
-from postlude.stores.sqlite.settling import is_stored
-from postlude.stores.sqlite.transaction import Transaction
 
 SYSTEM: Final = SystemClock()
 
@@ -80,29 +80,7 @@ class PostgresBackend:
         """Told by how much the server's time is ahead of this machine's (microseconds)."""
         self.runners = Runners(self._space, free_for, by_server=clock is None)
         claims = Claims(self.runners.host, os.getpid(), self.runners.marks)
-        pruner = upkeep.Pruner()
-        self._verbs: dict[Verb, Callable[[Any, Any], list[Any]]] = {
-            Verb.ENLIST: self.runners.enlist,
-            Verb.FINISH: claims.finish,
-            Verb.RELEASE: claims.release,
-            Verb.RENEW: self.runners.renew,
-            Verb.RETIRE: self.runners.retire,
-            Verb.LEAD: self.runners.lead,
-            Verb.REAP: self.runners.reap,
-            Verb.PROMOTE: upkeep.promote,
-            Verb.UNPARK: upkeep.unpark,
-            Verb.FREE: concurrency.free,
-            Verb.CANCEL: control.cancel,
-            Verb.RETRY: control.retry,
-            Verb.PAUSE: control.pause,
-            Verb.RESUME: control.resume,
-            Verb.DECLARE: control.declare,
-            Verb.PROGRESS: upkeep.progress,
-            Verb.CLAIM: claims.claim,
-            Verb.ADD: intake.add,
-            Verb.PRUNE: pruner.prune,
-            Verb.DELETE: upkeep.delete,
-        }
+        self._verbs = verbs(self.runners, claims)
 
     def open(self) -> None:
         """Connect, and make or migrate the schema.

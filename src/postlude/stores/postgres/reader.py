@@ -18,8 +18,8 @@ from postlude.stores.postgres.finding import conditions
 from postlude.stores.postgres.marks import PostgresMarks
 from postlude.stores.postgres.sql import statements
 from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause, QueueState, Totals
-from postlude.stores.sqlite.overview import explained, queue_states
-from postlude.stores.sqlite.records import record
+from postlude.stores.relational.overview import explained, queue_states
+from postlude.stores.relational.records import record
 from postlude.stores.values import Tally, totals_of
 
 T = TypeVar("T")

@@ -18,8 +18,8 @@ from postlude.stores.grouped.backend import LeadCall, RetireCall
 from postlude.stores.postgres.marks import AFTER, Left, PostgresMarks
 from postlude.stores.postgres.transaction import Connection, PostgresTransaction
 from postlude.stores.protocol import Enlisted, NewRunner, Reaped
-from postlude.stores.sqlite.burial import Dead, bury
-from postlude.stores.sqlite.concurrency import unstick
+from postlude.stores.relational.burial import Dead, bury
+from postlude.stores.relational.concurrency import unstick
 
 FREE_FOR: Final = 0.5
 """Seconds for which a runner's lock has to be seen free before that is taken for its death: the locks of the

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import psycopg
 
-from postlude.stores.sqlite.limits import Rules
-from postlude.stores.sqlite.transaction import Transaction
+from postlude.stores.relational.limits import Rules
+from postlude.stores.relational.transaction import Transaction
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -29,20 +29,13 @@ class PostgresTransaction(Transaction):
     __slots__ = ("_numbers", "_sql", "begin", "pg")
 
     def __init__(self, db: Connection, sql: dict[str, str], now: int, names: dict[str, int]) -> None:
-        super().__init__(None, now, names)  # type: ignore[arg-type]
+        super().__init__(now, names)
         self.pg = db
         self._sql = sql
         self._numbers: deque[int] = deque()
         """Those of jobs that are about to be inserted."""
         self.begin: Any = None
         """Begins again, after what has been done was undone."""
-
-    @property
-    def rules(self) -> Rules:
-        """Bounds and pauses; read when first asked for."""
-        if self.known_rules is None:
-            self.known_rules = Rules(self.rows("bounds"), self.rows("pauses"))
-        return self.known_rules
 
     def _execute(self, name: str, bindings: Sequence[Any]) -> psycopg.Cursor[tuple[Any, ...]]:
         return self.pg.execute(self._sql[name], bindings)
@@ -86,11 +79,10 @@ class PostgresTransaction(Transaction):
     def _draw(self, jobs: int) -> list[int]:
         return sorted(seq for (seq,) in self._execute("numbers", [jobs]).fetchall())
 
-    def restart(self) -> None:
-        """Undo what the transaction has done so far and begin again."""
-        self._deltas.clear()
-        self._left.clear()
-        self.known_rules = None
+    def _read_rules(self) -> Rules:
+        return Rules(self.rows("bounds"), self.rows("pauses"))
+
+    def _begin_anew(self) -> None:
         self.now = self.begin(again=True)
 
     def _reload(self) -> None:

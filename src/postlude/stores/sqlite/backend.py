@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -13,22 +13,21 @@ from postlude.errors import JobRefused
 from postlude.model.event.journal import DamagedRow, FoldFailed, JournalRepaired, MendedNumber, RepairFailed
 from postlude.stores.grouped.backend import Applied, Broken, Busy, CommitFailed, Uncertain, Verb
 from postlude.stores.grouped.saying import note
+from postlude.stores.relational import control
+from postlude.stores.relational.claims import Claims
+from postlude.stores.relational.limits import Rules
+from postlude.stores.relational.settling import is_stored
+from postlude.stores.relational.verbs import verbs
 from postlude.stores.signals import Listeners, Said
-from postlude.stores.sqlite import add as intake
-from postlude.stores.sqlite import concurrency as concurrency_keys
-from postlude.stores.sqlite import control, upkeep
-from postlude.stores.sqlite.claims import Claims
 from postlude.stores.sqlite.faults import BROKEN, MALFORMED, NOT_OF_ROWS
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.growth import FIRST_TOLD
-from postlude.stores.sqlite.limits import Rules
 from postlude.stores.sqlite.numbering import used_up
 from postlude.stores.sqlite.premises import Premises
 from postlude.stores.sqlite.reader import JournalReader
 from postlude.stores.sqlite.repair import repair
 from postlude.stores.sqlite.runners import Runners
-from postlude.stores.sqlite.settling import is_stored
-from postlude.stores.sqlite.transaction import Transaction
+from postlude.stores.sqlite.transaction import SqliteTransaction
 from postlude.stores.sqlite.watcher import OthersCommits
 
 FOLD_FROM: Final = 1000
@@ -61,7 +60,7 @@ class SqliteBackend:
         self._said: list[Said] = []
         self.others = OthersCommits(self.premises.index)
         self._names: dict[str, int] = {}
-        self._tx: Transaction | None = None
+        self._tx: SqliteTransaction | None = None
         self._rules: Rules | None = None
         self._seen: tuple[apsw.Connection, int] | None = None
         """What `data_version` was when they were read: nobody else has written while it stays so."""
@@ -70,29 +69,7 @@ class SqliteBackend:
         self._repair_at = 0.0
         self.runners = Runners(files.runners, clock, files.events)
         claims = Claims(self.runners.host, os.getpid(), self.runners.marks)
-        pruner = upkeep.Pruner()
-        self._verbs: dict[Verb, Callable[[Transaction, Any], list[Any]]] = {
-            Verb.ENLIST: self.runners.enlist,
-            Verb.FINISH: claims.finish,
-            Verb.RELEASE: claims.release,
-            Verb.RENEW: self.runners.renew,
-            Verb.RETIRE: self.runners.retire,
-            Verb.LEAD: self.runners.lead,
-            Verb.REAP: self.runners.reap,
-            Verb.PROMOTE: upkeep.promote,
-            Verb.UNPARK: upkeep.unpark,
-            Verb.FREE: concurrency_keys.free,
-            Verb.CANCEL: control.cancel,
-            Verb.RETRY: control.retry,
-            Verb.PAUSE: control.pause,
-            Verb.RESUME: control.resume,
-            Verb.DECLARE: control.declare,
-            Verb.PROGRESS: upkeep.progress,
-            Verb.CLAIM: claims.claim,
-            Verb.ADD: intake.add,
-            Verb.PRUNE: pruner.prune,
-            Verb.DELETE: upkeep.delete,
-        }
+        self._verbs = verbs(self.runners, claims)
 
     def open(self) -> None:
         """Make the files, migrate and check them.
@@ -125,7 +102,7 @@ class SqliteBackend:
             self.runners.held_up()
             raise
         rules = self._rules if (db, db.data_version()) == self._seen else None
-        self._tx = Transaction(db, self._clock.now(), self._names, rules)
+        self._tx = SqliteTransaction(db, self._clock.now(), self._names, rules)
 
     def _begun(self) -> apsw.Connection:
         db = self.premises.ready()
@@ -178,7 +155,7 @@ class SqliteBackend:
         self.runners.written()
         self._settle(tx, stored=True)
 
-    def _settle(self, tx: Transaction, stored: bool) -> None:
+    def _settle(self, tx: SqliteTransaction, stored: bool) -> None:
         """It is committed, or never will be."""
         if stored and tx.said:
             self._said.append(tx.said)

@@ -5,8 +5,8 @@ from typing import Any, Final, NamedTuple
 
 from postlude.clock import LATEST
 from postlude.model.state import Stored
-from postlude.stores.sqlite.cells import as_bytes, from_bytes, written
-from postlude.stores.sqlite.columns import (
+from postlude.stores.relational.cells import as_bytes, from_bytes, written
+from postlude.stores.relational.columns import (
     IS_TEXT,
     JOB,
     MOST_FENCE,

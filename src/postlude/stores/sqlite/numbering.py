@@ -9,7 +9,7 @@ from typing import Any
 from postlude.model.event.journal import MendedNumber
 from postlude.stores.sqlite.damage import MOST_WHOLE
 from postlude.stores.sqlite.sql import SQL
-from postlude.stores.sqlite.transaction import Transaction
+from postlude.stores.sqlite.transaction import SqliteTransaction
 
 
 def used_up(db: Any) -> bool:
@@ -17,7 +17,7 @@ def used_up(db: Any) -> bool:
     return bool(db.execute(SQL["numbers_used_up"], (MOST_WHOLE,)).get)
 
 
-def renumber(tx: Transaction) -> list[MendedNumber]:
+def renumber(tx: SqliteTransaction) -> list[MendedNumber]:
     """Give damaged rows the numbers that they can have, and go on from there; returns what was done.
 
     A job whose number alone is damaged finds its arguments again: they are the only ones without a job.

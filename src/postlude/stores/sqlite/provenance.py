@@ -15,7 +15,7 @@ from typing import Any, Final
 import apsw
 
 from postlude.model.event.journal import JournalCopied, JournalShared
-from postlude.stores.sqlite.cells import as_bytes, from_bytes
+from postlude.stores.relational.cells import as_bytes, from_bytes
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.locks.marks import look_at, marks_path
 from postlude.stores.sqlite.note import Note

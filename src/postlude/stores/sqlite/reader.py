@@ -16,15 +16,16 @@ from postlude.model.bucket import Bucket
 from postlude.model.job import Found, Hold, JobFilter, JobRecord
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause, QueueState, Totals
-from postlude.stores.sqlite.cells import Cells, as_bytes, from_bytes
-from postlude.stores.sqlite.columns import NAMES
+from postlude.stores.relational.cells import Cells, as_bytes, from_bytes
+from postlude.stores.relational.columns import NAMES
+from postlude.stores.relational.overview import explained, living_runners, queue_states
+from postlude.stores.relational.records import record
 from postlude.stores.sqlite.connection import VERSION, open_reader
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.finding import conditions
 from postlude.stores.sqlite.locks.marks import is_dead, marks_path
-from postlude.stores.sqlite.overview import explained, living_runners, queue_states
-from postlude.stores.sqlite.records import Starts, record
 from postlude.stores.sqlite.sql import SQL
+from postlude.stores.sqlite.starts import Starts
 from postlude.stores.sqlite.watcher import Outlook
 from postlude.stores.values import Tally, totals_of
 

@@ -11,8 +11,8 @@ from postlude.model.event.journal import DamagedRow, MendedNumber
 from postlude.model.ids import IdSource, id_text
 from postlude.model.state import FINAL, QUEUED, Reason, Stored
 from postlude.model.terms import Given
-from postlude.stores.sqlite.cells import written
-from postlude.stores.sqlite.concurrency import free_followers, ready_blocked, rebalance
+from postlude.stores.relational.cells import written
+from postlude.stores.relational.concurrency import free_followers, ready_blocked, rebalance
 from postlude.stores.sqlite.damage import (
     BOUNDS,
     JOBS,
@@ -25,14 +25,14 @@ from postlude.stores.sqlite.damage import (
     remove,
 )
 from postlude.stores.sqlite.numbering import renumber
-from postlude.stores.sqlite.transaction import Transaction
+from postlude.stores.sqlite.transaction import SqliteTransaction
 
 _WAITING: Final = QUEUED | {Stored.PARKED}
 _LEFT_OUT: Final = Given._fields
 """What a job that is set aside does without from then on, if that cannot be read."""
 
 
-def repair(tx: Transaction) -> list[DamagedRow | MendedNumber]:
+def repair(tx: SqliteTransaction) -> list[DamagedRow | MendedNumber]:
     """Set aside, or do without, what is damaged; returns what that was."""
     told: list[DamagedRow | MendedNumber] = [*renumber(tx)]
     told += [_rename(tx, row) for row in look_for(tx.db, TASK_NAMES)]
@@ -51,13 +51,13 @@ def repair(tx: Transaction) -> list[DamagedRow | MendedNumber]:
     return told
 
 
-def _rename(tx: Transaction, row: Damaged) -> DamagedRow:
+def _rename(tx: SqliteTransaction, row: Damaged) -> DamagedRow:
     tx.run("rename_task", row.key, f"{str(row.cells['name'])[:200]} (damaged, number {row.key})")
     tx.names.clear()
     return DamagedRow(TASK_NAMES.name, str(row.key), str(row))
 
 
-def _forget_runner(tx: Transaction, row: Damaged) -> DamagedRow:
+def _forget_runner(tx: SqliteTransaction, row: Damaged) -> DamagedRow:
     tx.run("forget_runner", row.key)
     return DamagedRow(RUNNERS.name, str(row.key), str(row))
 
@@ -67,7 +67,7 @@ def _removed(table: Table, row: Damaged) -> DamagedRow:
     return DamagedRow(table.name, of, str(row))
 
 
-def _repair_job(tx: Transaction, row: Damaged) -> DamagedRow:
+def _repair_job(tx: SqliteTransaction, row: Damaged) -> DamagedRow:
     """Make all cells of a job what they can be; one that waits is parked, and no release un-parks it."""
     state, seq = row.whole["state"], row.key
     columns = {column.name: column for column in JOBS.columns}
@@ -98,7 +98,7 @@ def _repair_job(tx: Transaction, row: Damaged) -> DamagedRow:
     return DamagedRow(JOBS.name, known, what, "state" in cells)
 
 
-def _let_go(tx: Transaction, jobs: Sequence[Damaged], bounds: Sequence[Damaged]) -> None:
+def _let_go(tx: SqliteTransaction, jobs: Sequence[Damaged], bounds: Sequence[Damaged]) -> None:
     """Ready what waited for those that were set aside, or because of bounds that are not known any more."""
     free_followers(tx, [job.key for job in jobs if job.whole["state"] in _WAITING])
     rebalance(tx, tx.rules.limits.keys())

@@ -15,8 +15,8 @@ from postlude.model.crash import DIED, LOST, STOPPED, End
 from postlude.model.event.journal import MarksRemoved
 from postlude.stores.grouped.backend import LeadCall, RetireCall
 from postlude.stores.protocol import Enlisted, NewRunner, Reaped
-from postlude.stores.sqlite.burial import Dead, bury
-from postlude.stores.sqlite.concurrency import unstick
+from postlude.stores.relational.burial import Dead, bury
+from postlude.stores.relational.concurrency import unstick
 from postlude.stores.sqlite.locks.marks import (
     LeftMarks,
     MarksFile,
@@ -25,7 +25,7 @@ from postlude.stores.sqlite.locks.marks import (
     marks_of_the_living,
     marks_path,
 )
-from postlude.stores.sqlite.transaction import Transaction
+from postlude.stores.sqlite.transaction import SqliteTransaction
 from postlude.telemetry.events import Events
 
 
@@ -51,11 +51,11 @@ class Runners:
         self._writable_since: int | None = None
         """When the journal could be written again, by the boot clock; None: nothing was in the way yet."""
 
-    def enlist(self, tx: Transaction, calls: Sequence[NewRunner]) -> list[Enlisted]:
+    def enlist(self, tx: SqliteTransaction, calls: Sequence[NewRunner]) -> list[Enlisted]:
         """Give each a row and a file of marks."""
         return [self._enlist(tx, call) for call in calls]
 
-    def _enlist(self, tx: Transaction, new: NewRunner) -> Enlisted:
+    def _enlist(self, tx: SqliteTransaction, new: NewRunner) -> Enlisted:
         self._folder.mkdir(mode=0o700, exist_ok=True)
         marks = MarksFile(self._folder)
         try:
@@ -73,12 +73,12 @@ class Runners:
         tx.otherwise.append(partial(self._remove, marks))
         return Enlisted(number, marks)
 
-    def renew(self, tx: Transaction, calls: Sequence[int]) -> list[bool]:
+    def renew(self, tx: SqliteTransaction, calls: Sequence[int]) -> list[bool]:
         """Start leases afresh."""
         self._ensure_marks()
         return [tx.run("renew", runner, self._clock.boot()) == 1 for runner in calls]
 
-    def retire(self, tx: Transaction, calls: Sequence[RetireCall]) -> list[int]:
+    def retire(self, tx: SqliteTransaction, calls: Sequence[RetireCall]) -> list[int]:
         """End runners of this process."""
         tokens = dict(tx.rows("runner_tokens", json.dumps([runner for runner, _ in calls])))
         dead: list[Dead] = []
@@ -91,7 +91,7 @@ class Runners:
                 self._leave(tx, marks)
         return [sum(buried) for buried in bury(tx, dead)]
 
-    def reap(self, tx: Transaction, calls: Sequence[None]) -> list[Reaped]:
+    def reap(self, tx: SqliteTransaction, calls: Sequence[None]) -> list[Reaped]:
         """Bury every runner that has died or whose lease has run out, and those without a row."""
         self._ensure_marks()
         with ExitStack() as held:
@@ -103,7 +103,7 @@ class Runners:
         return [Reaped(len(dead), released, failed)] * len(calls)
 
     def _death(
-        self, tx: Transaction, held: ExitStack, runner: int, token: str, host: str, pid: int, boot: str,
+        self, tx: SqliteTransaction, held: ExitStack, runner: int, token: str, host: str, pid: int, boot: str,
         renewed: int, lease: int,
     ) -> Dead | None:  # fmt: skip
         """Say how a runner has died, if it has; its file of marks is `held` until it is buried."""
@@ -147,11 +147,11 @@ class Runners:
         since = self._writable_since
         return not self._is_held_up and (since is None or self._clock.boot() > since + min(lease, LATEST))
 
-    def lead(self, tx: Transaction, calls: Sequence[LeadCall]) -> list[bool]:
+    def lead(self, tx: SqliteTransaction, calls: Sequence[LeadCall]) -> list[bool]:
         """Say of each whether it leads."""
         return [self._lead(tx, *call) for call in calls]
 
-    def _lead(self, tx: Transaction, runner: int, duty: str, seconds: float) -> bool:
+    def _lead(self, tx: SqliteTransaction, runner: int, duty: str, seconds: float) -> bool:
         now, length = self._clock.boot(), round(seconds * SECOND)
         leader, until = self._leader(tx, duty, now)
         if leader is not None and leader != runner:
@@ -163,7 +163,7 @@ class Runners:
             return True  # a write for each time that it asks would have all processes look what has changed
         return tx.run("take_lead", duty, runner, now + length) == 1
 
-    def _leader(self, tx: Transaction, duty: str, now: int) -> tuple[int | None, int]:
+    def _leader(self, tx: SqliteTransaction, duty: str, now: int) -> tuple[int | None, int]:
         """Return who leads a duty, and until when; None: nobody does."""
         found = tx.value("lead", duty)
         if found is not None:
@@ -182,7 +182,7 @@ class Runners:
             except OSError as error:
                 self._events.emit(MarksRemoved(marks.path, error))
 
-    def _leave(self, tx: Transaction, marks: MarksFile) -> None:
+    def _leave(self, tx: SqliteTransaction, marks: MarksFile) -> None:
         """Remove a file of marks, once the burial that it was read for is written."""
         tx.afterwards.append(partial(self._remove, marks))
 

@@ -6,8 +6,8 @@ from importlib.resources import files
 from typing import Final
 
 from postlude.model.terms import Given
-from postlude.stores.sqlite.cells import Cells
-from postlude.stores.sqlite.columns import INSERTED, JOB, NAMES, REPLACED, PlainRow
+from postlude.stores.relational.cells import Cells
+from postlude.stores.relational.columns import INSERTED, JOB, NAMES, REPLACED, PlainRow
 
 _TEXTS: Final = (Cells.text, Cells.maybe_text)
 

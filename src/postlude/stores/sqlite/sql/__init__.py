@@ -4,7 +4,7 @@ import re
 from importlib.resources import files
 from typing import Final
 
-from postlude.stores.sqlite.columns import PARTS
+from postlude.stores.relational.columns import PARTS
 
 
 def _text(name: str) -> str:

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from postlude.model.job import Hold
 from postlude.model.state import Reason, Stored
-from postlude.stores.sqlite.limits import UNLIMITED
-from postlude.stores.sqlite.transaction import Transaction
+from postlude.stores.relational.limits import UNLIMITED
+from postlude.stores.relational.transaction import Transaction
 
 ConcurrencyKey = tuple[int, str]
 """A task's number and the concurrency key's name."""

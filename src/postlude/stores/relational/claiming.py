@@ -10,9 +10,9 @@ from postlude.model.bucket import Bucket
 from postlude.model.job import Claim, Claimed
 from postlude.model.state import Reason, Stored
 from postlude.model.terms import NOTHING, Given
-from postlude.stores.sqlite.concurrency import Entering, block, refill
-from postlude.stores.sqlite.limits import UNLIMITED
-from postlude.stores.sqlite.transaction import DamagedRow, Transaction
+from postlude.stores.relational.concurrency import Entering, block, refill
+from postlude.stores.relational.limits import UNLIMITED
+from postlude.stores.relational.transaction import DamagedRow, Transaction
 from postlude.stores.values import ClaimCall
 
 MOST_LOOKED_AT: Final = 4000

@@ -7,8 +7,8 @@ from typing import NamedTuple, Protocol
 
 from postlude.model.crash import End, Started, Verdict, judge
 from postlude.model.state import Reason, Stored
-from postlude.stores.sqlite.concurrency import Leaving, let_next
-from postlude.stores.sqlite.transaction import Transaction
+from postlude.stores.relational.concurrency import Leaving, let_next
+from postlude.stores.relational.transaction import Transaction
 
 
 class Left(Protocol):

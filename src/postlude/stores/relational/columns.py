@@ -13,7 +13,7 @@ from postlude.clock import LATEST
 from postlude.model.job import JobRecord, NewJob
 from postlude.model.state import QUEUED, Reason, Stored
 from postlude.model.terms import KEPT, Given, Terms
-from postlude.stores.sqlite.cells import Cells, written
+from postlude.stores.relational.cells import Cells, written
 
 MOST_FENCE: Final = 10**15
 MOST_COUNTED: Final = 10**9

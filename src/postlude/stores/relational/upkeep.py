@@ -11,8 +11,8 @@ from postlude.config import Keep
 from postlude.model.job import ProgressNote
 from postlude.model.state import Stored
 from postlude.stores.protocol import Promoted
-from postlude.stores.sqlite.concurrency import Entering, enter, follow_clock
-from postlude.stores.sqlite.transaction import DamagedRow, Transaction
+from postlude.stores.relational.concurrency import Entering, enter, follow_clock
+from postlude.stores.relational.transaction import DamagedRow, Transaction
 
 BATCH: Final = 500
 """Jobs that one call moves or deletes at most."""

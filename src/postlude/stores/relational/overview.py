@@ -8,7 +8,7 @@ from postlude.clock import boot_id
 from postlude.model.job import JobRecord
 from postlude.model.queues import read_queues
 from postlude.model.state import Reason, Stored
-from postlude.stores.sqlite.cells import Cells
+from postlude.stores.relational.cells import Cells
 from postlude.stores.values import LivingRunner, Pause, QueueState
 
 _FIELDS = {

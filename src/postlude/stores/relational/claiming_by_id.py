@@ -8,7 +8,7 @@ from pydantic_core import to_json
 from postlude.model.job import Claimed
 from postlude.model.refusal import Refusal, Refused, refusal_of
 from postlude.model.state import Reason, Stored
-from postlude.stores.sqlite.claiming import SEQ, SUSPECT, TASK, Ready, Search
+from postlude.stores.relational.claiming import SEQ, SUSPECT, TASK, Ready, Search
 
 
 class Pick(Search):

@@ -12,10 +12,10 @@ from postlude.model.state import Reason, Stored
 from postlude.model.terms import PLAIN
 from postlude.model.transition import starts_at_once
 from postlude.stores.grouped.backend import AddCall
-from postlude.stores.sqlite.columns import NewRow
-from postlude.stores.sqlite.concurrency import ConcurrencyKey, refill, room_in, rooms_in
-from postlude.stores.sqlite.keys import Joined, Keys
-from postlude.stores.sqlite.transaction import Transaction
+from postlude.stores.relational.columns import NewRow
+from postlude.stores.relational.concurrency import ConcurrencyKey, refill, room_in, rooms_in
+from postlude.stores.relational.keys import Joined, Keys
+from postlude.stores.relational.transaction import Transaction
 
 READY: Final = Stored.READY
 BLOCKED: Final = Stored.BLOCKED

@@ -13,7 +13,7 @@ from postlude.model.limits import DeclaredLimits
 from postlude.model.overrides import lifted
 from postlude.model.state import QUEUED, Reason, Stored
 from postlude.stores.protocol import Pause
-from postlude.stores.sqlite.concurrency import (
+from postlude.stores.relational.concurrency import (
     Entering,
     Leaving,
     enter,
@@ -21,8 +21,8 @@ from postlude.stores.sqlite.concurrency import (
     ready_blocked,
     rebalance,
 )
-from postlude.stores.sqlite.finish import Standing, standings
-from postlude.stores.sqlite.transaction import Transaction
+from postlude.stores.relational.finish import Standing, standings
+from postlude.stores.relational.transaction import Transaction
 
 _WAITING = QUEUED | {Stored.PARKED}
 _UNBOUNDED = (None, None, 1)

@@ -10,8 +10,8 @@ from postlude.model.job import Cancel
 from postlude.model.state import Stored
 from postlude.model.transition import may_be_written
 from postlude.stores.grouped.backend import Applied, Verb
-from postlude.stores.sqlite.finish import standings
-from postlude.stores.sqlite.transaction import Transaction
+from postlude.stores.relational.finish import standings
+from postlude.stores.relational.transaction import Transaction
 
 
 def is_stored(tx: Transaction, group: Sequence[Applied]) -> bool:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from postlude.model.outcome import SUCCEEDED, Finish, Succeeded
 from postlude.model.state import Reason, Stored
 from postlude.model.transition import Ending, ending, may_be_written
-from postlude.stores.sqlite.transaction import Transaction
+from postlude.stores.relational.transaction import Transaction
 
 
 class Standing(NamedTuple):

@@ -10,9 +10,9 @@ from postlude.messages.quoting import quoted
 from postlude.model.job import NewJob
 from postlude.model.state import QUEUED, Reason, Stored
 from postlude.model.terms import Conflict
-from postlude.stores.sqlite.columns import NewRow
-from postlude.stores.sqlite.concurrency import ConcurrencyKey
-from postlude.stores.sqlite.transaction import Transaction
+from postlude.stores.relational.columns import NewRow
+from postlude.stores.relational.concurrency import ConcurrencyKey
+from postlude.stores.relational.transaction import Transaction
 
 Landing = Callable[[int | None, str | None, int], tuple[Stored, int | None, Reason | None]]
 """Says where a job that is to wait comes to lie, by its due time, concurrency key and task: state, due time,

@@ -13,12 +13,12 @@ from postlude.model.job import Claim, Claimed
 from postlude.model.outcome import Finish, Succeeded
 from postlude.model.refusal import Refusal, all_refused
 from postlude.stores.grouped.backend import ReleaseCall
-from postlude.stores.sqlite.claiming import FOLLOWED, Search
-from postlude.stores.sqlite.claiming_by_id import Pick
-from postlude.stores.sqlite.concurrency import Leaving, block_behind, follow_clock, free_followers, refill
-from postlude.stores.sqlite.control import release_jobs
-from postlude.stores.sqlite.finish import finish_each, finish_successes
-from postlude.stores.sqlite.transaction import Transaction
+from postlude.stores.relational.claiming import FOLLOWED, Search
+from postlude.stores.relational.claiming_by_id import Pick
+from postlude.stores.relational.concurrency import Leaving, block_behind, follow_clock, free_followers, refill
+from postlude.stores.relational.control import release_jobs
+from postlude.stores.relational.finish import finish_each, finish_successes
+from postlude.stores.relational.transaction import Transaction
 from postlude.stores.values import ClaimCall, Marks
 
 
