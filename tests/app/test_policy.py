@@ -1,10 +1,11 @@
 """What becomes of jobs by policy: how often they are attempted, and how long they are kept."""
 
+import asyncio
 import random
 
 import pytest
 
-from postlude import Config, Keep, Postlude
+from postlude import Config, Discard, Keep, Postlude, Retry, Snooze
 from postlude.model.retry import Exponential
 from postlude.model.state import State
 from tests.app.serving import EVERY_STORE, becomes, eventually, serving
@@ -63,6 +64,54 @@ async def test_a_plain_function_is_attempted_once(location: str, waits: list[int
         status = await becomes(postlude, await postlude.add_task(breaks, "a"), State.FAILED)
     assert (log, waits, len(status.attempts)) == (["a"], [], 1)
     assert "in breaks" in status.attempts[0].traceback
+
+
+async def in_a_task_group(*errors: Exception) -> None:
+    async def child(error: Exception) -> None:
+        raise error
+
+    async with asyncio.TaskGroup() as children:
+        for error in errors:
+            children.create_task(child(error))
+
+
+@pytest.mark.parametrize("in_a_thread", [False, True], ids=["loop", "thread"])
+async def test_what_children_of_a_task_decide_counts(in_a_thread: bool, waits: list[int]) -> None:
+    """By a `TaskGroup` in the task, which raises a group of what they have raised."""
+    postlude = Postlude(store="memory", config=QUICK)
+    seen: list[str] = []
+
+    async def children(what: str) -> None:
+        seen.append(what)
+        first = len(seen) == 1
+        match what:
+            case "discard":
+                await in_a_task_group(Discard("no such order"))
+            case "snooze" if first:
+                await in_a_task_group(Snooze(0))
+            case "mixed":
+                await in_a_task_group(Snooze(0), ValueError("seven"))
+
+    def in_thread(what: str) -> None:
+        asyncio.run(children(what))
+
+    task = postlude.task(in_thread if in_a_thread else children, name="children", retry=Retry(2))
+    ends: list[tuple[State, str | None, int, int]] = []
+    async with serving(postlude):
+        for what, state in (
+            ("discard", State.CANCELLED),
+            ("snooze", State.SUCCEEDED),
+            ("mixed", State.FAILED),
+        ):
+            seen.clear()
+            status = await becomes(postlude, await postlude.add_task(task, what), state, 2.0)
+            ends.append((status.state, status.reason, len(seen), len(status.attempts)))
+    assert ends == [
+        (State.CANCELLED, "discarded", 1, 1),
+        (State.SUCCEEDED, None, 2, 0),
+        (State.FAILED, None, 2, 2),
+    ]
+    assert "ValueError: seven" in status.attempts[0].traceback
 
 
 async def test_the_waits_are_between_nothing_and_a_bound_that_doubles() -> None:

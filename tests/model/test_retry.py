@@ -190,6 +190,22 @@ def test_which_errors_are_followed_by_another_attempt(
     assert retry.covers(error) is covered
 
 
+@pytest.mark.parametrize(
+    ("retry", "within", "covered"),
+    [
+        (Retry(), [ValueError()], True),
+        (Retry(on=OSError), [TimeoutError(), OSError()], True),
+        (Retry(on=OSError), [TimeoutError(), ValueError()], False),
+        (Retry(on=ExceptionGroup), [ValueError()], True),
+        (Retry(unless=ValueError), [OSError(), ValueError()], False),
+        (Retry(unless=ValueError), [OSError()], True),
+        (Retry(unless=ExceptionGroup), [OSError()], False),
+    ],
+)
+def test_a_group_is_covered_by_what_is_in_it(retry: Retry, within: list[Exception], covered: bool) -> None:
+    assert retry.covers(ExceptionGroup("unhandled errors in a TaskGroup", within), within) is covered
+
+
 def test_a_function_is_a_backoff() -> None:
     asked: list[int] = []
 

@@ -56,6 +56,10 @@ def raising(kind: str) -> None:
             raise Discard("not needed")
         case "later":
             raise RetryLater(7, "busy")
+        case "group":
+            raise ExceptionGroup("children", [Snooze(3), ExceptionGroup("more", [Discard("no such order")])])
+        case "mixed":
+            raise ExceptionGroup("children", [Snooze(3), ValueError("seven")])
         case "coroutine":
             return asyncio.sleep(0)  # type: ignore[return-value]
 

@@ -112,8 +112,11 @@ def test_a_snooze_is_no_error(postlude_jobs: PostludeJobs, postlude: Postlude, s
     assert postlude_jobs.advance(minutes=1) == Drained(succeeded=1)
 
 
-def test_a_discard_is_no_error(postlude_jobs: PostludeJobs, postlude: Postlude, seen: list[str]) -> None:
-    postlude.blocking.add_task(postlude.task(failing(seen, lambda: Discard("gone")), name="gone"))
+@pytest.mark.parametrize("error", [Discard("gone"), ExceptionGroup("children", [Discard("gone")])])
+def test_a_discard_is_no_error(
+    postlude_jobs: PostludeJobs, postlude: Postlude, seen: list[str], error: Exception
+) -> None:
+    postlude.blocking.add_task(postlude.task(failing(seen, lambda: error), name="gone"))
     assert postlude_jobs.drain(raise_errors=True) == Drained(cancelled=1)
 
 

@@ -19,6 +19,20 @@ def origins_of(error: BaseException) -> tuple[BaseException | None, BaseExceptio
     return own["__cause__"].__get__(error), own["__context__"].__get__(error)
 
 
+def leaves_of(error: BaseException) -> list[BaseException]:
+    """Return the exceptions in a group, as `asyncio.TaskGroup` raises one, and in the groups in it; of any
+    other error that itself."""
+    leaves: list[BaseException] = []
+    left = [error]
+    while left:
+        one = left.pop()
+        if is_a(one, BaseExceptionGroup):
+            left += reversed(BaseExceptionGroup.__dict__["exceptions"].__get__(one))
+        else:
+            leaves.append(one)
+    return leaves
+
+
 def kind_of(error: BaseException) -> str:
     """Return the name of an error's class, whatever its metaclass says."""
     return writable(type.__dict__["__name__"].__get__(type(error)))

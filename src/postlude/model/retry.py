@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from postlude.clock import SECOND
@@ -128,9 +128,17 @@ class Retry:
                 )
             object.__setattr__(self, name, kinds)
 
-    def covers(self, error: BaseException) -> bool:
-        """Say whether what was raised may be followed by another attempt."""
-        return isinstance(error, self.on) and not isinstance(error, self.unless)
+    def covers(self, error: BaseException, within: Sequence[BaseException] = ()) -> bool:
+        """Say whether what was raised may be followed by another attempt.
+
+        Args:
+            error: what was raised.
+            within: the exceptions in it, if it is a group: `on` covers it if it covers all of them, and
+                `unless` refuses it if it refuses one.
+        """
+        all_named = bool(within) and all(isinstance(one, self.on) for one in within)
+        named = all_named or isinstance(error, self.on)
+        return named and not any(isinstance(one, self.unless) for one in (error, *within))
 
     def next_due(self, failures: int, now: int, rng: random.Random) -> int | None:
         """Return when the next attempt is due (microseconds, UTC), or None after the last.

@@ -12,6 +12,7 @@ from postlude.compat import running_loop
 from postlude.errors import Discard, PostludeError, Snooze
 from postlude.model.outcome import Outcome
 from postlude.model.state import State
+from postlude.runner.attempt.outcome import decided
 from postlude.runner.attempt.work import Work
 from postlude.runner.lease import Lease
 from postlude.runner.runner import Runner
@@ -60,7 +61,8 @@ class HeedfulRunner(Runner):
         self.ran += 1
         if self.ran >= MOST:
             self._held.draining = True  # else jobs that add each other would keep it from ever being idle
-        if isinstance(result, BaseException) and not isinstance(result, Snooze | Discard):
+        raised = decided(result, self._clock.now()) if isinstance(result, BaseException) else None
+        if isinstance(result, BaseException) and not isinstance(raised, Snooze | Discard):
             self.raised.append(Raised(str(work), work.failures + 1, result))
         super()._ended(work, result)
 

@@ -218,6 +218,47 @@ class TestWhatATaskDecides:
         assert (outcome.retry_at, outcome.reason) == (None, Reason.DEADLINE)
 
 
+def group(*errors: BaseException) -> BaseException:
+    return BaseExceptionGroup("unhandled errors in a TaskGroup", errors)
+
+
+class TestGroups:
+    """What a `TaskGroup` in a task makes of what its children raise."""
+
+    def test_one_of_decisions_alone_is_a_decision(self) -> None:
+        assert judge(work(), group(Snooze(5))) == Snoozed(NOW + 5 * SECOND)
+        assert judge(work(), group(group(Discard("no such order")))) == Cancelled(
+            Reason.DISCARDED, "Discard: no such order"
+        )
+        outcome = failed(work(), group(RetryLater(90, "busy")))
+        assert (outcome.retry_at, outcome.error) == (NOW + 90 * SECOND, "postlude.errors.RetryLater: busy")
+
+    def test_of_several_the_one_counts_that_ends_more_or_waits_longest(self) -> None:
+        several = group(Snooze(9), Discard("gone"), group(RetryLater(5)), Snooze(2))
+        assert judge(work(), several) == Cancelled(Reason.DISCARDED, "Discard: gone")
+        assert failed(work(), group(Snooze(9), RetryLater(5), RetryLater(3))).retry_at == NOW + 5 * SECOND
+        assert judge(work(), group(Snooze(2), Snooze(9), Snooze(3))) == Snoozed(NOW + 9 * SECOND)
+
+    @pytest.mark.parametrize("decision", [Snooze(5), Discard(), RetryLater(5)])
+    def test_with_an_error_in_it_it_is_an_error(self, decision: Exception) -> None:
+        outcome = failed(work(), group(group(decision), ValueError("seven")))
+        assert outcome.retry_at == NOW + 60 * SECOND
+        assert "ValueError: seven" in outcome.traceback
+        assert outcome.error.startswith("ExceptionGroup: unhandled errors in a TaskGroup")
+
+    def test_the_policy_looks_at_the_errors_in_it(self) -> None:
+        policy = Policy(retry=Retry(on=OSError, unless=FileNotFoundError))
+        assert failed(work(policy), group(TimeoutError(), group(OSError(), Snooze(1)))).retry_at is not None
+        assert failed(work(policy), group(TimeoutError(), ValueError())).retry_at is None
+        assert failed(work(policy), group(TimeoutError(), group(FileNotFoundError()))).retry_at is None
+
+    def test_what_a_group_says_of_itself_is_not_asked(self) -> None:
+        class Empty(ExceptionGroup[Exception]):
+            exceptions = ()
+
+        assert judge(work(), Empty("x", [Snooze(5)])) == Snoozed(NOW + 5 * SECOND)
+
+
 class TestStopped:
     @pytest.mark.parametrize("error", [asyncio.CancelledError(), ProcessDied("killed")])
     def test_a_job_that_stops_when_asked_is_cancelled(self, error: BaseException) -> None:

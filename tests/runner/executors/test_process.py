@@ -186,6 +186,10 @@ async def test_what_functions_raise_comes_back_as_text_or_as_what_it_asks_for(po
     assert (type(discard), str(discard)) == (Discard, "not needed")
     later = await pool.run(process_tasks.raising, "later")
     assert (type(later), later.seconds, str(later)) == (RetryLater, 7.0, "busy")
+    group = await pool.run(process_tasks.raising, "group")
+    assert (type(group), str(group)) == (Discard, "no such order")
+    mixed = await pool.run(process_tasks.raising, "mixed")
+    assert (type(mixed), mixed.covered) == (ChildFailed, True)
 
 
 @pytest.mark.parametrize(

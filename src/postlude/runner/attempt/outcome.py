@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from postlude.clock import SECOND
 from postlude.errors import Discard, RetryLater, Snooze
-from postlude.messages.raised import frames_of, is_a, kind_of, text_of, writable
+from postlude.messages.raised import frames_of, is_a, kind_of, leaves_of, text_of, writable
 from postlude.model.event.jobs import (
     AttemptEnded,
     AttemptInterrupted,
@@ -29,6 +29,9 @@ from postlude.runner.executors.process.failures import ChildFailed, ProcessDied
 from postlude.telemetry.events import Events
 
 _PACKAGE: Final = __name__.partition(".")[0]
+
+_DECISIONS: Final = (Snooze, RetryLater, Discard)
+"""What a task raises to say what becomes of its job; of several in one group, the last of these counts."""
 
 
 class Outcomes:
@@ -66,6 +69,7 @@ class Outcomes:
 
     def _judged(self, work: Work, error: BaseException, now: int) -> Outcome:
         outcome: Outcome
+        error = decided(error, now)
         if is_a(error, Snooze) and (due := due_of(error, now)) is not None:
             outcome = self._snoozed(work, error, due)
         elif is_a(error, Discard):
@@ -148,6 +152,30 @@ def is_own(error: BaseException) -> bool:
     return not is_a(error, ProcessDied)
 
 
+def decided(error: BaseException, now: int) -> BaseException:
+    """Return what a task has decided by what it raised; what it raised, if that is no decision.
+
+    A group (`asyncio.TaskGroup` raises one) in which there is nothing but decisions stands for one of them:
+    `Discard` rather than `RetryLater`, that rather than `Snooze`, and the one that waits longest. With an
+    error among them, it is an error.
+
+    Args:
+        error: what it raised.
+        now: when (microseconds, UTC).
+    """
+    if not is_a(error, BaseExceptionGroup):
+        return error
+    leaves = leaves_of(error)
+    if not all(_rank(leaf) for leaf in leaves):
+        return error
+    return max(leaves, key=lambda leaf: (_rank(leaf), due_of(leaf, now) or 0))
+
+
+def _rank(error: BaseException) -> int:
+    """Return how much a decision counts beside others; 0: it is none."""
+    return sum(rank for rank, kind in enumerate(_DECISIONS, start=1) if is_a(error, kind))
+
+
 def due_of(error: BaseException, now: int) -> int | None:
     """Return when a task that raised this wants to run again; None: it did not say when."""
     wait = wait_in(error)
@@ -168,7 +196,9 @@ def covered(retry: Retry, error: BaseException, events: Events) -> bool:
     if is_a(error, ChildFailed):
         return error.covered  # type: ignore[attr-defined,no-any-return]
     try:
-        return retry.covers(error)
+        if not is_a(error, BaseExceptionGroup):
+            return retry.covers(error)
+        return retry.covers(error, [leaf for leaf in leaves_of(error) if not _rank(leaf)])
     except BaseException as own:
         events.emit(RetryUnasked(own))
         return True

@@ -2,12 +2,13 @@
 
 import asyncio
 import importlib
+import time
 from typing import Any, Final, NamedTuple
 
 from postlude.errors import Discard, RetryLater, Snooze
 from postlude.jobs.current import CURRENT, CurrentJob
 from postlude.messages.raised import is_a, text_of
-from postlude.runner.attempt.outcome import covered, describe, wait_in
+from postlude.runner.attempt.outcome import covered, decided, describe, wait_in
 from postlude.runner.attempt.unrun import refuse_unrun
 from postlude.runner.executors.process.messages import Answer, RunJob
 from postlude.tasks.process import task_at
@@ -58,6 +59,7 @@ def _returned(task: Task[..., Any], value: Any) -> Ending:
 
 
 def _raised(task: Task[..., Any] | None, error: BaseException, current: CurrentJob, max_error: int) -> Answer:
+    error = decided(error, time.time_ns() // 1000)
     for kind, name in _KINDS.items():
         if is_a(error, kind):
             return _answer(name, wait=wait_in(error), text=text_of(error))
