@@ -15,6 +15,9 @@ _MAY_BE_ZERO: Final = frozenset(
 )
 
 
+_LONGEST_RELEASE: Final = 200
+
+
 def _check(config: Any) -> None:
     """Refuse numbers that nothing works with."""
     for field in fields(config):
@@ -121,6 +124,10 @@ class Config:
     tune_switching: bool = True
     """Let threads change places every millisecond while jobs can run. On by default."""
 
+    release: str = ""
+    """What identifies the code that this process runs: a version, a commit. `postlude processes` shows it,
+    and `postlude doctor` says when two run side by side. 200 characters at most; "" by default."""
+
     @property
     def slots(self) -> int:
         """How many jobs run at once in one process, of all kinds."""
@@ -140,5 +147,9 @@ class Config:
             )
         if self.on_stall not in ("log", "exit"):
             raise ValueError(f'Config(on_stall={quoted(self.on_stall)}): give "log" or "exit"')
+        if not isinstance(self.release, str) or len(self.release) > _LONGEST_RELEASE:
+            raise ValueError(
+                f"Config(release={quoted(self.release)}): give a text, {_LONGEST_RELEASE} characters at most"
+            )
         if not isinstance(self.keep, Keep):
             raise ValueError(f"Config(keep={quoted(self.keep)}): give a Keep(...)")

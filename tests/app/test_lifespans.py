@@ -189,3 +189,12 @@ async def test_beside_a_runner_that_was_started_by_hand_no_request_looks_for_wor
         kinds = [runner.kind for runner in await shop.postlude.components.store.living()]
     assert kinds == ["app"]
     assert "no lifespan" not in caplog.text
+
+
+@pytest.mark.anyio
+async def test_runners_say_which_release_they_are_of() -> None:
+    postlude = Postlude(store="memory", packages=["tests"], config=Config(release="r42"))
+    async with serving(postlude):
+        await postlude.components.inline.runner()  # that of requests where no lifespan runs
+        found = await postlude.components.store.living()
+    assert [(one.kind, one.release) for one in found] == [("app", "r42"), ("inline", "r42")]

@@ -1,6 +1,7 @@
 """What Prometheus is told: parsed by its own client's parser."""
 
 import asyncio
+from importlib.metadata import version
 from typing import Any
 
 import httpx
@@ -11,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.requests import Request
 
 from postlude import Postlude
-from postlude.app.metrics import MOST_TASKS, OTHER, Metric, metrics_of, text_of
+from postlude.app.metrics import MOST_TASKS, OTHER, Metric, _kind_of, metrics_of, text_of
 from postlude.model.state import State
 from postlude.stores.values import Kind, Totals
 from tests.app import work
@@ -63,7 +64,15 @@ async def test_what_is_told() -> None:
     assert of(samples, "postlude_processes", kind=Kind.APP) == 1
     ((name, value),) = [each for each in samples.items() if each[0][0] == "postlude_build_info"]
     assert value == 1
-    assert dict(name[1]).keys() == {"version", "store"}
+    assert dict(name[1]) == {"version": version("postlude"), "store": "memory"}
+
+
+@pytest.mark.parametrize(
+    ("location", "kind"),
+    [("/srv/shop/postlude.db", "sqlite"), ("postgresql://shop@db/shop", "postgresql"), ("memory", "memory")],
+)
+def test_the_kind_of_a_store_is_told_and_not_where_it_is(location: str, kind: str) -> None:
+    assert _kind_of(location) == kind
 
 
 async def test_who_waits_for_how_long(monkeypatch: pytest.MonkeyPatch) -> None:

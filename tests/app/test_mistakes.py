@@ -56,6 +56,8 @@ def test_options_of_another_type_are_refused(options: dict[str, Any], told: str)
         ({"keep_logs": "yes"}, "Config(keep_logs='yes'): give True or False"),
         ({"on_stall": "die"}, 'Config(on_stall=\'die\'): give "log" or "exit"'),
         ({"keep": 3}, "Config(keep=3): give a Keep"),
+        ({"release": 42}, "Config(release=42): give a text, 200 characters at most"),
+        ({"release": "r" * 201}, "give a text, 200 characters at most"),
         ({"lease": 5.0}, "Config(lease=5.0, renew_every=5.0): a lease must be renewed before it ends"),
     ],
 )

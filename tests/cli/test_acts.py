@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 from postlude.cli import acting
 from postlude.cli.commands import app
 from postlude.clock import ManualClock
+from postlude.errors import JournalUnavailable
 from postlude.model.ids import id_text
 from postlude.model.job import JobFilter, NewJob
 from postlude.model.outcome import Failed, Parked, Succeeded
@@ -170,10 +171,11 @@ def test_what_says_too_little_or_means_nothing(
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_one_job_is_not_asked_about(driver: Driver) -> None:
+@pytest.mark.parametrize("typed", [lambda id: id[:12], lambda id: id[-6:]], ids=["beginning", "end"])
+def test_one_job_is_not_asked_about(driver: Driver, typed: Callable[[str], str]) -> None:
     job = driver.new("shop:send")
     failed(driver, job)
-    result = run("retry", id_text(job.id)[:12])
+    result = run("retry", typed(id_text(job.id)))
     assert (result.exit_code, result.stdout) == (0, "retry: 1 job (1 failed)\n1 retried\n")
 
 
@@ -278,12 +280,11 @@ def test_interrupted_in_the_middle_it_says_how_far_it_came(
     monkeypatch.setattr(acting, "PIECE", 2)
     jobs = [driver.new() for _ in range(5)]
     driver.add(*jobs)
-    pieces = iter((None, None, KeyboardInterrupt()))
+    pieces = iter((False, True))
 
     def somebody_interrupts(store: Store, ids: Sequence[bytes]) -> None:
-        error = next(pieces)
-        if error is not None:
-            raise error
+        if next(pieces):
+            os.kill(os.getpid(), signal.SIGINT)
 
     act = Meddling(acting.Cancelling(), somebody_interrupts)
     plan = acting.Plan.of(act, driver.store.find(JobFilter()).wait(5))
@@ -293,6 +294,43 @@ def test_interrupted_in_the_middle_it_says_how_far_it_came(
     assert stopped.value.exit_code == 130
     assert said[-2:] == ["4 cancelled", "interrupted: the rest was left alone"]
     assert states(driver, *jobs).count(State.CANCELLED) == 4
+
+
+def test_interrupted_twice_it_does_not_wait_for_the_journal(driver: Driver) -> None:
+    jobs = [driver.new() for _ in range(3)]
+    driver.add(*jobs)
+
+    def somebody_insists(store: Store, ids: Sequence[bytes]) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    act = Meddling(acting.Cancelling(), somebody_insists)
+    plan = acting.Plan.of(act, driver.store.find(JobFilter()).wait(5))
+    said: list[str] = []
+    with pytest.raises(typer.Exit) as stopped:
+        acting.carry_out(plan, driver.store, dry_run=False, yes=True, say=said.append)
+    assert stopped.value.exit_code == 130
+    assert said[-1] == "interrupted: up to 500 jobs more may be done, the rest was left alone"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_where_the_journal_fails_in_the_middle_it_says_how_far_it_came(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acting, "PIECE", 2)
+    driver.add(*(driver.new() for _ in range(5)))
+    pieces = iter((False, True))
+
+    def the_disk_fails(store: Store, ids: Sequence[bytes]) -> None:
+        if next(pieces):
+            raise JournalUnavailable("the disk is full")
+
+    act = Meddling(acting.Cancelling(), the_disk_fails)
+    plan = acting.Plan.of(act, driver.store.find(JobFilter()).wait(5))
+    said: list[str] = []
+    with pytest.raises(JournalUnavailable):
+        acting.carry_out(plan, driver.store, dry_run=False, yes=True, say=said.append)
+    assert said[-1] == "2 cancelled"
 
 
 def test_pausing_a_queue_and_a_task(driver: Driver) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections import namedtuple
 from collections.abc import Iterator
@@ -103,9 +104,32 @@ def test_processes(journal: Journal) -> None:
     journal.store.claim(runner.runner, 1, suspect=False).wait(5)
     heads, shown = table("processes")
     assert heads == ["kind", "host", "pid", "since", "release", "queues", "slots", "holds"]
-    assert (shown[0], shown[2], shown[-2:]) == ("worker", str(os.getpid()), ["8", "1"])
+    assert (shown[0], shown[2], shown[-4:]) == (
+        "worker",
+        str(os.getpid()),
+        ["r1", '{"only":["mail"]}', "8", "1"],
+    )
     (told,) = json.loads(run("processes", "--json").stdout)["processes"]
     assert (told["kind"], told["pid"], told["slots"], told["holds"]) == ("worker", os.getpid(), 8, 1)
+    assert told["release"] == "r1"
+
+
+def test_a_release_that_nobody_tells_has_no_column(journal: Journal) -> None:
+    journal.store.enlist(NewRunner("", 15)).wait(5)
+    heads, shown = table("processes")
+    assert heads == ["kind", "host", "pid", "since", "queues", "slots", "holds"]
+    assert shown[-2:] == ["all", "0"]
+    assert json.loads(run("processes", "--json").stdout)["processes"][0]["release"] is None
+
+
+def test_all_times_in_json_have_one_form(journal: Journal) -> None:
+    journal.add()
+    journal.enlist()
+    looks = ["jobs"], ["queues"], ["processes"], ["watch", "--looks", "1"]
+    for text in (run(*look, "--json").stdout for look in looks):
+        times = re.findall(r'"\d{4}-\d\d-\d\dT[^"]*"', text)
+        assert times
+        assert [time for time in times if not time.endswith('Z"')] == []
 
 
 def codes(journal: Journal) -> list[str]:

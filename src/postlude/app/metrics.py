@@ -4,6 +4,7 @@ The text is written here: a client library's registry counts in one process, and
 stands in the journal.
 """
 
+import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from inspect import isawaitable
@@ -15,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from postlude.app.components import Components
 from postlude.clock import SECOND
+from postlude.stores.location import StoreKind
 from postlude.stores.protocol import LivingRunner, QueueState, Totals
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -69,7 +71,7 @@ class MetricsApp:
         await components.opened()
         store = components.store
         totals, queues, living = await store.totals(), await store.queues(), await store.living()
-        build = {"version": version("postlude"), "store": store.location.partition(":")[0]}
+        build = {"version": version("postlude"), "store": _kind_of(store.location)}
         metrics = metrics_of(totals, queues, living, store.now(), build)
         return PlainTextResponse(text_of(metrics), media_type=MEDIA_TYPE)
 
@@ -142,6 +144,11 @@ def metrics_of(
         ),
         Metric("postlude_build_info", "gauge", "Always 1.", [(build, 1)]),
     ]
+
+
+def _kind_of(location: str) -> str:
+    """Return the kind of a store; a path, which tells where on the host it is, is SQLite's."""
+    return StoreKind.SQLITE if os.path.isabs(location) else location.partition(":")[0]
 
 
 def _added(totals: Iterable[Totals]) -> list[tuple[Labels, float]]:

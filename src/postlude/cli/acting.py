@@ -1,16 +1,20 @@
 """Acting on jobs: first what would be done, then, if that is confirmed, in pieces that are counted."""
 
+import signal
 import sys
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any, Final, Protocol
 
 import typer
 
 from postlude.cli.exits import Exit, Refused
 from postlude.cli.text import counted, escaped, exactly
-from postlude.errors import JobNotFound, KeyTaken
+from postlude.errors import JobNotFound, KeyTaken, PostludeError
 from postlude.jobs.inspector import JobStatus
 from postlude.messages.quoting import cut
 from postlude.model.ids import id_text
@@ -30,6 +34,11 @@ class Tally:
 
     done: Counter[str] = field(default_factory=Counter)
     not_done: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def total(self) -> int:
+        """How many were asked for."""
+        return self.done.total() + self.not_done.total()
 
 
 class Act(Protocol):
@@ -172,16 +181,7 @@ def carry_out(
     if not dry_run:
         if ask and not _confirmed(plan):
             raise Refused("not confirmed, so nothing was done; --yes confirms where nobody can be asked")
-        try:
-            for start in range(0, len(plan.jobs), PIECE):
-                piece = [job.id for job in plan.jobs[start : start + PIECE]]
-                plan.act(store, piece, tally)
-                _progress(start + len(piece), len(plan.jobs))
-        except KeyboardInterrupt:
-            _say_what_was_done(plan, tally, say)
-            say("interrupted: the rest was left alone")
-            raise typer.Exit(Exit.INTERRUPTED) from None
-        _say_what_was_done(plan, tally, say)
+        _in_pieces(plan, store, tally, say)
     return {
         "act": plan.act.verb,
         "dry_run": dry_run,
@@ -191,6 +191,52 @@ def carry_out(
         "left_alone": {str(state): count for state, count in plan.skipped.items()},
         "jobs": [id_text(job.id) for job in plan.jobs],
     }
+
+
+def _in_pieces(plan: Plan, store: Store, tally: Tally, say: Callable[[str], None]) -> None:
+    """Do it, and say what was done, also if it comes to no end."""
+    with _ctrl_c_noted() as pressed:
+        try:
+            for start in range(0, len(plan.jobs), PIECE):
+                if pressed():
+                    break
+                piece = [job.id for job in plan.jobs[start : start + PIECE]]
+                plan.act(store, piece, tally)
+                _progress(start + len(piece), len(plan.jobs))
+        except KeyboardInterrupt:
+            _say_what_was_done(plan, tally, say)
+            say(f"interrupted: up to {counted(PIECE)} more may be done, the rest was left alone")
+            raise typer.Exit(Exit.INTERRUPTED) from None
+        except PostludeError:
+            _say_what_was_done(plan, tally, say)
+            raise
+    _say_what_was_done(plan, tally, say)
+    if tally.total < len(plan.jobs):
+        say("interrupted: the rest was left alone")
+        raise typer.Exit(Exit.INTERRUPTED)
+
+
+@contextmanager
+def _ctrl_c_noted() -> Iterator[Callable[[], bool]]:
+    """Have Ctrl-C wait until what the journal was asked for is counted; pressed again, it does not wait.
+
+    Gives what says whether it was pressed.
+    """
+    pressed: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(number)
+
+    if threading.current_thread() is not threading.main_thread():  # no signal comes here
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _confirmed(plan: Plan) -> bool:

@@ -15,22 +15,13 @@ from postlude.cli.naming import full_name, listed
 from postlude.cli.options import (
     MOST,
     AllOption,
-    ArgOption,
     DryRunOption,
-    ErrorOption,
     IdsArgument,
     JsonOption,
-    KeyOption,
-    OwnerOption,
-    QueueOption,
-    SinceOption,
-    StateOption,
     StoreOption,
-    TaskOption,
-    UntilOption,
     YesOption,
 )
-from postlude.cli.selection import by_ids, filter_of, with_task
+from postlude.cli.selection import Selection, by_ids, selecting, with_task
 from postlude.cli.text import escaped
 from postlude.errors import JobNotFound
 from postlude.messages.quoting import cut
@@ -54,17 +45,10 @@ def add_acts(app: typer.Typer) -> None:
 
 
 def _on_jobs(act: Act) -> Callable[..., None]:
+    @selecting
     def command(
+        selection: Selection,
         ids: IdsArgument = None,
-        state: StateOption = None,
-        task: TaskOption = None,
-        queue: QueueOption = None,
-        key: KeyOption = None,
-        owner: OwnerOption = None,
-        arg: ArgOption = None,
-        error: ErrorOption = None,
-        since: SinceOption = None,
-        until: UntilOption = None,
         everything: AllOption = False,
         limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many at most, newest first.")] = MOST,
         dry_run: DryRunOption = False,
@@ -73,7 +57,7 @@ def _on_jobs(act: Act) -> Callable[..., None]:
         as_json: JsonOption = False,
     ) -> None:
         with errors_in_one_line():
-            wanted = filter_of(state, task, queue, key, owner, arg, error, since, until, datetime.now(UTC))
+            wanted = selection.filter(datetime.now(UTC))
             if not (ids or wanted.restricts or everything):
                 raise Usage("say which jobs: by their ids, by a filter such as --state failed, or --all")
             if ids and wanted.restricts:

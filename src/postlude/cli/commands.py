@@ -12,26 +12,18 @@ from postlude.cli.display import console, print_job, print_jobs, print_json
 from postlude.cli.exits import errors_in_one_line
 from postlude.cli.journal import reading
 from postlude.cli.looks import LOOK, add_looks
-from postlude.cli.naming import listed, whole_id
+from postlude.cli.naming import SEARCHED, listed, whole_id
 from postlude.cli.options import (
     MOST,
-    ArgOption,
-    ErrorOption,
     JsonOption,
-    KeyOption,
-    OwnerOption,
-    QueueOption,
-    SinceOption,
-    StateOption,
     StoreOption,
-    TaskOption,
-    UntilOption,
 )
-from postlude.cli.selection import filter_of, with_task
+from postlude.cli.selection import Selection, selecting, with_task
 from postlude.cli.text import escaped
 from postlude.errors import JobNotFound
 from postlude.jobs.inspector import JobStatus
 from postlude.messages.quoting import cut
+from postlude.model.state import State
 from postlude.stores.location import DEFAULT_LOCATION
 
 app = typer.Typer(
@@ -41,10 +33,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-SEARCHED: Final = 100_000
-"""The newest jobs, among which those are looked for that no index tells."""
+_NOT_KNOWN: Final = frozenset({"max_attempts"})
+"""Fields that only the application can tell: left out, rather than said to be nothing."""
 
-_NOT_ON_PAGES = {"attempts", "result", "logs"}
+_NOT_ON_PAGES: Final = _NOT_KNOWN | {"attempts", "result", "logs"}
 
 
 def _say_version(wanted: bool) -> None:
@@ -64,16 +56,9 @@ def _options(
 
 
 @app.command(rich_help_panel=LOOK)
+@selecting
 def jobs(
-    state: StateOption = None,
-    task: TaskOption = None,
-    queue: QueueOption = None,
-    key: KeyOption = None,
-    owner: OwnerOption = None,
-    arg: ArgOption = None,
-    error: ErrorOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
+    selection: Selection,
     limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many at most.")] = 50,
     before: Annotated[
         int | None, typer.Option(help="Only those before this: `next` of the page before.")
@@ -86,7 +71,7 @@ def jobs(
 ) -> None:
     """List jobs, newest first."""
     with errors_in_one_line():
-        wanted = filter_of(state, task, queue, key, owner, arg, error, since, until, datetime.now(UTC))
+        wanted = selection.filter(datetime.now(UTC))
         with reading(store) as journal:
             counts = journal.counts().wait()
             tasks = sorted({count.task for count in counts})
@@ -96,12 +81,15 @@ def jobs(
     found = [JobStatus.of(record) for record in records[:limit]]
     if as_json:
         # Leave out what a page does not have, rather than say that there is none.
-        shown = [job.model_dump(mode="json", exclude=_NOT_ON_PAGES) for job in found]
+        shown = [job.model_dump(mode="json", exclude=set(_NOT_ON_PAGES)) for job in found]
         print_json({"jobs": shown, "next": found[-1].seq if len(records) > limit else None})
         return
     # The journal keeps a tally of tasks alone, and counting would take as long as it has jobs.
     tallied = wanted.restricts and replace(wanted, states=(), task=None).restricts
-    totals = [one for one in counts if not tallied and wanted.task in (None, one.task)]
+    states = wanted.states or tuple(State)
+    totals = [
+        one for one in counts if not tallied and wanted.task in (None, one.task) and one.state in states
+    ]
     print_jobs(console(), found, totals, more=len(records) > limit)
     if wanted.task is not None and wanted.task not in tasks and tasks:
         typer.echo(escaped(f"No task called {cut(wanted.task)} has any; these have: {listed(tasks)}"))
@@ -114,18 +102,18 @@ def jobs(
 
 @app.command(rich_help_panel=LOOK)
 def show(
-    id: Annotated[str, typer.Argument(help="The job's id, or how it begins.")],
+    id: Annotated[str, typer.Argument(help="The job's id, or how it begins or ends.")],
     store: StoreOption = DEFAULT_LOCATION,
     as_json: JsonOption = False,
 ) -> None:
     """Show one job: its arguments, its result, its attempts with their tracebacks and log lines."""
     with errors_in_one_line(), reading(store) as journal:
-        record = journal.get(whole_id(id, lambda digits: journal.ids_beginning(digits).wait())).wait()
+        record = journal.get(whole_id(id, journal)).wait()
         if record is None:
             raise JobNotFound(f"no job has the id {cut(id)}; it may have been pruned")
     job = JobStatus.of(record)
     if as_json:
-        print_json(job.model_dump(mode="json"))
+        print_json(job.model_dump(mode="json", exclude=set(_NOT_KNOWN)))
     else:
         print_job(console(), job)
 

@@ -87,7 +87,8 @@ def processes(store: StoreOption = DEFAULT_LOCATION, as_json: JsonOption = False
         told = [
             {
                 "kind": str(one.kind), "host": one.host, "pid": one.pid, "since": _time(one.since),
-                "release": one.release, "queues": one.queues.text(), "slots": one.slots, "holds": one.holds,
+                "release": one.release or None, "queues": one.queues.text(), "slots": one.slots,
+                "holds": one.holds,
             }
             for one in found
         ]  # fmt: skip
@@ -101,6 +102,9 @@ def processes(store: StoreOption = DEFAULT_LOCATION, as_json: JsonOption = False
         for one in found
     ]  # fmt: skip
     heads = ["kind", "host", "pid", "since", "release", "queues", "slots", "holds"]
+    if not any(one.release for one in found):  # the application does not say which it is
+        place = heads.index("release")
+        heads, rows = _without(place, heads), [_without(place, row) for row in rows]
     console().print(_table(heads, rows) if rows else "No process runs jobs.")
 
 
@@ -187,7 +191,7 @@ class _Look:
     def told(self, before: Counter[State] | None, seconds: float) -> dict[str, Any]:
         """Return it for programs."""
         return {
-            "at": self.time.isoformat(),
+            "at": _written(self.time),
             "jobs": {str(state): self.counts[state] for state in State},
             "ended_per_second": {str(state): rate for state, rate in self._rates(before, seconds).items()},
             "queues": [one._asdict() | {"oldest": _time(one.oldest)} for one in self._queues],
@@ -243,6 +247,10 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     return table
 
 
+def _without(place: int, cells: list[str]) -> list[str]:
+    return cells[:place] + cells[place + 1 :]
+
+
 def _number(number: int) -> str:
     return f"{number:,}" if number else ""
 
@@ -264,4 +272,9 @@ def _moment(microseconds: int) -> datetime | None:
 
 def _time(microseconds: int | None) -> str | None:
     found = None if microseconds is None else _moment(microseconds)
-    return None if found is None else found.isoformat()
+    return None if found is None else _written(found)
+
+
+def _written(time: datetime) -> str:
+    """Write a time (UTC) as it stands in all JSON that is printed: of jobs, Pydantic writes it."""
+    return time.isoformat().replace("+00:00", "Z")

@@ -1,13 +1,18 @@
 """What people type in place of whole names and ids."""
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from postlude.errors import JobNotFound, PostludeError
 from postlude.messages.quoting import cut, quoted
 from postlude.model.ids import id_bytes
+from postlude.model.job import JobFilter
+from postlude.stores.protocol import Looking
 from postlude.tasks.names import called
+
+SEARCHED: Final = 100_000
+"""The newest jobs, among which those are looked for that no index tells."""
 
 _FEWEST: Final = 4
 """Digits of an id that are looked for; fewer are most jobs'."""
@@ -40,16 +45,18 @@ def full_name(typed: str, tasks: Collection[str]) -> str:
     return meant[0] if meant else typed
 
 
-def whole_id(typed: str, beginning_with: Callable[[str], Sequence[bytes]]) -> bytes:
-    """Return the id that is meant: the whole one, or how it begins.
+def whole_id(typed: str, journal: Looking) -> bytes:
+    """Return the id that is meant: the whole one, or how it begins, or else how it ends.
+
+    What ids end with is in no index, so it is looked for among the newest `SEARCHED` jobs.
 
     Args:
         typed: what was typed.
-        beginning_with: gives the ids that begin with some hexadecimal digits.
+        journal: has the jobs.
 
     Raises:
-        JobNotFound: it is no id, or no job's begins so.
-        Unclear: those of several jobs begin so, or may.
+        JobNotFound: it is no id, and no job's begins or ends so.
+        Unclear: those of several jobs do, or may.
     """
     try:
         return id_bytes(typed)
@@ -59,11 +66,17 @@ def whole_id(typed: str, beginning_with: Callable[[str], Sequence[bytes]]) -> by
         raise JobNotFound(f"{quoted(typed)} is not the id of a job; `postlude jobs` lists them")
     if len(digits) < _FEWEST:
         raise Unclear(f"{quoted(typed)} is too little of an id; give at least {_FEWEST} digits of it")
-    found = beginning_with(digits)
+    found, how = journal.ids_beginning(digits).wait(), "begin"
     if not found:
-        raise JobNotFound(f"no job's id begins with {cut(typed)}; it may have been pruned")
+        newest = journal.find(JobFilter(limit=SEARCHED)).wait()
+        found, how = [one.id for one in newest if one.id.hex().endswith(digits)], "end"
+    if not found:
+        raise JobNotFound(
+            f"no job's id begins with {cut(typed)}, and of the newest {SEARCHED:,} none ends with it; it may "
+            f"have been pruned"
+        )
     if len(found) > 1:
-        raise Unclear(f"the ids of several jobs begin with {cut(typed)}; give more of it")
+        raise Unclear(f"the ids of several jobs {how} with {cut(typed)}; give more of it")
     return found[0]
 
 

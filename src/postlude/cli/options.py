@@ -52,7 +52,7 @@ UntilOption = Annotated[
     str | None, typer.Option("--until", help="Created before that.", rich_help_panel=_SELECT)
 ]
 IdsArgument = Annotated[
-    list[str] | None, typer.Argument(help="Jobs by their ids, or how these begin.", show_default=False)
+    list[str] | None, typer.Argument(help="Jobs by their ids, or how these begin or end.", show_default=False)
 ]
 AllOption = Annotated[
     bool, typer.Option("--all", help="All jobs, whatever they are.", rich_help_panel=_SELECT)

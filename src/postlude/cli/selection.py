@@ -1,17 +1,28 @@
 """What was typed as a filter: one grammar for looking and for acting."""
 
+import inspect
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final, get_type_hints
 
 from postlude.cli.exits import Usage
 from postlude.cli.naming import full_name, whole_id
+from postlude.cli.options import (
+    ArgOption,
+    ErrorOption,
+    KeyOption,
+    OwnerOption,
+    QueueOption,
+    SinceOption,
+    StateOption,
+    TaskOption,
+    UntilOption,
+)
 from postlude.errors import JobNotFound
 from postlude.messages.quoting import cut, quoted
 from postlude.model.job import Found, JobFilter
-from postlude.model.state import State
 from postlude.stores.protocol import Looking
 
 _AGO: Final = re.compile(r"(\d{1,9})\s*(s|m|h|d|w)")
@@ -19,34 +30,68 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w":
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def filter_of(
-    states: Sequence[State] | None,
-    task: str | None,
-    queue: str | None,
-    key: str | None,
-    owner: str | None,
-    arguments: Sequence[str] | None,
-    error: str | None,
-    since: str | None,
-    until: str | None,
-    now: datetime,
-) -> JobFilter:
-    """Return which jobs are meant by what was typed; `task` as it was typed.
+@dataclass(frozen=True)
+class Selection:
+    """Which jobs are meant, as it was typed: the options of `jobs`, and of all commands that act on jobs."""
 
-    Raises:
-        Usage: an argument is no `name=value`, or a time is none.
+    state: StateOption = None
+    task: TaskOption = None
+    queue: QueueOption = None
+    key: KeyOption = None
+    owner: OwnerOption = None
+    arg: ArgOption = None
+    error: ErrorOption = None
+    since: SinceOption = None
+    until: UntilOption = None
+
+    def filter(self, now: datetime) -> JobFilter:
+        """Return it as the journal takes it; `task` as it was typed.
+
+        Raises:
+            Usage: an argument is no `name=value`, or a time is none.
+        """
+        return JobFilter(
+            states=tuple(self.state or ()),
+            task=self.task,
+            queue=self.queue,
+            key=self.key,
+            owner=self.owner,
+            error=self.error,
+            arguments=tuple(_argument(text) for text in self.arg or ()),
+            since=None if self.since is None else moment("--since", self.since, now),
+            until=None if self.until is None else moment("--until", self.until, now),
+        )
+
+
+def selecting(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `Selection` in the place of its parameter `selection`.
+
+    Typer reads options from a signature, and has no groups of them.
     """
-    return JobFilter(
-        states=tuple(states or ()),
-        task=task,
-        queue=queue,
-        key=key,
-        owner=owner,
-        error=error,
-        arguments=tuple(_argument(text) for text in arguments or ()),
-        since=None if since is None else moment("--since", since, now),
-        until=None if until is None else moment("--until", until, now),
-    )
+    names = [field.name for field in fields(Selection)]
+    hints = get_type_hints(Selection, include_extras=True)
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hints[name])
+        for name in names
+    ]
+    signature = inspect.signature(command, eval_str=True)
+    parameters = [
+        one
+        for parameter in signature.parameters.values()
+        for one in (
+            options
+            if parameter.name == "selection"
+            else [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)]
+        )
+    ]
+
+    def selects(**typed: Any) -> None:
+        command(selection=Selection(**{name: typed.pop(name) for name in names}), **typed)
+
+    selects.__name__, selects.__doc__ = command.__name__, command.__doc__
+    selects.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    selects.__annotations__ = {one.name: one.annotation for one in parameters}
+    return selects
 
 
 def with_task(wanted: JobFilter, tasks: Sequence[str]) -> JobFilter:
@@ -77,7 +122,7 @@ def moment(option: str, text: str, now: datetime) -> int:
 
 
 def by_ids(journal: Looking, typed: Sequence[str]) -> list[Found]:
-    """Return the jobs that are meant by their ids, or how these begin; each once.
+    """Return the jobs that are meant by their ids, or how these begin or end; each once.
 
     Raises:
         JobNotFound: one is not there.
@@ -85,7 +130,7 @@ def by_ids(journal: Looking, typed: Sequence[str]) -> list[Found]:
     """
     found: dict[int, Found] = {}
     for text in typed:
-        id = whole_id(text, lambda digits: journal.ids_beginning(digits).wait())
+        id = whole_id(text, journal)
         record = journal.get(id).wait()
         if record is None:
             raise JobNotFound(f"no job has the id {cut(text)}; it may have been pruned")

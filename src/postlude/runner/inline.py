@@ -67,7 +67,7 @@ class Inline:
         self._clock = clock
         self._execution = execution
         queues = execution.queues if kind is Kind.INLINE else NONE
-        self._new = NewRunner("", config.lease, kind, queues, config.slots)
+        self._new = NewRunner(config.release, config.lease, kind, queues, config.slots)
         self._lease: Lease | None = None
         self._joining = threading.Lock()
         self._looked: int | None = None

@@ -59,7 +59,7 @@ class Service:
     async def start(self) -> Runner:
         """Enlist, begin to renew the lease, recover what was left, and begin to claim."""
         store, registry, config, clock = self._store, self._registry, self._config, self._clock
-        new = NewRunner("", config.lease, queues=self._execution.queues, slots=config.slots)
+        new = NewRunner(config.release, config.lease, queues=self._execution.queues, slots=config.slots)
         lease = Lease(store, config, clock, new)
         await store.declare(self._bounds())
         await lease.join()
