@@ -24,10 +24,11 @@ LAYERS = (
     Layer("frameworks", ("frameworks",), below=(*REQUEST,)),
     Layer("web", ("web",), below=(*TRUTH, "jobs", "request")),
     Layer("app", ("app",), below=(*REQUEST, "engines", "frameworks", "web")),
+    Layer("worker", ("worker",), below=(*REQUEST, "app")),
     Layer(
         "doors",
         ("fastapi", "starlette", "cli", "testing", "integrations"),
-        below=(*REQUEST, "engines", "web", "app"),
+        below=(*REQUEST, "engines", "web", "app", "worker"),
         together=False,
     ),
 )
@@ -52,6 +53,7 @@ LOGGING_HOMES = ("telemetry", "runner.attempt.logs", "runner.executors.process.c
 WORDING_HOMES: dict[str, str] = {
     "telemetry": "the listener that writes the log",
     "app": "a door: the lines of a start",
+    "worker": "a door: sees to it that the lines of a start are written",
     "runner.attempt.logs": "keeps what tasks log: a handler, and no line of its own",
 }
 """Who may import the log: all else says what happens by events. Each with its reason."""

@@ -17,6 +17,7 @@ from postlude import Limit, Local, Rate
             ({"concurrency": wrong}, f"Local(concurrency={wrong!r}): give a whole number, 1 or more")
             for wrong in (0, -1, 1.5, True, "4")
         ),
+        ({"run": "process"}, 'Local(run=\'process\'): give "everywhere" or "workers"'),
         ({"rate": Limit(4)}, "Local(rate=Limit(concurrent=4, per=None)): give Rate(...)"),
         (
             {"limit": Limit(4, per="tenant")},

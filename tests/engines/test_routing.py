@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,11 +11,14 @@ from fastapi.testclient import TestClient
 
 from postlude import Limit, Local, Postlude, Rate, State
 from postlude.clock import SECOND
-from postlude.engines.protocol import Run
+from postlude.engines.protocol import Engine, Run
 from postlude.engines.routing import Routing, checked_queues
+from postlude.errors import PostludeError
 from postlude.model.event.jobs import JobsAdded
 from postlude.model.job import Added, NewJob
 from postlude.model.limits import DeclaredLimits
+from postlude.model.queues import all_but, only
+from postlude.model.role import SERVER, Role
 from postlude.model.terms import Terms
 from postlude.testing import PostludeJobs
 from tests.app import work
@@ -93,6 +97,38 @@ def test_what_follows_for_the_others() -> None:
     assert set(routing.publishers) == {"b", "c"}
     routing.publishers["c"]([b"x"])
     assert deaf.published == [("c", [b"x"])]
+
+
+WORKER = Role(worker=True)
+QUEUES: dict[str, Engine] = {"a": Local(), "b": Deaf(), "w": Local(run="workers"), "x": Local(run="workers")}
+
+
+@pytest.mark.parametrize(
+    ("role", "here"),
+    [
+        (SERVER, {"a", "other"}),
+        (WORKER, {"a", "w", "x", "other"}),
+        (replace(WORKER, queues=only({"w", "a"})), {"a", "w"}),
+        (replace(WORKER, queues=all_but({"w"})), {"a", "x", "other"}),
+    ],
+)
+def test_servers_leave_queues_to_workers_which_work_through_what_they_are_told(
+    role: Role, here: set[str]
+) -> None:
+    routing = Routing(QUEUES, role)
+    assert {name for name in ("a", "b", "w", "x", "other") if name in routing.here} == here
+    assert routing.left == {"w", "x"}
+    assert set(routing.publishers) == {"b"}
+    clients_wait = routing.promises.keys() ^ {"b", "w", "x"}
+    assert clients_wait == ({"w", "x"} if role.worker else set()), "no client waits for workers"
+
+
+def test_a_worker_works_through_no_queue_of_another_engine() -> None:
+    with pytest.raises(PostludeError) as raised:
+        Routing(QUEUES, replace(WORKER, queues=only({"a", "b"})))
+    assert str(raised.value) == (
+        "queue 'b' is run by Deaf, not by a worker of this kind: leave it out of --queues"
+    )
 
 
 def test_what_is_added_and_could_start_is_published() -> None:

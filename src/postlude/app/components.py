@@ -30,6 +30,7 @@ from postlude.jobs.queries import JobQueries
 from postlude.jobs.subscriptions import Hub
 from postlude.model.event.jobs import JobsAdded
 from postlude.model.limits import DeclaredLimits
+from postlude.model.role import this_process
 from postlude.request.route import unstored
 from postlude.runner.executors.pool import ExecutionContext
 from postlude.runner.inline import Inline
@@ -90,14 +91,22 @@ class Components:
         given = (store, registry, config, clock, execution)
         self._held = inline is not None
         """Whether jobs run only when a test says so: then no engine is told of them."""
-        self.routing = routing = Routing(queues)
+        self.role = role = this_process()
+        self.routing = routing = Routing(queues, role)
         execution.queues, execution.promises = routing.here, routing.promises
-        execution.slots = routing.slots
+        execution.slots, execution.concurrency = routing.slots, role.concurrency
         self.inline = inline or Inline(*given)
         self.worker = Inline(*given, Kind.WORKER)
         """Runs what engines are told of."""
         self._served = Served(
-            service or (lambda: Service(*given, self.bounds, routing.publishers)), self._attach, self._detach
+            service
+            or (
+                lambda: Service(
+                    *given, self.bounds, routing.publishers, Kind.WORKER if role.worker else Kind.APP
+                )
+            ),
+            self._attach,
+            self._detach,
         )
         self.control = Control(store, self.opened, self._told, self._paused, registry, queues)
         self.absence = Absence(store, config, clock, self._runs_jobs)
@@ -118,7 +127,7 @@ class Components:
             execution.tracers,
         )
         self.producer.bounded_queues = execution.bounded_queues = routing.bounded
-        self.producer.elsewhere = routing.here.names
+        self.producer.here = None if routing.here.every else routing.here
         if routing.publishers and not self._held:
             store.events.listen(routing.added, JobsAdded)
         self.inspector = Inspector(store, registry.attempts)

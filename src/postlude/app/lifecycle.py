@@ -5,6 +5,7 @@ from collections import Counter
 
 from postlude.app.components import Components
 from postlude.errors import PostludeError
+from postlude.model.queues import Queues
 from postlude.model.state import State
 from postlude.runner.executors.process import inside
 from postlude.telemetry.startup_log import announce, be_heard, count_of
@@ -53,6 +54,13 @@ class Lifespan:
         waiting = count_of(jobs[State.QUEUED] + jobs[State.RUNNING], "job waits", "jobs wait")
         parked = f", {jobs[State.PARKED]} parked" if jobs[State.PARKED] else ""
         announce(f"journal: {store.location}; {waiting}{parked}")
+        if self._components.role.worker:
+            announce(f"this process is a worker, for {_named(self._components.routing.here)}")
+        elif left := sorted(self._components.routing.left):
+            serving = [runner for runner in await store.living() if runner.serves]
+            unserved = [name for name in left if not any(name in runner.queues for runner in serving)]
+            none = f"; none takes {', '.join(unserved)} now: start `postlude worker`" if unserved else ""
+            announce(f"left to workers: {', '.join(left)}{none}")
 
     async def start(self) -> None:
         """Have a runner serve this loop."""
@@ -75,6 +83,13 @@ class Lifespan:
         if self._entered:
             self._entered = False
             await self._components.leave(self)
+
+
+def _named(queues: Queues) -> str:
+    names = ", ".join(sorted(queues.names))
+    if queues.every:
+        return "all queues"
+    return f"all queues but {names}" if queues.but else f"the queues {names}"
 
 
 def announce_off() -> None:

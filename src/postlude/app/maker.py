@@ -1,6 +1,7 @@
 """What a `Postlude` is made with, and the module that makes it: where its packages lie, what it is called."""
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ from starlette.applications import Starlette
 
 from postlude.config import Config
 from postlude.messages.quoting import quoted
+from postlude.model.role import Role
 
 _UNTITLED: Final = frozenset({"", "FastAPI"})
 
@@ -28,6 +30,17 @@ def refuse_mistaken(app: object, delivery: object, config: object) -> None:
         )
     if config is not None and not isinstance(config, Config):
         raise TypeError(f"config={quoted(config)}: give a postlude.Config(...)")
+
+
+def for_role(config: Config, role: Role) -> Config:
+    """Return the configuration with what a worker was told at its start."""
+    if role.grace is not None:
+        config = replace(config, grace=role.grace)
+    most = role.concurrency
+    if most is None:
+        return config
+    # Its runner claims ahead by its slots: no more than it can run.
+    return replace(config, loop_slots=most, threads=most, processes=min(config.processes, most))
 
 
 def root_of(module: dict[str, Any]) -> Path | None:

@@ -11,7 +11,7 @@ from postlude.app.components import Components, Counters
 from postlude.app.forwarding import of_control, of_lifespan, of_queries
 from postlude.app.instances import EVERY_POSTLUDE
 from postlude.app.lifecycle import Lifespan, announce_off
-from postlude.app.maker import name_of, refuse_mistaken, root_of
+from postlude.app.maker import for_role, name_of, refuse_mistaken, root_of
 from postlude.app.metrics import metrics_app
 from postlude.app.router import router
 from postlude.clock import Clock, SystemClock
@@ -35,6 +35,7 @@ from postlude.jobs.handle import Job
 from postlude.jobs.inspector import Inspector
 from postlude.jobs.queries import JobQueries
 from postlude.messages.spelling import parameters_of, refuse_unknown, tells_what_to_write
+from postlude.model.role import this_process
 from postlude.request.exception_handlers import watch_handlers
 from postlude.request.passthrough import Passthrough, PassthroughBlocking, passing_state
 from postlude.runner.executors.pool import ExecutionContext
@@ -103,7 +104,7 @@ class Postlude:
         owner: Callable[..., Any] | None = None,
     ) -> None:
         refuse_mistaken(app, delivery, config)
-        self.config = config or Config()
+        self.config = for_role(config or Config(), this_process())
         clock = clock or SystemClock()
         self._registry = Registry(
             packages=packages,
@@ -220,6 +221,11 @@ class Postlude:
             self._owner.join(app)
 
     router = router
+
+    @property
+    def application(self) -> Starlette | None:
+        """The application that it has joined."""
+        return self._app
 
     @property
     def off(self) -> bool:

@@ -20,6 +20,7 @@ from postlude.cli.options import (
 )
 from postlude.cli.selection import Selection, selecting, with_task
 from postlude.cli.text import escaped
+from postlude.cli.worker import add_worker
 from postlude.errors import JobNotFound
 from postlude.jobs.inspector import JobStatus
 from postlude.messages.quoting import cut
@@ -120,3 +121,4 @@ def show(
 
 add_looks(app)
 add_acts(app)
+add_worker(app)

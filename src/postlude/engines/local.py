@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from postlude.engines.protocol import Run
 from postlude.messages.quoting import quoted
@@ -12,7 +13,7 @@ from postlude.model.limits import Limit, Rate
 @spelled
 @dataclass(frozen=True, slots=True)
 class Local:
-    """Runs a queue in this process, and in every other process that shares the journal.
+    """Runs a queue in the processes that share the journal: in all that run jobs, or in workers alone.
 
     Attributes:
         limit: how many of its jobs run at once, over all processes.
@@ -21,14 +22,18 @@ class Local:
             queues' jobs do not take them, nor do its jobs take others' (`Config(loop_slots=, threads=)`).
             Async and sync jobs count together; those with `run="process"` too, which need one of
             `Config(processes=)` besides. None: they run in the slots of all queues.
+        run: `"everywhere"`, or `"workers"`: servers store its jobs and leave them to the processes of
+            `postlude worker`.
 
     Raises:
-        ValueError: `limit` is per argument; a queue has none. Or `concurrency` is no number of slots.
+        ValueError: `limit` is per argument; a queue has none. Or `concurrency` is no number of slots, or
+            `run` is neither.
     """
 
     limit: Limit | None = None
     rate: Rate | None = None
     concurrency: int | None = None
+    run: Literal["everywhere", "workers"] = "everywhere"
 
     def __post_init__(self) -> None:
         if self.limit is not None and not isinstance(self.limit, Limit):
@@ -41,6 +46,8 @@ class Local:
             or self.concurrency < 1
         ):
             raise ValueError(f"Local(concurrency={quoted(self.concurrency)}): give a whole number, 1 or more")
+        if self.run not in ("everywhere", "workers"):
+            raise ValueError(f'Local(run={quoted(self.run)}): give "everywhere" or "workers"')
         if self.limit is not None and self.limit.per is not None:
             raise ValueError(
                 f"Local(limit=Limit(per={quoted(self.limit.per)})): a queue's jobs are of many tasks; "
@@ -49,7 +56,7 @@ class Local:
 
     @property
     def here(self) -> bool:
-        """Every process of the application that runs jobs runs those of its queues."""
+        """The application's own processes run those of its queues: all of them, or its workers."""
         return True
 
     @property

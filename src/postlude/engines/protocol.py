@@ -35,7 +35,8 @@ class Engine(Protocol):
 
     @property
     def here(self) -> bool:
-        """Whether the application's runners claim what waits in its queues, in every process that runs jobs.
+        """Whether the application's runners claim what waits in its queues: those of all of its processes,
+        or of its workers (`Local(run="workers")`).
 
         Otherwise no runner claims it by itself, nothing is born claimed, and the engine is told of it.
         """

@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from functools import partial
 
+from postlude.engines.local import Local
 from postlude.engines.protocol import Engine, Run
+from postlude.errors import PostludeError
 from postlude.messages.quoting import quoted
 from postlude.model.event.jobs import JobsAdded
 from postlude.model.limits import DeclaredLimits, bounds_of
-from postlude.model.queues import all_but
+from postlude.model.queues import Queues, all_but, only
+from postlude.model.role import SERVER, Role
 
 
 def checked_queues(queues: Mapping[str, Engine] | None) -> dict[str, Engine]:
@@ -32,14 +35,22 @@ class Routing:
 
     Args:
         queues: the engine of each queue that the application has described.
+        role: what this process is.
+
+    Raises:
+        PostludeError: it is to work through a queue that another engine runs.
     """
 
-    def __init__(self, queues: Mapping[str, Engine]) -> None:
+    def __init__(self, queues: Mapping[str, Engine], role: Role = SERVER) -> None:
         self._queues = queues
         self._lifespans = 0
         self._started: list[Engine] = []
         elsewhere = {name: engine for name, engine in queues.items() if not engine.here}
-        self.here = all_but(elsewhere)
+        self.left = frozenset(name for name, engine in queues.items() if _for_workers(engine))
+        """The queues that servers leave to workers."""
+        self.here = (
+            _worked_through(role.queues, elsewhere) if role.worker else all_but(self.left | elsewhere.keys())
+        )
         """The queues of which this process's runners claim what waits."""
         self.publishers = {name: partial(engine.publish, name) for name, engine in elsewhere.items()}
         """For each other queue, who is told of what waits in it."""
@@ -53,7 +64,7 @@ class Routing:
         """How many slots those queues have that have their own."""
         self.promises = {
             name: engine.promise for name, engine in queues.items() if engine.promise is not None
-        }
+        } | dict.fromkeys(() if role.worker else self.left, 0.0)
         """For how many seconds a client waits for the start of a job, by queue; others: until it starts."""
 
     def limits(self) -> list[DeclaredLimits]:
@@ -101,3 +112,19 @@ class Routing:
             started, self._started = self._started, []
             for engine in started:
                 engine.abandon()
+
+
+def _for_workers(engine: Engine) -> bool:
+    return isinstance(engine, Local) and engine.run == "workers"
+
+
+def _worked_through(asked: Queues, elsewhere: Mapping[str, Engine]) -> Queues:
+    """Return the queues that a worker claims from."""
+    if asked.but:
+        return all_but(asked.names | elsewhere.keys())
+    for name in sorted(asked.names & elsewhere.keys()):
+        raise PostludeError(
+            f"queue {quoted(name)} is run by {type(elsewhere[name]).__name__}, not by a worker of this kind: "
+            f"leave it out of --queues"
+        )
+    return only(asked.names)

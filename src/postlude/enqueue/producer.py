@@ -18,6 +18,7 @@ from postlude.jobs.handle import Enquiries
 from postlude.model.event.jobs import JobsAdded, JobsRefused
 from postlude.model.ids import IdSource
 from postlude.model.job import Added, NewJob
+from postlude.model.queues import Queues
 from postlude.runner.attempt.work import Work, give_trace, place
 from postlude.runner.runner import Runner
 from postlude.runner.turn import Turn
@@ -71,8 +72,9 @@ class Producer:
         self.carried = carried
         self._carries = bool(carried)
         self.bounded_queues: frozenset[str] = frozenset()
-        self.elsewhere: frozenset[str] = frozenset()
-        """Queues that are limited, and those that no runner here claims from: nothing is born claimed."""
+        """Queues that are limited."""
+        self.here: Queues | None = None
+        """Those that the runners here claim from, so that their jobs may be born claimed; None: all."""
         self.owner: Callable[[MutableMapping[str, Any]], Awaitable[str | None]] | None = None
         self._ids: IdSource | None = None
         self._runner: Runner | None = None
@@ -164,7 +166,7 @@ class Producer:
             jobs = new_jobs(placed, self._config.order_wait)
         if self.sync_limits.told != self._registry.bounded_so_far:
             self.sync_limits.tell()
-        away = self.elsewhere and not self.elsewhere.isdisjoint(work.queue for work in works)
+        away = self.here is not None and not all(work.queue in self.here for work in works)
         holder = None if away else runner.reserve(heads)
         reserved = heads if holder else 0
         reply: Reply[list[Added]] | None = None

@@ -12,7 +12,7 @@ from postlude.runner.executors.pool import ExecutionContext
 from postlude.runner.gc_tuning import COLLECTOR, SWITCHING, Shared
 from postlude.runner.lease import Lease
 from postlude.runner.runner import Runner
-from postlude.stores.protocol import NewRunner, Store
+from postlude.stores.protocol import Kind, NewRunner, Store
 from postlude.tasks.registry import Registry
 
 
@@ -27,6 +27,7 @@ class Service:
         execution: what the application gives its runners.
         bounds: what this release says of its tasks and queues; asked at the start.
         publishers: by queue, who is told of what waits there, because no runner claims it.
+        kind: what the journal is told that it is a part of.
     """
 
     def __init__(
@@ -38,7 +39,9 @@ class Service:
         execution: ExecutionContext,
         bounds: Callable[[], Sequence[DeclaredLimits]],
         publishers: Mapping[str, Publish],
+        kind: Kind = Kind.APP,
     ) -> None:
+        self._kind = kind
         self._publishers = publishers
         self._store = store
         self._registry = registry
@@ -59,7 +62,8 @@ class Service:
     async def start(self) -> Runner:
         """Enlist, begin to renew the lease, recover what was left, and begin to claim."""
         store, registry, config, clock = self._store, self._registry, self._config, self._clock
-        new = NewRunner(config.release, config.lease, queues=self._execution.queues, slots=config.slots)
+        queues, slots = self._execution.queues, self._execution.concurrency or config.slots
+        new = NewRunner(config.release, config.lease, self._kind, queues, slots)
         lease = Lease(store, config, clock, new)
         await store.declare(self._bounds())
         await lease.join()

@@ -61,6 +61,13 @@ def be_heard() -> None:
         own.addHandler(LAST)
 
 
+def speak_up() -> None:
+    """Have also what is as it should be written, unless somebody has decided about that."""
+    be_heard()
+    if log.undecided and not log.shows(logging.INFO):
+        own.setLevel(logging.INFO)
+
+
 def _heard(name: str) -> bool:
     """Whether lines of a logger reach a handler that somebody has put there."""
     logger: logging.Logger | None = logging.getLogger(name)

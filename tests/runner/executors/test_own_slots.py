@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from postlude import Config, Job, Limit, Local, Postlude, State
+from postlude.model.role import SERVER, Role, become
 from tests.app.serving import becomes, eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
@@ -33,6 +34,7 @@ class Shop:
         self.on_loop = self.postlude.task(self._on_loop, name="on_loop", queue="own")
         self.in_thread = self.postlude.task(self._in_thread, name="in_thread", queue="own")
         self.other = self.postlude.task(self._in_thread, name="other")
+        self.rest = self.postlude.task(self._on_loop, name="rest")
 
     def enter(self, name: str) -> None:
         with self._lock:
@@ -192,7 +194,7 @@ async def test_the_slot_of_one_that_was_taken_back_before_it_began_is_given_to_t
     shop = Shop(1)
     async with shop.serving() as postlude:
         (runner,) = postlude.components.producer.runners
-        (own,) = runner.executors._own.values()
+        (own,) = runner.executors._doors
         await shop.add(shop.on_loop, "a")
         await shop.runs("a")
         await shop.add(shop.on_loop, "b")
@@ -206,3 +208,22 @@ async def test_the_slot_of_one_that_was_taken_back_before_it_began_is_given_to_t
         runner.executors.sweep()
         assert list(own.waiting) == []
         assert own.running == [next_one]
+
+
+async def test_a_worker_that_was_told_how_many_jobs_runs_that_many_of_all_kinds() -> None:
+    """Those of a queue with slots of its own come on top."""
+    become(Role(worker=True, concurrency=3))
+    try:
+        shop = Shop(1)
+    finally:
+        become(SERVER)
+    others = [f"other{number}" for number in range(6)]
+    async with shop.serving() as postlude:
+        (runner,) = postlude.components.producer.runners
+        await shop.add(shop.other, *others[:3])
+        await shop.add(shop.rest, *others[3:])
+        await shop.add(shop.on_loop, "own")
+        await shop.runs(*others[:3], "own")
+        assert runner.executors.free == (0, 0, 0), "none of any kind has room"
+        shop.let_go.set()
+        await shop.runs(*others[3:], "own")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from postlude.errors import JournalUnavailable, Snooze
-from postlude.model.event import Event, journal, request, runner
+from postlude.model.event import Event, journal, request, runner, worker
 from postlude.model.event import jobs as job
 from postlude.model.event.journal import DamagedRow, Harm, MendedNumber, WalReader
 from postlude.model.event.runner import JobName
@@ -22,6 +22,7 @@ DOWN: Final = JournalUnavailable("the disk is full")
 JOBS: Final = "postlude.jobs"
 RUNNER: Final = "postlude.runner"
 ROOT: Final = "postlude"
+WORKER: Final = "postlude.worker"
 
 
 def raised() -> ValueError:
@@ -541,4 +542,60 @@ OF_REQUESTS: Final[list[Line]] = [
     ),
 ]  # fmt: skip
 
-ALL: Final = [*OF_JOBS, *OF_RUNNERS, *OF_JOURNALS, *OF_REQUESTS]
+DIED: Final = "died with signal 9 (SIGKILL)"
+MEMORY: Final = "; perhaps the system had no memory left"
+
+OF_WORKERS: Final[list[Line]] = [
+    (worker.WorkerBegins("main:postlude", 1), WORKER, "INFO", "worker of main:postlude: starts 1 process"),
+    (worker.WorkerProcessReady(7, 1.25), WORKER, "INFO", "process 7 runs jobs, after 1.2 s"),
+    (
+        worker.WorkerNotStarted("main:postlude", "ended itself with exit code 3"),
+        WORKER, "ERROR",
+        "the worker of main:postlude cannot be started: its process ended itself with exit code 3; what it "
+        "said stands above",
+    ),
+    (
+        worker.WorkerProcessGone(7, DIED, 90.4, 0.0),
+        WORKER, "ERROR", f"process 7 {DIED}, after 90 s{MEMORY}; another is started now",
+    ),
+    (
+        worker.WorkerProcessGone(7, "ended itself with exit code 1", 2.0, 0.5),
+        WORKER, "ERROR",
+        "process 7 ended itself with exit code 1, after 2 s; another is started in 0.5 s",
+    ),
+    (
+        worker.WorkerProcessGone(0, "cannot be started: no", None, None),
+        WORKER, "ERROR",
+        "a process cannot be started: no, before it ran jobs; another is started when the code changes",
+    ),
+    (
+        worker.WorkerProcessDue(7, 1000, 5 * 1024**2),
+        WORKER, "INFO", "process 7 has run 1000 jobs and uses 5 MiB: it ends, and another takes its place",
+    ),
+    (worker.WorkerRenews(), WORKER, "INFO", "processes are started afresh, one after another"),
+    (
+        worker.WorkerRenews(["/a.py", "/b.py", "/c.py", "/d.py"]),
+        WORKER, "INFO", "/a.py, /b.py, /c.py and 1 more have changed: the process is started afresh",
+    ),
+    (
+        worker.WorkerNotRenewed(DIED),
+        WORKER, "ERROR", f"a process with the new code {DIED}; those with the old one go on",
+    ),
+    (
+        worker.WorkerStops("SIGTERM", 2, 10.0),
+        WORKER, "INFO",
+        "SIGTERM: the worker ends; 2 processes may take up to 10 s for running jobs, what is left then is "
+        "released for others (again: at once)",
+    ),
+    (
+        worker.WorkerProcessesKilled([7, 8], hurried=True),
+        WORKER, "WARNING", "killed, as nobody would wait: 7, 8",
+    ),
+    (
+        worker.WorkerProcessesKilled([7], hurried=False),
+        WORKER, "ERROR", "killed, as they had not ended in time: 7",
+    ),
+    (worker.WorkerStopped(), WORKER, "INFO", "the worker has ended"),
+]  # fmt: skip
+
+ALL: Final = [*OF_JOBS, *OF_RUNNERS, *OF_JOURNALS, *OF_REQUESTS, *OF_WORKERS]

@@ -1,10 +1,17 @@
-"""The slots that a queue has for itself: so many of its jobs run at once, whatever other queues run."""
+"""The slots that a queue has for itself: so many of its jobs run at once, whatever other queues run.
+
+And those that all other queues have together, in a process that was told how many jobs it runs at once.
+"""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
+from postlude.model.job import FreeSlots
 from postlude.runner.attempt.work import Work
 from postlude.runner.executors.protocol import Executor
+
+ExecutorFor = Callable[[Work], Executor]
+"""Says where a work runs that has a slot."""
 
 
 class OwnSlots:
@@ -15,7 +22,7 @@ class OwnSlots:
         executor_for: where a work runs that has a slot.
     """
 
-    def __init__(self, slots: int, executor_for: Callable[[Work], Executor]) -> None:
+    def __init__(self, slots: int, executor_for: ExecutorFor) -> None:
         self.waiting: deque[Work] = deque()
         self.ended_so_far = 0
         self._slots = slots
@@ -69,3 +76,48 @@ class OwnSlots:
         """Give the place of work that runs and does not end to others; False if it has ended."""
         executor = self._inside.get(work)
         return executor is not None and executor.abandon(work)
+
+
+class Doors:
+    """The slots that works need beside those of an executor.
+
+    Args:
+        own: those of the queues that have their own.
+        rest: those of all other queues together; None: they need none.
+    """
+
+    def __init__(self, own: Mapping[str, OwnSlots], rest: OwnSlots | None) -> None:
+        self._own = own
+        self._rest = rest
+
+    @classmethod
+    def of_slots(
+        cls, own: Mapping[str, int], among: Mapping[str, ExecutorFor], most: int | None, rest: ExecutorFor
+    ) -> "Doors":
+        """Return those with so many slots, each with what says where its works run."""
+        doors = {queue: OwnSlots(slots, among[queue]) for queue, slots in own.items()}
+        return cls(doors, None if most is None else OwnSlots(most, rest))
+
+    def __bool__(self) -> bool:
+        return bool(self._own) or self._rest is not None
+
+    def __iter__(self) -> Iterator[OwnSlots]:
+        yield from self._own.values()
+        if self._rest is not None:
+            yield self._rest
+
+    def of(self, work: Work) -> OwnSlots | None:
+        """Return what lets a work in; None: nothing need."""
+        return self._own.get(work.queue, self._rest)
+
+    def ended(self, work: Work) -> None:
+        """A work has ended. On the loop."""
+        if (slots := self.of(work)) is not None:
+            slots.ended()
+
+    def free(self, loop: int, threads: int, processes: int) -> FreeSlots:
+        """Return how many jobs of each kind could start at once, where executors have so many slots free."""
+        if self._rest is not None:
+            most = self._rest.free
+            loop, threads, processes = min(loop, most), min(threads, most), min(processes, most)
+        return FreeSlots(loop + sum(slots.free for slots in self._own.values()), threads, processes)

@@ -23,7 +23,7 @@ from postlude.runner.chains import Chains
 from postlude.runner.copies import Copies
 from postlude.runner.executors.kinds import Kinds, make_kinds
 from postlude.runner.executors.loop import cancel, leave_alone
-from postlude.runner.executors.own_slots import OwnSlots
+from postlude.runner.executors.own_slots import Doors
 from postlude.runner.executors.process.executor import ProcessExecutor
 from postlude.runner.executors.process.messages import Caps
 from postlude.runner.executors.protocol import Ended, Executor, take_back, take_one_back
@@ -49,6 +49,7 @@ class ExecutionContext:
         queues: those of which this process's runners claim what waits.
         promises: for how many seconds a client waits for the start of a job, by queue.
         slots: how many slots those queues have that have their own.
+        concurrency: how many jobs of all other queues run at once together; None: as executors have slots.
         copies: notices which tasks change their arguments.
         tracers: what traces the application's requests.
     """
@@ -60,6 +61,7 @@ class ExecutionContext:
         self.queues = ALL
         self.promises: Mapping[str, float] = {}
         self.slots: Mapping[str, int] = {}
+        self.concurrency: int | None = None
         self.copies = Copies()
         self.tracers = Tracers()
 
@@ -104,8 +106,8 @@ class ExecutorPool:
         self.tracers = execution.tracers
         self._chains = chains
         self._report = reports.report
-        if execution.slots:
-            ended = partial(self._ended_in_a_queue, ended)
+        if execution.slots or execution.concurrency:
+            ended = partial(self._ended_behind_a_door, ended)
         self._ended = ended
         make = partial(make_kinds, self._begin, ended, execution.injection, events)
         shared = make(config.loop_slots, config.threads)
@@ -124,13 +126,12 @@ class ExecutorPool:
             events=events,
         )
         self._shared: tuple[Executor, ...] = (*shared, self._processes)
-        self._own = {
-            queue: OwnSlots(execution.slots[queue], partial(self._executor_among, kinds))
-            for queue, kinds in own.items()
-        }
+        among = {queue: partial(self._executor_among, kinds) for queue, kinds in own.items()}
+        rest = partial(self._executor_among, shared)
+        self._doors = Doors.of_slots(execution.slots, among, execution.concurrency, rest)
         self.members: tuple[Executor, ...] = (
             *self._shared,
-            *self._own.values(),
+            *self._doors,
             *chain.from_iterable(kinds.all for kinds in own.values()),
         )
         names = ("loop_slots", "threads", "threads", "processes")
@@ -155,8 +156,7 @@ class ExecutorPool:
         loop, injected, threads, processes = (
             executor.free if executor in meant else 0 for executor in self._shared
         )
-        own = sum(slots.free for slots in self._own.values())
-        return FreeSlots(loop + injected + own, threads, processes)
+        return self._doors.free(loop + injected, threads, processes)
 
     @property
     def slots(self) -> Mapping[str, tuple[int, int]]:
@@ -200,8 +200,8 @@ class ExecutorPool:
                 work.started = self._clock.now()
                 self._ended(work, error)
                 return
-        if self._own and (own := self._own.get(work.queue)) is not None:
-            own.submit(work)
+        if self._doors and (door := self._doors.of(work)) is not None:
+            door.submit(work)
             return
         (self._async if task.is_async else self._executor_for(task)).submit(work)
 
@@ -218,8 +218,8 @@ class ExecutorPool:
         for kinds in self._kinds:
             kinds.on_loop.sweep()
             kinds.injected.sweep()
-        for own in self._own.values():
-            own.fill()  # slots of what has been taken back
+        for door in self._doors:
+            door.fill()  # slots of what has been taken back
 
     def stop(self) -> list[asyncio.Task[None]]:
         """Cancel what runs on the loop, and end idle threads and all processes; returns what to wait for."""
@@ -240,7 +240,7 @@ class ExecutorPool:
 
     def executor_of(self, work: Work) -> Executor | None:
         """Return where a work runs; None: that is not known yet."""
-        return None if work.task is None else self._own.get(work.queue) or self._executor_for(work.task)
+        return None if work.task is None else self._doors.of(work) or self._executor_for(work.task)
 
     def _executor_among(self, kinds: Kinds, work: Work) -> Executor:
         """Return where a work runs that has a slot of its queue's own."""
@@ -249,12 +249,11 @@ class ExecutorPool:
         own: dict[Executor, Executor] = dict(zip(self._shared, kinds.all, strict=False))
         return own.get(shared, shared)
 
-    def _ended_in_a_queue(self, ended: Ended, work: Work, result: Outcome | BaseException) -> None:
+    def _ended_behind_a_door(self, ended: Ended, work: Work, result: Outcome | BaseException) -> None:
         try:
             ended(work, result)
         finally:
-            if (own := self._own.get(work.queue)) is not None:
-                own.ended()
+            self._doors.ended(work)
 
     def _executor_for(self, task: Task[..., Any]) -> Executor:
         if task.is_async:

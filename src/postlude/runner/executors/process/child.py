@@ -8,7 +8,6 @@ import faulthandler
 import importlib
 import logging
 import os
-import resource
 import signal
 import sys
 import threading
@@ -25,6 +24,7 @@ from postlude.runner.attempt.logs import LogKeeper
 from postlude.runner.executors.process.attempt import attempt
 from postlude.runner.executors.process.lifeline import Lifeline
 from postlude.runner.executors.process.messages import Hello, RunJob, Step, boot_of, pack, unpack
+from postlude.runner.memory_use import resident_bytes
 
 STEP_EVERY: Final = 0.1
 """Seconds between two reports of how far a job is."""
@@ -99,7 +99,7 @@ class Child:
         for stream in (sys.stdout, sys.stderr):
             with suppress(Exception):
                 stream.flush()  # it may die with the next job
-        answer = answer._replace(lines=current.lines or (), resident=_resident_bytes())
+        answer = answer._replace(lines=current.lines or (), resident=resident_bytes())
         self._send(pack("ended", answer), result)
 
     def _hear(self) -> None:
@@ -207,13 +207,3 @@ def _end_all(code: int) -> NoReturn:
     if _leads():
         os.killpg(0, signal.SIGKILL)
     os._exit(code)
-
-
-def _resident_bytes() -> int:
-    """Return the memory that this process uses; where the system does not say, the most that it used."""
-    try:
-        with open("/proc/self/statm", "rb") as statm:
-            return int(statm.read().split()[1]) * resource.getpagesize()
-    except OSError:
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most if sys.platform == "darwin" else most * 1024

@@ -1,0 +1,88 @@
+"""The application that a worker runs the jobs of: found by the text that a person has typed."""
+
+import importlib
+import re
+import sys
+from typing import Any, Final
+
+from starlette.applications import Starlette
+
+from postlude.app.instances import EVERY_POSTLUDE
+from postlude.app.postlude import Postlude
+from postlude.errors import PostludeError
+from postlude.messages.quoting import quoted
+from postlude.stores.memory import MemoryStore
+
+_WRITTEN: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
+class NoApplication(PostludeError):
+    """There is no Postlude where one was looked for, or it has no jobs to run."""
+
+
+def checked_application(text: str) -> str:
+    """Return where a Postlude is, if that can be meant.
+
+    Raises:
+        NoApplication: it is no module and name.
+    """
+    if not _WRITTEN.fullmatch(text):
+        raise NoApplication(
+            f"{quoted(text)} does not say where the application is: write module:name, such as main:postlude"
+        )
+    return text
+
+
+def find(text: str, directory: str) -> Postlude:
+    """Import an application, and return its Postlude: what `text` names, or the one of the app that it names.
+
+    Args:
+        text: `module:name`.
+        directory: where modules are looked for first.
+
+    Raises:
+        NoApplication: there is none, or its journal is this process's alone.
+        Exception: whatever the import raises.
+    """
+    module, _, path = checked_application(text).partition(":")
+    if directory not in sys.path:
+        sys.path.insert(0, directory)
+    try:
+        found: Any = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise  # the application's own import fails
+        raise NoApplication(
+            f"there is no module {quoted(error.name)} in {directory}: write module:name, such as "
+            f"main:postlude, and say with --app-dir where it is"
+        ) from error
+    for name in path.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError as error:
+            raise NoApplication(f"{module} has no {quoted(path)}: {error}") from error
+    return _checked(_postlude_of(found, text))
+
+
+def _postlude_of(found: Any, text: str) -> Postlude:
+    if isinstance(found, Starlette):
+        known: list[Postlude] = []
+        with EVERY_POSTLUDE.watched(known.append):
+            joined = [postlude for postlude in known if postlude.application is found]
+        if not joined:
+            raise NoApplication(f"{text} is an application without a Postlude: Postlude(app) gives it one")
+        return joined[0]
+    if not isinstance(found, Postlude):
+        raise NoApplication(f"{text} is {quoted(found)}: name a Postlude, or an application that has one")
+    return found
+
+
+def _checked(postlude: Postlude) -> Postlude:
+    if postlude.off:
+        raise NoApplication("this Postlude is off (POSTLUDE_STORE=off): it stores no jobs that could be run")
+    if isinstance(postlude.components.store, MemoryStore):
+        raise NoApplication(
+            "the journal is in this process's memory, where nobody else adds jobs: give the application and "
+            "its workers one that they share, with store= or POSTLUDE_STORE"
+        )
+    return postlude
