@@ -10,7 +10,7 @@ import typer
 
 from postlude.cli.exits import Usage, errors_in_one_line
 from postlude.messages.quoting import quoted
-from postlude.worker.finding import checked_application
+from postlude.worker.finding import NoApplication, checked_application
 from postlude.worker.main import Settings, work
 from postlude.worker.orders import Orders
 
@@ -102,7 +102,7 @@ def worker(
         if not processes and (health or health_file):
             raise Usage("--health and --health-file are told by a parent: give --processes 1 or more")
         orders = Orders(
-            checked_application(application),
+            _named(application),
             os.path.abspath(app_dir),
             _queues(queues or []),
             concurrency,
@@ -113,6 +113,13 @@ def worker(
         settings = Settings(processes, reload, None if health is None else _address(health), health_file)
         code = work(orders, settings)
     sys.exit(code)
+
+
+def _named(application: str) -> str:
+    try:
+        return checked_application(application)
+    except NoApplication as error:
+        raise Usage(str(error)) from error
 
 
 def _queues(given: list[str]) -> tuple[str, ...]:
