@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import psycopg
 import pytest
 from hypothesis import settings
 
 from postlude.runner.lease import Lease
+from tests.servers.postgres import PostgresServer
 
 settings.register_profile("quick", max_examples=20, deadline=None)  # other work may keep this machine busy
 
@@ -98,3 +100,40 @@ def young_only() -> Iterator[None]:
 def anyio_backend() -> str:
     """Async tests are marked `pytest.mark.anyio` and run on asyncio, as the applications do."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PostgresServer]:
+    """A PostgreSQL for the tests of a process."""
+    server = PostgresServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def databases(server: PostgresServer) -> tuple[str, str]:
+    """The URLs of two databases."""
+    names = "one", "two"
+    with psycopg.connect(server.url, autocommit=True) as db:
+        for name in names:
+            db.execute(f"CREATE DATABASE {name}")
+    start = server.url.rpartition("/")[0]
+    return f"{start}/one", f"{start}/two"
+
+
+def _emptied(url: str) -> Iterator[str]:
+    yield url
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute("DROP SCHEMA IF EXISTS postlude CASCADE")
+
+
+@pytest.fixture
+def database(databases: tuple[str, str]) -> Iterator[str]:
+    """The URL of a database in which there is no journal."""
+    yield from _emptied(databases[0])
+
+
+@pytest.fixture
+def another_database(databases: tuple[str, str]) -> Iterator[str]:
+    """The URL of a second one."""
+    yield from _emptied(databases[1])

@@ -12,6 +12,7 @@ from postlude.cli.display import console, print_job, print_jobs, print_json
 from postlude.cli.exits import errors_in_one_line
 from postlude.cli.journal import reading
 from postlude.cli.looks import LOOK, add_looks
+from postlude.cli.move import add_move
 from postlude.cli.naming import SEARCHED, listed, whole_id
 from postlude.cli.options import (
     MOST,
@@ -122,3 +123,4 @@ def show(
 add_looks(app)
 add_acts(app)
 add_worker(app)
+add_move(app)

@@ -22,7 +22,7 @@ def reading(text: str) -> Iterator[ReadOnly]:
         JournalRefused: it is not a journal that this release can read.
         JournalUnavailable: no journal is there, or it cannot be opened.
     """
-    journal = open_reading(_read(text))
+    journal = open_reading(locate(text))
     try:
         yield journal
     finally:
@@ -41,14 +41,22 @@ def acting(text: str) -> Iterator[Store]:
             it would be migrated under the application's feet.
         JournalUnavailable: no journal is there, or it cannot be opened.
     """
-    store = open_acting(_read(text))
+    store = open_acting(locate(text))
     try:
         yield store
     finally:
         store.close()
 
 
-def _read(text: str) -> StoreLocation:
+def locate(text: str) -> StoreLocation:
+    """Return where a journal is.
+
+    Args:
+        text: a store's location, or the plain path of a SQLite journal.
+
+    Raises:
+        JournalRefused: it is neither.
+    """
     stripped = text.strip()
     if "://" in stripped or not stripped or stripped.lower() in _WORDS:
         return parse_location(stripped)

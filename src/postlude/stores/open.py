@@ -1,16 +1,18 @@
 """Which store a text means: each kind of journal stands here once."""
 
 import os
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from postlude.clock import Clock, SystemClock
-from postlude.errors import JournalRefused
+from postlude.errors import JournalRefused, JournalUnavailable
 from postlude.messages.quoting import quoted
 from postlude.stores.location import DEFAULT_LOCATION, StoreKind, StoreLocation, parse_location
 from postlude.stores.memory import MemoryStore
-from postlude.stores.protocol import ReadOnly, Store
-from postlude.stores.sqlite import SqliteReading, SqliteStore
+from postlude.stores.moving import Whole
+from postlude.stores.protocol import LivingRunner, ReadOnly, Store
+from postlude.stores.sqlite import SqliteReading, SqliteStore, WholeSqlite
 
 VARIABLE: Final = "POSTLUDE_STORE"
 """Overrides the text that the application gives."""
@@ -30,6 +32,14 @@ _READINGS: Final[dict[StoreKind, Callable[[StoreLocation], ReadOnly]]] = {
     StoreKind.POSTGRES: lambda location: _postgres().PostgresReading(location.url),
 }
 """Those that outlive their process, so that another one can look at them."""
+
+_WHOLES: Final[dict[StoreKind, Callable[[StoreLocation, bool], Whole]]] = {
+    StoreKind.SQLITE: lambda location, make: WholeSqlite(location.path, make=make),
+    StoreKind.POSTGRES: lambda location, make: _postgres().WholePostgres(location.url, make=make),
+}
+
+BURIED_WITHIN: Final = 3.0
+"""Seconds for which the dead are looked for: longer than it takes to be sure of one."""
 
 
 def _postgres() -> Any:
@@ -106,3 +116,71 @@ def open_acting(location: StoreLocation) -> Store:
     store = _STORES[location.kind](location, SystemClock(), "")
     store.open()
     return store
+
+
+def open_source(location: StoreLocation) -> Whole:
+    """Open a journal that exists to move it elsewhere. What ran in processes that have died waits again then.
+
+    Raises:
+        JournalRefused: it is not a journal that this release writes as it is, or none that can be moved.
+        JournalUnavailable: no journal is there, it cannot be opened, or a process uses it, which is named.
+    """
+    looking = open_reading(location)
+    try:
+        found = looking.living().wait()
+    finally:
+        looking.close()
+    try:
+        whole = _open_whole(location, make=False)
+        if not whole.running():
+            return whole
+        whole.close()
+        found = _bury(location)
+        whole = _open_whole(location, make=False)
+    except JournalUnavailable as error:
+        if not found:
+            raise
+        raise JournalUnavailable(f"{error}: {_named(found)}") from None
+    if jobs := whole.running():
+        whole.close()
+        raise JournalUnavailable(
+            f"{jobs} jobs of {whole.place} run in a process that lives, or whose lease is not over: "
+            f"{_named(found) or 'it is not known which'}"
+        )
+    return whole
+
+
+def open_target(location: StoreLocation) -> Whole:
+    """Open a journal, made if it is missing, to move another one to it.
+
+    Raises:
+        JournalRefused: it must not be used, or journals of its kind cannot be moved to.
+        JournalUnavailable: it cannot be opened, or a process uses it.
+    """
+    return _open_whole(location, make=True)
+
+
+def _open_whole(location: StoreLocation, *, make: bool) -> Whole:
+    opening = _WHOLES.get(location.kind)
+    if opening is None:
+        raise JournalRefused(f"a store that is `{location}` keeps no journal that could be moved")
+    return opening(location, make)
+
+
+def _bury(location: StoreLocation) -> list[LivingRunner]:
+    """Have what ran in dead processes wait again; returns those that live."""
+    store = open_acting(location)
+    try:
+        until = time.monotonic() + BURIED_WITHIN
+        while True:
+            store.reap().wait()
+            living = store.living().wait()
+            if not living or time.monotonic() > until:
+                return living
+            time.sleep(0.1)
+    finally:
+        store.close()
+
+
+def _named(living: list[LivingRunner]) -> str:
+    return ", ".join(f"{one.kind} on {one.host}, pid {one.pid}" for one in living)

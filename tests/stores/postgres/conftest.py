@@ -1,4 +1,4 @@
-"""One server for the tests of a process."""
+"""A schema for each test."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -9,13 +9,6 @@ import pytest
 from tests.servers.postgres import PostgresServer
 
 _NUMBERS = count(1)
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    yield server
-    server.close()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Connections to a PostgreSQL journal: opening, checking and migrating it."""
 
+import json
 import re
 import secrets
 import zlib
@@ -14,6 +15,10 @@ from postlude.stores.postgres.transaction import Connection
 
 VERSION: Final = len(MIGRATIONS)
 SCHEMA: Final = "postlude"
+
+MOVED_TO: Final = "moved_to"
+"""The key of `meta` that says where the journal has been moved to; then it is only read."""
+
 CONNECT_WITHIN: Final = 5
 """Seconds that a connection may take."""
 
@@ -79,7 +84,8 @@ def migrate(db: Connection, schema: str) -> None:
     """Bring the journal to this release's version, in one transaction; the first that comes does it.
 
     Raises:
-        JournalRefused: a newer release has made it, or the server is too old.
+        JournalRefused: a newer release has made it, and says that this one must not write it; the server is
+            too old; the user of the URL may not.
     """
     if db.info.server_version < OLDEST:
         raise JournalRefused(
@@ -87,49 +93,105 @@ def migrate(db: Connection, schema: str) -> None:
         )
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):
         raise JournalRefused(f"schema {schema!r}: give lower-case letters, digits and underscores")
-    with db.transaction():
-        db.execute("SELECT pg_advisory_xact_lock($1::integer, 0)", [space_of(schema)])
-        version = _version(db, schema)
-        if version > VERSION:
-            raise JournalRefused(
-                f"the journal was made by a newer Postlude (version {version}, this one knows {VERSION}); "
-                f"upgrade Postlude"
-            )
-        if version == 0:
-            db.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
-        for step in MIGRATIONS[version:]:
-            db.execute(step.replace("$schema", schema))
-        if version == 0:
-            db.execute(
-                f"INSERT INTO {schema}.meta VALUES ('epoch', $1)",
-                [secrets.token_hex(8)],
-            )
-        if version < VERSION:
-            db.execute(
-                f"INSERT INTO {schema}.meta VALUES ('version', $1) "
-                "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                [str(VERSION)],
-            )
+    try:
+        with db.transaction():
+            db.execute("SELECT pg_advisory_xact_lock($1::integer, 0)", [space_of(schema)])
+            _migrate(db, schema)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise JournalRefused(_not_allowed(db, schema, error)) from error
+
+
+def _migrate(db: Connection, schema: str) -> None:
+    meta = _meta(db, schema)
+    version = _number(meta, "version", schema)
+    if version:
+        _check_version(meta, "min_writer", schema)
+        _check_moved(meta, schema)
+    if version == 0 and db.execute("SELECT to_regnamespace($1) IS NULL", [schema]).fetchone() == (True,):
+        db.execute(f"CREATE SCHEMA {schema}")
+    for step in MIGRATIONS[version:]:
+        db.execute(step.replace("$schema", schema))
+    if version == 0:
+        db.execute(f"INSERT INTO {schema}.meta VALUES ('epoch', $1)", [secrets.token_hex(8)])
+    if version < VERSION:
+        db.execute(
+            f"INSERT INTO {schema}.meta VALUES ('version', $1) "
+            "ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            [str(VERSION)],
+        )
 
 
 def check(db: Connection, schema: str) -> None:
     """Make sure that there is a journal that this release can read.
 
     Raises:
-        JournalUnavailable: there is none. JournalRefused: a newer release has made it.
+        JournalUnavailable: there is none.
+        JournalRefused: it is of another form, or this user may not read it.
     """
-    version = _version(db, schema)
+    try:
+        meta = _meta(db, schema)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise JournalRefused(_not_allowed(db, schema, error)) from error
+    version = _number(meta, "version", schema)
     if version == 0:
         raise JournalUnavailable("no journal is there yet; start the application, which makes it")
-    if version > VERSION:
+    _check_version(meta, "min_reader", schema)
+    if version < VERSION:
         raise JournalRefused(
-            f"the journal was made by a newer Postlude (version {version}); upgrade Postlude"
+            f"the journal has the form of an older release (version {version}, this one needs {VERSION}); "
+            "start the application with this release first, or look at it with the release that it runs"
         )
 
 
-def _version(db: Connection, schema: str) -> int:
+def _check_version(meta: dict[str, str], key: str, schema: str) -> None:
+    """Refuse a journal whose `key` (`min_reader`, `min_writer`) is beyond this release."""
+    least = _number(meta, key, schema)
+    if least > VERSION:
+        raise JournalRefused(
+            f"the journal was made by a newer Postlude (it needs version {least} of the journal, this one "
+            f"knows {VERSION}); upgrade Postlude"
+        )
+
+
+def _check_moved(meta: dict[str, str], schema: str) -> None:
+    if (mark := meta.get(MOVED_TO)) is not None:
+        raise JournalRefused(
+            f"the journal has been moved to {json.loads(mark)[0]}: set POSTLUDE_STORE to that, or let this "
+            "one be used again with `postlude move --undo`, which has its jobs run here as well"
+        )
+
+
+def _meta(db: Connection, schema: str) -> dict[str, str]:
+    """Return what a journal says of itself; nothing if there is none."""
     (there,) = db.execute("SELECT to_regclass($1) IS NOT NULL", [f"{schema}.meta"]).fetchone() or (False,)
     if not there:
+        return {}
+    rows: list[Any] = db.execute(f"SELECT key, value FROM {schema}.meta").fetchall()
+    return dict(rows)
+
+
+def _number(meta: dict[str, str], key: str, schema: str) -> int:
+    if not meta:
         return 0
-    row = db.execute(f"SELECT value FROM {schema}.meta WHERE key = 'version'").fetchone()
-    return int(row[0]) if row is not None else 0
+    found = meta.get(key, "")
+    if not found.isdigit() or int(found) < 1:
+        raise JournalRefused(f"the journal in the schema {schema} is damaged: its meta has no {key}")
+    return int(found)
+
+
+def _not_allowed(db: Connection, schema: str, error: psycopg.Error) -> str:
+    """Return what is said to a user who lacks a right."""
+    row: Any = db.execute(
+        "SELECT current_user, current_database(), "
+        "(SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = $1)",
+        [schema],
+    ).fetchone()
+    user, database, owner = row
+    remedy = (
+        f"GRANT CREATE ON DATABASE {database} TO {user}, or have another user make it: "
+        f"CREATE SCHEMA {schema} AUTHORIZATION {user}"
+        if owner is None
+        else f"it belongs to {owner}: use that user's name in the URL, or GRANT {owner} TO {user}"
+    )
+    what = f"the user {user} may not make or change the journal in the schema {schema}"
+    return f"{what} ({reason(error)}); {remedy}"

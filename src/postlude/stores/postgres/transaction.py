@@ -16,6 +16,10 @@ _CLAIMED: Final = frozenset({"ready", "ready_but", "ready_these", "followers"})
 """Statements whose last column is a job's arguments, and whose last parameter says how SQLite gives those."""
 
 
+_SAID: Final = frozenset({"add_attempts", "set_notes", "note_progress", "add_logs"})
+"""Statements that keep what tasks have said: it must not fail for a character that texts cannot have here."""
+
+
 class PostgresTransaction(Transaction):
     """One group of writes.
 
@@ -62,7 +66,10 @@ class PostgresTransaction(Transaction):
         """Run a statement for many rows, given as one array for each column; says how many it has changed."""
         if not rows:
             return 0
-        return self._execute(name, [_column(values) for values in zip(*rows, strict=True)]).rowcount
+        columns = [_column(values) for values in zip(*rows, strict=True)]
+        if name in _SAID:
+            columns = [list(map(_without_nul, column)) for column in columns]
+        return self._execute(name, columns).rowcount
 
     def insert_jobs(self, name: str, rows: Sequence[Iterable[Any]]) -> Sequence[int]:
         """Insert jobs; returns their numbers, in this order."""
@@ -91,6 +98,10 @@ class PostgresTransaction(Transaction):
 
 def _text(args: bytes | None) -> str | None:
     return None if args is None else args.decode("utf-8", "surrogateescape")
+
+
+def _without_nul(value: Any) -> Any:
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
 
 
 def _plain(value: Any) -> Any:

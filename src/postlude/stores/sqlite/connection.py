@@ -20,6 +20,9 @@ VERSION: Final = len(MIGRATIONS)
 _TABLES: Final = frozenset(["meta", "task_name", "job", "payload", "result", "attempt", "runner", "stat"])
 """Of every journal, by which one without its mark is known."""
 
+MOVED_TO: Final = "moved_to"
+"""The key of `meta` that says where the journal has been moved to; then it is only read."""
+
 SMALL: Final = 64 * 1024 * 1024
 """Bytes up to which a journal that was not closed cleanly is checked before it is used."""
 
@@ -54,7 +57,7 @@ def open_writer(path: Path) -> apsw.Connection:
     )
     db.set_busy_timeout(BUSY_MS)
     try:
-        _recognise(db, path)
+        recognise(db, path)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA fullfsync = ON")
@@ -73,7 +76,7 @@ def open_reader(path: Path) -> apsw.Connection:
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOFOLLOW)
     db.set_busy_timeout(BUSY_MS)
     try:
-        _recognise(db, path)
+        recognise(db, path)
         version = _version(db, path)
         if version == 0:
             raise JournalRefused(f"{path} holds no journal yet")
@@ -114,7 +117,12 @@ def _columns(db: apsw.Connection, table: str) -> dict[str, str]:
     return dict(rows)
 
 
-def _recognise(db: apsw.Connection, path: Path) -> None:
+def recognise(db: apsw.Connection, path: Path) -> None:
+    """Refuse what is no journal.
+
+    Raises:
+        JournalRefused: it is none.
+    """
     try:
         mark = db.execute("PRAGMA application_id").get
         tables = db.execute("SELECT count(*) FROM sqlite_master").get
@@ -169,6 +177,15 @@ def check_version(db: apsw.Connection, path: Path, key: str) -> None:
         )
 
 
+def _check_moved(db: apsw.Connection, path: Path) -> None:
+    mark = db.execute("SELECT value FROM meta WHERE key = ?", (MOVED_TO,)).get
+    if mark is not None:
+        raise JournalRefused(
+            f"the journal {path} has been moved to {json.loads(str(mark))[0]}: set POSTLUDE_STORE to that, "
+            "or let this one be used again with `postlude move --undo`, which has its jobs run here as well"
+        )
+
+
 def migrate(db: apsw.Connection, path: Path) -> None:
     """Bring the journal to this release's version, in one transaction; the first that comes does it."""
     db.execute("BEGIN IMMEDIATE")
@@ -176,6 +193,7 @@ def migrate(db: apsw.Connection, path: Path) -> None:
         version = _version(db, path)
         if version:
             check_version(db, path, "min_writer")
+            _check_moved(db, path)
         for step in MIGRATIONS[version:]:
             db.execute(step)
         if db.execute("PRAGMA application_id").get != APPLICATION_ID:

@@ -1,13 +1,29 @@
 """How attempts end, and whose ends are written."""
 
 from postlude.clock import SECOND
-from postlude.model.job import Hold
-from postlude.model.outcome import Failed, Parked
+from postlude.model.job import Hold, Progress, ProgressNote
+from postlude.model.outcome import Failed, LogLine, Parked
 from postlude.model.state import Reason, State, Stored
 from postlude.testing.conformance.bench import LEASE, PATIENCE, Cases, Driver
 
 
 class EndingCases(Cases):
+    def test_a_text_of_a_task_may_have_any_character(self, driver: Driver) -> None:
+        """One that a store cannot keep must not keep a job from ending."""
+        odd = driver.new()
+        driver.add(odd)
+        claim = driver.claim_one(driver.enlist())
+        note = ProgressNote(claim.seq, claim.fence, Progress(1, None, "half\0way", driver.clock.now()))
+        driver.store.progress([note]).wait(PATIENCE)
+        line = LogLine(driver.clock.now(), 20, "shop\0", "read \0")
+        finish = driver.finish_of(claim, Failed("ValueError: \0", "File \0"), (line,))
+        assert driver.store.finish([finish]).wait(PATIENCE) == [True]
+        record = driver.record(odd)
+        assert record.state is State.FAILED
+        assert record.error in ("ValueError: \0", "ValueError: \ufffd")
+        assert record.progress is not None
+        assert record.progress.message in ("half\0way", "half\ufffdway")
+
     def test_success(self, driver: Driver) -> None:
         job = driver.new()
         driver.add(job)

@@ -5,6 +5,9 @@ CREATE TABLE $schema.meta (
     value text NOT NULL
 );
 
+-- `min_reader` and `min_writer`: the oldest version of the schema whose releases may read and write this journal.
+INSERT INTO $schema.meta VALUES ('min_reader', '1'), ('min_writer', '1');
+
 CREATE TABLE $schema.task_name (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL UNIQUE
