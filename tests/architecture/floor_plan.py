@@ -24,11 +24,12 @@ LAYERS = (
     Layer("frameworks", ("frameworks",), below=(*REQUEST,)),
     Layer("web", ("web",), below=(*TRUTH, "jobs", "request")),
     Layer("app", ("app",), below=(*REQUEST, "engines", "frameworks", "web")),
+    Layer("check", ("check",), below=(*REQUEST, "frameworks", "app")),
     Layer("worker", ("worker",), below=(*REQUEST, "app")),
     Layer(
         "doors",
         ("fastapi", "starlette", "cli", "testing", "integrations"),
-        below=(*REQUEST, "engines", "web", "app", "worker"),
+        below=(*REQUEST, "engines", "web", "app", "check", "worker"),
         together=False,
     ),
 )

@@ -57,9 +57,11 @@ class Registry:
     ) -> None:
         if not 0 < max_depth <= _DEEPEST:
             raise ValueError(f"max_depth must be between 1 and {_DEEPEST}, not {max_depth}")
-        self._packages = Packages(packages, root)
+        self.packages = Packages(packages, root)
+        """Which modules are the application's own."""
         self._strict = strict
-        self._limits = Limits(max_payload, max_depth, max_result)
+        self.limits = Limits(max_payload, max_depth, max_result)
+        """What arguments and results may not exceed."""
         self._carried = Carried() if carried is None else carried
         self._policy = Policy(delivery=delivery)
         self._plain = Policy(retry=ONCE, delivery=delivery)
@@ -230,7 +232,7 @@ class Registry:
         refuse_unknown(known_as, policy.limit.per if policy.limit is not None else None, function)
         if policy.run == "process" and (reason := why_not_in_process(function)) is not None:
             raise TaskDefinitionError(reason)
-        task = Task(function, known_as, self._limits, policy, carried=self._carried, fill=self.fill)
+        task = Task(function, known_as, self.limits, policy, carried=self._carried, fill=self.fill)
         task.check_dependencies()
         for name in (known_as, *names.aliases):
             self._declared[name] = task
@@ -272,14 +274,14 @@ class Registry:
     def _look_up(self, name: str) -> Task[..., Any]:
         if self._strict:
             raise UnknownTask(f"{quoted(name)} is not declared as a task")
-        module, place = load(name, self._packages)
+        module, place = load(name, self.packages)
         declared = self._declared.get(name)
         if declared is not None:  # by importing its module
             return declared
         function = find(module, place)
         if function is None:
             raise UnknownTask(f"{quoted(name)} is not defined in this release")
-        task: Task[..., Any] = Task(function, name, self._limits, self._plain, plain=True)
+        task: Task[..., Any] = Task(function, name, self.limits, self._plain, plain=True)
         self._keep(task)
         return task
 

@@ -84,8 +84,12 @@ _ENDS: Final = ("Session", "Connection", "Cursor", "Engine", "Pool", "Client", "
 
 def remedy_of(value: Any) -> str | None:
     """Return what a value is and what to pass instead; None for what is not among these kinds."""
-    kind = type(value)
-    if isinstance(value, io.IOBase):
+    return remedy_of_kind(type(value)) or _of_language(value)
+
+
+def remedy_of_kind(kind: type) -> str | None:
+    """Return the same for a class, of which no value can be kept; None for what is not among them."""
+    if issubclass(kind, io.IOBase):
         return f"is {_OPEN_FILE}"
     for each in kind.__mro__:
         module, name = str(getattr(each, "__module__", "")), each.__name__
@@ -99,7 +103,7 @@ def remedy_of(value: Any) -> str | None:
     if hasattr(kind, "tolist"):
         what = f"is of type {kind.__module__}.{kind.__qualname__}"
         return f"{what}; pass value.tolist(), or store it and pass its path"
-    return _of_language(value)
+    return None
 
 
 def _of_language(value: Any) -> str | None:

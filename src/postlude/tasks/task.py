@@ -79,11 +79,8 @@ class Task(Generic[P, R]):
         carried: Carried | None = None,
         fill: Fill | None = None,
     ) -> None:
-        is_async, injected, carried = (
-            gives_awaitable(function),
-            _injected(function),
-            Carried() if carried is None else carried,
-        )
+        is_async, injected = gives_awaitable(function), _injected(function)
+        carried = Carried() if carried is None else carried
         self.__dict__.update(function_like(function, is_async or bool(fill and injected)))
         self.__dict__.update(
             name=name, function=function, plain=plain, is_async=is_async, base=None, key=None
@@ -156,8 +153,7 @@ class Task(Generic[P, R]):
             return None
         if limit.per is None:
             return ""
-        codec: Codec = self.__dict__["_codec"] or self._compile()
-        return concurrency_key_of(encoded, limit.per, codec.default_of)
+        return concurrency_key_of(encoded, limit.per, self.codec.default_of)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now.
@@ -219,6 +215,12 @@ class Task(Generic[P, R]):
     def __deepcopy__(self, memo: object) -> "Task[P, R]":
         return self
 
+    @property
+    def codec(self) -> Codec:
+        """How its arguments are kept; raises what `encode` raises of the function itself."""
+        known: Codec | None = self.__dict__["_codec"]
+        return known or self._compile()
+
     def encode(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Payload:
         """Return a call's arguments in the form that the journal keeps.
 
@@ -234,12 +236,10 @@ class Task(Generic[P, R]):
         Raises:
             InvalidArguments: they do not fit the function's parameters, or it is no payload.
         """
-        codec: Codec | None = self.__dict__["_codec"]
-        if codec is None:
-            try:
-                codec = self._compile()
-            except (NotDurable, TaskDefinitionError) as error:
-                raise InvalidArguments(str(error)) from None
+        try:
+            codec = self.codec
+        except (NotDurable, TaskDefinitionError) as error:
+            raise InvalidArguments(str(error)) from None
         return codec.decode(payload)
 
     def encode_result(self, value: Any) -> tuple[bytes | None, bool]:
@@ -279,7 +279,7 @@ class Task(Generic[P, R]):
 
     def _compile(self) -> Codec:
         if self.base is not None:
-            codec: Codec = self.base.__dict__["_codec"] or self.base._compile()
+            codec = self.base.codec
             self.__dict__.update(_codec=codec, injected=codec.injected, encode=codec.encode)
             return codec
         try:
@@ -287,9 +287,8 @@ class Task(Generic[P, R]):
         except NotDurable as error:
             raise error if self.plain else TaskDefinitionError(str(error)) from None
         except ValueError as error:
-            raise NotDurable(
-                f"{self.name}: its parameters cannot be read ({error}); write a def around it"
-            ) from None
+            told = f"{self.name}: its parameters cannot be read ({error}); write a def around it"
+            raise NotDurable(told) from None
         self._refuse_process(codec.injected)
         # From now on it is the codec's `encode` that is called.
         self.__dict__.update(_codec=codec, injected=codec.injected, encode=codec.encode)

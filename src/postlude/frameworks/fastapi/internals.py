@@ -35,6 +35,9 @@ SCOPED: Final = "scope" in Depends.__code__.co_varnames
 """Whether dependencies can leave before the response. Before FastAPI 0.121 there is no choice: up to 0.117
 all do, and from 0.118 on none does."""
 
+OUTLIVES: Final = _routing.request_response.__module__ == "fastapi.routing"
+"""Whether dependencies leave after the response unless they say otherwise: since FastAPI 0.118."""
+
 FUNCTION_STACK: Final = "fastapi_function_astack"
 """Since 0.121: where a scope has the stack of a request's function-scoped dependencies."""
 
@@ -133,6 +136,16 @@ def tasks_annotations(dependant: Any) -> Iterator[Any]:
         yield get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
     for sub in dependant.dependencies:
         yield from tasks_annotations(sub)
+
+
+def outliving(dependant: Any) -> Iterator[Any]:
+    """Yield the dependencies of a route that leave after its response: when its jobs may run."""
+    if not OUTLIVES:
+        return
+    for sub in dependant.dependencies:
+        if sub.call is not None and getattr(sub, "scope", None) != "function":
+            yield sub.call
+        yield from outliving(sub)
 
 
 class Taken(NamedTuple):

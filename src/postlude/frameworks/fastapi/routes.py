@@ -51,6 +51,14 @@ def cover(app: Any) -> None:
             )
 
 
+def dependants(app: Any) -> Iterator[Any]:
+    """Yield what FastAPI found out about the parameters of each route of the application and its mounts."""
+    for route, holder, _ in _handlers(app):
+        dependant = getattr(holder, "dependant", None) or getattr(route, "dependant", None)
+        if dependant is not None:
+            yield dependant
+
+
 def _handlers(app: Any) -> Iterator[tuple[Any, Any, str]]:
     """Find what handles FastAPI's routes: the route, and the object and attribute that hold its handler."""
     seen: dict[int, Any] = {}

@@ -147,7 +147,7 @@ class Codec:
         return (), named
 
     def _encode_any(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Payload:
-        unnamed, named = self._bind(args, kwargs)
+        unnamed, named = self.bind(args, kwargs)
         notes: list[Note] = []
         items = [
             self._encode_one(field, label, value, ["a", place], notes)
@@ -181,10 +181,14 @@ class Codec:
             place = label[:80] + refused.place
             raise NotDurable(f"{self.name}: argument {place!r} {refused.reason}") from None
 
-    def _bind(
+    def bind(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[list[tuple[Field, str, Any]], list[tuple[Field, str, Any]]]:
-        """Return the unnamed and the named arguments, each with its field and its label."""
+        """Return the unnamed and the named arguments, each with its field and its label.
+
+        Raises:
+            TypeError: the function cannot be called with these arguments.
+        """
         if not self.injected.isdisjoint(kwargs):
             raise self._is_injected(min(self.injected & kwargs.keys()))
         try:

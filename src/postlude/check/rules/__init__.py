@@ -1,0 +1,1 @@
+"""The rules: each finds one kind of thing, and only what is certain."""
