@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from postlude.cli.acts import add_acts
+from postlude.cli.check import add_check
 from postlude.cli.display import console, print_job, print_jobs, print_json
 from postlude.cli.exits import errors_in_one_line
 from postlude.cli.journal import reading
@@ -124,3 +125,4 @@ add_looks(app)
 add_acts(app)
 add_worker(app)
 add_move(app)
+add_check(app)

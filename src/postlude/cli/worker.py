@@ -8,9 +8,9 @@ from typing import Annotated, Final
 
 import typer
 
+from postlude.app.finding import NoApplication, checked_application
 from postlude.cli.exits import Usage, errors_in_one_line
 from postlude.messages.quoting import quoted
-from postlude.worker.finding import NoApplication, checked_application
 from postlude.worker.main import Settings, work
 from postlude.worker.orders import Orders
 

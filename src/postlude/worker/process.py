@@ -10,6 +10,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Final
 
+from postlude.app.finding import find
 from postlude.app.postlude import Postlude
 from postlude.errors import PostludeError
 from postlude.model.event.jobs import EndsWritten
@@ -19,10 +20,10 @@ from postlude.model.role import become
 from postlude.runner.memory_use import resident_bytes
 from postlude.telemetry.process import EVENTS
 from postlude.telemetry.startup_log import speak_up
-from postlude.worker.finding import find
 from postlude.worker.lifespan import LifespanFailed, running
 from postlude.worker.orders import Orders
 from postlude.worker.parent import Parent
+from postlude.worker.runnable import checked
 
 NOT_STARTED: Final = 3
 """The exit code of a process whose application cannot be imported or started."""
@@ -44,7 +45,7 @@ def main(orders: Orders, parent: Parent) -> int:
     """Be a worker's process; returns its exit code."""
     become(orders.role)
     try:
-        postlude = find(orders.application, orders.directory)
+        postlude = checked(find(orders.application, orders.directory))
     except PostludeError as error:
         say(str(error))
         return NOT_STARTED

@@ -1,4 +1,4 @@
-"""The application that a worker runs the jobs of: found by the text that a person has typed."""
+"""An application, and its Postlude: found by the text that a person has typed."""
 
 import importlib
 import re
@@ -11,13 +11,12 @@ from postlude.app.instances import EVERY_POSTLUDE
 from postlude.app.postlude import Postlude
 from postlude.errors import PostludeError
 from postlude.messages.quoting import quoted
-from postlude.stores.memory import MemoryStore
 
 _WRITTEN: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 class NoApplication(PostludeError):
-    """There is no Postlude where one was looked for, or it has no jobs to run."""
+    """There is no Postlude where one was looked for."""
 
 
 def checked_application(text: str) -> str:
@@ -41,7 +40,7 @@ def find(text: str, directory: str) -> Postlude:
         directory: where modules are looked for first.
 
     Raises:
-        NoApplication: there is none, or its journal is this process's alone.
+        NoApplication: there is none.
         Exception: whatever the import raises.
     """
     module, _, path = checked_application(text).partition(":")
@@ -61,7 +60,7 @@ def find(text: str, directory: str) -> Postlude:
             found = getattr(found, name)
         except AttributeError as error:
             raise NoApplication(f"{module} has no {quoted(path)}: {error}") from error
-    return _checked(_postlude_of(found, text))
+    return _postlude_of(found, text)
 
 
 def _postlude_of(found: Any, text: str) -> Postlude:
@@ -75,14 +74,3 @@ def _postlude_of(found: Any, text: str) -> Postlude:
     if not isinstance(found, Postlude):
         raise NoApplication(f"{text} is {quoted(found)}: name a Postlude, or an application that has one")
     return found
-
-
-def _checked(postlude: Postlude) -> Postlude:
-    if postlude.off:
-        raise NoApplication("this Postlude is off (POSTLUDE_STORE=off): it stores no jobs that could be run")
-    if isinstance(postlude.components.store, MemoryStore):
-        raise NoApplication(
-            "the journal is in this process's memory, where nobody else adds jobs: give the application and "
-            "its workers one that they share, with store= or POSTLUDE_STORE"
-        )
-    return postlude

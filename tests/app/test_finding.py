@@ -1,4 +1,4 @@
-"""What a worker is started with: the application, and how it is written."""
+"""An application is found by what a person types."""
 
 import sys
 from collections.abc import Iterator
@@ -8,10 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from postlude import Postlude
-from postlude.model.queues import ALL, only
-from postlude.model.role import Role
-from postlude.worker.finding import NoApplication, checked_application, find
-from postlude.worker.orders import Orders
+from postlude.app.finding import NoApplication, checked_application, find
 
 SOURCE = """
 import os
@@ -19,7 +16,6 @@ from fastapi import FastAPI
 from postlude import Postlude
 app, bare, number = FastAPI(), FastAPI(), 7
 postlude = Postlude(app, store=f"sqlite:///{os.path.dirname(__file__)}/journal.db")
-memory, off = Postlude(store="memory"), Postlude(store="off")
 class inside:
     postlude = postlude
 """
@@ -52,15 +48,9 @@ def test_it_is_named_by_its_module_and_itself_or_its_application(folder: str) ->
             "a_shop:bare",
             "a_shop:bare is an application without a Postlude: Postlude(app) gives it one",
         ),
-        ("a_shop:off", "this Postlude is off (POSTLUDE_STORE=off): it stores no jobs that could be run"),
-        (
-            "a_shop:memory",
-            "the journal is in this process's memory, where nobody else adds jobs: give the application "
-            "and its workers one that they share, with store= or POSTLUDE_STORE",
-        ),
     ],
 )
-def test_what_has_no_jobs_to_run_is_refused(folder: str, text: str, message: str) -> None:
+def test_what_has_no_postlude_is_refused(folder: str, text: str, message: str) -> None:
     with pytest.raises(NoApplication) as raised:
         find(text, folder)
     assert str(raised.value) == message
@@ -79,10 +69,3 @@ def test_a_module_that_is_not_there_and_one_that_misses_another(folder: str) -> 
 def test_what_names_no_application(text: str) -> None:
     with pytest.raises(NoApplication, match="write module:name, such as main:postlude"):
         checked_application(text)
-
-
-def test_orders_are_written_and_read() -> None:
-    orders = Orders("main:postlude", "/srv/ü", ("mail", "b,c"), 4, 1.5, 100, 2**40)
-    assert Orders.read(orders.text()) == orders
-    assert orders.role == Role(True, only({"mail", "b,c"}), 4, 1.5)
-    assert Orders("main:postlude", "/").role == Role(True, ALL)

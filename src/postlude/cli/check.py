@@ -1,0 +1,77 @@
+"""The command that looks for what is certain to be wrong with an application, by its code."""
+
+import traceback
+from collections.abc import Callable
+from contextlib import nullcontext
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from postlude.app.finding import NoApplication, find
+from postlude.app.postlude import Postlude
+from postlude.check.checking import check as look_at
+from postlude.check.finding import Level, Report
+from postlude.check.report import as_github, as_json, as_text
+from postlude.cli.exits import Exit, errors_in_one_line
+from postlude.cli.journal import reading
+from postlude.cli.looks import CHECK
+from postlude.cli.text import escaped
+
+
+class Format(StrEnum):
+    """Who reads the report."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+
+
+_WRITES: Final[dict[Format, Callable[[Report, Path], str]]] = {
+    Format.TEXT: lambda report, directory: escaped(as_text(report, directory), keep="\n"),
+    Format.JSON: as_json,
+    Format.GITHUB: as_github,
+}
+_LEVELS: Final = (Level.INFO, Level.WARNING, Level.ERROR)
+
+
+def add_check(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(rich_help_panel=CHECK)(check)
+
+
+def check(
+    application: Annotated[str, typer.Argument(help="Where it is: module:name, such as main:app.")],
+    app_dir: Annotated[Path, typer.Option(help="Where its modules are looked for first.")] = Path(),
+    journal: Annotated[
+        str | None, typer.Option(help="Also look for waiting jobs of this journal that the code cannot run.")
+    ] = None,
+    format: Annotated[Format, typer.Option(help="Who reads the report.")] = Format.TEXT,
+    fail_level: Annotated[Level, typer.Option(help="Exit with 1 if something is so bad, or worse.")] = (
+        Level.ERROR
+    ),
+) -> None:
+    """Import an application, and look for what is certain to be wrong with its tasks."""
+    with errors_in_one_line():
+        postlude = _imported(application, app_dir)
+        with nullcontext() if journal is None else reading(journal) as opened:
+            report = look_at(postlude, postlude.application, opened)
+    typer.echo(_WRITES[format](report, Path.cwd()))
+    if any(_LEVELS.index(one.severity) >= _LEVELS.index(fail_level) for one in report.findings):
+        raise typer.Exit(Exit.FAILED)
+
+
+def _imported(application: str, directory: Path) -> Postlude:
+    """Import an application.
+
+    Raises:
+        NoApplication: it is none, or cannot be imported: then the error has been told with its traceback.
+    """
+    try:
+        return find(application, str(directory.absolute()))
+    except NoApplication:
+        raise
+    except BaseException as error:
+        traceback.print_exc()
+        raise NoApplication(f"{application} cannot be imported: {type(error).__name__}") from error

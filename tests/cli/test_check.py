@@ -1,0 +1,87 @@
+"""`postlude check`, as it is typed."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from postlude.cli.commands import app
+
+SOURCE = """
+from fastapi import BackgroundTasks, FastAPI
+from postlude import Postlude
+
+app = FastAPI()
+postlude = Postlude(app, store="memory")
+
+@app.post("/a")
+async def a(tasks: BackgroundTasks):
+    tasks.add_task(lambda: None)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    path = list(sys.path)
+    yield tmp_path
+    sys.path[:] = path
+    for name in ("checked_shop", "broken_shop"):
+        sys.modules.pop(name, None)
+
+
+def run(folder: Path, *arguments: str, source: str = SOURCE) -> Result:
+    (folder / "checked_shop.py").write_text(source)
+    return CliRunner().invoke(app, ["check", "checked_shop:app", "--app-dir", str(folder), *arguments])
+
+
+def test_it_names_what_it_finds_and_fails_at_the_level_that_is_asked_for(folder: Path) -> None:
+    result = run(folder)
+    assert result.exit_code == 0
+    assert "checked_shop.py:10:20: PL001 warning: runs in memory only" in result.output
+    assert result.output.endswith("1 call looked at: 1 warning.\n")
+    assert run(folder, "--fail-level", "warning").exit_code == 1
+    assert run(folder, "--fail-level", "info").exit_code == 1
+
+
+def test_an_error_fails(folder: Path) -> None:
+    assert (
+        run(
+            folder,
+            source=SOURCE.replace("from fastapi import Back", "from postlude.fastapi import Back").replace(
+                "Tasks, FastAPI", "Tasks\nfrom fastapi import FastAPI"
+            ),
+        ).exit_code
+        == 1
+    )
+
+
+def test_programs_get_one_document(folder: Path) -> None:
+    document = json.loads(run(folder, "--format", "json").output)
+    assert [one["rule"] for one in document["findings"]] == ["PL001"]
+
+
+def test_github_gets_commands(folder: Path) -> None:
+    assert run(folder, "--format", "github").output.startswith("::warning file=")
+
+
+def test_a_journal_that_is_not_there_is_said(folder: Path) -> None:
+    result = run(folder, "--journal", str(folder / "none.db"))
+    assert result.exit_code == 1
+    assert "no journal" in result.output
+
+
+def test_what_cannot_be_imported_shows_why(folder: Path) -> None:
+    (folder / "broken_shop.py").write_text("1 / 0")
+    result = CliRunner().invoke(app, ["check", "broken_shop:app", "--app-dir", str(folder)])
+    assert result.exit_code == 1
+    assert "ZeroDivisionError" in result.output
+    assert "broken_shop:app cannot be imported" in result.output
+
+
+def test_what_is_no_application(folder: Path) -> None:
+    result = CliRunner().invoke(app, ["check", "nonsense", "--app-dir", str(folder)])
+    assert result.exit_code == 1
+    assert "write module:name" in result.output
