@@ -14,11 +14,15 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help
 help: ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 .PHONY: demo
 demo: $(VENV)/.ready ## a small shop with a page: sign up, upload orders, kill the server (PORT=, DEMO_DIR=)
 	@$(BIN)/python -m demo.run
+
+.PHONY: demo-postgres
+demo-postgres: $(VENV)/.ready servers ## the same with its journal in a PostgreSQL of its own, and two workers
+	@$(BIN)/python -m demo.run postgres
 
 .PHONY: test
 test: $(VENV)/.ready ## everything that must pass: lint, types, all tests (also on the newest Python here)

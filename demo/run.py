@@ -1,5 +1,8 @@
 """The demo's supervisor (`make demo`): a mail server, and a shop that is restarted whenever it dies.
 
+With the argument `postgres` (`make demo-postgres`) its journal is in a PostgreSQL server of its own, which is
+gone in the end, and two workers run jobs beside the shop.
+
 PORT chooses the page's port (otherwise a free one), DEMO_DIR a directory to keep the journal in
 (otherwise a temporary one), DEMO_PACE how many seconds a slow mail takes, DEMO_OUTAGE how many seconds
 the mail server refuses at the press of a button.
@@ -13,12 +16,13 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from demo.mail_server import mail_server
 from demo.settings import Settings
+from tests.servers.postgres import PostgresServer
 
 ROOT = Path(__file__).parents[1]
 RESTART_PAUSE = 1.0
@@ -34,6 +38,10 @@ class PortTaken(Exception):
     """The page's port cannot be had."""
 
 
+class NoServer(Exception):
+    """There is no PostgreSQL that could be started."""
+
+
 def main() -> int:
     """Run the demo until Ctrl-C."""
     with contextlib.ExitStack() as stack:
@@ -42,25 +50,39 @@ def main() -> int:
         )
         Path(directory).mkdir(parents=True, exist_ok=True)
         try:
-            return asyncio.run(demo(Path(directory).resolve(), chosen_port()))
-        except PortTaken as error:
+            store = chosen_store(stack, sys.argv[1:])
+            return asyncio.run(demo(Path(directory).resolve(), chosen_port(), store))
+        except (PortTaken, NoServer) as error:
             say(f"The demo cannot start: {error}")
             return 1
 
 
-async def demo(directory: Path, port: int) -> int:
+def chosen_store(stack: contextlib.ExitStack, arguments: Sequence[str]) -> str:
+    """Return where the journal is to be, having started what it needs; empty: a file in the directory."""
+    if list(arguments) != ["postgres"]:
+        return ""
+    try:
+        server = PostgresServer()
+    except RuntimeError as error:
+        raise NoServer(str(error)) from error
+    stack.callback(server.close)
+    return server.url
+
+
+async def demo(directory: Path, port: int, store: str = "") -> int:
     """Start the mail server and keep the shop alive; returns the exit code."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with listen(port) as listening:
         async with mail_server(chosen(directory)) as smtp_port:
-            settings = replace(chosen(directory), smtp_port=smtp_port)
+            settings = replace(chosen(directory), smtp_port=smtp_port, store=store)
             say(f"The shop is open:  http://127.0.0.1:{listening.getsockname()[1]}/")
             say(f"Mail server: 127.0.0.1:{smtp_port}")
-            say(f"Journal: {directory / 'postlude.db'}")
+            say(f"Journal: {store or directory / 'postlude.db'}")
             say("Stop with Ctrl-C.")
-            return await keep_alive(listening, settings, stop)
+            async with workers(settings):
+                return await keep_alive(listening, settings, stop)
 
 
 def chosen(directory: Path) -> Settings:
@@ -109,25 +131,47 @@ async def keep_alive(listening: socket.socket, settings: Settings, stop: asyncio
 
 
 async def start(listening: socket.socket, settings: Settings) -> asyncio.subprocess.Process:
-    """Start the shop's process in the working directory, where it finds its journal without being told."""
-    search = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    server = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "demo.server",
-        str(listening.fileno()),
-        stdin=asyncio.subprocess.PIPE,
-        pass_fds=[listening.fileno()],
-        cwd=settings.directory,
-        env=os.environ | settings.environment() | {"PYTHONPATH": os.pathsep.join(search)},
-        start_new_session=True,  # Ctrl-C is for the supervisor, which stops the server in order
-    )
+    """Start the shop's process."""
+    server = await run("demo.server", str(listening.fileno()), settings=settings, fds=[listening.fileno()])
     say(f"The server is process {server.pid}.")
     return server
 
 
+@contextlib.asynccontextmanager
+async def workers(settings: Settings) -> AsyncIterator[None]:
+    """Have two workers beside the shop, if its journal is one that they can share with it over a network."""
+    if not settings.store:
+        yield
+        return
+    parent = await run("demo.worker", "demo.shop:postlude", "--processes", "2", settings=settings)
+    say(f"Two workers run jobs beside it; their parent is process {parent.pid}.")
+    try:
+        yield
+    finally:
+        if parent.returncode is None:
+            await end(parent)
+
+
+async def run(
+    module: str, *arguments: str, settings: Settings, fds: Sequence[int] = ()
+) -> asyncio.subprocess.Process:
+    """Start a process in the working directory, where it finds its journal without being told."""
+    search = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        module,
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        pass_fds=fds,
+        cwd=settings.directory,
+        env=os.environ | settings.environment() | {"PYTHONPATH": os.pathsep.join(search)},
+        start_new_session=True,  # Ctrl-C is for the supervisor, which stops them in order
+    )
+
+
 async def end(server: asyncio.subprocess.Process) -> int:
-    """Stop the shop, by force if it takes too long."""
+    """Stop a process, by force if it takes too long."""
     say("Stopping ...")
     server.terminate()
     try:

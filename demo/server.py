@@ -14,7 +14,7 @@ import uvicorn
 def main() -> None:
     """Serve until told to stop, or until the supervisor is gone."""
     listening = socket.socket(fileno=int(sys.argv[1]))
-    threading.Thread(target=_outlive_nobody, daemon=True).start()
+    threading.Thread(target=outlive_nobody, daemon=True).start()
     _log_briefly()
     config = uvicorn.Config("demo.shop:app", log_level="warning", timeout_graceful_shutdown=3)
     uvicorn.Server(config).run(sockets=[listening])
@@ -36,9 +36,10 @@ def _log_briefly() -> None:
     jobs.propagate = False
 
 
-def _outlive_nobody() -> None:
-    # Ends when the supervisor's end of the pipe is closed, however it died. Not by sys.stdin: its lock,
-    # held by a daemon thread, would crash the interpreter's exit.
+def outlive_nobody() -> None:
+    """End in order when the supervisor is gone, however it died."""
+    # Its end of the pipe is closed then. Not by sys.stdin: its lock, held by a daemon thread, would crash the
+    # interpreter's exit.
     os.read(0, 1)
     os.kill(os.getpid(), signal.SIGTERM)
 

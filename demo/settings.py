@@ -19,6 +19,8 @@ class Settings:
     """Seconds that a slow mail takes; the demonstration is only worth watching if something waits."""
     outage_seconds: float
     """How long the mail server refuses when the page's button is pressed."""
+    store: str = ""
+    """Where the journal is; empty: a file in the directory."""
 
     @property
     def mailbox(self) -> Path:
@@ -43,7 +45,7 @@ class Settings:
             "DEMO_SMTP_PORT": str(self.smtp_port),
             "DEMO_PACE": str(self.pace),
             "DEMO_OUTAGE": str(self.outage_seconds),
-        }
+        } | ({"POSTLUDE_STORE": self.store} if self.store else {})
 
 
 @cache
@@ -54,4 +56,5 @@ def settings() -> Settings:
         smtp_port=int(os.environ["DEMO_SMTP_PORT"]),
         pace=float(os.environ["DEMO_PACE"]),
         outage_seconds=float(os.environ["DEMO_OUTAGE"]),
+        store=os.environ.get("POSTLUDE_STORE", ""),
     )

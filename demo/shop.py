@@ -127,7 +127,7 @@ async def overview() -> dict[str, object]:
         "counts": await board.counts(),
         "jobs": await board.newest(),
         "newsletters": await board.newsletters(),
-        "journal": str(settings().directory / "postlude.db"),
+        "journal": settings().store or str(settings().directory / "postlude.db"),
     }
 
 

@@ -25,13 +25,13 @@ OUTAGE = 6
 class Demo:
     """A running demo. What it prints is kept in `lines`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *arguments: str) -> None:
         self.directory = directory
         chosen = {"DEMO_DIR": str(directory), "DEMO_PACE": PACE, "DEMO_OUTAGE": str(OUTAGE), "PORT": "0"}
         environment = os.environ | chosen
         environment.pop("POSTLUDE_STORE", None)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "demo.run"],
+            [sys.executable, "-m", "demo.run", *arguments],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,

@@ -12,7 +12,7 @@ import httpx2
 
 from tests.durability.checker import Verdict, check
 from tests.durability.journal import Row, eventually, row_of, unfinished
-from tests.durability.server import ROOT, Server, environment
+from tests.durability.server import ROOT, Server, Worker, environment
 from tests.durability.witness import Event, Kind, Witness, seen
 
 QUICK: Final[Mapping[str, Any]] = {
@@ -52,6 +52,13 @@ class Arena:
         server = Server(self.folder, self.journal, config=settings, faults=faults, options=options)
         self._servers.append(server)
         return server
+
+    def worker(self, processes: int, *, config: Mapping[str, Any] | None = None) -> Worker:
+        """Return a worker of so many processes on this journal, not started yet."""
+        settings, options = {**QUICK, **(config or {})}, ("--processes", str(processes))
+        worker = Worker(self.folder, self.journal, config=settings, options=options)
+        self._servers.append(worker)
+        return worker
 
     def run(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a module of this folder, not a server, on this journal."""

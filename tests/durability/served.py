@@ -11,7 +11,7 @@ from typing import Any, Final
 import anyio.to_thread
 from fastapi import FastAPI
 
-from postlude import Postlude
+from postlude import Local, Postlude
 from postlude.config import Config
 from postlude.fastapi import BackgroundTasks
 from tests.durability.faults import arm
@@ -25,8 +25,15 @@ FOLDER: Final = Path(ARENA["folder"])
 
 app = FastAPI()
 _delivery = ARENA["config"].pop("delivery", "at_least_once")
+_run = ARENA["config"].pop("run", "everywhere")
 _config = Config(**ARENA["config"])
-postlude = Postlude(app, store=f"sqlite:///{ARENA['journal']}", config=_config, delivery=_delivery)
+postlude = Postlude(
+    app,
+    store=f"sqlite:///{ARENA['journal']}",
+    config=_config,
+    delivery=_delivery,
+    queues={"default": Local(run=_run)},
+)
 arm(ARENA["faults"])
 
 _witnesses: dict[int, Witness] = {}

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import httpx2
 
@@ -71,26 +71,29 @@ class Server:
         self.port: int | None = None
         self.client = httpx2.Client(timeout=20)
 
-    def start(self, *, wait: bool = True) -> "Server":
+    def start(self, *, wait: bool = True) -> Self:
         """Start it; `wait` until it serves."""
         self.port = None
         self._read_from = self._log.stat().st_size
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [
-                    sys.executable, "-m", "uvicorn", "tests.durability.served:app",
-                    "--port", "0", "--no-access-log", *self._options,
-                ],
+                self.command(),
                 cwd=ROOT,
                 env=self._environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 preexec_fn=self._prepare,
                 start_new_session=True,
-            )  # fmt: skip
+            )
         if wait:
             self.serving()
         return self
+
+    def command(self) -> list[str]:
+        """Return what it is started with."""
+        application = "tests.durability.served:app"
+        options = ("--port", "0", "--no-access-log", *self._options)
+        return [sys.executable, "-m", "uvicorn", application, *options]
 
     def serving(self) -> None:
         """Return when it serves."""
@@ -194,3 +197,22 @@ class Server:
     def get(self, path: str) -> httpx2.Response:
         """Get a route."""
         return self.client.get(f"http://127.0.0.1:{self.port}{path}")
+
+
+class Worker(Server):
+    """`postlude worker` of that application: it serves nobody, and is there when its processes run jobs."""
+
+    def command(self) -> list[str]:
+        program = "from postlude.cli import main; main()"
+        return [sys.executable, "-c", program, "worker", "tests.durability.served:postlude", *self._options]
+
+    def located(self) -> bool:
+        """Whether as many processes run jobs as it was told."""
+        assert self.alive, f"the worker has ended:\n{self.log()}"
+        wanted = int(self._options[self._options.index("--processes") + 1])
+        return self.lines().count(" runs jobs, after ") >= wanted
+
+    def processes(self) -> list[int]:
+        """Return its processes."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return sorted(map(int, children.read_text().split()))

@@ -100,6 +100,46 @@ async def test_workers_killed_one_by_one(arena: Arena, seed: int, capsys: pytest
     assert set(load.answers) == {200}
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("run", ["everywhere", "workers"])
+async def test_servers_and_workers_killed_one_by_one(
+    arena: Arena, seed: int, capsys: pytest.CaptureFixture[str], run: str
+) -> None:
+    """Where workers alone run the jobs, servers that store them are killed as well."""
+    rng, began = random.Random(seed), time.monotonic()
+    config = {"lease": 15.0, "renew_every": 5.0, "reap_every": 1.0, "budget": 5.0, "run": run}
+    server = arena.server(config=config, options=("--workers", "2")).start()
+    worker = arena.worker(2, config=config).start()
+    dead: set[int] = set()
+    async with Load(server, arena.witness, seed) as load:
+        for turn in range(2 * WORKER_KILLS):
+            load.pids.clear()
+            await load.until(lambda: len(load.pids.keys() - dead) >= 1, "a server answers")
+            await load.until(lambda: len(worker.processes()) == 2, "two processes of the worker run")
+            await asyncio.sleep(rng.uniform(0.05, 0.8))
+            if turn % 2:
+                worker.kill(rng.choice(worker.processes()))
+            else:
+                victim = rng.choice(sorted(load.pids.keys() - dead))
+                server.kill(victim)
+                dead.add(victim)
+            await load.reach(load.acked + 500)
+    await asyncio.to_thread(arena.drain, server)
+    runners = {event.pid for event in arena.events("start")}
+    verdict = arena.verdict()
+    with capsys.disabled():
+        print(  # noqa: T201
+            f"\nServers and workers killed under load, jobs run {run}: {verdict}; {load.acked} requests; "
+            f"answers {dict(load.answers)}; seed {seed}; {time.monotonic() - began:.0f} s"
+        )
+    verdict.assert_clean()
+    assert verdict.figures["kills"] == 2 * WORKER_KILLS
+    assert set(load.answers) == {200}
+    assert len(runners) >= 3, "processes took the places of those that were killed"
+    if run == "workers":
+        assert not runners & dead, "servers have run nothing"
+
+
 def _starts(arena: Arena) -> dict[str, int]:
     starts: dict[str, int] = {}
     for event in arena.events("start"):

@@ -8,12 +8,13 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
+import psycopg
 from fastapi import Depends, FastAPI, Request
 
 from postlude import Config, Local, Postlude, injected
-from postlude.stores.postgres import PostgresStore
+from postlude.stores.postgres import PostgresStore, listening
 
 SETTINGS: Final[dict[str, Any]] = json.loads(os.environ["SHOP"])
 FOLDER: Final = Path(SETTINGS["folder"])
@@ -23,6 +24,14 @@ def note(what: str, token: object) -> None:
     """Write a line of this process's own: when, what, and of which job."""
     with (FOLDER / f"{os.getpid()}.notes").open("a") as out:
         out.write(f"{time.monotonic_ns()} {what} {token}\n")
+
+
+def refuse(*_: object) -> NoReturn:
+    raise psycopg.OperationalError("nobody may LISTEN here")
+
+
+if SETTINGS.get("deaf"):  # as behind a pooler that hands each transaction another connection
+    vars(listening)["connect"] = refuse
 
 
 @asynccontextmanager

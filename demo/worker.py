@@ -1,0 +1,12 @@
+"""The shop's workers: `postlude worker`, which ends with the supervisor."""
+
+import sys
+import threading
+
+from demo.server import outlive_nobody
+from postlude.cli import main
+
+if __name__ == "__main__":
+    threading.Thread(target=outlive_nobody, daemon=True).start()
+    sys.argv[:1] = ["postlude", "worker"]
+    main()
