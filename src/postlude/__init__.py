@@ -5,6 +5,7 @@ from postlude.config import Config, Keep
 from postlude.engines.local import Local
 from postlude.engines.protocol import Engine
 from postlude.errors import (
+    CannotJoin,
     Discard,
     ForkedJournal,
     InvalidArguments,
@@ -48,6 +49,7 @@ __all__ = [
     "Backoff",
     "Call",
     "Cancel",
+    "CannotJoin",
     "Config",
     "CurrentJob",
     "Discard",

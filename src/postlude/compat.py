@@ -22,6 +22,7 @@ __all__ = [
     "EXCEPTION_HANDLERS",
     "ParameterKind",
     "SilentLoop",
+    "connections_of",
     "exception_handlers",
     "forget_task",
     "interpreter_flags",
@@ -138,3 +139,14 @@ class SilentLoop(asyncio.BaseEventLoop):
     def _process_events(self, events: list[Any]) -> None: ...
 
     def _write_to_self(self) -> None: ...
+
+
+def connections_of(transaction: Any) -> list[Any]:
+    """Return the connections on which a transaction of an SQLAlchemy session has begun; None: on none.
+
+    SQLAlchemy 2.0 to 2.1: `SessionTransaction._connections`, by engine and by connection. What is public
+    would begin one that has not.
+    """
+    if transaction is None:
+        return []
+    return list({id(connection): connection for connection, *_ in transaction._connections.values()}.values())

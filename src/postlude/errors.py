@@ -6,6 +6,7 @@ An error is named for the fact and its message names the remedy.
 from postlude.model.wait import Wait, When, wait_of
 
 __all__ = [
+    "CannotJoin",
     "Discard",
     "ForkedJournal",
     "InvalidArguments",
@@ -55,6 +56,10 @@ class UnknownTask(PostludeError):
 
 class InvalidArguments(PostludeError):
     """Stored arguments do not validate against the function's annotations. The job is parked."""
+
+
+class CannotJoin(PostludeError):
+    """A call cannot be part of this transaction; the message says why, and what to do."""
 
 
 class RequestOver(PostludeError):

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from postlude import Config, Postlude
 from postlude.app.lifecycle import Lifespan
+from postlude.enqueue.joined.target import Joins
 from postlude.enqueue.port import Prepared, Turn
 from postlude.errors import JournalUnavailable
 from postlude.model.job import Added, JobFilter, JobRecord, NewJob
@@ -48,6 +49,8 @@ class Recorder:
         log: gets everything that happens, in order.
         make_store: makes its journal.
     """
+
+    joiner: Joins
 
     def __init__(self, log: list[str], make_store: Callable[[], Store]) -> None:
         self.log = log

@@ -19,6 +19,7 @@ from postlude.enqueue.blocking import Blocking
 from postlude.enqueue.bulk import add_all
 from postlude.enqueue.in_memory import MemoryTask
 from postlude.enqueue.inline import InlinePort
+from postlude.enqueue.joined.joiner import Joiner
 from postlude.enqueue.producer import Producer
 from postlude.enqueue.sync_limits import SyncLimits
 from postlude.errors import PostludeError
@@ -134,6 +135,7 @@ class Components:
         self.blocking = Blocking(
             self.producer, store, config, self.ensure_open, self.absence, self.control, self.queries
         )
+        self.joiner = self.producer.joiner = Joiner(self.producer, store, self.ensure_open)
         self._opening = threading.Lock()
         self._open = False
         self._users: set[object] = set()
@@ -271,6 +273,7 @@ class Components:
                 self._users.discard(user)
                 if not self._users:
                     self._open = False
+                    self.joiner.close()
                     self.inline.close()
                     self.worker.close()
                     self.store.close()

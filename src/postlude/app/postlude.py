@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from postlude.app.components import Components, Counters
 from postlude.app.forwarding import of_control, of_lifespan, of_queries
 from postlude.app.instances import EVERY_POSTLUDE
+from postlude.app.joining import within
 from postlude.app.lifecycle import Lifespan, announce_off
 from postlude.app.maker import for_role, name_of, refuse_mistaken, root_of
 from postlude.app.metrics import metrics_app
@@ -23,6 +24,7 @@ from postlude.enqueue.port import Port
 from postlude.errors import PostludeError
 from postlude.frameworks.injection import ApplicationInjection
 from postlude.frameworks.install import (
+    check_sessions,
     hook,
     hook_if_possible,
     install,
@@ -221,6 +223,7 @@ class Postlude:
             self._owner.join(app)
 
     router = router
+    within = within
 
     @property
     def application(self) -> Starlette | None:
@@ -238,6 +241,7 @@ class Postlude:
         be_heard()
         hook(self._app)
         watch_handlers(self._app, lambda: self.port)
+        check_sessions(self._app)
         self._registry.check()
         say_what_is_not_durable(self._app)
 

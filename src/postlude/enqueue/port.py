@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, MutableMapping, Sequence
 from typing import Any, Protocol
 
+from postlude.enqueue.joined.target import Joins
 from postlude.jobs.handle import Job
 from postlude.runner.turn import Turn
 
@@ -50,6 +51,9 @@ class Prepared(Protocol):
 
 class Port(Protocol):
     """Where requests hand in their jobs. Implemented by `postlude.enqueue.producer.Producer`."""
+
+    joiner: Joins
+    """Adds jobs to transactions of the application's."""
 
     owner: Callable[[MutableMapping[str, Any]], Awaitable[str | None]] | None
     """Says whose the jobs of a request are, by its ASGI scope; None: nobody's."""

@@ -10,6 +10,7 @@ from postlude.compat import running_loop
 from postlude.config import Config
 from postlude.enqueue.in_memory import InMemory
 from postlude.enqueue.inline import InlinePort
+from postlude.enqueue.joined.target import Joins
 from postlude.enqueue.ordering import Placed, chain, in_order, new_jobs
 from postlude.enqueue.sync_limits import SyncLimits
 from postlude.enqueue.terms import carry, say_terms
@@ -75,6 +76,8 @@ class Producer:
         """Queues that are limited."""
         self.here: Queues | None = None
         """Those that the runners here claim from, so that their jobs may be born claimed; None: all."""
+        self.joiner: Joins
+        """Set by whoever makes it."""
         self.owner: Callable[[MutableMapping[str, Any]], Awaitable[str | None]] | None = None
         self._ids: IdSource | None = None
         self._runner: Runner | None = None

@@ -41,6 +41,31 @@ def say_what_is_not_durable(app: Starlette) -> None:
         EVENTS.emit(RoutesInMemory(plain))
 
 
+def joining(given: Any) -> Any:
+    """Return a dependency that gives background tasks which join a session; None: none is asked for.
+
+    Args:
+        given: a session or connection, or how path operations ask for one.
+    """
+    if "fastapi" not in sys.modules:
+        return None
+    from postlude.frameworks.fastapi import joining
+
+    return joining.depending_on(given) if joining.is_dependency(given) else None
+
+
+def check_sessions(app: Starlette) -> None:
+    """Make sure that jobs join the very sessions that path operations have.
+
+    Raises:
+        PostludeError: one has another one.
+    """
+    if "fastapi" in sys.modules:
+        from postlude.frameworks.fastapi import joining
+
+        joining.check(app)
+
+
 def hook_if_possible(app: Starlette | None = None) -> None:
     """Install the hook for a Postlude that is off: what cannot be is said, and is no error."""
     try:

@@ -13,6 +13,8 @@ from starlette.background import BackgroundTask as StarletteBackgroundTask
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 
 from postlude.compat import is_async_callable
+from postlude.enqueue.joined.connections import ClosesLater, CommitsAtOnce, HasSyncSession
+from postlude.enqueue.joined.joiner import AwaitedWithin
 from postlude.enqueue.port import Port, Prepared
 from postlude.errors import PostludeError
 from postlude.jobs.handle import Job
@@ -150,6 +152,26 @@ class RequestTasks(BackgroundTasks):
         Raises:
             NotDurable: the function or an argument has no durable form.
             RequestOver: the request has ended.
+        """
+        raise PostludeError(_BY_HAND)
+
+    @overload
+    def within(self, connection: HasSyncSession) -> "RequestTasks": ...
+
+    @overload
+    def within(self, connection: CommitsAtOnce) -> "RequestTasks": ...
+
+    @overload
+    def within(self, connection: ClosesLater) -> AwaitedWithin: ...
+
+    def within(self, connection: Any) -> Any:
+        """Return what adds jobs to the transactions of a session or a connection, instead of to the response.
+
+        They are stored by its commit, start after it, and are gone if it, or a savepoint around them, is
+        undone; see `Postlude.within`.
+
+        Raises:
+            CannotJoin: none can join them.
         """
         raise PostludeError(_BY_HAND)
 

@@ -36,8 +36,8 @@ class Receipt:
     """One request's jobs, from the first call added to the start after the response."""
 
     __slots__ = (
-        "accepted", "answered", "calls", "committed", "dropped", "facts", "held", "injected", "memory",
-        "order", "over", "own", "owner", "port", "response", "scope", "started", "unseen",
+        "accepted", "answered", "calls", "committed", "dropped", "facts", "held", "injected", "joined",
+        "memory", "order", "over", "own", "owner", "port", "response", "scope", "started", "unseen",
     )  # fmt: skip
 
     owner: str | None  # not set until that has been asked
@@ -59,6 +59,7 @@ class Receipt:
         self.committed: list[Prepared] | None = None
         self.memory: list[Turn] | None = None
         self.order: Order | None = None
+        self.joined: Any = None  # what `postlude.request.joined` keeps of it
         self.started = 0
         self.answered = self.held = self.over = False
 

@@ -29,6 +29,7 @@ from postlude.stores.values import (
     Asked,
     Counts,
     Enlisted,
+    Entrance,
     Kind,
     LivingRunner,
     Marks,
@@ -42,7 +43,7 @@ from postlude.stores.values import (
 from postlude.telemetry.events import Events
 
 __all__ = [
-    "Asked", "Claims", "Counts", "Enlisted", "Intake", "Kind", "LivingRunner", "Looking", "Marks",
+    "Asked", "Claims", "Counts", "Enlisted", "Entrance", "Intake", "Kind", "LivingRunner", "Looking", "Marks",
     "NewRunner", "Pause", "Promoted", "QueueState", "ReadOnly", "Reading", "Reaped", "Store", "Totals",
     "Upkeep",
 ]  # fmt: skip
@@ -267,6 +268,16 @@ class Store(Intake, Claims, Upkeep, Reading, Protocol):
 
     def close(self) -> None:
         """Finish what was asked for and close it. Blocks. Does nothing if it is not open."""
+        ...
+
+    def entrance(self) -> Entrance | None:
+        """Return by what transactions of applications add jobs by themselves; None: they cannot, here.
+
+        What has joined so is looked for, and seen to, by `promote`.
+
+        Raises:
+            JournalUnavailable: it is not open.
+        """
         ...
 
     def tell_commits(self, call: Callable[[], None]) -> None:

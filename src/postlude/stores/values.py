@@ -116,6 +116,16 @@ class Marks(Protocol):
         ...
 
 
+class Entrance(NamedTuple):
+    """By what an application's own transaction adds jobs to a journal in the same database."""
+
+    statement: str
+    """The database's, with two places (`{}`) for parameters that are texts: `journal`, and the jobs as
+    `postlude.model.joining` writes them."""
+    journal: str
+    """Tells the journal from all others."""
+
+
 class Enlisted(NamedTuple):
     """A runner's number, and where it notes what it starts."""
 

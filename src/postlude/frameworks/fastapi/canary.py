@@ -20,6 +20,7 @@ from starlette.routing import NoMatchFound
 from starlette.types import Message, Scope
 
 from postlude.compat import EXCEPTION_HANDLERS, SilentLoop
+from postlude.enqueue.joined.target import Joins
 from postlude.enqueue.port import Port, Prepared, Turn
 from postlude.frameworks.fastapi.internals import INCLUDED, MIDDLEWARE_STACK, SCOPED
 from postlude.jobs.handle import Job
@@ -51,6 +52,8 @@ class _Call(NamedTuple):
 
 class _Port:
     """Writes down what happens, in order."""
+
+    joiner: Joins
 
     def __init__(self) -> None:
         self.seen: list[str] = []

@@ -24,6 +24,7 @@ from postlude.frameworks.fastapi.session import answer_session
 from postlude.jobs.handle import Job
 from postlude.request.background import CURRENT, Accepted, BackgroundTasks, RequestTasks, accepted_job
 from postlude.request.calls import begin, direct, note, noted
+from postlude.request.joined import accept, within
 from postlude.request.listing import is_call, parts_of, prepared_of
 from postlude.request.passthrough import PASSING, Passing
 from postlude.request.receipt import Receipt
@@ -84,8 +85,12 @@ class Collecting(RequestTasks):
 
     def accepted(self, job: Job[Any]) -> Accepted[Any]:
         """Return the body of a 202; see `RequestTasks.accepted`."""
-        self._receipt.accepted = accepted_job(job)
-        return accepted(job, self._receipt.scope, prepared_of(job, self.tasks))
+        body: Accepted[Any] = accept(self._receipt, job, prepared_of(job, self.tasks))
+        return body
+
+    def within(self, connection: Any) -> Any:
+        """Return what adds jobs to the transactions of a session or a connection."""
+        return within(self._receipt, connection)
 
 
 class InjectedBackgroundTasks(fastapi.BackgroundTasks, Collecting):

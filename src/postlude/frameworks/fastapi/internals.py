@@ -6,6 +6,7 @@ was tried on 0.165.0. A new release of FastAPI is looked through for these, and 
 """
 
 import importlib
+import inspect
 from collections.abc import Iterator
 from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin
 
@@ -146,6 +147,22 @@ def outliving(dependant: Any) -> Iterator[Any]:
         if sub.call is not None and getattr(sub, "scope", None) != "function":
             yield sub.call
         yield from outliving(sub)
+
+
+def dependants_of(route: Any) -> Iterator[Any]:
+    """Return a route's own dependant and all behind it, each as often as FastAPI asks for it."""
+    waiting: list[Any] = [route.dependant] if getattr(route, "dependant", None) is not None else []
+    while waiting:
+        dependant = waiting.pop()
+        waiting += dependant.dependencies
+        yield dependant
+
+
+def scope_of(dependant: Any) -> str | None:
+    """Return until when a dependency lives: those of one call and scope are one and the same."""
+    call = inspect.unwrap(dependant.call)
+    yields = inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call)
+    return getattr(dependant, "scope", None) or ("request" if yields else None)
 
 
 class Taken(NamedTuple):

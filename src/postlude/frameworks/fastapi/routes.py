@@ -40,7 +40,7 @@ def cover(app: Any) -> None:
     Raises:
         UnsupportedFramework: a route does not, and cannot be made to. The message names it.
     """
-    for route, holder, attribute in _handlers(app):
+    for route, holder, attribute in handlers(app):
         if not _covered(getattr(holder, attribute)) and not _repair(holder, attribute):
             path = getattr(holder, "path", "") or getattr(route, "path", "?")
             raise UnsupportedFramework(
@@ -53,13 +53,13 @@ def cover(app: Any) -> None:
 
 def dependants(app: Any) -> Iterator[Any]:
     """Yield what FastAPI found out about the parameters of each route of the application and its mounts."""
-    for route, holder, _ in _handlers(app):
+    for route, holder, _ in handlers(app):
         dependant = getattr(holder, "dependant", None) or getattr(route, "dependant", None)
         if dependant is not None:
             yield dependant
 
 
-def _handlers(app: Any) -> Iterator[tuple[Any, Any, str]]:
+def handlers(app: Any) -> Iterator[tuple[Any, Any, str]]:
     """Find what handles FastAPI's routes: the route, and the object and attribute that hold its handler."""
     seen: dict[int, Any] = {}
     todo = [app]

@@ -26,7 +26,7 @@ from postlude.model.queues import ALL, Queues
 from postlude.stores.grouped.backend import Backend, LeadCall, ReleaseCall, RetireCall, Verb
 from postlude.stores.grouped.reading import Lookups, Reader, ReaderThread
 from postlude.stores.grouped.writer import Writer
-from postlude.stores.protocol import Enlisted, NewRunner, Pause, Promoted, Reaped
+from postlude.stores.protocol import Enlisted, Entrance, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
 from postlude.stores.signals import Listeners, Signals
 from postlude.stores.values import ClaimCall
@@ -58,6 +58,10 @@ class GroupedStore(Lookups, ABC):
     @abstractmethod
     def connect(self) -> tuple[Backend, Reader]:
         """Open what is written with, and what is read with."""
+
+    def entrance(self) -> Entrance | None:
+        """Return by what transactions of applications add jobs by themselves."""
+        return None
 
     def listen(self, listener: Signals) -> None:
         """Tell it what has been written."""

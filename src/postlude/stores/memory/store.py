@@ -72,6 +72,9 @@ class MemoryStore:
     def close(self) -> None:
         """Nothing has to be closed."""
 
+    def entrance(self) -> None:
+        """No transaction of a database reaches it."""
+
     def tell_commits(self, call: Callable[[], None]) -> None:
         """Nothing goes to a disk."""
 

@@ -20,8 +20,16 @@ from postlude.clock import Clock, SystemClock
 from postlude.errors import JobRefused
 from postlude.stores.grouped.backend import Applied, Broken, Conflict, Uncertain, Verb
 from postlude.stores.grouped.saying import note
-from postlude.stores.postgres.connection import channel_of, connect_durably, migrate, reason, space_of
+from postlude.stores.postgres.connection import (
+    channel_of,
+    connect_durably,
+    epoch_of,
+    migrate,
+    reason,
+    space_of,
+)
 from postlude.stores.postgres.faults import CONFLICTS, MALFORMED
+from postlude.stores.postgres.joining import after_taking_in
 from postlude.stores.postgres.listening import written
 from postlude.stores.postgres.runners import FREE_FOR, Runners
 from postlude.stores.postgres.sql import statements
@@ -74,13 +82,17 @@ class PostgresBackend:
         self._listeners = Listeners() if listeners is None else listeners
         self._said: list[Said] = []
         """What groups have done, once they are certain."""
+        self.epoch = ""
+        """What tells the journal from all others."""
         self.connected: Callable[[int], None] | None = None
         """Told the server's process of each new connection."""
         self.apart: Callable[[int], None] | None = None
         """Told by how much the server's time is ahead of this machine's (microseconds)."""
         self.runners = Runners(self._space, free_for, by_server=clock is None)
         claims = Claims(self.runners.host, os.getpid(), self.runners.marks)
-        self._verbs = verbs(self.runners, claims)
+        self._verbs = dict(verbs(self.runners, claims))
+        for verb in (Verb.PROMOTE, Verb.CANCEL):
+            self._verbs[verb] = after_taking_in(self._verbs[verb])
 
     def open(self) -> None:
         """Connect, and make or migrate the schema.
@@ -91,6 +103,7 @@ class PostgresBackend:
         db = connect_durably(self._url, self.runners.token)
         try:
             migrate(db, self._schema)
+            self.epoch = epoch_of(db, self._schema)
             self.runners.hold(db)
         except BaseException:
             db.close()

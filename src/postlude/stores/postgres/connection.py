@@ -141,6 +141,16 @@ def check(db: Connection, schema: str) -> None:
             f"the journal has the form of an older release (version {version}, this one needs {VERSION}); "
             "start the application with this release first, or look at it with the release that it runs"
         )
+    if version < VERSION:
+        raise JournalRefused(
+            "the journal was made by an older release; start the application with this one, which migrates it"
+        )
+
+
+def epoch_of(db: Connection, schema: str) -> str:
+    """Return what tells a journal from all others."""
+    row = db.execute(f"SELECT value FROM {schema}.meta WHERE key = 'epoch'").fetchone()
+    return str(row[0]) if row is not None else ""
 
 
 def _check_version(meta: dict[str, str], key: str, schema: str) -> None:

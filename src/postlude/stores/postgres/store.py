@@ -13,6 +13,7 @@ from postlude.stores.postgres.guard import Guard
 from postlude.stores.postgres.listening import Listener
 from postlude.stores.postgres.reader import PostgresReader
 from postlude.stores.postgres.runners import FREE_FOR
+from postlude.stores.values import Entrance
 
 SYSTEM: Final = SystemClock()
 
@@ -38,6 +39,7 @@ class PostgresStore(GroupedStore):
         self._listener: Listener | None = None
         self._guard: Guard | None = None
         self._offset = 0
+        self._epoch = ""
         self.now = self._time if clock is None else clock.now
 
     @property
@@ -53,6 +55,7 @@ class PostgresStore(GroupedStore):
         except psycopg.Error as error:
             raise JournalUnavailable(f"cannot open the journal {self.location}: {reason(error)}") from error
         self._listener = Listener(self._url, channel_of(self._schema), self._listeners, backend.runners.token)
+        self._epoch = backend.epoch
         backend.connected = self._listener.know
         backend.apart = self._set
         self._guard = Guard(backend, self.renew)
@@ -60,6 +63,12 @@ class PostgresStore(GroupedStore):
         return backend, PostgresReader(
             self._url, self._schema, self._clock, backend.runners.marks, backend.runners.token
         )
+
+    def entrance(self) -> Entrance:
+        """Return by what transactions of applications add jobs by themselves."""
+        if not self._epoch:
+            raise JournalUnavailable("the journal is not open")
+        return Entrance(f"SELECT {self._schema}.join_jobs({{}}, {{}})", self._epoch)
 
     def _time(self) -> int:
         """Return the server's time, as far as this machine's clock was from it when it was asked last."""

@@ -13,6 +13,10 @@ SELECT nextval('$s.job_seq') FROM generate_series(1, $1)
 -- name: add_payloads
 INSERT INTO $s.payload (seq, codec, args) SELECT seq, 0, args FROM unnest($1::bigint[], $2::bytea[]) AS p(seq, args)
 
+-- name: take_joined
+DELETE FROM $s.joined WHERE seq IN (SELECT seq FROM $s.joined ORDER BY seq LIMIT $1::bigint)
+RETURNING seq, task, state, job
+
 -- name: may_be_born_claimed
 SELECT coalesce(queues, '') FROM $s.runner WHERE id = $1::bigint
     AND NOT EXISTS (SELECT 1 FROM $s.job WHERE state = 0 AND queue = $2::text) AND NOT EXISTS (SELECT 1 FROM $s.pause)
@@ -62,6 +66,7 @@ UPDATE $s.payload SET args = $2::bytea, codec = 0 WHERE seq = $1::bigint
 SELECT (wanted.place - 1)::integer, job.seq, job.task, job.state, job.lane, job.followed,
     CASE WHEN job.state = 2 AND job.reason IS NULL THEN job.follows END
 FROM jsonb_array_elements_text($1::jsonb) WITH ORDINALITY AS wanted(id, place) JOIN $s.job ON $meant
+WHERE NOT (job.state = 1 AND job.due IS NULL)
 ORDER BY wanted.place
 
 -- name: to_retry
@@ -490,7 +495,7 @@ SELECT EXISTS (SELECT 1 FROM $s.job WHERE id = $1::bytea) OR EXISTS (SELECT 1 FR
 SELECT queue, state, count(*), min(created) FROM $s.job WHERE state IN (0, 1, 2, 3, 4) GROUP BY queue, state
 
 -- name: record
-SELECT $job, task_name.name, payload.args,
+SELECT $job, coalesce(task_name.name, joined.task), payload.args,
     CASE WHEN job.failures > 0 THEN
         (SELECT error FROM $s.attempt WHERE attempt.job = job.seq ORDER BY n DESC LIMIT 1)
     END,
@@ -500,6 +505,7 @@ FROM $s.job LEFT JOIN $s.task_name ON task_name.id = job.task LEFT JOIN $s.paylo
     LEFT JOIN $s.progress ON progress.seq = job.seq LEFT JOIN $s.note ON job.state = 4 AND note.seq = job.seq
     LEFT JOIN $s.runner ON job.state = 3 AND runner.id = job.runner
     LEFT JOIN $s.start ON job.state = 3 AND start.seq = job.seq AND start.runner = job.runner
+    LEFT JOIN $s.joined ON job.task = 0 AND joined.seq = job.seq
 
 -- name: found
 SELECT job.seq, job.id, task_name.name, job.state FROM $s.job LEFT JOIN $s.task_name ON task_name.id = job.task
@@ -522,12 +528,19 @@ SELECT n, started, finished, error, traceback, host, pid FROM $s.attempt WHERE j
 
 -- name: counts
 SELECT task_name.name, stat.state, stat.n FROM $s.stat JOIN $s.task_name ON task_name.id = stat.task
+UNION ALL SELECT task, state, count(*) FROM $s.joined GROUP BY task, state
 
 -- name: tallies
-SELECT task_name.name, t.state, t.gone, t.n::bigint FROM (
-    SELECT task, state::integer AS state, NULL AS gone, n FROM $s.stat
-    UNION ALL SELECT task, NULL, state, n FROM $s.gone
-) AS t JOIN $s.task_name ON task_name.id = t.task ORDER BY t.task
+SELECT t.name, t.state, t.gone, t.n FROM (
+    SELECT task_name.id, task_name.name, c.state, c.gone, c.n::bigint FROM (
+        SELECT task, state::integer AS state, NULL AS gone, n FROM $s.stat
+        UNION ALL SELECT task, NULL, state, n FROM $s.gone
+    ) AS c JOIN $s.task_name ON task_name.id = c.task
+    UNION ALL
+    SELECT task_name.id, j.task, j.state::integer, NULL, j.n FROM (
+        SELECT task, state, count(*) AS n FROM $s.joined GROUP BY task, state
+    ) AS j LEFT JOIN $s.task_name ON task_name.name = j.task
+) AS t ORDER BY t.id NULLS LAST
 
 -- name: meta
 SELECT value FROM $s.meta WHERE key = $1::text

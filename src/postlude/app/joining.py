@@ -1,0 +1,46 @@
+"""`postlude.within`: adding jobs to transactions, and background tasks that join one by themselves."""
+
+from typing import Any, overload
+
+from postlude.enqueue.joined.connections import ClosesLater, CommitsAtOnce, HasSyncSession
+from postlude.enqueue.joined.joiner import AwaitedWithin, Within
+from postlude.enqueue.joined.joiner import within as within_transaction
+from postlude.frameworks.install import joining
+
+
+@overload
+def within(postlude: Any, connection: HasSyncSession, /) -> Within: ...
+
+
+@overload
+def within(postlude: Any, connection: CommitsAtOnce, /) -> Within: ...
+
+
+@overload
+def within(postlude: Any, connection: ClosesLater, /) -> AwaitedWithin: ...
+
+
+@overload
+def within(postlude: Any, connection: object, /) -> Any: ...
+
+
+def within(postlude: Any, connection: Any, /) -> Any:
+    """Return what adds jobs to the transactions of a session or a connection.
+
+    They are stored by its commit, start after it, and are gone if it, or a savepoint around them, is undone.
+
+    Args:
+        postlude: the application's.
+        connection: a session or a connection of SQLAlchemy's, sync or async, or, where the journal is in
+            the same PostgreSQL, a connection of psycopg's or asyncpg's. What is added to an async connection
+            has to be awaited: `await postlude.within(connection).add_task(...)`. Or what path operations
+            ask for a session with, `Annotated[AsyncSession, Depends(...)]`: then what is returned gives a
+            parameter `Annotated[BackgroundTasks, postlude.within(SessionDep)]` background tasks that join it.
+
+    Raises:
+        CannotJoin: none can join them; the message says what to do.
+    """
+    asked_for = joining(connection)
+    if asked_for is not None:
+        return asked_for
+    return within_transaction(postlude.components.joiner, connection)
