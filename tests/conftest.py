@@ -43,6 +43,16 @@ def pytest_configure() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Look for none while tests are collected: all that is made stays."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def pytest_sessionfinish() -> None:
     """Leave what is there to the end of the process: the last looks for garbage are at a million objects."""
     gc.freeze()

@@ -59,6 +59,13 @@ async def waits(steps: int = 0) -> str:
     return "done"
 
 
+def waits_in_thread() -> str:
+    """Say how far it is, then wait for the gate."""
+    current_job().progress(1, 2)
+    assert GATE.wait(10)
+    return "done"
+
+
 def waits_sync(seconds: float) -> str:
     time.sleep(seconds / 2)
     current_job().progress(1, 2)

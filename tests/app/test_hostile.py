@@ -103,7 +103,7 @@ async def test_logging_that_fails_keeps_no_job_from_its_end(
     limited = Limit(concurrent=1)
     tasks = [
         postlude.task(
-            retry=Retry(attempts=2, backoff=Fixed(0)), limit=limited, timeout=0.02 if each is late else None
+            retry=Retry(attempts=2, backoff=Fixed(0)), limit=limited, timeout=0.005 if each is late else None
         )(each)
         for each in TASKS
     ]

@@ -136,8 +136,7 @@ async def test_behind_jobs_that_wait_in_the_queue(location: str, log: list[str])
     await postlude.pause(queue="default")
     await postlude.add_task(job, "waits")
     request = asyncio.create_task(call(app, "/x", log=[]))
-    for _ in range(20):
-        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
     assert log == []
     await postlude.resume(queue="default")
     async with asyncio.timeout(10):
@@ -233,7 +232,7 @@ async def test_one_behind_a_job_that_waits_for_a_thread_waits_too(location: str,
     async with serving(postlude):
         await call(app, "/fill", log=[])
         request = asyncio.create_task(call(app, "/x", log=[]))
-        done, _ = await asyncio.wait([request], timeout=0.3)
+        done, _ = await asyncio.wait([request], timeout=0.15)
         assert (done, log) == (set(), [])
         EVENTS["gate"].set()
         await request
@@ -255,8 +254,7 @@ async def test_a_cancelled_request(location: str, serves: bool, log: list[str]) 
         request = asyncio.create_task(call(app, "/x", log=[]))
         await EVENTS["running"].wait()
         request.cancel()
-        for _ in range(20):
-            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.03)
         assert log == []
         EVENTS["open"].set()
         with pytest.raises(asyncio.CancelledError):

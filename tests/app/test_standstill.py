@@ -24,7 +24,7 @@ CHILDREN: list[Job[Any]] = []
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(standstill, "AFTER", 0.05)
+    monkeypatch.setattr(standstill, "AFTER", 0.03)
     yield
     CHILDREN.clear()
 
@@ -91,7 +91,7 @@ async def test_the_warning_names_them(
             return bool(warnings(caplog)) or None
 
         await eventually(told)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.06)
         for job in CHILDREN:
             await job.cancel()
     (line,) = warnings(caplog)
@@ -147,7 +147,7 @@ async def test_nothing_is_said_while_what_is_waited_for_runs(
     async with serving(postlude):
         CHILDREN[:] = [await postlude.add_task(hold, "child") for _ in range(2)]
         jobs = [await postlude.add_task(postlude.task(parent_in_thread), number) for number in range(2)]
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.12)
         go.set()
         for job in jobs:
             await becomes(postlude, job, State.SUCCEEDED)

@@ -24,7 +24,7 @@ OPEN = threading.Event()
 
 @pytest.fixture(autouse=True)
 def batching(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(surplus, "HELD_FOR", 0.1)
+    monkeypatch.setattr(surplus, "HELD_FOR", 0.05)
     OPEN.clear()
     yield
     OPEN.set()
@@ -128,7 +128,7 @@ async def test_what_went_back_is_claimed_to_start_and_not_before(
 
         await eventually(all_but_two_wait)
         gone = len(released)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.15)
         assert len(released) == gone, "nothing was claimed for which there is no place"
         OPEN.set()
         await logged(12)
@@ -148,7 +148,7 @@ async def test_who_waits_here_for_a_job_keeps_it_here(location: str, log: list[s
         await producer.commit([work])
         producer.start([work])
         waits = asyncio.create_task(producer.settle([work]))
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.15)
         assert not waits.done()
         OPEN.set()
         await asyncio.wait_for(waits, 10)

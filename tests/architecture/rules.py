@@ -51,8 +51,13 @@ def module_name(root: Path, file: Path) -> str:
     return ".".join(parts)
 
 
-def imports(root: Path, file: Path) -> Iterator[Import]:
-    """Yield every import in a file, also those in functions and under TYPE_CHECKING."""
+@functools.cache
+def imports(root: Path, file: Path) -> Sequence[Import]:
+    """Return every import in a file, also those in functions and under TYPE_CHECKING."""
+    return tuple(_imports(root, file))
+
+
+def _imports(root: Path, file: Path) -> Iterator[Import]:
     package = [PACKAGE, *file.relative_to(root).parent.parts]
     for node in nodes(file):
         if isinstance(node, ast.Import):
@@ -217,13 +222,13 @@ def private_names(root: Path, homes: tuple[str, ...]) -> list[str]:
     Those are imported or mentioned with an underscore at their beginning and are none of the package's own,
     name what is inside a function (`make.<locals>.inner`), or where FastAPI keeps something in a scope.
     """
-    own = {name for file in sources(root) for name in _own_private(nodes(file))}
+    known = _PROMISED.union(*(_own_private(nodes(file)) for file in sources(root)))
     return [
         f"{file.relative_to(root)}:{line}: {name}"
         for file in sources(root)
         if not any(_within(module_name(root, file), home) for home in homes)
         for line, name in _foreign(nodes(file))
-        if name not in own | _PROMISED
+        if name not in known
     ]
 
 

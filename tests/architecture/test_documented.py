@@ -32,10 +32,11 @@ def _messages(nodes: Sequence[ast.AST]) -> Iterator[str]:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     }
     inner = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
+    others = documented | inner
     for node in nodes:
         if isinstance(node, ast.JoinedStr):
             yield "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
-        elif isinstance(node, ast.Constant) and id(node) not in documented | inner:
+        elif isinstance(node, ast.Constant) and id(node) not in others:
             yield node.value if isinstance(node.value, str) else ""
 
 

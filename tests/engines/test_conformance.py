@@ -6,18 +6,29 @@ import pytest
 
 from postlude import Limit, Local, Rate
 from postlude.engines.protocol import Engine
+from postlude.runner.duties import loop
 from postlude.stores.protocol import Store
 from postlude.stores.sqlite import SqliteStore
 from postlude.testing.conformance.engines import EngineBench, EngineConformance
 from tests.engines.toy import Toy
 
 
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the toy was not told of when it was added, because it was not due or paused, it is told of soon."""
+    monkeypatch.setattr(loop, "PUBLISH_EVERY", 0.05)
+
+
 class LocalBench(EngineBench):
+    a_while = 0.05
+
     def engine(self, limit: Limit | None = None, rate: Rate | None = None) -> Engine:
         return Local(limit, rate)
 
 
 class ToyBench(EngineBench):
+    a_while = 0.05
+
     def engine(self, limit: Limit | None = None, rate: Rate | None = None) -> Engine:
         return Toy(limit, rate)
 

@@ -178,7 +178,7 @@ async def test_one_that_leaves_takes_no_news_along(hub: Hub, store: CountedStore
 
 
 async def test_a_slow_one_keeps_no_other_and_hears_the_last(hub: Hub, store: CountedStore) -> None:
-    slow, quick = Listener(hub, slow=0.1), Listener(hub)
+    slow, quick = Listener(hub, slow=0.03), Listener(hub)
     tasks = [asyncio.create_task(each.listen()) for each in (slow, quick)]
     await until(lambda: bool(slow.heard and quick.heard))
     for change in range(2, 6):
@@ -296,15 +296,15 @@ async def test_a_job_that_is_not_there(hub: Hub) -> None:
 async def test_where_nobody_tells_one_looks_for_all(
     hub: Hub, store: CountedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feeds, "LOOK_ANYWAY", 0.05)
+    monkeypatch.setattr(feeds, "LOOK_ANYWAY", 0.02)
     listeners = [Listener(hub) for _ in range(100)]
     tasks = [asyncio.create_task(each.listen()) for each in listeners]
     await until(lambda: all(each.heard for each in listeners))
     began, looks = time.monotonic(), store.looks
     store.step()  # nobody says so
     await until(lambda: all(each.heard[-1] is State.RUNNING for each in listeners))
-    await asyncio.sleep(0.2)
-    assert store.looks - looks <= (time.monotonic() - began) / 0.05 + 1
+    await asyncio.sleep(0.08)
+    assert store.looks - looks <= (time.monotonic() - began) / 0.02 + 1
     for task in tasks:
         task.cancel()
 

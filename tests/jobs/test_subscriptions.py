@@ -75,7 +75,8 @@ async def test_from_its_place_in_the_queue_to_its_end(location: str) -> None:
     postlude = Postlude(store=location)
     job = await postlude.add_task(returning.waits, 3)
     async with collecting(job) as seen:
-        await asyncio.sleep(0.1)
+        await eventually(lambda: _when(bool(seen)))
+        await asyncio.sleep(0.02)
         assert seen == [Snapshot(State.QUEUED, 1)]
         async with serving(postlude):
             await eventually(lambda: _when(seen[-1].progress is not None and seen[-1].progress.done == 3))
@@ -111,10 +112,11 @@ async def test_progress_is_heard_before_the_journal_has_it(
 async def test_a_sync_task_is_heard_from_its_thread(location: str) -> None:
     postlude = Postlude(store=location)
     async with serving(postlude):
-        job = await postlude.add_task(returning.waits_sync, 0.3)
+        job = await postlude.add_task(returning.waits_in_thread)
         async with collecting(job) as seen:
             await eventually(lambda: _when(any(s.progress and s.progress.done == 1 for s in seen)))
             assert not seen[-1].ended
+            returning.GATE.set()
     assert await job.progress() is not None
 
 
@@ -249,12 +251,12 @@ def test_a_loop_that_has_closed_harms_nobody() -> None:
 
 
 async def test_what_nobody_tells_is_found_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "LOOK_ANYWAY", 0.1)
+    monkeypatch.setattr(feed, "LOOK_ANYWAY", 0.03)
     postlude = Postlude(store="memory", config=Config(poll_every=5))
     await postlude.open()
     job = await postlude.add_task(returning.nothing)
     waiting = asyncio.create_task(job.result())
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.01)
     postlude.components.store.leave(postlude.components.hub)
     await postlude.components.store.cancel([job.raw_id])
     done, _ = await asyncio.wait([waiting], timeout=1)

@@ -146,8 +146,8 @@ async def test_it_comes_as_it_happens(app: FastAPI, postlude: Postlude) -> None:
 async def test_silence_has_a_heart_beat(
     app: FastAPI, postlude: Postlude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "HEARTBEAT", 0.1)
-    monkeypatch.setattr(events, "TICK", 0.02)
+    monkeypatch.setattr(events, "HEARTBEAT", 0.04)
+    monkeypatch.setattr(events, "TICK", 0.01)
     async with serving(postlude):
         job = await postlude.add_task(returning.waits)
         async with reading(app, f"/jobs/{job.id}/events") as reader:

@@ -15,6 +15,7 @@ from fastapi import BackgroundTasks, FastAPI
 import postlude.fastapi
 from postlude import Job, JobFailed, Postlude, Retry, State
 from postlude.jobs.current import current_job
+from postlude.runner.attempt import progress
 from tests.app import returning
 from tests.app.serving import eventually, serving
 from tests.web.test_events import reading
@@ -67,7 +68,8 @@ def merged(location: str) -> Callable[..., Any]:
     return two
 
 
-async def test_while_it_waits_and_runs(merged: Callable[..., Any]) -> None:
+async def test_while_it_waits_and_runs(merged: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "EVERY", 0.02)
     async with merged() as two:
         assert two.first.id != two.second.id
 

@@ -1,6 +1,7 @@
 """A poll that waits, and the one form in which a job is told of."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
@@ -10,7 +11,7 @@ from fastapi import FastAPI
 
 from postlude import Job, Postlude, Retry
 from postlude.fastapi import Accepted, BackgroundTasks
-from postlude.web import waiting
+from postlude.web import status, waiting
 from postlude.web.waiting import preferred_wait
 from tests.app import returning
 from tests.app.serving import serving
@@ -92,11 +93,18 @@ async def test_it_answers_when_the_job_has_ended(client: httpx.AsyncClient, post
     assert again.json() == answer.json()
 
 
-async def test_it_answers_when_the_time_is_over(client: httpx.AsyncClient, postlude: Postlude) -> None:
+@pytest.mark.parametrize("seconds", [0, 0.05])
+async def test_it_answers_when_the_time_is_over(
+    client: httpx.AsyncClient, postlude: Postlude, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """In a test, a client may prefer less than a second."""
+    monkeypatch.setattr(status, "preferred_wait", lambda headers: seconds)
     job = await postlude.add_task(returning.waits)
-    for wait in ("0", "1"):
-        answer = await client.get(f"/jobs/{job.id}", headers={"Prefer": f"wait={wait}"})
-        assert (answer.json()["done"], answer.headers["retry-after"]) == (False, "1")
+    since = time.monotonic()
+    answer = await client.get(f"/jobs/{job.id}", headers={"Prefer": "wait=1"})
+    assert time.monotonic() - since >= seconds
+    assert (answer.json()["done"], answer.headers["retry-after"]) == (False, "1")
+    monkeypatch.undo()
     assert "preference-applied" not in (await client.get(f"/jobs/{job.id}")).headers
 
 

@@ -10,7 +10,8 @@ from postlude.runner.attempt.work import Work
 from postlude.stores.protocol import Pause, Store
 
 LOOK_EVERY: Final = 0.1
-"""Seconds between looks at a job that somebody waits for and that another process may run."""
+"""Seconds between looks at a job that somebody waits for and that another process may run, at most: the first
+look is `SOON`, each later one waits twice as long as the one before."""
 
 SOON: Final = 0.005
 """Seconds between looks at a job that runs inside its request."""
@@ -46,9 +47,9 @@ class Waiters:
                 work.waiter = asyncio.get_running_loop().create_future()
         now = asyncio.get_running_loop().time()
         for work in works:
-            until = now + self._promises.get(work.queue, inf)
-            while not work.written and not await self._heard(work, until):
-                pass
+            until, pause = now + self._promises.get(work.queue, inf), SOON
+            while not work.written and not await self._heard(work, until, pause):
+                pause = min(2 * pause, LOOK_EVERY)
 
     async def first_attempt(self, work: Work, patience: float) -> None:
         """Return when the first attempt of a work has ended, or so many seconds after it could have begun.
@@ -80,15 +81,16 @@ class Waiters:
             work.waiter = asyncio.get_running_loop().create_future()
         return work.waiter
 
-    async def _heard(self, work: Work, until: float) -> bool:
-        """Wait for a work; one that was queued may end in another process, so its job is looked at.
+    async def _heard(self, work: Work, until: float, pause: float) -> bool:
+        """Wait for a work; one that was queued may end in another process, so its job is looked at after a
+        pause.
 
         Nor is one waited for that has not started `until` then.
 
         Nobody waits for a job that is not to start now: it is delayed, or paused, or its rate is used up.
         """
         assert work.waiter is not None
-        await asyncio.wait([work.waiter], timeout=None if work.fence else LOOK_EVERY)
+        await asyncio.wait([work.waiter], timeout=None if work.fence else pause)
         if work.written or work.fence:
             return work.written
         record = await self._store.get(work.id)

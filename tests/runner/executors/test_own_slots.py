@@ -10,6 +10,7 @@ import pytest
 
 from postlude import Config, Job, Limit, Local, Postlude, State
 from postlude.model.role import SERVER, Role, become
+from postlude.runner import surplus
 from tests.app.serving import becomes, eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
@@ -129,7 +130,7 @@ async def test_a_limited_job_is_claimed_though_all_other_slots_are_taken() -> No
 
 async def test_one_whose_time_is_over_gives_its_slot_away() -> None:
     shop = Shop(1)
-    hangs = shop.postlude.task(shop._in_thread, name="hangs", queue="own", timeout=0.1)
+    hangs = shop.postlude.task(shop._in_thread, name="hangs", queue="own", timeout=0.03)
     async with shop.serving():
         (job,) = await shop.add(hangs, "other hangs")
         await shop.add(shop.in_thread, "a", "b")
@@ -163,8 +164,9 @@ async def test_what_is_paused_while_it_waits_goes_back() -> None:
         await becomes(postlude, waits, State.SUCCEEDED)
 
 
-async def test_what_waits_too_long_is_left_to_other_processes() -> None:
+async def test_what_waits_too_long_is_left_to_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """They have slots of their own."""
+    monkeypatch.setattr(surplus, "HELD_FOR", 0.05)
     shop = Shop(1)
     async with shop.serving() as postlude:
         await shop.add(shop.in_thread, *"abc")
@@ -179,7 +181,7 @@ async def test_what_waits_too_long_is_left_to_other_processes() -> None:
 
 
 async def test_at_the_end_what_has_no_slot_is_released() -> None:
-    shop = Shop(1, grace=0.1)
+    shop = Shop(1, grace=0.02)
     await shop.postlude.open()
     await shop.postlude.start()
     jobs = await shop.add(shop.on_loop, *"abc")

@@ -28,7 +28,14 @@ PATIENCE: Final = 20.0
 
 
 class EngineBench:
-    """How to make an engine. Derive from it for each kind."""
+    """How to make an engine. Derive from it for each kind.
+
+    Attributes:
+        a_while: seconds in which the engine would have run what it must not; the suite waits for so long
+            in half a dozen cases.
+    """
+
+    a_while: float = 0.2
 
     def engine(self, limit: Limit | None = None, rate: Rate | None = None) -> Engine:
         """Return a new engine with these declared limits; an application starts and stops it."""

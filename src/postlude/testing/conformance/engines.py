@@ -18,7 +18,6 @@ fixture, passes under pytest::
 import asyncio
 import time
 from collections import Counter
-from typing import Final
 
 from postlude.engines.protocol import Engine
 from postlude.model.event.jobs import JobsAdded
@@ -28,9 +27,6 @@ from postlude.model.state import Reason, State
 from postlude.testing.conformance.application import PATIENCE, QUEUE, Application, EngineBench, case
 
 __all__ = ["EngineBench", "EngineConformance"]
-
-A_WHILE: Final = 0.2
-"""Seconds in which something would have run that must not."""
 
 
 class EngineConformance:
@@ -80,9 +76,9 @@ class EngineConformance:
         app = Application(bench)
         async with app.serving():
             since = time.monotonic()
-            (job,) = await app.add(app.note.using(delay=0.4), 1)
+            (job,) = await app.add(app.note.using(delay=2 * bench.a_while), 1)
             assert await job.result(timeout=PATIENCE) == 2
-            assert time.monotonic() - since >= 0.4
+            assert time.monotonic() - since >= 2 * bench.a_while
 
     @case
     async def test_nothing_starts_while_its_queue_is_paused(self, bench: EngineBench) -> None:
@@ -90,7 +86,7 @@ class EngineConformance:
         async with app.serving() as postlude:
             await postlude.pause(QUEUE)
             (job,) = await app.add(app.note, 1)
-            await asyncio.sleep(A_WHILE)
+            await asyncio.sleep(bench.a_while)
             assert await app.state(job) is State.QUEUED
             await postlude.resume(QUEUE)
             assert await job.result(timeout=PATIENCE) == 2
@@ -121,7 +117,7 @@ class EngineConformance:
         async with app.serving() as postlude:
             first, second = await app.add(app.note, 1, 2)
             assert await first.result(timeout=PATIENCE) == 2
-            await asyncio.sleep(A_WHILE)
+            await asyncio.sleep(bench.a_while)
             status = await postlude.inspector.get(second.id)
             assert (status.state, status.reason) == (State.QUEUED, Reason.RATE)
 
@@ -136,7 +132,7 @@ class EngineConformance:
 
             await app.until(runs)
             stopping = asyncio.create_task(app.postlude.drain())
-            await asyncio.sleep(A_WHILE)
+            await asyncio.sleep(bench.a_while)
             assert not stopping.done()
             app.go_on.set()
             await stopping
@@ -149,7 +145,7 @@ class EngineConformance:
             (first,) = await app.add(app.note, 1)
             await first.result(timeout=PATIENCE)
         (job,) = await app.add(app.note, 2)
-        await asyncio.sleep(A_WHILE)
+        await asyncio.sleep(bench.a_while)
         assert app.ran == Counter([1])
         async with app.serving():
             assert await job.result(timeout=PATIENCE) == 4
@@ -164,7 +160,7 @@ class EngineConformance:
         await first.result(timeout=PATIENCE)
         await lifespan.close()
         await app.add(app.note, 2)
-        await asyncio.sleep(A_WHILE)
+        await asyncio.sleep(bench.a_while)
         assert app.ran == Counter([1])
 
     @case
