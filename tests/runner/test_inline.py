@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from postlude import Config, Job, Postlude, State
+from postlude import Config, Job, Limit, Local, Postlude, State
 from postlude.model.queues import only
 from postlude.model.refusal import Refusal, Refused
 from tests.app import work
 from tests.app.conftest import folder as folder
 from tests.app.conftest import location as location
 from tests.app.conftest import log as log
+from tests.app.serving import becomes
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 
@@ -93,4 +94,23 @@ async def test_cancelled_it_gives_back_what_it_runs(location: str) -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     assert await states(postlude, [job]) == [State.QUEUED]
+    await postlude.close()
+
+
+async def test_what_another_call_makes_ready_runs_too(location: str, log: list[str]) -> None:
+    """Of a call without a lifespan: nobody else claims what waited for the end of a job of another call."""
+    postlude = Postlude(
+        store=location, queues={"default": Local(limit=Limit(1))}, config=Config(tune_gc=False)
+    )
+    producer, gate = postlude.components.producer, work.shut()
+    works = [producer.prepare(work.hold, ("first",), {}), producer.prepare(work.note, ("second",), {})]
+    await producer.commit(works)
+    other = asyncio.create_task(postlude.components.inline.run([works[0].id]))
+    await becomes(postlude, works[0].job, State.RUNNING)
+    call = asyncio.create_task(producer.settle(works))
+    await asyncio.sleep(0.02)  # it has claimed in vain
+    assert not call.done()
+    gate.set()
+    await asyncio.wait_for(asyncio.gather(call, other), 5)
+    assert log == ["first held", "second"]
     await postlude.close()

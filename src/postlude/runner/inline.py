@@ -139,9 +139,15 @@ class Inline:
             if claimed:
                 runner.take(claimed, [Added(work.seq, work.fence) for work in claimed], 0)
                 runner.start(claimed)
+
+            async def claim() -> None:
+                if await runner.claimer.once():
+                    await runner.idle()
+
             while await runner.claimer.once() and not all(work.written for work in works):
                 await runner.idle()
-            await runner.wait_for(works)
+            # What another call had claimed may have readied the rest: nobody else claims it.
+            await runner.wait_for(works, claim)
             await runner.idle()
 
     def look_in(self, opened: Callable[[], Awaitable[None]]) -> None:

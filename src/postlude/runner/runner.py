@@ -31,7 +31,7 @@ from postlude.runner.reconcile import Reconciler
 from postlude.runner.starting import Starting
 from postlude.runner.surplus import Surplus
 from postlude.runner.unstarted import Unstarted
-from postlude.runner.waiters import Waiters
+from postlude.runner.waiters import Claiming, Waiters
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 from postlude.tasks.registry import Registry
@@ -241,10 +241,10 @@ class Runner:
             self._idle.set()
         self.claimer.pump()
 
-    async def wait_for(self, works: Iterable[Work]) -> None:
-        """Return when works have ended and their ends are written."""
+    async def wait_for(self, works: Iterable[Work], claim: Claiming | None = None) -> None:
+        """Return when works have ended and their ends are written; see `Waiters.wait_for`."""
         self._finisher.hurry()
-        await self.waiters.wait_for(works)
+        await self.waiters.wait_for(works, claim)
 
     async def idle(self) -> None:
         """Return when nothing is held or being stored, and all ends are written."""

@@ -1,7 +1,7 @@
 """Waiting for works: those of this runner, and those that were queued and that anybody may run."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from math import inf
 from typing import Final
 
@@ -15,6 +15,8 @@ look is `SOON`, each later one waits twice as long as the one before."""
 
 SOON: Final = 0.005
 """Seconds between looks at a job that runs inside its request."""
+
+Claiming = Callable[[], Awaitable[None]]
 
 
 class Waiters:
@@ -38,8 +40,13 @@ class Waiters:
         """Return, once, the work that a claim is of, if somebody waits for it."""
         return self._queued.pop(id, None)
 
-    async def wait_for(self, works: Iterable[Work]) -> None:
-        """Return when works have ended and their ends are written."""
+    async def wait_for(self, works: Iterable[Work], claim: Claiming | None = None) -> None:
+        """Return when works have ended and their ends are written.
+
+        Args:
+            works: those that are waited for.
+            claim: called after each look at a queued one, where no runner claims what becomes ready.
+        """
         works = [work for work in works if not work.written and not _is_delayed(work)]
         self.expect(works)
         for work in works:
@@ -50,6 +57,8 @@ class Waiters:
             until, pause = now + self._promises.get(work.queue, inf), SOON
             while not work.written and not await self._heard(work, until, pause):
                 pause = min(2 * pause, LOOK_EVERY)
+                if claim is not None and not work.fence:
+                    await claim()
 
     async def first_attempt(self, work: Work, patience: float) -> None:
         """Return when the first attempt of a work has ended, or so many seconds after it could have begun.
