@@ -15,7 +15,7 @@ from tests.engines.toy import Toy
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the toy was not told of when it was added, because it was not due or paused, it is told of soon."""
+    """The toy is told soon of what was not to start when it was added."""
     monkeypatch.setattr(loop, "PUBLISH_EVERY", 0.05)
 
 

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -414,6 +415,25 @@ def test_what_was_mended_is_opened_also_if_that_failed_at_first(
     assert on_the_disk(path) == 21
 
 
+def resting(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Return what is set while the writer does nothing."""
+    backend: Any = store._writer._backend
+    rests = threading.Event()
+    acquire, release = backend.acquire, backend.release
+
+    def begins() -> None:
+        rests.clear()
+        acquire()
+
+    def has_ended() -> None:
+        release()
+        rests.set()
+
+    monkeypatch.setattr(backend, "acquire", begins)
+    monkeypatch.setattr(backend, "release", has_ended)
+    return rests
+
+
 @pytest.mark.process
 def test_where_files_have_no_locks_looking_still_helps(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -422,7 +442,11 @@ def test_where_files_have_no_locks_looking_still_helps(
     monkeypatch.setattr(held, "_SET_LOCK", 9_999)
     with closing(SqliteStore(path)) as store:
         store.open()
+        rests = resting(store, monkeypatch)
         add(store, 20)
+        assert rests.wait(
+            10
+        )  # it looks at the index after its answer too; cut short meanwhile, that is a SIGBUS
         look_by_sqlite3(path)
         add(store, 5)
         assert on_the_disk(path) == 25
