@@ -105,7 +105,8 @@ async def test_what_another_call_makes_ready_runs_too(location: str, log: list[s
     producer, gate = postlude.components.producer, work.shut()
     works = [producer.prepare(work.hold, ("first",), {}), producer.prepare(work.note, ("second",), {})]
     await producer.commit(works)
-    other = asyncio.create_task(postlude.components.inline.run([works[0].id]))
+    inline: Any = postlude.components.inline
+    other = asyncio.create_task(inline.run([works[0].id]))
     await becomes(postlude, works[0].job, State.RUNNING)
     call = asyncio.create_task(producer.settle(works))
     await asyncio.sleep(0.02)  # it has claimed in vain

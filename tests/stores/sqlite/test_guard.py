@@ -417,7 +417,7 @@ def test_what_was_mended_is_opened_also_if_that_failed_at_first(
 
 def resting(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Return what is set while the writer does nothing."""
-    backend: Any = store._writer._backend
+    backend: Any = store._writer._backend  # type: ignore[union-attr]
     rests = threading.Event()
     acquire, release = backend.acquire, backend.release
 

@@ -75,7 +75,7 @@ class Runners:
 
     def renew(self, tx: SqliteTransaction, calls: Sequence[int]) -> list[bool]:
         """Start leases afresh."""
-        self._ensure_marks()
+        self._ensure_marks(tx)
         return [tx.run("renew", runner, self._clock.boot()) == 1 for runner in calls]
 
     def retire(self, tx: SqliteTransaction, calls: Sequence[RetireCall]) -> list[int]:
@@ -93,7 +93,7 @@ class Runners:
 
     def reap(self, tx: SqliteTransaction, calls: Sequence[None]) -> list[Reaped]:
         """Bury every runner that has died or whose lease has run out, and those without a row."""
-        self._ensure_marks()
+        self._ensure_marks(tx)
         with ExitStack() as held:
             dead = [one for row in tx.rows("runners") if (one := self._death(tx, held, *row)) is not None]
             dead += [Dead(runner, LeftMarks(b""), End("", 0, LOST)) for runner in tx.rows("orphaned_runners")]
@@ -173,9 +173,19 @@ class Runners:
                 return leader, until
         return None, now
 
-    def _ensure_marks(self) -> None:
-        """Have the files of this process's runners where others look for them."""
-        for marks in self._mine.values():
+    def _ensure_marks(self, tx: SqliteTransaction) -> None:
+        """Have the files of this process's runners where others look for them, but for those that are buried.
+
+        Whoever buries a runner removes its file, after the commit: it is none that somebody has lost.
+        """
+        removed = {number: marks for number, marks in self.marks.items() if marks.is_removed}
+        if not removed:
+            return
+        living = dict(tx.rows("runner_tokens", json.dumps(list(removed))))
+        for number, marks in removed.items():
+            if living.get(number) != marks.token:
+                self._leave(tx, marks)
+                continue
             try:
                 if marks.ensure():
                     self._events.emit(MarksRemoved(marks.path))

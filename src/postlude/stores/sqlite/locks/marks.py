@@ -50,13 +50,18 @@ class MarksFile:
         self._places: dict[int, int] = {}
         """Where the start of each job that runs is noted; not those for which there was no place."""
 
+    @property
+    def is_removed(self) -> bool:
+        """Whether it lives, and somebody has removed its file."""
+        return self._fd >= 0 and not is_at(self.path, self._fd)
+
     def ensure(self) -> bool:
         """Make the file anew if somebody has removed it; returns whether that was so.
 
         Raises:
             OSError: it cannot be made.
         """
-        if self._fd < 0 or is_at(self.path, self._fd):
+        if not self.is_removed:
             return False
         self.path.parent.mkdir(mode=0o700, exist_ok=True)
         draft = self.path.with_suffix(".new")
