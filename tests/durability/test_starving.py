@@ -7,6 +7,7 @@ import pytest
 
 from tests.durability.arena import QUICK, Arena
 from tests.durability.journal import eventually
+from tests.durability.server import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.durability]
 
@@ -15,25 +16,32 @@ def test_41_sync_tasks_leave_sync_routes_their_threads(
     arena: Arena, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server = arena.server(config={"lease": 15.0, "renew_every": 5.0, "grace": 0.1}).start()
-    tokens = [arena.add(server, "work", seconds=2.0) for _ in range(41)]
-    assert not arena.row(tokens[-1]).final
+    alone = pings(server, 1.0)
+    tokens = [arena.add(server, "work", seconds=60.0) for _ in range(41)]
+    eventually(lambda: len(arena.events("start")) == 40, "the tasks run")
     assert server.get("/threads").json() == 0, "jobs use the threads of endpoints"
+    waits = pings(server, 2.0)
+    assert not any(arena.row(token).final for token in tokens), "tasks had ended before the pings"
+    with capsys.disabled():
+        print(  # noqa: T201
+            f"\n41 sync tasks: {len(waits)} pings, median {statistics.median(waits):.1f} ms, "
+            f"max {max(waits):.1f} ms"
+        )
+    # Where other work keeps the machine busy, a ping that waits for no thread waits for a processor.
+    assert statistics.median(waits) < max(50, 4 * statistics.median(alone))
+    assert statistics.quantiles(waits, n=20)[-1] < max(50, 4 * statistics.quantiles(alone, n=20)[-1])
+
+
+def pings(server: Server, seconds: float) -> list[float]:
+    """Return how many milliseconds answers of a sync route have taken."""
     waits = []
-    until = time.monotonic() + 3.0
+    until = time.monotonic() + seconds
     while time.monotonic() < until:
         began = time.perf_counter()
         assert server.get("/ping").status_code == 200
         waits.append((time.perf_counter() - began) * 1000)
         time.sleep(0.02)
-    assert not arena.row(tokens[-1]).final, "the tasks had ended before the pings"
-    with capsys.disabled():
-        print(  # noqa: T201
-            f"\n41 sync tasks of 2 s: {len(waits)} pings, median {statistics.median(waits):.1f} ms, "
-            f"max {max(waits):.1f} ms"
-        )
-    assert statistics.median(waits) < 50
-    assert statistics.quantiles(waits, n=20)[-1] < 50
-    assert len(arena.events("start")) >= 16, "the tasks did not run"
+    return waits
 
 
 def test_a_blocked_loop_keeps_its_job_and_loses_what_waits(arena: Arena) -> None:
