@@ -1,8 +1,7 @@
-"""What Postlude takes from Python, anyio, Starlette and uvicorn without a promise, and what it must mean."""
+"""What Postlude takes from Python, anyio and Starlette without a promise, and what it must mean."""
 
 import asyncio
 import inspect
-import signal
 import sys
 import threading
 from contextlib import AsyncExitStack
@@ -10,7 +9,6 @@ from typing import Any
 
 import anyio.from_thread
 import pytest
-import uvicorn
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -135,20 +133,6 @@ def test_the_options_of_this_interpreter(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_kind_of_a_parameter() -> None:
     parameters = inspect.signature(lambda a, *, b: None).parameters.values()
     assert {type(parameter.kind) for parameter in parameters} == {compat.ParameterKind}
-
-
-def test_a_server_that_is_told_to_stop() -> None:
-    server = uvicorn.Server(uvicorn.Config(nothing, log_config=None))
-    assert not compat.server_stops()
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        with server.capture_signals():
-            assert not compat.server_stops()
-            server.handle_exit(signal.SIGTERM, None)
-            assert compat.server_stops()
-            server._captured_signals.clear()  # which it would raise again
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_loop_without_an_outside() -> None:

@@ -1,4 +1,4 @@
-"""Names of Python, anyio, Starlette and uvicorn that nothing promises: all of Postlude has them from here.
+"""Names of Python, anyio and Starlette that nothing promises: all of Postlude has them from here.
 
 Each says where it is found; `tests/test_compat.py` fails when one goes or comes to mean something else, and
 `make versions` runs that on every release. FastAPI's are in `postlude.frameworks.fastapi.internals`.
@@ -6,7 +6,6 @@ Each says where it is found; `tests/test_compat.py` fails when one goes or comes
 
 import asyncio
 import inspect
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -31,7 +30,6 @@ __all__ = [
     "is_future",
     "marks_of_coroutine_functions",
     "running_loop",
-    "server_stops",
     "worker_thread",
 ]
 
@@ -105,15 +103,6 @@ def interpreter_flags() -> list[str]:
     """
     flags: Any = subprocess
     return list(flags._args_from_interpreter_flags())
-
-
-def server_stops() -> bool:
-    """Whether uvicorn has been told to stop: it waits for open streams before it lets anybody know.
-
-    uvicorn 0.20 to 0.54: a method of its server handles the signal, and notes it there.
-    """
-    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-    return getattr(server, "should_exit", False) is True
 
 
 class SilentLoop(asyncio.BaseEventLoop):

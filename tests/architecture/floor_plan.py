@@ -67,8 +67,8 @@ PRIVATE_NAMES_HOMES = (
     "tasks.remedies",
     "messages.spelling",
 )
-"""Where names of other packages may stand that nothing promises: those of Python, anyio, Starlette and
-uvicorn; FastAPI's; wrapt's; tracers'; SQLAlchemy's mark of a model; other libraries' options of tasks."""
+"""Where names of other packages may stand that nothing promises: those of Python, anyio and Starlette;
+FastAPI's; wrapt's; tracers'; SQLAlchemy's mark of a model; other libraries' options of tasks."""
 
 LONGEST_FILE = 300
 LONGER_FOR_A_REASON: dict[str, str] = {}

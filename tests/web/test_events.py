@@ -19,7 +19,6 @@ from fastapi import Depends, FastAPI, HTTPException
 from starlette.types import Message
 
 from postlude import Postlude
-from postlude.compat import server_stops
 from postlude.web import events
 from tests.app import returning
 from tests.app.serving import eventually, serving
@@ -192,10 +191,6 @@ async def test_openapi_documents_it(app: FastAPI) -> None:
     responses = app.openapi()["paths"]["/jobs/{id}/events"]["get"]["responses"]
     assert {"200", "204", "404", "503"} <= responses.keys()
     assert "text/event-stream" in responses["200"]["content"]
-
-
-def test_no_server_has_been_told_to_stop() -> None:
-    assert not server_stops()
 
 
 SERVER = """

@@ -1,6 +1,7 @@
 """A poll that waits, and the one form in which a job is told of."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from fastapi import FastAPI
 from postlude import Job, Postlude, Retry
 from postlude.fastapi import Accepted, BackgroundTasks
 from postlude.web import status, waiting
+from postlude.web.sockets import ServerSockets
 from postlude.web.waiting import preferred_wait
 from tests.app import returning
 from tests.app.serving import serving
@@ -111,7 +113,10 @@ async def test_it_answers_when_the_time_is_over(
 async def test_it_answers_when_the_server_stops(
     client: httpx.AsyncClient, postlude: Postlude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting, "server_stops", lambda: True)
+    stopping = socket.create_server(("127.0.0.1", 0))
+    server = ServerSockets(stopping.getsockname())
+    stopping.close()
+    monkeypatch.setattr(waiting, "sockets_of", lambda scope: server)
     job = await postlude.add_task(returning.waits)
     answer = await asyncio.wait_for(client.get(f"/jobs/{job.id}", headers={"Prefer": "wait=60"}), 5)
     assert answer.json()["done"] is False

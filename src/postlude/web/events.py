@@ -7,13 +7,13 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from postlude.compat import server_stops
 from postlude.errors import JobNotFound, JournalUnavailable
 from postlude.jobs.inspector import JobStatus
 from postlude.jobs.subscriptions import Subscription
 from postlude.model.event.request import StreamEnded
 from postlude.model.job import JobRecord
 from postlude.telemetry.process import EVENTS
+from postlude.web.sockets import ServerSockets, sockets_of
 
 HEARTBEAT: Final = 15.0
 """Seconds of silence after which a comment is sent, so that nobody in between takes the stream for dead."""
@@ -21,7 +21,7 @@ HEARTBEAT: Final = 15.0
 RETRY: Final = b"retry: 2000\n\n"
 """Milliseconds after which a browser that has lost its connection comes back."""
 
-TICK: Final = 1.0
+TICK: Final = 0.5
 """Seconds between looks whether the server is about to stop."""
 
 
@@ -53,7 +53,7 @@ class EventStream(Response):
         self._report = report
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        streaming = asyncio.create_task(self._stream(send))
+        streaming = asyncio.create_task(self._stream(send, sockets_of(scope)))
         gone = asyncio.create_task(_leaves(receive))
         try:
             await asyncio.wait((streaming, gone), return_when=asyncio.FIRST_COMPLETED)
@@ -65,19 +65,19 @@ class EventStream(Response):
         if isinstance(ends[0], Exception) and not isinstance(ends[0], OSError):
             raise ends[0]
 
-    async def _stream(self, send: Send) -> None:
+    async def _stream(self, send: Send, server: ServerSockets) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         try:
-            await self._send_changes(send)
+            await self._send_changes(send, server)
         except (JobNotFound, JournalUnavailable) as error:
             EVENTS.emit(StreamEnded(error))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _send_changes(self, send: Send) -> None:
+    async def _send_changes(self, send: Send, server: ServerSockets) -> None:
         silent = 0.0
         await _send(send, RETRY)
         with self._subscription as subscription:
-            while not server_stops():
+            while not server.closed:
                 record = await subscription.news(within=TICK)
                 if record is not None:
                     status = self._read(record)

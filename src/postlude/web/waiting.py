@@ -6,13 +6,13 @@ from typing import Final
 
 from starlette.requests import Request
 
-from postlude.compat import server_stops
 from postlude.jobs.subscriptions import Subscription
+from postlude.web.sockets import sockets_of
 
 LONGEST: Final = 60
 """Seconds that a request waits at most, whatever it prefers: proxies cut longer silences."""
 
-TICK: Final = 1.0
+TICK: Final = 0.5
 """Seconds between looks whether the client has gone, or the server is about to stop."""
 
 _WAIT: Final = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?=[,;]|$)", re.IGNORECASE)
@@ -36,9 +36,9 @@ async def wait_for_end(subscription: Subscription, request: Request, seconds: fl
         request: of whoever waits.
         seconds: how long.
     """
-    left = seconds
+    left, server = seconds, sockets_of(request.scope)
     with subscription:
-        while left > 0 and not server_stops() and not await request.is_disconnected():
+        while left > 0 and not server.closed and not await request.is_disconnected():
             record = await subscription.news(within=min(TICK, left))
             if record is None:
                 left -= TICK
