@@ -15,6 +15,7 @@ SAMPLES = {
             def send(address: str) -> None: ...
             @classmethod
             def make(cls, address: str) -> None: ...
+        mail = Mail()
         @app.post("/a")
         async def a(tasks: BackgroundTasks, address: str):
             tasks.add_task(send, address)
@@ -23,6 +24,8 @@ SAMPLES = {
             tasks.add_task(partial(send, times=3), address)
             tasks.add_task(Mail.send, address)
             tasks.add_task(Mail.make, address)
+            tasks.add_task(mail.send, address)
+            tasks.add_task(mail.make, address)
             tasks.add_task(func=send, address=address)
             job = send
             tasks.add_task(job, address)

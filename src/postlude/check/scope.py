@@ -148,12 +148,17 @@ class Scope:
         if isinstance(owner, ModuleType):
             names = vars(owner)
             return Known(names[attr]) if attr in names else Unknown(f"`{attr}` is not in its module")
+        kind = owner if isinstance(owner, type) else type(owner)
         found = inspect.getattr_static(owner, attr, None)
-        if isinstance(owner, type):
-            if isinstance(found, classmethod):
-                return Known(MethodType(found.__func__, owner))
-            return Known(found.__func__ if isinstance(found, staticmethod) else found)
-        if isinstance(inspect.getattr_static(type(owner), attr, None), FunctionType):
+        if found is not inspect.getattr_static(kind, attr, None):
+            return Unknown(f"`{attr}` belongs to an object")
+        if isinstance(found, classmethod):
+            return Known(MethodType(found.__func__, kind))
+        if isinstance(found, staticmethod):
+            return Known(found.__func__)
+        if owner is kind:
+            return Known(found)
+        if isinstance(found, FunctionType):
             return Known(getattr(owner, attr))
         return Unknown(f"`{attr}` belongs to an object")
 
