@@ -100,3 +100,14 @@ def test_on_a_terminal_it_says_how_far_it_is() -> None:
     assert done.returncode == 0
     rows = json.loads(run("new.db", "newer.db", "--json").output)["rows"]
     assert f"{2 * sum(rows.values())}/{2 * sum(rows.values())}" in shown.replace(" ", "")
+
+
+def test_migrate_makes_it_or_brings_it_to_its_form() -> None:
+    for place in ("new.db", "new.db", "old.db"):
+        done = CliRunner().invoke(app, ["migrate", "--store", place], catch_exceptions=False)
+        assert (done.exit_code, done.output) == (
+            0,
+            f"{Path(place).absolute()} has the form of this release\n",
+        )
+    done = CliRunner().invoke(app, ["migrate", "--store", "memory"], catch_exceptions=False)
+    assert (done.exit_code, "keeps no journal" in done.output) == (1, True)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx2
+import pytest
 
 from tests.durability.checker import Verdict, check
-from tests.durability.journal import Row, eventually, row_of, unfinished
+from tests.durability.journal import Journal, Row, eventually, row_of, unfinished
 from tests.durability.server import ROOT, Server, Worker, environment
 from tests.durability.witness import Event, Kind, Witness, seen
 
@@ -25,20 +26,29 @@ QUICK: Final[Mapping[str, Any]] = {
 """The defaults, shrunk so that a test need not wait for them."""
 
 
+EITHER: Final = pytest.mark.parametrize("arena", ["file", "server"], indirect=True)
+"""Of tests that hold whatever store the journal is in."""
+
+
 class Arena:
     """What one test works with.
 
     Args:
         folder: for witnesses and logs.
-        journal: the database; beside the witnesses by default.
+        journal: the database; a file beside the witnesses by default.
     """
 
-    def __init__(self, folder: Path, journal: Path | None = None) -> None:
+    def __init__(self, folder: Path, journal: Journal | None = None) -> None:
         self.folder = folder
-        self.journal = journal or folder / "journal.db"
+        self.journal: Journal = journal or folder / "journal.db"
         self.witness = Witness(folder, "client")
         self._servers: list[Server] = []
         self._numbers = itertools.count()
+
+    @property
+    def on_server(self) -> bool:
+        """Whether the journal is in PostgreSQL."""
+        return isinstance(self.journal, str)
 
     def server(
         self,

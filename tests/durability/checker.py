@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from tests.durability.journal import Row, Rows, read_rows
+from tests.durability.journal import Journal, Row, Rows, read_rows
 from tests.durability.witness import Event, seen
 
 
@@ -58,7 +58,7 @@ class History:
         return sum(len(starts) - 1 for starts in self.starts.values())
 
 
-def check(folder: Path, journal: Path) -> Verdict:
+def check(folder: Path, journal: Journal) -> Verdict:
     """Check a run that has been drained.
 
     Args:

@@ -10,13 +10,13 @@ import sys
 from contextlib import suppress
 
 from tests.durability.faults import arm
-from tests.durability.served import FOLDER, noop, postlude
+from tests.durability.served import ARENA, FOLDER, noop, postlude
 from tests.durability.witness import Witness
 
 
 def crash(fault: str, number: int) -> None:
     """Add jobs until the fault strikes."""
-    arm([fault])
+    arm([fault], ARENA["store"])
     witness = Witness(FOLDER)
     for count in range(1000):
         token = f"{fault}-{number}-{count}"

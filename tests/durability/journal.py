@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import apsw
+import psycopg
 
 SUCCEEDED: Final = 8
 FAILED: Final = 9
@@ -23,6 +24,17 @@ _TALLY: Final = """
 SELECT task, state, n FROM stat WHERE n <> 0
 EXCEPT SELECT task, state, count(*) FROM job GROUP BY task, state
 """
+
+
+Journal = Path | str
+"""A database file, or the URL of a PostgreSQL database."""
+
+_SESSIONS: Final[dict[str, psycopg.Connection[tuple[Any, ...]]]] = {}
+
+
+def location_of(journal: Journal) -> str:
+    """Return what an application is told of it."""
+    return journal if isinstance(journal, str) else f"sqlite:///{journal}"
 
 
 class Row(NamedTuple):
@@ -59,16 +71,34 @@ class Rows(NamedTuple):
     damage: list[str]
 
 
-def look(journal: Path, statement: str) -> list[tuple[Any, ...]]:
+def look(journal: Journal, statement: str) -> list[tuple[Any, ...]]:
     """Return what a statement gives."""
+    if isinstance(journal, str):
+        return _look_at_server(journal, statement)
     with closing(apsw.Connection(str(journal), flags=apsw.SQLITE_OPEN_READONLY)) as db:
         db.set_busy_timeout(2000)
         return list(db.execute(statement))
 
 
-def read_rows(journal: Path) -> Rows:
+def _look_at_server(url: str, statement: str) -> list[tuple[Any, ...]]:
+    for again in (True, False):  # the server may have been started anew since
+        try:
+            if url not in _SESSIONS or _SESSIONS[url].closed:
+                session = psycopg.connect(url, autocommit=True, options="-csearch_path=postlude")
+                _SESSIONS[url] = session
+            return _SESSIONS[url].execute(statement.encode()).fetchall()
+        except psycopg.OperationalError:
+            _SESSIONS.pop(url).close() if url in _SESSIONS else None
+            if not again:
+                raise
+    raise AssertionError
+
+
+def read_rows(journal: Journal) -> Rows:
     """Return all jobs; checks the file, and its tally against its rows."""
-    damage = [str(found) for (found,) in look(journal, "PRAGMA integrity_check") if found != "ok"]
+    damage: list[str] = []
+    if isinstance(journal, Path):
+        damage += [str(found) for (found,) in look(journal, "PRAGMA integrity_check") if found != "ok"]
     damage += [f"tally of task {task}, state {state}: {n}" for task, state, n in look(journal, _TALLY)]
     counted = look(journal, "SELECT (SELECT sum(n) FROM stat), (SELECT count(*) FROM job)")
     if counted and (counted[0][0] or 0) != counted[0][1]:
@@ -85,19 +115,19 @@ def token_of(args: bytes) -> str:
     return token
 
 
-def row_of(journal: Path, token: str) -> Row | None:
+def row_of(journal: Journal, token: str) -> Row | None:
     """Return the job that a token stands for."""
     rows = [Row(token_of(args), *rest) for args, *rest in look(journal, _ROWS)]
     return next((row for row in rows if row.token == token), None)
 
 
-def running(journal: Path) -> set[str]:
+def running(journal: Journal) -> set[str]:
     """Return the jobs that are claimed."""
     statement = f"SELECT args FROM payload WHERE seq IN (SELECT seq FROM job WHERE state = {RUNNING})"
     return {token_of(args) for (args,) in look(journal, statement)}
 
 
-def unfinished(journal: Path) -> int:
+def unfinished(journal: Journal) -> int:
     """Return how many jobs have not ended."""
     return int(look(journal, f"SELECT count(*) FROM job WHERE state < {SUCCEEDED}")[0][0])
 

@@ -28,13 +28,9 @@ _delivery = ARENA["config"].pop("delivery", "at_least_once")
 _run = ARENA["config"].pop("run", "everywhere")
 _config = Config(**ARENA["config"])
 postlude = Postlude(
-    app,
-    store=f"sqlite:///{ARENA['journal']}",
-    config=_config,
-    delivery=_delivery,
-    queues={"default": Local(run=_run)},
+    app, store=ARENA["store"], config=_config, delivery=_delivery, queues={"default": Local(run=_run)}
 )
-arm(ARENA["faults"])
+arm(ARENA["faults"], ARENA["store"])
 
 _witnesses: dict[int, Witness] = {}
 

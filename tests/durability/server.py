@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 
 import httpx2
 
-from tests.durability.journal import eventually
+from tests.durability.journal import Journal, eventually, location_of
 from tests.durability.witness import Witness
 
 ROOT: Final = Path(__file__).parents[2]
@@ -23,11 +23,12 @@ _ADDRESS: Final = re.compile(r"Uvicorn running on http://127\.0\.0\.1:(\d+)")
 
 
 def environment(
-    folder: Path, journal: Path, config: Mapping[str, Any], faults: Sequence[str] = ()
+    folder: Path, journal: Journal, config: Mapping[str, Any], faults: Sequence[str] = ()
 ) -> dict[str, str]:
     """Return the environment in which `served.py` can be imported."""
     arena = {
         "folder": str(folder),
+        "store": location_of(journal),
         "journal": str(journal),
         "config": dict(config),
         "faults": list(faults),
@@ -52,7 +53,7 @@ class Server:
     def __init__(
         self,
         folder: Path,
-        journal: Path,
+        journal: Journal,
         *,
         config: Mapping[str, Any] | None = None,
         faults: Sequence[str] = (),
@@ -149,8 +150,13 @@ class Server:
     def stop(self) -> None:
         """Stop it between two groups, so that it runs no instruction until it may go on.
 
-        One that is stopped in a commit keeps all writers out: `faults.stop_in_commit` does that.
+        One that is stopped in a commit keeps all writers out: `faults.stop_in_commit` does that. On a server
+        it does for a while, and is stopped wherever it is.
         """
+        if isinstance(self._journal, str):
+            self.signal(signal.SIGSTOP)
+            eventually(self.is_stopped, "the process is stopped")
+            return
         with (self._journal.with_name(f"{self._journal.name}.runners") / "writer").open("rb") as writer:
             fcntl.flock(writer, fcntl.LOCK_EX)
             self.signal(signal.SIGSTOP)

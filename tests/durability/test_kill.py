@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from tests.durability.arena import Arena
+from tests.durability.arena import EITHER, Arena
 from tests.durability.journal import running
 from tests.durability.load import Load
 
@@ -19,6 +19,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.durability]
 
 ACKNOWLEDGED: Final = 20_000
 KILLS: Final = 20
+ON_SERVER: Final = int(os.environ.get("POSTLUDE_KILLS_ON_SERVER", "4"))
+"""How often servers and workers are killed with the journal in PostgreSQL, each."""
+
 WORKER_KILLS: Final = int(os.environ.get("POSTLUDE_KILLS", "5"))
 
 
@@ -27,11 +30,14 @@ def seed() -> int:
     return int(os.environ.get("POSTLUDE_SEED") or random.SystemRandom().randrange(10**6))
 
 
+@EITHER
 @pytest.mark.anyio
 async def test_one_process_killed_at_random_moments(
     arena: Arena, seed: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rng, began = random.Random(seed), time.monotonic()
+    kills = ON_SERVER if arena.on_server else KILLS
+    acknowledged = ACKNOWLEDGED * kills // KILLS
     server = arena.server(config={"lease": 15.0, "renew_every": 5.0, "budget": 5.0}).start()
     in_flight: set[str] = set()
     claimed = 0
@@ -44,7 +50,7 @@ async def test_one_process_killed_at_random_moments(
         claimed += len(held)
 
     async with Load(server, arena.witness, seed) as load:
-        for _ in range(KILLS):
+        for _ in range(kills):
             await asyncio.sleep(rng.uniform(0.05, 0.8))
             kill()
             server.start(wait=False)
@@ -53,7 +59,7 @@ async def test_one_process_killed_at_random_moments(
                 kill()
                 server.start(wait=False)
             await load.until(server.located, "the server serves again")
-        await load.reach(ACKNOWLEDGED)
+        await load.reach(acknowledged)
     arena.drain(server)
     verdict = arena.verdict()
     again = {token for token, starts in _starts(arena).items() if starts > 1}
@@ -64,23 +70,25 @@ async def test_one_process_killed_at_random_moments(
             f"{time.monotonic() - began:.0f} s"
         )
     verdict.assert_clean()
-    assert load.acked >= ACKNOWLEDGED
-    assert verdict.figures["kills"] >= KILLS
+    assert load.acked >= acknowledged
+    assert verdict.figures["kills"] >= kills
     assert again <= in_flight, "a job ran twice that no killed process had held"
     assert verdict.figures["duplicates"] <= claimed
     assert set(load.answers) == {200}
 
 
+@EITHER
 @pytest.mark.anyio
 async def test_workers_killed_one_by_one(arena: Arena, seed: int, capsys: pytest.CaptureFixture[str]) -> None:
     rng, began = random.Random(seed), time.monotonic()
+    kills = ON_SERVER if arena.on_server else WORKER_KILLS
     server = arena.server(
         config={"lease": 15.0, "renew_every": 5.0, "reap_every": 1.0, "budget": 5.0},
         options=("--workers", "4"),
     ).start()
     dead: set[int] = set()
     async with Load(server, arena.witness, seed) as load:
-        for _ in range(WORKER_KILLS):
+        for _ in range(kills):
             load.pids.clear()
             await load.until(lambda: len(load.pids.keys() - dead) >= 2, "two workers answer")
             await asyncio.sleep(rng.uniform(0.05, 0.8))
@@ -96,7 +104,7 @@ async def test_workers_killed_one_by_one(arena: Arena, seed: int, capsys: pytest
             f"answers {dict(load.answers)}; seed {seed}; {time.monotonic() - began:.0f} s"
         )
     verdict.assert_clean()
-    assert verdict.figures["kills"] == WORKER_KILLS
+    assert verdict.figures["kills"] == kills
     assert set(load.answers) == {200}
 
 

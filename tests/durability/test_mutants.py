@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from tests.durability.arena import Arena
+from tests.durability.arena import EITHER, Arena
 from tests.durability.checker import Verdict
 from tests.durability.journal import eventually, unfinished
 from tests.durability.load import Load
@@ -37,6 +37,7 @@ def _drain_if_it_can(arena: Arena, server: Server) -> None:
         server.kill()
 
 
+@EITHER
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     "mutant, invariants",
@@ -56,6 +57,7 @@ async def test_a_mistake_is_found(arena: Arena, mutant: str | None, invariants: 
         verdict.assert_clean()
 
 
+@EITHER
 @pytest.mark.anyio
 @pytest.mark.parametrize("mutant", [None, "buries_the_living"])
 async def test_without_a_fault_nothing_runs_twice(arena: Arena, mutant: str | None) -> None:
@@ -71,6 +73,7 @@ async def test_without_a_fault_nothing_runs_twice(arena: Arena, mutant: str | No
         assert "unbounded" in verdict.violated, verdict
 
 
+@EITHER
 def test_a_missing_fence_is_found(arena: Arena) -> None:
     zombie = arena.server(faults=["finishes_without_fence"]).start()
     token = arena.add(zombie, "stale", seconds=0.3)

@@ -2,11 +2,12 @@
 
 import pytest
 
-from tests.durability.arena import Arena
+from tests.durability.arena import EITHER, Arena
 
 pytestmark = [pytest.mark.slow, pytest.mark.durability]
 
 
+@EITHER
 def test_what_had_not_started_at_the_end_of_grace_runs_later(arena: Arena) -> None:
     config = {"delivery": "at_most_once", "threads": 1, "loop_slots": 1, "grace": 0.3}
     server = arena.server(config=config).start()

@@ -118,6 +118,7 @@ def _fill_the_log(arena: Arena, server: Server, taken: list[str]) -> None:
 def test_file_size_limit(arena: Arena) -> None:
     server = arena.server().start()
     before = [arena.add(server, "noop"), arena.add(server, "nap", seconds=1.0)]
+    assert isinstance(arena.journal, Path)
     log = arena.journal.with_name(arena.journal.name + "-wal").stat().st_size
     _, hard = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (log, hard))

@@ -13,6 +13,7 @@ from postlude.cli.display import console, print_job, print_jobs, print_json
 from postlude.cli.exits import errors_in_one_line
 from postlude.cli.journal import reading
 from postlude.cli.looks import LOOK, add_looks
+from postlude.cli.migrate import add_migrate
 from postlude.cli.move import add_move
 from postlude.cli.naming import SEARCHED, listed, whole_id
 from postlude.cli.options import (
@@ -126,3 +127,4 @@ add_acts(app)
 add_worker(app)
 add_move(app)
 add_check(app)
+add_migrate(app)

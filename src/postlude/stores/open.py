@@ -118,6 +118,21 @@ def open_acting(location: StoreLocation) -> Store:
     return store
 
 
+def make_current(location: StoreLocation) -> str:
+    """Make a journal, or bring it to this release's form; returns where it is, for people.
+
+    Raises:
+        JournalRefused: it must not be used, this user may not, or the store keeps none.
+        JournalUnavailable: it cannot be opened now.
+    """
+    if location.kind not in _READINGS:
+        raise JournalRefused(f"a store that is `{location}` keeps no journal; give --store a path or a URL")
+    store = _STORES[location.kind](location, SystemClock(), "")
+    store.open()
+    store.close()
+    return store.location
+
+
 def open_source(location: StoreLocation) -> Whole:
     """Open a journal that exists to move it elsewhere. What ran in processes that have died waits again then.
 

@@ -79,6 +79,7 @@ class PostgresBackend:
         self._pause, self._again = 0.0, 0.0
         self._names: dict[str, int] = {}
         self._tx: PostgresTransaction | None = None
+        self._begun = 0.0
         self._listeners = Listeners() if listeners is None else listeners
         self._said: list[Said] = []
         """What groups have done, once they are certain."""
@@ -86,8 +87,8 @@ class PostgresBackend:
         """What tells the journal from all others."""
         self.connected: Callable[[int], None] | None = None
         """Told the server's process of each new connection."""
-        self.apart: Callable[[int], None] | None = None
-        """Told by how much the server's time is ahead of this machine's (microseconds)."""
+        self.apart: Callable[[int, int], None] | None = None
+        """Told by how much the server is ahead of this machine, at least and at most (microseconds)."""
         self.runners = Runners(self._space, free_for, by_server=clock is None)
         claims = Claims(self.runners.host, os.getpid(), self.runners.marks)
         self._verbs = dict(verbs(self.runners, claims))
@@ -125,11 +126,13 @@ class PostgresBackend:
 
     def begin(self) -> None:
         """Start a transaction, on a new connection if the last one was lost, and wait for its turn."""
+        self._begun = monotonic()
         db = self._ready()
         self._tx = tx = PostgresTransaction(db, self._sql, 0, self._names)
         tx.begin = self._take_turn
         try:
             tx.now = self._take_turn()
+            self.runners.written(monotonic() - self._begun)
             self.runners.write_starts(tx)
         except psycopg.Error as error:
             raise self._failed(error) from error
@@ -139,6 +142,7 @@ class PostgresBackend:
         assert self._db is not None
         time = "extract(epoch FROM clock_timestamp()) * 1000000"
         words = f"SELECT pg_advisory_xact_lock({self._space}, {TURN}), {time}"
+        asked = SYSTEM.now()
         cursor = self._db.execute(f"{'ROLLBACK;' if again else ''}BEGIN;{words}")
         while cursor.nextset():
             pass
@@ -148,7 +152,7 @@ class PostgresBackend:
             return self._clock.now()
         now = int(found[1])
         if self.apart is not None:
-            self.apart(now - SYSTEM.now())  # behind by half of a round trip, which decides nothing
+            self.apart(now - SYSTEM.now(), now - asked)
         return now
 
     def _ready(self) -> Connection:
@@ -162,6 +166,7 @@ class PostgresBackend:
         except psycopg.Error as error:
             self._pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * self._pause))
             self._again = monotonic() + uniform(0.5, 1.0) * self._pause
+            self.runners.held_up()
             raise Broken(f"the server cannot be reached: {reason(error)}") from error
         self._pause = 0.0
         self._db = db
@@ -200,6 +205,7 @@ class PostgresBackend:
             self._forget()
             raise Uncertain(str(error), partial(self._settle, tx)) from error
         self._tx = None
+        self.runners.written(monotonic() - self._begun)
         self._settle(tx, stored=True)
 
     def _settle(self, tx: Transaction, stored: bool) -> None:
@@ -284,6 +290,7 @@ class PostgresBackend:
         return Broken(str(error))
 
     def _forget(self) -> None:
+        self.runners.held_up()
         db, self._db, self._tx = self._db, None, None
         self._names.clear()
         if db is not None:

@@ -22,6 +22,10 @@ MOVED_TO: Final = "moved_to"
 CONNECT_WITHIN: Final = 5
 """Seconds that a connection may take."""
 
+STOPPED_AFTER: Final = 5000
+"""Milliseconds after which the server ends a group whose process says no more: it is stopped, or its host is
+lost, and all others wait for its turn to be over."""
+
 OLDEST: Final = 140000
 """The oldest server that has what is needed: PostgreSQL 14."""
 
@@ -50,6 +54,12 @@ def connect_durably(url: str, token: str) -> Connection:
         db.execute(
             "SELECT set_config('synchronous_commit', 'on', false) "
             "WHERE current_setting('synchronous_commit') = 'off'"
+        )
+        db.execute(
+            "SELECT set_config(name, $1, false) FROM pg_settings "
+            "WHERE name = 'idle_in_transaction_session_timeout' "
+            "AND setting::bigint NOT BETWEEN 1 AND $1::bigint",
+            [str(STOPPED_AFTER)],
         )
     except BaseException:
         db.close()
@@ -139,7 +149,8 @@ def check(db: Connection, schema: str) -> None:
     if version < VERSION:
         raise JournalRefused(
             f"the journal has the form of an older release (version {version}, this one needs {VERSION}); "
-            "start the application with this release first, or look at it with the release that it runs"
+            "start the application with this release first, or run `postlude migrate`, or look at it with "
+            "the release that it runs"
         )
     if version < VERSION:
         raise JournalRefused(

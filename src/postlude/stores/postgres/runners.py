@@ -25,6 +25,9 @@ FREE_FOR: Final = 0.5
 """Seconds for which a runner's lock has to be seen free before that is taken for its death: the locks of the
 living are free for a moment, too, when the server has ended their connection, or has started again."""
 
+SLOW: Final = 1.0
+"""Seconds for a group beyond which others may have been held up for too long to renew their leases."""
+
 SUSPECTS: Final = 8
 """Jobs of a dead process that are suspected where nothing is known of what it had started."""
 
@@ -54,6 +57,9 @@ class Runners:
         """The connection that holds the locks."""
         self._free_for = free_for
         self._by_server = by_server
+        self._is_held_up = False
+        self._writable_since: float | None = None
+        """When the journal could be written again; None: nothing was in the way yet."""
         self._free: dict[int, tuple[float, int, float]] = {}
         """Runners whose locks were seen free: since when, their last renewal, the server's start."""
 
@@ -105,7 +111,8 @@ class Runners:
         dead: list[tuple[int, str, int, bool, str]] = []
         for runner, token, host, pid, renewed, lease, draining in tx.rows("runners"):
             # While the server was down, nobody could renew.
-            if tx.now > max(renewed, round(since * SECOND)) + lease:
+            lapsed = tx.now > max(renewed, round(since * SECOND)) + lease
+            if lapsed and self._could_renew(lease):
                 dead.append((runner, host, pid, draining, LOST))
             elif runner not in self.marks and self._has_died(tx, runner, token, renewed, since):
                 dead.append((runner, host, pid, draining, DIED))
@@ -114,6 +121,31 @@ class Runners:
         unstick(tx)
         released, failed = sum(one.released for one in buried), sum(one.failed for one in buried)
         return [Reaped(len(dead), released, failed)] * len(calls)
+
+    def held_up(self) -> None:
+        """The journal cannot be written: leases cannot be renewed now."""
+        self._is_held_up = True
+
+    def written(self, took: float) -> None:
+        """The journal can be written, or was.
+
+        Args:
+            took: seconds since the group was begun, with the wait for its turn.
+        """
+        if self._is_held_up or took > SLOW:
+            self._is_held_up = False
+            self._writable_since = monotonic()
+
+    def _could_renew(self, lease: int) -> bool:
+        """Say whether a runner had a lease's time to renew it, since the journal can be written again.
+
+        Else the first look after others were held up (by a process that was stopped in its turn, a disk, a
+        standby) would bury all that live, and their jobs would start twice.
+        """
+        if not self._by_server:
+            return True
+        since = self._writable_since
+        return not self._is_held_up and (since is None or monotonic() > since + lease / SECOND)
 
     def _has_died(self, tx: PostgresTransaction, runner: int, token: str, renewed: int, since: float) -> bool:
         """Say whether a runner's lock is free, and has been for long enough.
