@@ -56,10 +56,13 @@ class Arena:
         config: Mapping[str, Any] | None = None,
         faults: Sequence[str] = (),
         options: Sequence[str] = (),
+        variables: Mapping[str, str] | None = None,
     ) -> Server:
         """Return a server on this journal, not started yet; `config` goes on top of `QUICK`."""
         settings = {**QUICK, **(config or {})}
-        server = Server(self.folder, self.journal, config=settings, faults=faults, options=options)
+        server = Server(
+            self.folder, self.journal, config=settings, faults=faults, options=options, variables=variables
+        )
         self._servers.append(server)
         return server
 

@@ -97,6 +97,9 @@ class Load:
             body = await reader.readexactly(int(length))
         status = int(head[9:12])
         self.answers[status] += 1
+        if status == 503:
+            for each in tokens:
+                self._witness.note("refused", each)
         if status == 200:
             for each in tokens:
                 self._witness.note("acked", each)

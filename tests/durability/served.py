@@ -148,6 +148,12 @@ async def add_declared(token: str, tasks: BackgroundTasks, seconds: float = 0.0)
     return os.getpid()
 
 
+@app.post("/jobs/later/{token}")
+async def add_later(token: str, tasks: BackgroundTasks, delay: float) -> int:
+    tasks.add_task(declared.using(delay=delay), token)
+    return os.getpid()
+
+
 @app.post("/jobs/several/{token}")
 async def add_several(token: str, tasks: BackgroundTasks) -> int:
     tasks.add_task(noop, f"{token}.0")

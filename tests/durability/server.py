@@ -48,6 +48,7 @@ class Server:
         faults: see `faults.py`.
         options: more of uvicorn's command line.
         prepare: called in the child before it becomes the server.
+        variables: more of its environment.
     """
 
     def __init__(
@@ -59,8 +60,9 @@ class Server:
         faults: Sequence[str] = (),
         options: Sequence[str] = (),
         prepare: Callable[[], None] | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
-        self._environment = environment(folder, journal, config or {}, faults)
+        self._environment = environment(folder, journal, config or {}, faults) | dict(variables or {})
         self._journal = journal
         self._options = options
         self._prepare = prepare

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import psycopg
 import pytest
@@ -57,3 +58,50 @@ def test_who_has_died_is_buried_long_before_its_lease_is_over(
         assert time.monotonic() - started < 10
         time.sleep(0.05)
     assert time.monotonic() - started >= 0.4, "not at the first sight of a free lock"
+
+
+def stuck(store: PostgresStore) -> None:
+    """Take the turn of all groups in a store's session, as a process does that is stopped then."""
+    backend: Any = store._writer._backend  # type: ignore[union-attr]
+    backend._take_turn()
+
+
+def test_who_is_stopped_in_its_turn_holds_up_others_for_a_while_only(
+    two: tuple[PostgresStore, PostgresStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped, other = two
+    runner = other.enlist(NewRunner("r", 60)).wait(PATIENCE).runner
+    stuck(stopped)
+    started = time.monotonic()
+    assert other.renew(runner).wait(PATIENCE)
+    assert 0.5 < time.monotonic() - started < 8
+    with suppress(JournalUnavailable):
+        stopped.reap().wait(PATIENCE)  # finds that its session was ended
+    assert stopped.reap().wait(PATIENCE).runners == 0
+
+
+def test_who_could_not_renew_for_others_is_not_buried(
+    two: tuple[PostgresStore, PostgresStore], server: PostgresServer
+) -> None:
+    """The first look after all were held up buries nobody."""
+    held_up, other = two
+    with psycopg.connect(server.url, autocommit=True) as db:
+        runner = held_up.enlist(NewRunner("r", 1.0)).wait(PATIENCE).runner
+        space = other._writer._backend._space  # type: ignore[union-attr]
+        db.execute("SELECT pg_advisory_lock(%s, -1)", (space,))  # as a slow disk would hold up all
+        look = other.reap()
+        time.sleep(2.5)
+        db.execute("SELECT pg_advisory_unlock(%s, -1)", (space,))
+        assert look.wait(PATIENCE).runners == 0
+        assert other.reap().wait(PATIENCE).runners == 0
+        assert held_up.renew(runner).wait(PATIENCE)
+        until = time.monotonic() + 1.2
+        while time.monotonic() < until:
+            assert other.reap().wait(PATIENCE).runners == 0
+            held_up.renew(runner).wait(PATIENCE)
+            time.sleep(0.05)
+        started = time.monotonic()
+        while other.reap().wait(PATIENCE).runners == 0:  # now it had its time
+            assert time.monotonic() - started < 10
+            time.sleep(0.05)
+    assert not held_up.renew(runner).wait(PATIENCE)
