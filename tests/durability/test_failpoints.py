@@ -34,7 +34,6 @@ def test_killed_at_a_commit(arena: Arena, fault: str) -> None:
     assert verdict.figures["duplicates"] == 0
 
 
-@EITHER
 @pytest.mark.parametrize("fault", ["before_commit", "after_commit"])
 def test_a_server_killed_at_the_commit_of_a_receipt(arena: Arena, fault: str) -> None:
     for nth in range(1, 6):

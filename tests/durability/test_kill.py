@@ -109,18 +109,23 @@ async def test_workers_killed_one_by_one(arena: Arena, seed: int, capsys: pytest
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("run", ["everywhere", "workers"])
+@pytest.mark.parametrize(
+    "arena, run",
+    [("file", "everywhere"), ("file", "workers"), ("server", "workers")],
+    indirect=["arena"],
+)
 async def test_servers_and_workers_killed_one_by_one(
     arena: Arena, seed: int, capsys: pytest.CaptureFixture[str], run: str
 ) -> None:
     """Where workers alone run the jobs, servers that store them are killed as well."""
     rng, began = random.Random(seed), time.monotonic()
+    kills = ON_SERVER if arena.on_server else 2 * WORKER_KILLS
     config = {"lease": 15.0, "renew_every": 5.0, "reap_every": 1.0, "budget": 5.0, "run": run}
     server = arena.server(config=config, options=("--workers", "2")).start()
     worker = arena.worker(2, config=config).start()
     dead: set[int] = set()
     async with Load(server, arena.witness, seed) as load:
-        for turn in range(2 * WORKER_KILLS):
+        for turn in range(kills):
             load.pids.clear()
             await load.until(lambda: len(load.pids.keys() - dead) >= 1, "a server answers")
             await load.until(lambda: len(worker.processes()) == 2, "two processes of the worker run")
@@ -141,7 +146,7 @@ async def test_servers_and_workers_killed_one_by_one(
             f"answers {dict(load.answers)}; seed {seed}; {time.monotonic() - began:.0f} s"
         )
     verdict.assert_clean()
-    assert verdict.figures["kills"] == 2 * WORKER_KILLS
+    assert verdict.figures["kills"] == kills
     assert set(load.answers) == {200}
     assert len(runners) >= 3, "processes took the places of those that were killed"
     if run == "workers":
