@@ -33,6 +33,14 @@ class Opts:
     """All of its attempts must end before this."""
     attempts: int | None = None
     backoff: Exponential | Linear | Fixed | None = None
+    schedule: str | None = None
+    """The name of the schedule that it comes from."""
+    scheduled_for: int | None = None
+    """The due time that it comes from."""
+
+    def of_schedule(self, name: str, due: int | None) -> "Opts":
+        """Return the same for the job of a schedule's due time; None: somebody has run it by hand."""
+        return replace(self, schedule=name, scheduled_for=due)
 
     def text(self) -> str | None:
         """Return it as it is stored; None if nothing is set."""
@@ -47,6 +55,10 @@ class Opts:
             found["n"] = self.attempts
         if self.backoff is not None:
             found["b"] = _backoff_text(self.backoff)
+        if self.schedule is not None:
+            found["s"] = self.schedule
+        if self.scheduled_for is not None:
+            found["f"] = self.scheduled_for
         return json.dumps(found, separators=(",", ":")) if found else None
 
     def over(self, retry: Retry) -> Retry:
@@ -73,13 +85,15 @@ def read_opts(text: str | None) -> Opts:
         return NONE
     if not isinstance(found, dict):
         return NONE
-    attempts = _whole(found.get("n"))
+    attempts, schedule = _whole(found.get("n")), found.get("s")
     return Opts(
         timeout=_seconds(found.get("t")),
         expires=_whole(found.get("x")),
         deadline=_whole(found.get("d")),
         attempts=attempts or None,
         backoff=_read_backoff(found.get("b")),
+        schedule=schedule if type(schedule) is str else None,
+        scheduled_for=_whole(found.get("f")),
     )
 
 

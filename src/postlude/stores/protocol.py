@@ -23,6 +23,7 @@ from postlude.model.outcome import Finish
 from postlude.model.queues import ALL, Queues
 from postlude.stores.asking import Intake
 from postlude.stores.reply import Reply
+from postlude.stores.scheduling import FiredTime, LookingAtSchedules, Scheduling
 from postlude.stores.signals import Telling
 from postlude.stores.upkeep import Upkeep
 from postlude.stores.values import (
@@ -43,9 +44,9 @@ from postlude.stores.values import (
 from postlude.telemetry.events import Events
 
 __all__ = [
-    "Asked", "Claims", "Counts", "Enlisted", "Entrance", "Intake", "Kind", "LivingRunner", "Looking", "Marks",
-    "NewRunner", "Pause", "Promoted", "QueueState", "ReadOnly", "Reading", "Reaped", "Store", "Totals",
-    "Upkeep",
+    "Asked", "Claims", "Counts", "Enlisted", "Entrance", "FiredTime", "Intake", "Kind", "LivingRunner",
+    "Looking", "Marks", "NewRunner", "Pause", "Promoted", "QueueState", "ReadOnly", "Reading", "Reaped",
+    "Store", "Totals", "Upkeep",
 ]  # fmt: skip
 
 
@@ -167,7 +168,7 @@ class Claims(Protocol):
         ...
 
 
-class Looking(Protocol):
+class Looking(LookingAtSchedules, Protocol):
     """Looking at jobs, and at who runs them. Never waits for a writer.
 
     A ready job is shown with the reason for which its queue keeps it waiting, though nothing of that is
@@ -254,7 +255,7 @@ class Reading(Looking, Telling, Protocol):
     default, the log does (`postlude.telemetry.logging.logged`)."""
 
 
-class Store(Intake, Claims, Upkeep, Reading, Protocol):
+class Store(Intake, Claims, Upkeep, Scheduling, Reading, Protocol):
     """Where jobs are kept."""
 
     def open(self) -> None:

@@ -27,6 +27,9 @@ class Signals:
     def paused(self) -> None:
         """Something has been paused, or resumed."""
 
+    def schedules(self) -> None:
+        """Schedules have been declared, changed or resumed: `fire` says when the next is due."""
+
     def changed(self, ids: Collection[bytes] | None) -> None:
         """These jobs have changed; None: it is not known which.
 
@@ -53,7 +56,7 @@ class Telling(Protocol):
 class Said:
     """What there is to tell when a group of writes is certain. Gathered by one thread at a time."""
 
-    __slots__ = ("anew", "asked", "changed", "due", "paused", "queues", "waits")
+    __slots__ = ("anew", "asked", "changed", "due", "paused", "queues", "schedules", "waits")
 
     def __init__(self) -> None:
         self.queues: set[str] = set()
@@ -67,6 +70,7 @@ class Said:
         self.asked = False
         self.paused = False
         self.changed = False
+        self.schedules = False
 
     def wait_until(self, due: int) -> None:
         """A job waits for this time."""
@@ -75,7 +79,7 @@ class Said:
         self.waits = True
 
     def __bool__(self) -> bool:
-        told = self.anew or self.waits or self.asked or self.paused or self.changed
+        told = self.anew or self.waits or self.asked or self.paused or self.changed or self.schedules
         return told or bool(self.queues)
 
     def tell(self, listener: Signals) -> None:
@@ -88,6 +92,8 @@ class Said:
             listener.asked(None)
         if self.paused:
             listener.paused()
+        if self.schedules:
+            listener.schedules()
         if self.changed:
             listener.changed(None)
 

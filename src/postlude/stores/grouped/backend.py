@@ -30,6 +30,11 @@ class Verb(IntEnum):
     PRUNE = 17
     LEAD = 18
     DELETE = 19
+    FIRE = 20
+    DECLARE_SCHEDULES = 21
+    PAUSE_SCHEDULE = 22
+    RESUME_SCHEDULE = 23
+    RUN_SCHEDULE = 24
 
 
 AddCall = tuple[Sequence[NewJob], int | None]

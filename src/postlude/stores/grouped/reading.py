@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from postlude.model.job import Found, Hold, JobFilter, JobRecord
 from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause, QueueState, Totals
 from postlude.stores.reply import Reply
+from postlude.stores.scheduling import ScheduleRecord, ScheduleTime
 
 T = TypeVar("T")
 
@@ -43,6 +44,10 @@ class Reader(Protocol):
     def parked(self) -> list[tuple[str, str]]: ...
 
     def ids_beginning(self, digits: str) -> list[bytes]: ...
+
+    def schedules(self) -> list[ScheduleRecord]: ...
+
+    def schedule_times(self, name: str, limit: int) -> list[ScheduleTime]: ...
 
     def close(self) -> None: ...
 
@@ -104,6 +109,14 @@ class Lookups:
     def ids_beginning(self, digits: str) -> Reply[list[bytes]]:
         """Return the ids of jobs that begin so; two at most."""
         return self._look(lambda reader: reader.ids_beginning(digits))
+
+    def schedules(self) -> Reply[list[ScheduleRecord]]:
+        """Return the schedules that are in force."""
+        return self._look(lambda reader: reader.schedules())
+
+    def schedule_times(self, name: str, limit: int) -> Reply[list[ScheduleTime]]:
+        """Return the last due times of a schedule."""
+        return self._look(lambda reader: reader.schedule_times(name, limit))
 
 
 class ReaderThread:

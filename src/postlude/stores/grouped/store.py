@@ -23,11 +23,13 @@ from postlude.model.job import (
 from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import Finish
 from postlude.model.queues import ALL, Queues
+from postlude.model.schedule import Schedule
 from postlude.stores.grouped.backend import Backend, LeadCall, ReleaseCall, RetireCall, Verb
 from postlude.stores.grouped.reading import Lookups, Reader, ReaderThread
 from postlude.stores.grouped.writer import Writer
 from postlude.stores.protocol import Enlisted, Entrance, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
+from postlude.stores.scheduling import Fired, RunCall, ScheduleSet
 from postlude.stores.signals import Listeners, Signals
 from postlude.stores.values import ClaimCall
 from postlude.telemetry.logging import logged
@@ -187,6 +189,28 @@ class GroupedStore(Lookups, ABC):
     def prune(self, keep: Keep) -> Reply[int]:
         """Delete finished jobs that are kept no longer."""
         return self._ask(Verb.PRUNE, keep)
+
+    def declare_schedules(
+        self, runner: int | None, application: str, schedules: Sequence[Schedule]
+    ) -> Reply[bool]:
+        """Say which schedules a release has."""
+        return self._ask(Verb.DECLARE_SCHEDULES, ScheduleSet(runner, application, schedules))
+
+    def fire(self) -> Reply[Fired]:
+        """Add the jobs of the due times that have come."""
+        return self._ask(Verb.FIRE, None)
+
+    def pause_schedule(self, name: str) -> Reply[bool]:
+        """Add no jobs of a schedule."""
+        return self._ask(Verb.PAUSE_SCHEDULE, name)
+
+    def resume_schedule(self, name: str) -> Reply[bool]:
+        """Undo that."""
+        return self._ask(Verb.RESUME_SCHEDULE, name)
+
+    def run_schedule(self, name: str, id: bytes) -> Reply[Added | None]:
+        """Add a job of a schedule now."""
+        return self._ask(Verb.RUN_SCHEDULE, RunCall(name, id))
 
     def _ask(
         self, verb: Verb, argument: Any, *, rows: int = 1, budget: float | None = None, lazy: bool = False

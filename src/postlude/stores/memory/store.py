@@ -36,6 +36,7 @@ from postlude.stores.memory.limits import Rules
 from postlude.stores.memory.lock import TellingLock
 from postlude.stores.memory.row import NOBODY, Row
 from postlude.stores.memory.runners import MemoryRunner, Runners
+from postlude.stores.memory.schedules import ScheduleVerbs
 from postlude.stores.memory.shelves import Shelves
 from postlude.stores.protocol import Counts, Enlisted, NewRunner, Pause, Promoted, Reaped, Totals
 from postlude.stores.reply import Reply
@@ -46,13 +47,14 @@ from postlude.telemetry.logging import logged
 T = TypeVar("T")
 
 
-class MemoryStore:
+class MemoryStore(ScheduleVerbs):
     """A `Store` that lives and dies with its process. Safe from any thread.
 
     Its runners share its process, so none dies unseen; their leases run out all the same, by the clock.
     """
 
     def __init__(self, clock: Clock) -> None:
+        super().__init__()
         self.events, self._clock, self.now = logged(), clock, clock.now
         self._listeners = Listeners()
         self._shelves = Shelves()
@@ -80,8 +82,6 @@ class MemoryStore:
 
     def untell_commits(self, call: Callable[[], None]) -> None:
         """So nothing is to be ended."""
-
-    # Intake
 
     def add(
         self, jobs: Sequence[NewJob], *, claim_for: int | None = None, budget: float | None = None
@@ -207,8 +207,6 @@ class MemoryStore:
                 Reaped(len(dead), sum(end.released for end in ends), sum(end.ended for end in ends))
             )
 
-    # Upkeep
-
     def promote(self) -> Reply[Promoted]:
         with self._lock:
             now = self._clock.now()
@@ -229,8 +227,6 @@ class MemoryStore:
 
     def delete(self, ids: Sequence[bytes]) -> Reply[list[bool]]:
         return self._locked(lambda: upkeep.delete(self._shelves, ids))
-
-    # Reading
 
     def get(self, id: bytes) -> Reply[JobRecord | None]:
         with self._lock:

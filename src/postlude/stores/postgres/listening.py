@@ -16,7 +16,7 @@ LOOK_AFTER: Final = 1.0
 SEEN_EVERY: Final = 5.0
 """Seconds after which all is looked at although nobody has told of anything: a message may be lost."""
 
-_FLAGS: Final = ("anew", "waits", "asked", "paused", "changed")
+_FLAGS: Final = ("anew", "waits", "asked", "paused", "schedules", "changed")
 
 
 def written(said: Said, sender: int) -> str:

@@ -20,6 +20,8 @@ from postlude.stores.postgres.sql import statements
 from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause, QueueState, Totals
 from postlude.stores.relational.overview import explained, queue_states
 from postlude.stores.relational.records import record
+from postlude.stores.relational.schedule_records import schedule_record, schedule_time
+from postlude.stores.scheduling import ScheduleRecord, ScheduleTime
 from postlude.stores.values import Tally, totals_of
 
 T = TypeVar("T")
@@ -145,6 +147,16 @@ class PostgresReader:
     def queues(self) -> list[QueueState]:
         """Return each queue in which a job has not ended, or that is paused."""
         return self._answer(lambda: queue_states(self._rows("queues"), self.paused()))
+
+    def schedules(self) -> list[ScheduleRecord]:
+        """Return the schedules that are in force."""
+        return self._answer(lambda: [schedule_record(row) for row in self._rows("schedules")])
+
+    def schedule_times(self, name: str, limit: int) -> list[ScheduleTime]:
+        """Return the last due times of a schedule."""
+        return self._answer(
+            lambda: [schedule_time(*row) for row in self._rows("schedule_times", name, limit)]
+        )
 
     def living(self) -> list[LivingRunner]:
         """Return the runners whose leases hold."""

@@ -6,12 +6,13 @@ A mark of its own in each group would cost every commit a page.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from postlude.model.job import Cancel
+from postlude.model.job import Added, Cancel
 from postlude.model.state import Stored
 from postlude.model.transition import may_be_written
 from postlude.stores.grouped.backend import Applied, Verb
 from postlude.stores.relational.finish import standings
 from postlude.stores.relational.transaction import Transaction
+from postlude.stores.scheduling import Fired
 
 
 def is_stored(tx: Transaction, group: Sequence[Applied]) -> bool:
@@ -31,6 +32,14 @@ def _adds(tx: Transaction, verb: Verb, calls: Calls) -> Iterator[bool]:
     for (jobs, _), added in calls if verb is Verb.ADD else ():
         if jobs and isinstance(added, list):
             yield bool(tx.value("knows_id", jobs[0].id))
+
+
+def _fires(tx: Transaction, verb: Verb, calls: Calls) -> Iterator[bool]:
+    for call, answer in calls if verb in (Verb.FIRE, Verb.RUN_SCHEDULE) else ():
+        if isinstance(answer, Fired):
+            yield from (bool(tx.value("knows_id", time.job)) for time in answer.times if time.job)
+        elif isinstance(answer, Added):
+            yield bool(tx.value("knows_id", call.id))
 
 
 def _claims(tx: Transaction, verb: Verb, calls: Calls) -> Iterator[bool]:
@@ -89,6 +98,6 @@ def _standing(tx: Transaction, seq: int) -> tuple[int, int, bool]:
 
 
 _TRACES: Final[Sequence[Callable[[Transaction, Verb, Calls], Iterator[bool]]]] = (
-    _adds, _claims, _finishes, _runners, _releases, _ends
+    _adds, _fires, _claims, _finishes, _runners, _releases, _ends
 )  # fmt: skip
 """The surest first."""

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from postlude.stores.grouped.backend import Verb
 from postlude.stores.relational import add as intake
-from postlude.stores.relational import concurrency, control, upkeep
+from postlude.stores.relational import concurrency, control, schedules, upkeep
 from postlude.stores.relational.claims import Claims
 
 Applies = Callable[[Any, Any], list[Any]]
@@ -59,4 +59,9 @@ def verbs(runners: Runners, claims: Claims) -> Mapping[Verb, Applies]:
         Verb.ADD: intake.add,
         Verb.PRUNE: upkeep.Pruner().prune,
         Verb.DELETE: upkeep.delete,
+        Verb.FIRE: schedules.fire,
+        Verb.DECLARE_SCHEDULES: schedules.declare_schedules,
+        Verb.PAUSE_SCHEDULE: schedules.pause_schedule,
+        Verb.RESUME_SCHEDULE: schedules.resume_schedule,
+        Verb.RUN_SCHEDULE: schedules.run_schedule,
     }

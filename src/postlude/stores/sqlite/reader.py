@@ -20,6 +20,8 @@ from postlude.stores.relational.cells import Cells, as_bytes, from_bytes
 from postlude.stores.relational.columns import NAMES
 from postlude.stores.relational.overview import explained, living_runners, queue_states
 from postlude.stores.relational.records import record
+from postlude.stores.relational.schedule_records import schedule_record, schedule_time
+from postlude.stores.scheduling import ScheduleRecord, ScheduleTime
 from postlude.stores.sqlite.connection import VERSION, open_reader
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.finding import conditions
@@ -127,6 +129,16 @@ class JournalReader:
     def queues(self) -> list[QueueState]:
         """Return each queue in which a job has not ended, or that is paused."""
         return self._answer(lambda: queue_states(self._rows("queues"), self.paused()))
+
+    def schedules(self) -> list[ScheduleRecord]:
+        """Return the schedules that are in force."""
+        return self._answer(lambda: [schedule_record(row) for row in self._rows("schedules")])
+
+    def schedule_times(self, name: str, limit: int) -> list[ScheduleTime]:
+        """Return the last due times of a schedule."""
+        return self._answer(
+            lambda: [schedule_time(*row) for row in self._rows("schedule_times", name, limit)]
+        )
 
     def living(self) -> list[LivingRunner]:
         """Return the runners that live."""

@@ -62,6 +62,8 @@ class Outlook(NamedTuple):
     asked: list[object]
     """Which runners are asked what."""
     paused: list[object]
+    next_fire: int | None = None
+    """When a schedule is due."""
 
 
 class Watcher:
@@ -123,10 +125,12 @@ class Watcher:
         try:
             self._before = now = self._look()
         except Exception:  # a row is damaged, or the journal is opened anew: those who hear find out
-            said.anew = said.waits = said.asked = said.paused = True
+            said.anew = said.waits = said.asked = said.paused = said.schedules = True
         else:
             said.queues, said.due = set(now.queues), now.next_due
             said.waits = now.next_due is not None
             said.asked = bool(now.asked) and (before is None or now.asked != before.asked)
             said.paused = before is None or now.paused != before.paused
+            last = None if before is None else before.next_fire
+            said.schedules = now.next_fire is not None and (last is None or now.next_fire < last)
         self._listeners.tell(said)

@@ -49,6 +49,8 @@ from postlude.testing.conformance.rates import QueueRateCases, RateCases
 from postlude.testing.conformance.reading import ReadingCases
 from postlude.testing.conformance.replacing import ReplacingCases
 from postlude.testing.conformance.retrying import RetryingCases
+from postlude.testing.conformance.schedule_sets import ScheduleSetCases
+from postlude.testing.conformance.schedules import ScheduleCases
 from postlude.testing.conformance.signals import SignalCases
 from postlude.testing.conformance.telling import TellingCases
 from postlude.testing.conformance.totals import TotalCases
@@ -95,6 +97,8 @@ class StoreConformance(
     ReadingCases,
     CrowdCases,
     SignalCases,
+    ScheduleCases,
+    ScheduleSetCases,
     HostCases,
 ):
     """Every case. Derive from it and give it a `bench` fixture that returns a `StoreBench`."""

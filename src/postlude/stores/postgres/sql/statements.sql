@@ -544,3 +544,79 @@ SELECT t.name, t.state, t.gone, t.n FROM (
 
 -- name: meta
 SELECT value FROM $s.meta WHERE key = $1::text
+
+-- name: schedule
+name, task, queue, rule, zone, missed, leeway, encode(args, 'hex'), terms
+
+-- name: schedules_due
+-- What another session deals with now is left to it.
+SELECT $schedule, done FROM $s.declared_schedule WHERE next <= $1::bigint ORDER BY next, name FOR UPDATE SKIP LOCKED
+
+-- name: schedule_in_force
+SELECT $schedule, done FROM $s.declared_schedule WHERE name = $1::text AND removed IS NULL
+
+-- name: next_fire
+SELECT min(next) FROM $s.declared_schedule WHERE next > $1::bigint
+
+-- name: schedule_done
+UPDATE $s.declared_schedule SET done = $2::bigint, next = $3::bigint WHERE name = $1::text
+
+-- name: times_marked
+SELECT due FROM $s.schedule WHERE name = $1::text AND due = ANY(ARRAY(SELECT value::bigint FROM jsonb_array_elements_text($2::jsonb)))
+
+-- name: mark_times
+INSERT INTO $s.schedule (name, due, job) SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[])
+
+-- name: forget_times
+DELETE FROM $s.schedule WHERE name = $1::text
+    AND due < $2::bigint
+    AND due < (SELECT due FROM $s.schedule WHERE name = $1::text ORDER BY due DESC LIMIT 1 OFFSET $3::integer)
+
+-- name: pause_schedule
+UPDATE $s.declared_schedule SET paused = $2::bigint, next = NULL WHERE name = $1::text AND paused IS NULL AND removed IS NULL
+
+-- name: resume_schedule
+UPDATE $s.declared_schedule SET paused = NULL, done = $2::bigint, next = $3::bigint WHERE name = $1::text AND paused IS NOT NULL AND removed IS NULL
+
+-- name: schedule_sets
+SELECT digest, first FROM $s.schedule_set WHERE application = $1::text
+
+-- name: add_schedule_set
+INSERT INTO $s.schedule_set (application, digest, first) VALUES ($1::text, $2::text, $3::bigint)
+
+-- name: schedule_declarers
+SELECT runner, digest FROM $s.schedule_declarer
+WHERE application = $1::text AND runner IN (SELECT id FROM $s.runner)
+
+-- name: note_declarer
+INSERT INTO $s.schedule_declarer (runner, application, digest) VALUES ($1::bigint, $2::text, $3::text)
+ON CONFLICT (runner, application) DO UPDATE SET digest = excluded.digest
+
+-- name: forget_declarers
+DELETE FROM $s.schedule_declarer WHERE runner NOT IN (SELECT id FROM $s.runner)
+
+-- name: declared_schedules
+SELECT $schedule, application, done, paused, removed FROM $s.declared_schedule
+WHERE application = $1::text OR name = ANY(ARRAY(SELECT jsonb_array_elements_text($2::jsonb)))
+
+-- name: put_schedule
+INSERT INTO $s.declared_schedule (name, task, queue, rule, zone, missed, leeway, args, terms, application, done, next)
+VALUES ($1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::bigint, $8::bytea, $9::text, $10::text, $11::bigint, $12::bigint)
+ON CONFLICT (name) DO UPDATE SET task = excluded.task, queue = excluded.queue, rule = excluded.rule, zone = excluded.zone,
+    missed = excluded.missed, leeway = excluded.leeway, args = excluded.args, terms = excluded.terms,
+    application = excluded.application, done = excluded.done, next = excluded.next, removed = NULL
+
+-- name: remove_schedules
+UPDATE $s.declared_schedule SET next = NULL, removed = $2::bigint WHERE name = ANY(ARRAY(SELECT jsonb_array_elements_text($1::jsonb)))
+
+-- name: schedules
+SELECT s.name, s.task, s.queue, s.rule, s.zone, s.missed, s.leeway, s.args, s.terms, s.application, s.next, s.paused,
+    t.due, t.job, job.id, job.state
+FROM $s.declared_schedule AS s
+LEFT JOIN $s.schedule AS t ON t.name = s.name AND t.due = (SELECT max(due) FROM $s.schedule AS each WHERE each.name = s.name)
+LEFT JOIN $s.job ON job.seq = t.job
+WHERE s.removed IS NULL ORDER BY s.name
+
+-- name: schedule_times
+SELECT t.due, t.job, job.id, job.state FROM $s.schedule AS t LEFT JOIN $s.job ON job.seq = t.job
+WHERE t.name = $1::text ORDER BY t.due DESC LIMIT $2::integer

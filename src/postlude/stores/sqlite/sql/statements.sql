@@ -629,6 +629,82 @@ SELECT task_name.name, t.task, t.state, t.n
 FROM (SELECT task, state, n FROM stat UNION ALL SELECT task, outcome, n FROM minute WHERE minute = 0) AS t
 LEFT JOIN task_name ON task_name.id = t.task ORDER BY t.task
 
+-- name: schedule
+name, task, queue, rule, zone, missed, leeway, hex(args), terms
+
+-- name: schedules_due
+SELECT json_group_array(json_array($schedule, done)) FROM (
+    SELECT * FROM declared_schedule WHERE next <= ?1 ORDER BY next, name
+)
+
+-- name: schedule_in_force
+SELECT json_group_array(json_array($schedule, done)) FROM declared_schedule WHERE name = ?1 AND removed IS NULL
+
+-- name: next_fire
+SELECT min(next) FROM declared_schedule WHERE next > ?1
+
+-- name: schedule_done
+UPDATE declared_schedule SET done = ?2, next = ?3 WHERE name = ?1
+
+-- name: times_marked
+SELECT json_group_array(due) FROM schedule WHERE name = ?1 AND due IN (SELECT value FROM json_each(?2))
+
+-- name: mark_times
+INSERT INTO schedule (name, due, job) VALUES (?, ?, ?)
+
+-- name: forget_times
+DELETE FROM schedule WHERE name = ?1
+    AND due < min(?2, (SELECT due FROM schedule WHERE name = ?1 ORDER BY due DESC LIMIT 1 OFFSET ?3))
+
+-- name: pause_schedule
+UPDATE declared_schedule SET paused = ?2, next = NULL WHERE name = ?1 AND paused IS NULL AND removed IS NULL
+
+-- name: resume_schedule
+UPDATE declared_schedule SET paused = NULL, done = ?2, next = ?3 WHERE name = ?1 AND paused IS NOT NULL AND removed IS NULL
+
+-- name: schedule_sets
+SELECT json_group_array(json_array(digest, first)) FROM schedule_set WHERE application = ?1
+
+-- name: add_schedule_set
+INSERT INTO schedule_set (application, digest, first) VALUES (?1, ?2, ?3)
+
+-- name: schedule_declarers
+SELECT json_group_array(json_array(runner, digest)) FROM schedule_declarer
+WHERE application = ?1 AND runner IN (SELECT id FROM runner)
+
+-- name: note_declarer
+INSERT INTO schedule_declarer (runner, application, digest) VALUES (?1, ?2, ?3)
+ON CONFLICT DO UPDATE SET digest = excluded.digest
+
+-- name: forget_declarers
+DELETE FROM schedule_declarer WHERE runner NOT IN (SELECT id FROM runner)
+
+-- name: declared_schedules
+SELECT json_group_array(json_array($schedule, application, done, paused, removed)) FROM declared_schedule
+WHERE application = ?1 OR name IN (SELECT value FROM json_each(?2))
+
+-- name: put_schedule
+INSERT INTO declared_schedule (name, task, queue, rule, zone, missed, leeway, args, terms, application, done, next)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+ON CONFLICT DO UPDATE SET task = excluded.task, queue = excluded.queue, rule = excluded.rule, zone = excluded.zone,
+    missed = excluded.missed, leeway = excluded.leeway, args = excluded.args, terms = excluded.terms,
+    application = excluded.application, done = excluded.done, next = excluded.next, removed = NULL
+
+-- name: remove_schedules
+UPDATE declared_schedule SET next = NULL, removed = ?2 WHERE name IN (SELECT value FROM json_each(?1))
+
+-- name: schedules
+SELECT s.name, s.task, s.queue, s.rule, s.zone, s.missed, s.leeway, s.args, s.terms, s.application, s.next, s.paused,
+    t.due, t.job, job.id, job.state
+FROM declared_schedule AS s
+LEFT JOIN schedule AS t ON t.name = s.name AND t.due = (SELECT max(due) FROM schedule WHERE schedule.name = s.name)
+LEFT JOIN job ON job.seq = t.job
+WHERE s.removed IS NULL ORDER BY s.name
+
+-- name: schedule_times
+SELECT t.due, t.job, job.id, job.state FROM schedule AS t LEFT JOIN job ON job.seq = t.job
+WHERE t.name = ?1 ORDER BY t.due DESC LIMIT ?2
+
 -- name: outlook
 WITH RECURSIVE $waiting
 SELECT json_array(
@@ -638,7 +714,8 @@ SELECT json_array(
         SELECT runner, seq FROM job WHERE state = 3 AND cancel_asked IS NOT NULL
         UNION ALL SELECT id, NULL FROM runner WHERE parent IS NOT NULL AND parent NOT IN (SELECT id FROM runner)
     ))),
-    json((SELECT json_group_array(json_array(kind, name)) FROM pause))
+    json((SELECT json_group_array(json_array(kind, name)) FROM pause)),
+    (SELECT min(next) FROM declared_schedule)
 )
 
 -- name: meta
