@@ -119,6 +119,9 @@ class Config:
     """How much is kept of what one attempt logs: its first lines. Lines; 200 by default."""
     max_log_chars: int = 64 * 1024
     """How much is kept of what one attempt logs: its first characters. Characters; 65,536 by default."""
+    schedules: bool = True
+    """Declare the application's schedules, and add the jobs of those that are due; the variable
+    `POSTLUDE_SCHEDULES` (on, off) overrides it. On by default."""
     tune_gc: bool = True
     """Let Python's garbage collector look less often while jobs can run. On by default."""
     tune_switching: bool = True

@@ -24,6 +24,7 @@ __all__ = [
     "RequestOver",
     "ResultDropped",
     "RetryLater",
+    "ScheduleNotFound",
     "Snooze",
     "TaskDefinitionError",
     "UnknownTask",
@@ -91,6 +92,10 @@ class JobNotFound(PostludeError, LookupError):
 
 class NothingToPause(PostludeError, LookupError):
     """No task of this release and no job has the queue, or the name, that was to be paused."""
+
+
+class ScheduleNotFound(PostludeError, LookupError):
+    """There is no schedule of this name."""
 
 
 class UnsupportedFramework(PostludeError):

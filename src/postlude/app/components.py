@@ -7,8 +7,10 @@ An application has one of these from its start to its end. A test gives it anoth
 import asyncio
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
+from postlude.app.scheduling import schedules_run
 from postlude.app.served import Served, Serving
 from postlude.clock import Clock, JournalClock
 from postlude.compat import running_loop
@@ -28,6 +30,7 @@ from postlude.jobs.control import Control
 from postlude.jobs.handle import Job
 from postlude.jobs.inspector import Inspector
 from postlude.jobs.queries import JobQueries
+from postlude.jobs.schedules import Schedules
 from postlude.jobs.subscriptions import Hub
 from postlude.model.event.jobs import JobsAdded
 from postlude.model.limits import DeclaredLimits
@@ -42,6 +45,7 @@ from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import Kind, Pause, Store
 from postlude.tasks.call import Call
 from postlude.tasks.registry import Registry
+from postlude.tasks.schedules import ScheduleBook
 from postlude.telemetry.startup_log import be_heard
 
 
@@ -68,6 +72,7 @@ class Components:
         queues: the engine of each that the application has described.
         inline: who runs jobs where no runner serves the loop; usually `Inline`.
         service: makes who runs them on one loop; usually a `Service`.
+        book: the schedules of the application.
     """
 
     def __init__(
@@ -81,7 +86,10 @@ class Components:
         *,
         inline: InlinePort | None = None,
         service: Callable[[], Serving] | None = None,
+        book: ScheduleBook | None = None,
     ) -> None:
+        self.book = book or ScheduleBook(registry)
+        declared = self.book if schedules_run(config) else None
         self.store = store
         self.registry = registry
         self.config = config
@@ -99,21 +107,15 @@ class Components:
         self.inline = inline or Inline(*given)
         self.worker = Inline(*given, Kind.WORKER)
         """Runs what engines are told of."""
-        self._served = Served(
-            service
-            or (
-                lambda: Service(
-                    *given, self.bounds, routing.publishers, Kind.WORKER if role.worker else Kind.APP
-                )
-            ),
-            self._attach,
-            self._detach,
-        )
+        kind = Kind.WORKER if role.worker else Kind.APP
+        serving = partial(Service, *given, self.bounds, routing.publishers, kind, declared)
+        self._served = Served(service or serving, self._attach, self._detach)
         self.control = Control(store, self.opened, self._told, self._paused, registry, queues)
         self.absence = Absence(store, config, clock, self._runs_jobs)
         self.queries = JobQueries(
             store, registry, config, self.hub, self.control, self.opened, unstored, self.absence
         )
+        self.schedules = Schedules(store, self.opened, self.queries)
         sync_limits = SyncLimits(store, registry, self.bounds)
         self.producer = Producer(
             store,

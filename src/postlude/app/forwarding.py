@@ -8,6 +8,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from postlude.app.lifecycle import Lifespan
 from postlude.jobs.control import Control
 from postlude.jobs.queries import JobQueries
+from postlude.jobs.schedules import Schedules
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -19,6 +20,12 @@ Asked = Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]
 def of_control(method: Callable[Concatenate[Control, P], Coroutine[Any, Any, R]]) -> Asked[P, R]:
     """Return a method that its `Control` answers."""
     asked: Asked[P, R] = _asked(method, "components.control")
+    return asked
+
+
+def of_schedules(method: Callable[Concatenate[Schedules, P], Coroutine[Any, Any, R]]) -> Asked[P, R]:
+    """Return a method that its `Schedules` answer."""
+    asked: Asked[P, R] = _asked(method, "components.schedules")
     return asked
 
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 from starlette.applications import Starlette
 
 from postlude.app.components import Components, Counters
-from postlude.app.forwarding import of_control, of_lifespan, of_queries
+from postlude.app.forwarding import of_control, of_lifespan, of_queries, of_schedules
 from postlude.app.instances import EVERY_POSTLUDE
 from postlude.app.joining import within
 from postlude.app.lifecycle import Lifespan, announce_off
 from postlude.app.maker import for_role, name_of, refuse_mistaken, root_of
 from postlude.app.metrics import metrics_app
 from postlude.app.router import router
+from postlude.app.scheduling import cron, every
 from postlude.clock import Clock, SystemClock
 from postlude.config import Config
 from postlude.engines.protocol import Engine
@@ -36,6 +37,7 @@ from postlude.jobs.control import Control
 from postlude.jobs.handle import Job
 from postlude.jobs.inspector import Inspector
 from postlude.jobs.queries import JobQueries
+from postlude.jobs.schedules import Schedules
 from postlude.messages.spelling import parameters_of, refuse_unknown, tells_what_to_write
 from postlude.model.role import this_process
 from postlude.request.exception_handlers import watch_handlers
@@ -47,6 +49,7 @@ from postlude.stores.protocol import Store
 from postlude.tasks.call import Call
 from postlude.tasks.context import Carried
 from postlude.tasks.registry import Registry
+from postlude.tasks.schedules import ScheduleBook
 from postlude.telemetry.startup_log import be_heard
 
 P = ParamSpec("P")
@@ -120,7 +123,9 @@ class Postlude:
         )
         self.task = self._registry.task
         """Declares a task; still a function: `@postlude.task`, `@postlude.task(...)`, `postlude.task(f)`."""
-        chosen = choose_store(store, clock, name_of(sys._getframe(1).f_globals, app))
+        application = name_of(sys._getframe(1).f_globals, app)
+        chosen = choose_store(store, clock, application)
+        self.book = book = ScheduleBook(self._registry, application)
         self._app: Starlette | None = None
         self._injection = ApplicationInjection(passing_state)
         self._registry.fill = self._injection.fill
@@ -129,9 +134,8 @@ class Postlude:
         kept: Store = MemoryStore(clock) if chosen is None else chosen
         execution = ExecutionContext(carried)
         execution.injection = self._injection
-        self.work_with(
-            Components(kept, self._registry, self.config, clock, execution, checked_queues(queues))
-        )
+        engines = checked_queues(queues)
+        self.work_with(Components(kept, self._registry, self.config, clock, execution, engines, book=book))
         self._lifespan = self.begin()
         # Already here, for the routes that are made before `install`.
         if self._off is None:
@@ -195,6 +199,10 @@ class Postlude:
     pause = of_control(Control.pause)
     resume = of_control(Control.resume)
     paused = of_control(Control.paused)
+    schedules = of_schedules(Schedules.schedules)
+    pause_schedule = of_schedules(Schedules.pause_schedule)
+    resume_schedule = of_schedules(Schedules.resume_schedule)
+    run_schedule = of_schedules(Schedules.run_schedule)
     metrics = metrics_app
 
     @property
@@ -223,6 +231,8 @@ class Postlude:
             self._owner.join(app)
 
     router = router
+    cron = cron
+    every = every
     within = within
 
     @property

@@ -21,6 +21,7 @@ from postlude.cli.options import (
     JsonOption,
     StoreOption,
 )
+from postlude.cli.schedules import add_schedules
 from postlude.cli.selection import Selection, selecting, with_task
 from postlude.cli.text import escaped
 from postlude.cli.worker import add_worker
@@ -124,6 +125,7 @@ def show(
 
 add_looks(app)
 add_acts(app)
+add_schedules(app)
 add_worker(app)
 add_move(app)
 add_check(app)

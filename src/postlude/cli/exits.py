@@ -8,7 +8,7 @@ import typer
 
 from postlude.cli.naming import Unclear
 from postlude.cli.text import escaped
-from postlude.errors import JobNotFound, PostludeError
+from postlude.errors import JobNotFound, PostludeError, ScheduleNotFound
 
 
 class Exit(IntEnum):
@@ -34,7 +34,13 @@ class Usage(PostludeError):
     """What was typed does not say what is meant."""
 
 
-_CODES = ((JobNotFound, Exit.NOTHING), (Refused, Exit.REFUSED), (Usage, Exit.USAGE), (Unclear, Exit.USAGE))
+_CODES = (
+    (JobNotFound, Exit.NOTHING),
+    (ScheduleNotFound, Exit.NOTHING),
+    (Refused, Exit.REFUSED),
+    (Usage, Exit.USAGE),
+    (Unclear, Exit.USAGE),
+)
 
 
 @contextmanager

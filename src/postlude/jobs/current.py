@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from postlude.messages.quoting import quoted
 from postlude.model.ids import id_text
 from postlude.model.job import DEFAULT_QUEUE, Progress
 from postlude.model.outcome import LogLine
+from postlude.model.overrides import read_opts
 
 
 class Noted:
@@ -24,6 +26,7 @@ class Noted:
         yield  # makes this a generator: there is nothing to wait for
 
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTED: Final = Noted()
 _NO_ID: Final = bytes(16)
 """The nil UUID, which no job has."""
@@ -36,11 +39,13 @@ class CurrentJob:
         task: the name of its task; empty if it is `detached`.
         queue: the queue that it waited under.
         attempt: the number of this attempt, from 1.
+        schedule: the name of the schedule that the job comes from; None: from none.
+        scheduled_for: the due time of it that the job stands for; None also if it was run by hand.
     """
 
     __slots__ = (
-        "_id", "_report", "attempt", "cancelled", "last_progress", "late", "lines", "queue", "task", "until",
-        "waits",
+        "_id", "_report", "attempt", "cancelled", "last_progress", "late", "lines", "queue", "schedule",
+        "scheduled_for", "task", "until", "waits",
     )  # fmt: skip
 
     def __init__(
@@ -50,8 +55,16 @@ class CurrentJob:
         queue: str,
         attempt: int,
         report: Callable[["CurrentJob"], None] | None = None,
+        opts: str | None = None,
     ) -> None:
         self._id = id
+        self.schedule: str | None = None
+        self.scheduled_for: datetime | None = None
+        if opts is not None:
+            read = read_opts(opts)
+            self.schedule = read.schedule
+            if read.scheduled_for is not None:
+                self.scheduled_for = _EPOCH + timedelta(microseconds=read.scheduled_for)
         self.task = task
         self.queue = queue
         self.attempt = attempt

@@ -8,6 +8,7 @@ from postlude.model.limits import DeclaredLimits
 from postlude.runner.attempt.logs import log_keeper
 from postlude.runner.duties.loop import Housekeeping
 from postlude.runner.duties.publish import Publish
+from postlude.runner.duties.schedules import Declared
 from postlude.runner.executors.pool import ExecutionContext
 from postlude.runner.gc_tuning import COLLECTOR, SWITCHING, Shared
 from postlude.runner.lease import Lease
@@ -28,6 +29,7 @@ class Service:
         bounds: what this release says of its tasks and queues; asked at the start.
         publishers: by queue, who is told of what waits there, because no runner claims it.
         kind: what the journal is told that it is a part of.
+        schedules: what this release has of them; None: it leaves them to others.
     """
 
     def __init__(
@@ -40,8 +42,9 @@ class Service:
         bounds: Callable[[], Sequence[DeclaredLimits]],
         publishers: Mapping[str, Publish],
         kind: Kind = Kind.APP,
+        schedules: Declared | None = None,
     ) -> None:
-        self._kind = kind
+        self._kind, self._schedules = kind, schedules
         self._publishers = publishers
         self._store = store
         self._registry = registry
@@ -68,7 +71,7 @@ class Service:
         await store.declare(self._bounds())
         await lease.join()
         runner = Runner(lease, store, registry, config, clock, execution=self._execution)
-        housekeeping = Housekeeping(runner, store, registry, config, clock, self._publishers)
+        housekeeping = Housekeeping(runner, store, registry, config, clock, self._publishers, self._schedules)
         lease.keep(runner, runner.lost)
         housekeeping.start()
         runner.notify()

@@ -78,6 +78,7 @@ def held_parts(before: Components, clock: Clock, held: Held) -> Components:
         before.queues,
         inline=held,
         service=lambda: held,
+        book=before.book,
     )
     components.ensure_open()
     components.absence.said = True  # the test runs them

@@ -150,14 +150,25 @@ class PostludeJobs:
         minutes: float = 0,
         hours: float = 0,
         days: float = 0,
+        schedules: bool = True,
         raise_errors: bool = False,
     ) -> Drained:
         """Run what is due, then move the clock and run what becomes due, each job at its own time.
 
+        Schedules become jobs by this alone, at the due times that the clock comes past.
+
+        Args:
+            seconds, minutes, hours, days: by how much, together.
+            schedules: whether they do.
+            raise_errors: as in `drain`.
+
         Raises:
             RuntimeError: called on an event loop, which it would block.
         """
-        call = partial(self.advance_async, seconds=seconds, minutes=minutes, hours=hours, days=days)
+        call = partial(
+            self.advance_async,
+            seconds=seconds, minutes=minutes, hours=hours, days=days, schedules=schedules,
+        )  # fmt: skip
         return self._from_sync(call, "advance", raise_errors)
 
     async def advance_async(
@@ -167,12 +178,13 @@ class PostludeJobs:
         minutes: float = 0,
         hours: float = 0,
         days: float = 0,
+        schedules: bool = True,
         raise_errors: bool = False,
     ) -> Drained:
         """Do what `advance` does, in an async test."""
         step = timedelta(seconds=seconds, minutes=minutes, hours=hours, days=days)
         before = self._standing()
-        await self._kit.advance(self._postludes, step.total_seconds())
+        await self._kit.advance(self._postludes, step.total_seconds(), schedules)
         return self._outcome(before, raise_errors)
 
     # Steps

@@ -57,6 +57,7 @@ class Kit:
         for postlude in postludes:
             before, held = self._holdings[postlude]
             postlude.work_with(held_parts(before, self.clock, held))
+            _declare(postlude)
 
     def _hold(self, postlude: Postlude) -> None:
         if postlude.off:
@@ -65,6 +66,7 @@ class Kit:
         holding = Holding(before, Held(before))
         self._holdings[postlude] = holding
         postlude.work_with(held_parts(before, self.clock, holding.held))
+        _declare(postlude)
 
     # Running
 
@@ -80,16 +82,25 @@ class Kit:
                 moments = [again for _, again in rounds] + [_next_due(postlude) for postlude in postludes]
                 return min((moment for moment in moments if moment is not None), default=None)
 
-    async def advance(self, postludes: Sequence[Postlude], seconds: float) -> None:
+    async def advance(self, postludes: Sequence[Postlude], seconds: float, schedules: bool = True) -> None:
         """Move the clock, and run what becomes due, each at its time."""
+        if schedules:
+            for postlude in postludes:
+                _declare(postlude)
         if seconds < 0:
             raise PostludeError(f"the clock cannot go back: advance by {seconds} s")
         until = self.clock.now() + round(seconds * SECOND)
-        due = await self.drain(postludes)
+        due = _first(await self.drain(postludes), postludes, schedules)
         while due is not None and self.clock.now() < due <= until:
             self._turn_to(due)
-            due = await self.drain(postludes)
+            if schedules:
+                for postlude in postludes:
+                    postlude.components.store.fire().result()
+            due = _first(await self.drain(postludes), postludes, schedules)
         self._turn_to(until)
+        if not schedules:
+            for postlude in postludes:
+                _withdraw(postlude)
 
     async def _round(self, postlude: Postlude) -> Round:
         run = partial(run_due, postlude.components, self.raised)
@@ -97,6 +108,23 @@ class Kit:
 
     def _turn_to(self, moment: int) -> None:
         self.clock.advance((moment - self.clock.now()) / SECOND)
+
+
+def _declare(postlude: Postlude) -> None:
+    """Let its schedules count from now on."""
+    book = postlude.components.book
+    postlude.components.store.declare_schedules(None, book.application, book.schedules).result()
+
+
+def _withdraw(postlude: Postlude) -> None:
+    """Let its schedules count no more, until they are declared again: what the clock has passed is passed."""
+    postlude.components.store.declare_schedules(None, postlude.components.book.application, []).result()
+
+
+def _first(due: int | None, postludes: Sequence[Postlude], schedules: bool) -> int | None:
+    """Return which is first of this moment and the next due times of schedules."""
+    fires = [postlude.components.store.fire().result().next for postlude in postludes] if schedules else []
+    return min((moment for moment in [due, *fires] if moment is not None), default=None)
 
 
 def _next_due(postlude: Postlude) -> int | None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FIXTURE: Final = "postlude_jobs"
 MARKER: Final = "postlude"
+SCHEDULES: Final = "POSTLUDE_SCHEDULES"
+"""`off`: what a lifespan starts in a test adds no jobs at times of its own."""
 INI: Final = "postlude_leftovers"
 _LEFTOVERS: Final = ("ignore", "fail")
 _JOBS: Final = pytest.StashKey["PostludeJobs"]()
@@ -38,8 +40,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose the journal in memory, unless the environment has chosen."""
+    """Choose the journal in memory, and no schedules, unless the environment has chosen."""
     os.environ.setdefault(VARIABLE, "memory")
+    os.environ.setdefault(SCHEDULES, "off")
     config.addinivalue_line(
         "markers",
         f'{MARKER}(leftovers="ignore", now=None): hold jobs, as the fixture {FIXTURE} does; '

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from postlude.errors import JournalUnavailable, Snooze
-from postlude.model.event import Event, journal, request, runner, worker
+from postlude.model.event import Event, journal, request, runner, schedules, worker
 from postlude.model.event import jobs as job
 from postlude.model.event.journal import DamagedRow, Harm, MendedNumber, WalReader
 from postlude.model.event.runner import JobName
@@ -542,6 +542,25 @@ OF_REQUESTS: Final[list[Line]] = [
     ),
 ]  # fmt: skip
 
+OF_SCHEDULES: Final[list[Line]] = [
+    (
+        schedules.TimesMissed("report", 3, 1_767_225_600_000_000, 1_767_225_720_000_000, 1),
+        ROOT, "WARNING",
+        "schedule report: due times that passed while no process was there: 3 (2026-01-01 00:00:00Z to "
+        "2026-01-01 00:02:00Z); jobs that make up for them: 1",
+    ),
+    (
+        schedules.SchedulesInForce("shop", 2),
+        ROOT, "INFO", "schedules of shop in force, as this release declares them: 2",
+    ),
+    (
+        schedules.SchedulesSuperseded("shop"),
+        ROOT, "INFO",
+        "schedules of shop: those of a newer release are in force, of which processes run; this one's "
+        "are not",
+    ),
+]  # fmt: skip
+
 DIED: Final = "died with signal 9 (SIGKILL)"
 MEMORY: Final = "; perhaps the system had no memory left"
 
@@ -598,4 +617,4 @@ OF_WORKERS: Final[list[Line]] = [
     (worker.WorkerStopped(), WORKER, "INFO", "the worker has ended"),
 ]  # fmt: skip
 
-ALL: Final = [*OF_JOBS, *OF_RUNNERS, *OF_JOURNALS, *OF_REQUESTS, *OF_WORKERS]
+ALL: Final = [*OF_JOBS, *OF_RUNNERS, *OF_JOURNALS, *OF_REQUESTS, *OF_WORKERS, *OF_SCHEDULES]

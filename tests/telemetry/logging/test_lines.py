@@ -24,6 +24,7 @@ from postlude.model.event.jobs import (
 from postlude.model.event.journal import OfJournal
 from postlude.model.event.request import NobodyRuns
 from postlude.model.event.runner import LeaseLost
+from postlude.model.event.schedules import SchedulesFired
 from postlude.telemetry.logging import logged
 from tests.telemetry.logging import examples
 
@@ -31,7 +32,7 @@ QUIET = frozenset(
     {
         Event, OfJob, OfJournal, JobsAdded, JobsRefused, JobsClaimed, JobsReleased, AttemptStarted,
         AttemptEnded, AttemptInterrupted, EndsWritten, ProgressTold, ProgressWritten, CancelAsked, JobRetried,
-        Paused, Resumed,
+        Paused, Resumed, SchedulesFired,
     }
 )  # fmt: skip
 """What happens for every job, what somebody has asked for, and beginnings of kinds."""

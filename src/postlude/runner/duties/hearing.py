@@ -23,13 +23,17 @@ class Hearing(Signals):
         self._now = now
         self._news = asyncio.Event()
         self._claiming = self._waking = False
+        self._hears_schedules = True
         self.pauses = True
         """Whether it is to be asked what is paused: it has changed, or may have."""
         self.stops = True
         """Whether it is to be asked which jobs are to stop."""
         self.next_due: int | None = None
         """When a job becomes due; None: it is not known of any."""
+        self.next_fire: int | None = None
+        """When a schedule is due; None: it is not known of any."""
         self.due(None)
+        self.schedules()
 
     def ready(self, queues: Collection[str] | None) -> None:
         """Jobs are ready, perhaps for this runner."""
@@ -55,6 +59,25 @@ class Hearing(Signals):
         self.pauses = True
         self._wake()
 
+    def schedules(self) -> None:
+        """Schedules have changed."""
+        self.fires_at(self._now())
+
+    def deaf_to_schedules(self) -> None:
+        """Nobody here acts on schedules."""
+        self._hears_schedules, self.next_fire = False, None
+
+    def fires_at(self, moment: int) -> None:
+        """A schedule is due then."""
+        if self._hears_schedules and (self.next_fire is None or moment < self.next_fire):
+            self.next_fire = moment
+            self._wake()
+
+    @property
+    def is_firing(self) -> bool:
+        """Whether a schedule is due."""
+        return self.next_fire is not None and self.next_fire <= self._now()
+
     @property
     def is_due(self) -> bool:
         """Whether a job is due."""
@@ -66,8 +89,9 @@ class Hearing(Signals):
 
     async def wait(self, seconds: float) -> None:
         """Return when something has been told since `begin`, or is due, or after so many seconds."""
-        if self.next_due is not None:
-            seconds = min(seconds, (self.next_due - self._now()) / SECOND)
+        for moment in (self.next_due, self.next_fire):
+            if moment is not None:
+                seconds = min(seconds, (moment - self._now()) / SECOND)
         timer = self._loop.call_later(max(0.0, seconds), self._news.set)
         try:
             await self._news.wait()

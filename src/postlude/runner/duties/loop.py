@@ -12,6 +12,7 @@ from postlude.runner.duties.bury import Burying
 from postlude.runner.duties.duty import Duty
 from postlude.runner.duties.hearing import Hearing
 from postlude.runner.duties.publish import Publish, Publishing
+from postlude.runner.duties.schedules import DECLARE_EVERY, Declared, Scheduling
 from postlude.runner.duties.unpark import Unparking
 from postlude.runner.runner import Runner
 from postlude.runner.standstill import Standstill
@@ -32,6 +33,7 @@ class Housekeeping:
         config: the periods.
         clock: the time.
         publishers: by queue, who is told of what waits there, because no runner claims it.
+        schedules: what this release has of them; None: it leaves them to others.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Housekeeping:
         config: Config,
         clock: Clock,
         publishers: Mapping[str, Publish] | None = None,
+        schedules: Declared | None = None,
     ) -> None:
         self._runner = runner
         self._store = store
@@ -52,7 +55,7 @@ class Housekeeping:
         self._rests = self._rested = False
         """Whether the runner holds nothing, and held nothing when it was last looked at."""
         standstill = Standstill(runner.executors, store, lambda: runner.ahead <= 0)
-        self._duties = (
+        self._duties: tuple[Duty, ...] = (
             Duty("pauses", self._hear_of_pauses, when=lambda: hearing.pauses),
             Duty("stops", self._hear_of_stops, when=lambda: hearing.stops),
             Duty("promote", self._promote, when=lambda: hearing.is_due),
@@ -67,6 +70,15 @@ class Housekeeping:
                 else []
             ),
         )
+        if schedules is None:
+            hearing.deaf_to_schedules()
+        else:
+            again = round(config.poll_every * SECOND)
+            scheduling = Scheduling(runner, store, schedules, hearing, clock.now, again)
+            self._duties += (
+                Duty("declare", scheduling.declare, DECLARE_EVERY, when=scheduling.may_declare),
+                Duty("schedules", scheduling.fire, when=lambda: hearing.is_firing),
+            )
         started = clock.boot()
         self._at = {duty: started + round(duty.first * SECOND) for duty in self._duties}
         """When each is to be done next, by the boot clock."""

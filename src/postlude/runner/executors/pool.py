@@ -9,13 +9,12 @@ from typing import Any, Final
 
 from postlude.clock import Clock
 from postlude.config import Config
-from postlude.jobs.current import CurrentJob
 from postlude.model.event.jobs import AttemptStarted
 from postlude.model.event.runner import JobName, LoopClosed, Missed
 from postlude.model.job import FreeSlots
 from postlude.model.outcome import Cancelled, Outcome
 from postlude.model.queues import ALL
-from postlude.runner.attempt.execution import Unrunnable, bound_in_time, ready, surroundings
+from postlude.runner.attempt.execution import Unrunnable, bound_in_time, current_of, ready, surroundings
 from postlude.runner.attempt.injection import Injection
 from postlude.runner.attempt.progress import Reports
 from postlude.runner.attempt.work import Stopping, Work, names_of
@@ -277,7 +276,7 @@ class ExecutorPool:
             self._lease.marks.started(work.seq, work.fence, now)
             if work.follower is not None:
                 self._chains.started(work)
-            work.current = CurrentJob(work.id, work.name, work.queue, work.failures + 1, self._report)
+            work.current = current_of(work, self._report)
             if seconds is not None:
                 self.timeouts.limit(work, seconds)
             context = surroundings(work, work.current, self._carried)

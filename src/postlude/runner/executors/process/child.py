@@ -86,7 +86,9 @@ class Child:
     def _run(self, order: RunJob, payload: bytes, max_error: int) -> None:
         self._send(pack("taken"))
         reporter = _Reporter(self)
-        current = CurrentJob(bytes.fromhex(order.id), order.task, order.queue, order.attempt, reporter)
+        current = CurrentJob(
+            bytes.fromhex(order.id), order.task, order.queue, order.attempt, reporter, order.opts
+        )
         self._number, self._current = order.number, current
         current.cancelled = self._stop == order.number
         self._lifeline.all_together()

@@ -204,7 +204,17 @@ class ProcessExecutor:
         context = work.given.context
         if work.traced:
             context = work.task.carried.leaving(context, work.traced)
-        return RunJob(self._number, module, place, work.id.hex(), work.name, work.queue, attempt, context)
+        return RunJob(
+            self._number,
+            module,
+            place,
+            work.id.hex(),
+            work.name,
+            work.queue,
+            attempt,
+            context,
+            work.given.opts,
+        )
 
     def _boot(self) -> Hello:
         module: str | None = None

@@ -58,6 +58,8 @@ class RunJob(NamedTuple):
     attempt: int
     context: str | None
     """The context variables that travel with it."""
+    opts: str | None = None
+    """What its call, or its schedule, has set of its policy."""
 
 
 class Step(NamedTuple):
