@@ -30,6 +30,7 @@ from postlude.errors import (
     UnsupportedFramework,
     WaitsForItself,
 )
+from postlude.jobs.bulk import Acted
 from postlude.jobs.current import CurrentJob, current_job, raise_if_cancelled
 from postlude.jobs.handle import Job
 from postlude.model.job import Cancel, Progress
@@ -45,6 +46,7 @@ from postlude.tasks.inject.dependencies import injected
 from postlude.tasks.task import Task
 
 __all__ = [
+    "Acted",
     "BackgroundTask",
     "BackgroundTasks",
     "Backoff",

@@ -18,6 +18,7 @@ from postlude.cli import acting
 from postlude.cli.commands import app
 from postlude.clock import ManualClock
 from postlude.errors import JournalUnavailable
+from postlude.jobs import bulk
 from postlude.model.ids import id_text
 from postlude.model.job import JobFilter, NewJob
 from postlude.model.outcome import Failed, Parked, Succeeded
@@ -233,13 +234,13 @@ def test_a_key_that_is_taken_keeps_no_other_from_being_retried(driver: Driver) -
 class Meddling:
     """An act during which other things happen to the jobs that are meant."""
 
-    def __init__(self, act: acting.Act, meanwhile: Callable[[Store, Sequence[bytes]], None]) -> None:
+    def __init__(self, act: bulk.Act, meanwhile: Callable[[Store, Sequence[bytes]], None]) -> None:
         self.verb, self.states = act.verb, act.states
         self._act, self._meanwhile = act, meanwhile
 
-    def __call__(self, store: Store, ids: Sequence[bytes], tally: acting.Tally) -> None:
+    def __call__(self, store: Store, ids: Sequence[bytes], acted: bulk.Acted) -> None:
         self._meanwhile(store, ids)
-        self._act(store, ids, tally)
+        self._act(store, ids, acted)
 
 
 def test_jobs_that_end_meanwhile_are_not_counted_as_done(driver: Driver) -> None:
@@ -248,7 +249,7 @@ def test_jobs_that_end_meanwhile_are_not_counted_as_done(driver: Driver) -> None
     def first_is_cancelled(store: Store, ids: Sequence[bytes]) -> None:
         store.cancel(ids[:1]).wait(5)
 
-    act = Meddling(acting.Cancelling(), first_is_cancelled)
+    act = Meddling(bulk.Cancelling(), first_is_cancelled)
     found = driver.store.find(JobFilter()).wait(5)
     said: list[str] = []
     plan = acting.Plan.of(act, found)
@@ -266,9 +267,7 @@ def test_jobs_that_come_later_are_not_caught(driver: Driver, monkeypatch: pytest
         late.append(driver.new())
         driver.add(late[-1])
 
-    plan = acting.Plan.of(
-        Meddling(acting.Cancelling(), another_comes), driver.store.find(JobFilter()).wait(5)
-    )
+    plan = acting.Plan.of(Meddling(bulk.Cancelling(), another_comes), driver.store.find(JobFilter()).wait(5))
     acting.carry_out(plan, driver.store, dry_run=False, yes=True, say=lambda line: None)
     assert len(late) == 3
     assert states(driver, *late) == [State.QUEUED] * 3
@@ -286,7 +285,7 @@ def test_interrupted_in_the_middle_it_says_how_far_it_came(
         if next(pieces):
             os.kill(os.getpid(), signal.SIGINT)
 
-    act = Meddling(acting.Cancelling(), somebody_interrupts)
+    act = Meddling(bulk.Cancelling(), somebody_interrupts)
     plan = acting.Plan.of(act, driver.store.find(JobFilter()).wait(5))
     said: list[str] = []
     with pytest.raises(typer.Exit) as stopped:
@@ -304,7 +303,7 @@ def test_interrupted_twice_it_does_not_wait_for_the_journal(driver: Driver) -> N
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 
-    act = Meddling(acting.Cancelling(), somebody_insists)
+    act = Meddling(bulk.Cancelling(), somebody_insists)
     plan = acting.Plan.of(act, driver.store.find(JobFilter()).wait(5))
     said: list[str] = []
     with pytest.raises(typer.Exit) as stopped:
@@ -325,7 +324,7 @@ def test_where_the_journal_fails_in_the_middle_it_says_how_far_it_came(
         if next(pieces):
             raise JournalUnavailable("the disk is full")
 
-    act = Meddling(acting.Cancelling(), the_disk_fails)
+    act = Meddling(bulk.Cancelling(), the_disk_fails)
     plan = acting.Plan.of(act, driver.store.find(JobFilter()).wait(5))
     said: list[str] = []
     with pytest.raises(JournalUnavailable):
@@ -386,16 +385,17 @@ def test_killed_in_the_middle_no_job_is_half_done(driver: Driver, tmp_path: Path
     driver.add(*jobs)
     code = (
         "import os, signal, sys\n"
-        "from postlude.cli import acting, main\n"
-        "act, left = acting.Cancelling.__call__, [3]\n"
+        "from postlude.cli import main\n"
+        "from postlude.jobs import bulk\n"
+        "act, left = bulk.Cancelling.__call__, [3]\n"
         "def killed(*args):\n"
         "    left[0] -= 1\n"
         "    if left[0] == 0: os.kill(os.getpid(), signal.SIGKILL)\n"
         "    act(*args)\n"
-        "acting.Cancelling.__call__ = killed\n"
+        "bulk.Cancelling.__call__ = killed\n"
         "main()\n"
     )
     done = subprocess.run([sys.executable, "-c", code, "cancel", "--all", "--yes"], capture_output=True)
     assert done.returncode == -signal.SIGKILL
-    assert states(driver, *jobs).count(State.CANCELLED) == 2 * acting.PIECE
+    assert states(driver, *jobs).count(State.CANCELLED) == 2 * bulk.PIECE
     assert run("cancel", "--all", "--yes").stdout.splitlines()[-1] == "2,000 cancelled"

@@ -3,7 +3,9 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,8 +13,13 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from postlude import Cancel, Job, JobCancelled, JobFailed, JobNotFound, Pause, Postlude, Retry, State
-from postlude.errors import WaitsForItself
+from postlude.errors import JournalUnavailable, PostludeError, WaitsForItself
 from postlude.fastapi import BackgroundTasks
+from postlude.jobs import bulk
+from postlude.jobs.bulk import Acted
+from postlude.model.event import Event
+from postlude.model.event.jobs import CancelAsked, JobRetried
+from postlude.stores.reply import Reply
 from tests.app import returning
 from tests.app.conftest import folder as folder
 from tests.app.conftest import location as location
@@ -96,6 +103,114 @@ def test_cancel(postlude: Postlude) -> None:
     assert postlude.blocking.cancel(running) is Cancel.ASKED
 
 
+def test_delete(postlude: Postlude) -> None:
+    job = postlude.blocking.add_task(postlude.task(returning.nothing).using(delay=3600))
+    assert postlude.blocking.delete(job) is False
+    postlude.blocking.cancel(job)
+    assert postlude.blocking.delete(job.id) is True
+    with pytest.raises(JobNotFound):
+        postlude.blocking.status(job)
+
+
+def test_all_that_are_meant(postlude: Postlude) -> None:
+    task = postlude.task(returning.report, name="shop:report").using(delay=3600, owner="ada")
+    others = postlude.task(returning.nothing).using(delay=3600)
+    jobs = [postlude.blocking.add_task(task, number) for number in (1, 2, 2, 3)]
+    other = postlude.blocking.add_task(others)
+    blocking = postlude.blocking
+    blocking.pause("default")  # what is retried would run
+    assert blocking.cancel_all(task="report", arguments={"orders": 2}) == Acted(Counter(cancelled=2))
+    assert blocking.retry_all(task=task, limit=1) == Acted(Counter(retried=1))
+    assert [blocking.status(job).state for job in jobs].count(State.CANCELLED) == 1
+    assert blocking.cancel_all(owner="ada") == Acted(Counter(cancelled=3))
+    assert blocking.cancel_all(owner="ada") == Acted(), "no other state is meant, if none is given"
+    assert blocking.delete_all(state=State.QUEUED) == Acted(), "the act can do nothing with these"
+    now = datetime.now(UTC)
+    assert blocking.delete_all(everything=True, until=now - timedelta(hours=1)) == Acted()
+    deleted = blocking.delete_all(state=State.CANCELLED, since=now - timedelta(hours=1), until=now)
+    assert deleted.done.total() >= 3
+    assert blocking.status(other).state is State.QUEUED
+
+
+def test_those_that_run_hear_of_it_at_once(postlude: Postlude, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = postlude.blocking.add_task(returning.waits)
+    until(lambda: postlude.blocking.status(job).state is State.RUNNING)
+    heard: list[Event] = []
+    told: list[bytes] = []
+    control = postlude.components.control
+    tell = control._told
+
+    def tells(id: bytes) -> None:
+        told.append(id)
+        tell(id)
+
+    monkeypatch.setattr(control, "_told", tells)
+    postlude.components.store.events.listen(heard.append, CancelAsked, JobRetried)
+    assert postlude.blocking.cancel_all(state=[State.RUNNING]) == Acted(Counter({"asked to stop": 1}))
+    with pytest.raises(JobCancelled):
+        postlude.blocking.result(job, 10)
+    assert told == [job.raw_id]
+    assert postlude.blocking.retry_all(state=State.CANCELLED) == Acted(Counter(retried=1))
+    assert heard == [CancelAsked(job.raw_id, Cancel.ASKED), JobRetried(job.raw_id)]
+
+
+def test_a_key_that_is_taken_keeps_no_other_from_being_retried(postlude: Postlude) -> None:
+    task = postlude.task(returning.nothing)
+    jobs = [postlude.blocking.add_task(task.using(delay=3600, key=key)) for key in "abc"]
+    assert postlude.blocking.cancel_all(task=task).total == 3
+    postlude.blocking.pause("default")  # what is retried would run
+    postlude.blocking.add_task(task.using(delay=3600, key="b"))
+    acted = postlude.blocking.retry_all(task=task)
+    assert (acted.done, acted.not_done) == (Counter(retried=2), Counter({"another job has the key": 1}))
+    states = [postlude.blocking.status(job).state for job in jobs]
+    assert states == [State.QUEUED, State.CANCELLED, State.QUEUED]
+
+
+def test_where_the_journal_fails_in_the_middle_a_note_says_how_far_it_came(
+    postlude: Postlude, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "PIECE", 2)
+    later = postlude.task(returning.nothing).using(delay=3600)
+    for _ in range(3):
+        postlude.blocking.add_task(later)
+    store = postlude.components.store
+    cancel, pieces = store.cancel, iter((False, True))
+
+    def fails_then(ids: Sequence[bytes]) -> Reply[list[Cancel]]:
+        return Reply.failed(JournalUnavailable("the disk is full")) if next(pieces) else cancel(ids)
+
+    monkeypatch.setattr(store, "cancel", fails_then)
+    with pytest.raises(JournalUnavailable) as failed:
+        postlude.blocking.cancel_all(queue="default")
+    assert failed.value.__notes__ == ["of 3 jobs, before that: {'cancelled': 2}"]
+
+
+@pytest.mark.parametrize(
+    ("which", "error", "told"),
+    [
+        ({}, PostludeError, "say which jobs"),
+        ({"limit": 3}, PostludeError, "say which jobs"),
+        ({"everything": False}, PostludeError, "say which jobs"),
+        ({"stat": State.FAILED}, TypeError, "no filter is called 'stat'; give some of state, task"),
+        ({"task": "reprot"}, JobNotFound, "no task called reprot has any job"),
+        (
+            {"task": "nothing"},
+            PostludeError,
+            "several tasks are called nothing; give one of a:nothing, b:nothing",
+        ),
+        ({"since": "2h"}, TypeError, "since=.*: give a datetime with a timezone"),
+    ],
+)
+def test_which_jobs_is_said_well_or_not_at_all(
+    postlude: Postlude, which: dict[str, Any], error: type[Exception], told: str
+) -> None:
+    for name in ("a:nothing", "b:nothing"):
+        postlude.blocking.add_task(postlude.task(returning.nothing, name=name).using(delay=3600))
+    for verb in (postlude.blocking.cancel_all, postlude.blocking.retry_all, postlude.blocking.delete_all):
+        with pytest.raises(error, match=told):
+            verb(**which)
+
+
 def test_pause_and_resume(postlude: Postlude) -> None:
     task = postlude.task(returning.nothing, queue="mail")
     assert postlude.blocking.pause("mail") is True
@@ -112,7 +227,7 @@ def test_pause_and_resume(postlude: Postlude) -> None:
 def test_what_there_is_not(postlude: Postlude) -> None:
     asked: list[Callable[[str], Any]] = [
         postlude.blocking.job, postlude.blocking.result, postlude.blocking.status,
-        postlude.blocking.cancel, postlude.blocking.retry,
+        postlude.blocking.cancel, postlude.blocking.retry, postlude.blocking.delete,
     ]  # fmt: skip
     for ask in asked:
         for id in (UNKNOWN, "no id"):
@@ -169,7 +284,8 @@ def test_a_job_that_waits_for_another_is_cancelled(postlude: Postlude) -> None:
     [
         ("job", r"postlude\.job"), ("result", r"job\.result"), ("status", r"job\.status"),
         ("cancel", r"postlude\.cancel"), ("retry", r"postlude\.retry"), ("pause", r"postlude\.pause"),
-        ("resume", r"postlude\.resume"), ("paused", r"postlude\.paused"), ("add_task", r"postlude\.add_task"),
+        ("delete", r"postlude\.delete"), ("resume", r"postlude\.resume"),
+        ("paused", r"postlude\.paused"), ("add_task", r"postlude\.add_task"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("store", ["memory", "off"])

@@ -4,108 +4,26 @@ import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import FrameType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import typer
 
 from postlude.cli.exits import Exit, Refused
 from postlude.cli.text import counted, escaped, exactly
-from postlude.errors import JobNotFound, KeyTaken, PostludeError
+from postlude.errors import JobNotFound, PostludeError
+from postlude.jobs.bulk import PIECE, Act, Acted
 from postlude.jobs.inspector import JobStatus
 from postlude.messages.quoting import cut
 from postlude.model.ids import id_text
-from postlude.model.job import Cancel, Found
+from postlude.model.job import Found
 from postlude.model.state import State
 from postlude.stores.protocol import Store
 
-PIECE: Final = 500
-"""Jobs that are asked for at once: so many rows stay locked for a moment only."""
-
 SAMPLES: Final = 5
-
-
-@dataclass
-class Tally:
-    """What became of the jobs that were meant. The numbers are those of the journal's answers."""
-
-    done: Counter[str] = field(default_factory=Counter)
-    not_done: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def total(self) -> int:
-        """How many were asked for."""
-        return self.done.total() + self.not_done.total()
-
-
-class Act(Protocol):
-    """One way of acting.
-
-    Attributes:
-        verb: what it does, as it was typed.
-        states: the jobs that it can do something with.
-    """
-
-    verb: str
-    states: frozenset[State]
-
-    def __call__(self, store: Store, ids: Sequence[bytes], tally: Tally) -> None:
-        """Act on some jobs, and count what becomes of each."""
-        ...
-
-
-class Cancelling:
-    """Cancels jobs that wait, and asks those that run to stop."""
-
-    verb = "cancel"
-    states = frozenset({State.QUEUED, State.PARKED, State.RUNNING})
-
-    def __call__(self, store: Store, ids: Sequence[bytes], tally: Tally) -> None:
-        for outcome in store.cancel(ids).wait():
-            match outcome:
-                case Cancel.CANCELLED:
-                    tally.done["cancelled"] += 1
-                case Cancel.ASKED:
-                    tally.done["asked to stop"] += 1
-                case Cancel.TOO_LATE:
-                    tally.not_done["had ended"] += 1
-
-
-class Retrying:
-    """Runs jobs again that have failed or were cancelled."""
-
-    verb = "retry"
-    states = frozenset({State.FAILED, State.CANCELLED})
-
-    def __call__(self, store: Store, ids: Sequence[bytes], tally: Tally) -> None:
-        try:
-            answers = store.retry(ids).wait()
-        except KeyTaken:  # nothing of these is changed: one of them stands in the way of the others
-            if len(ids) == 1:
-                tally.not_done["another job has the key"] += 1
-                return
-            for id in ids:
-                self(store, [id], tally)
-            return
-        _count(answers, "retried", "had been retried, or was not there", tally)
-
-
-class Deleting:
-    """Removes jobs that have ended."""
-
-    verb = "delete"
-    states = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
-
-    def __call__(self, store: Store, ids: Sequence[bytes], tally: Tally) -> None:
-        _count(store.delete(ids).wait(), "deleted", "had been retried, or was not there", tally)
-
-
-def _count(answers: Iterable[bool], done: str, else_: str, tally: Tally) -> None:
-    for answer in answers:
-        (tally.done if answer else tally.not_done)[done if answer else else_] += 1
 
 
 @dataclass
@@ -177,23 +95,23 @@ def carry_out(
         say(line)
     if not plan.jobs:
         raise Refused(f"nothing to {plan.act.verb}")
-    tally = Tally()
+    acted = Acted()
     if not dry_run:
         if ask and not _confirmed(plan):
             raise Refused("not confirmed, so nothing was done; --yes confirms where nobody can be asked")
-        _in_pieces(plan, store, tally, say)
+        _in_pieces(plan, store, acted, say)
     return {
         "act": plan.act.verb,
         "dry_run": dry_run,
         "meant": len(plan.jobs),
-        "done": dict(tally.done),
-        "not_done": dict(tally.not_done),
+        "done": dict(acted.done),
+        "not_done": dict(acted.not_done),
         "left_alone": {str(state): count for state, count in plan.skipped.items()},
         "jobs": [id_text(job.id) for job in plan.jobs],
     }
 
 
-def _in_pieces(plan: Plan, store: Store, tally: Tally, say: Callable[[str], None]) -> None:
+def _in_pieces(plan: Plan, store: Store, acted: Acted, say: Callable[[str], None]) -> None:
     """Do it, and say what was done, also if it comes to no end."""
     with _ctrl_c_noted() as pressed:
         try:
@@ -201,17 +119,17 @@ def _in_pieces(plan: Plan, store: Store, tally: Tally, say: Callable[[str], None
                 if pressed():
                     break
                 piece = [job.id for job in plan.jobs[start : start + PIECE]]
-                plan.act(store, piece, tally)
+                plan.act(store, piece, acted)
                 _progress(start + len(piece), len(plan.jobs))
         except KeyboardInterrupt:
-            _say_what_was_done(plan, tally, say)
+            _say_what_was_done(plan, acted, say)
             say(f"interrupted: up to {counted(PIECE)} more may be done, the rest was left alone")
             raise typer.Exit(Exit.INTERRUPTED) from None
         except PostludeError:
-            _say_what_was_done(plan, tally, say)
+            _say_what_was_done(plan, acted, say)
             raise
-    _say_what_was_done(plan, tally, say)
-    if tally.total < len(plan.jobs):
+    _say_what_was_done(plan, acted, say)
+    if acted.total < len(plan.jobs):
         say("interrupted: the rest was left alone")
         raise typer.Exit(Exit.INTERRUPTED)
 
@@ -245,9 +163,9 @@ def _confirmed(plan: Plan) -> bool:
     return typer.confirm(f"{plan.act.verb.capitalize()} {counted(len(plan.jobs))}?", err=True)
 
 
-def _say_what_was_done(plan: Plan, tally: Tally, say: Callable[[str], None]) -> None:
-    done = [f"{count:,} {what}" for what, count in tally.done.items()]
-    not_done = [f"{count:,} not: {what}" for what, count in tally.not_done.items()]
+def _say_what_was_done(plan: Plan, acted: Acted, say: Callable[[str], None]) -> None:
+    done = [f"{count:,} {what}" for what, count in acted.done.items()]
+    not_done = [f"{count:,} not: {what}" for what, count in acted.not_done.items()]
     say("; ".join([*done, *not_done]) or f"nothing was done of {counted(len(plan.jobs))}")
 
 

@@ -17,7 +17,6 @@ from postlude.cli.migrate import add_migrate
 from postlude.cli.move import add_move
 from postlude.cli.naming import SEARCHED, listed, whole_id
 from postlude.cli.options import (
-    MOST,
     JsonOption,
     StoreOption,
 )
@@ -26,6 +25,7 @@ from postlude.cli.selection import Selection, selecting, with_task
 from postlude.cli.text import escaped
 from postlude.cli.worker import add_worker
 from postlude.errors import JobNotFound
+from postlude.jobs.bulk import MOST
 from postlude.jobs.inspector import JobStatus
 from postlude.messages.quoting import cut
 from postlude.model.state import State

@@ -6,9 +6,6 @@ import typer
 
 from postlude.model.state import State
 
-MOST: Final = 10_000_000
-"""Jobs that one command looks at; a journal holds a tenth of them, unless its application keeps more."""
-
 StoreOption = Annotated[
     str,
     typer.Option(

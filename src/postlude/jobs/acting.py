@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar, overload
+from typing import Any, Final, TypeVar, Unpack, overload
 from uuid import UUID
 
 from postlude.compat import running_loop
+from postlude.jobs.bulk import Acted, Which
 from postlude.jobs.control import Control
 from postlude.jobs.current import CURRENT, raise_if_cancelled
 from postlude.jobs.handle import Job
@@ -70,6 +71,23 @@ class Acting:
         """Run a job again that has failed or was cancelled; False if it has not. See `Postlude.retry`."""
         id = job.id if isinstance(job, Job) else job
         return _wait_for(lambda: self._control.retry(id), "postlude.retry(...)")
+
+    def delete(self, job: Job[Any] | str | UUID) -> bool:
+        """Remove a job that has ended, with all that is known of it; False if it has not ended."""
+        id = job.id if isinstance(job, Job) else job
+        return _wait_for(lambda: self._control.delete(id), "postlude.delete(...)")
+
+    def cancel_all(self, **which: Unpack[Which]) -> Acted:
+        """Cancel all jobs that are meant; see `Postlude.cancel_all`."""
+        return _wait_for(lambda: self._control.cancel_all(**which), "postlude.cancel_all(...)")
+
+    def retry_all(self, **which: Unpack[Which]) -> Acted:
+        """Run all jobs again that are meant; see `Postlude.retry_all`."""
+        return _wait_for(lambda: self._control.retry_all(**which), "postlude.retry_all(...)")
+
+    def delete_all(self, **which: Unpack[Which]) -> Acted:
+        """Remove all jobs that are meant and have ended; see `Postlude.delete_all`."""
+        return _wait_for(lambda: self._control.delete_all(**which), "postlude.delete_all(...)")
 
     def pause(self, queue: str | None = None, *, task: Task[..., Any] | str | None = None) -> bool:
         """Let no job of a queue, or of a task, start until `resume`; see `Postlude.pause`."""

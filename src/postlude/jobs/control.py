@@ -1,11 +1,13 @@
 """What operators do with jobs and queues: cancel, retry, pause, resume."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Unpack
 from uuid import UUID
 
 from postlude.errors import JobNotFound, NothingToPause, PostludeError
+from postlude.jobs.bulk import Act, Acted, Cancelling, Deleting, Retrying, Which, act_on_all
 from postlude.messages.quoting import cut, quoted
 from postlude.model.event.jobs import CancelAsked, JobRetried, Paused, Resumed
 from postlude.model.ids import id_bytes
@@ -82,6 +84,52 @@ class Control:
         if done:
             self._store.events.emit(JobRetried(raw))
         return done
+
+    async def delete(self, job: str | UUID) -> bool:
+        """Remove a job that has ended, with all that is known of it; False if it has not ended.
+
+        Raises:
+            JobNotFound: `job` is not the id of a job.
+            JournalUnavailable: the journal cannot be written now.
+        """
+        raw = raw_id(job)
+        await self._opened()
+        (done,) = await self._store.delete([raw])
+        if not done and await self._store.get(raw) is None:
+            raise JobNotFound(f"no job has the id {cut(str(job))}; it may have been pruned")
+        return done
+
+    async def cancel_all(self, **which: Unpack[Which]) -> Acted:
+        """Cancel all jobs that are meant: those that wait at once, those that run are asked to stop.
+
+        For instance `cancel_all(task=send_receipt, arguments={"tenant": "acme"})`; `Which` has all fields.
+        Jobs that are added meanwhile are not meant. It is done in pieces, each durable when the next begins.
+
+        Raises:
+            TypeError: there is no such field, or a time has no timezone.
+            PostludeError: no filter is given, or several tasks are called so.
+            JobNotFound: no task called so has any job.
+            JournalUnavailable: the journal cannot be written now; a note says what had been done.
+        """
+        return await self._act_on_all(Cancelling(self._cancelled), which)
+
+    async def retry_all(self, **which: Unpack[Which]) -> Acted:
+        """Run all jobs again that are meant, if they have failed or were cancelled; see `cancel_all`."""
+        return await self._act_on_all(Retrying(lambda id: self._store.events.emit(JobRetried(id))), which)
+
+    async def delete_all(self, **which: Unpack[Which]) -> Acted:
+        """Remove all jobs that are meant and have ended; see `cancel_all`."""
+        return await self._act_on_all(Deleting(), which)
+
+    async def _act_on_all(self, act: Act, which: Which) -> Acted:
+        await self._opened()
+        return await asyncio.to_thread(act_on_all, self._store, act, which)
+
+    def _cancelled(self, id: bytes, answer: Cancel) -> None:
+        """A job's runner hears at once that it is to stop. From any thread."""
+        self._store.events.emit(CancelAsked(id, answer))
+        if answer is Cancel.ASKED:
+            self._told(id)
 
     async def pause(self, queue: str | None = None, *, task: Task[..., Any] | str | None = None) -> bool:
         """Let no job of a queue, or of a task, start until `resume`; False if it is paused already.
