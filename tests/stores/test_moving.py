@@ -15,9 +15,11 @@ import pytest
 from postlude.clock import ManualClock, SystemClock
 from postlude.errors import JournalRefused, JournalUnavailable
 from postlude.model.job import JobFilter, JobRecord, NewJob, Progress, ProgressNote
+from postlude.model.joining import Joining, text_of
 from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import Cancelled, Failed, LogLine, Parked, Succeeded
 from postlude.model.state import Reason, State
+from postlude.model.terms import Terms
 from postlude.stores.location import StoreKind, StoreLocation, parse_location
 from postlude.stores.moving import OF_PROCESSES, Moved, move
 from postlude.stores.open import choose_store, open_reading, open_source, open_target
@@ -248,6 +250,23 @@ def test_what_a_dead_process_was_running_waits(way: tuple[StoreLocation, StoreLo
     with closing(open_reading(way[1])) as journal:
         (job,) = journal.page(JobFilter()).wait()
     assert (job.state, job.reason) == (State.QUEUED, Reason.INTERRUPTED)
+
+
+def test_what_has_joined_a_transaction_goes_along(places: dict[str, StoreLocation]) -> None:
+    store = choose_store(places["server"].url, SystemClock())
+    assert store is not None
+    store.open()
+    store.close()
+    job = NewJob(b"7" * 16, "shop:joined", "q", b"{}", 1, Terms(key="k"))
+    with psycopg.connect(places["server"].url, autocommit=True) as db:
+        join = "SELECT postlude.join_jobs((SELECT value FROM postlude.meta WHERE key = 'epoch'), %s)"
+        assert db.execute(join, (text_of([Joining(job, None)]),)).fetchone() == (1,)
+    moved((places["server"], places["file"]))
+    with closing(open_reading(places["file"])) as journal:
+        (found,) = journal.page(JobFilter()).wait()
+        counts = journal.counts().wait()
+    assert (found.task, found.state, found.key) == ("shop:joined", State.QUEUED, "k")
+    assert [(one.task, one.jobs) for one in counts] == [("shop:joined", 1)]
 
 
 POINTS: Final = ("fill", "go_on_after", "marked", "commit", "committed")

@@ -14,8 +14,9 @@ from postlude.errors import JournalRefused
 Cell = int | float | str | bytes | None
 Row = tuple[Cell, ...]
 
-OF_PROCESSES: Final = frozenset({"meta", "runner", "start", "lead"})
-"""Tables that stay behind: they are about the journal itself, and about processes that have ended."""
+OF_PROCESSES: Final = frozenset({"meta", "runner", "start", "lead", "joined"})
+"""Tables that stay behind: they are about the journal itself, and about processes that have ended; and what
+is empty in a journal that nobody uses."""
 
 GIVEN_ANEW: Final = frozenset({("log", "place")})
 """Columns whose cells each journal gives by itself, in the order of the rows."""
@@ -78,8 +79,8 @@ class Whole(Protocol):
         """Return a row as it can be kept here."""
         ...
 
-    def running(self) -> int:
-        """Return how many jobs are claimed."""
+    def unsettled(self) -> int:
+        """Return how many jobs are claimed, or have joined a transaction and are not known yet."""
         ...
 
     def numbers(self) -> Numbers:

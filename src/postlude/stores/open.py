@@ -147,16 +147,16 @@ def open_source(location: StoreLocation) -> Whole:
         looking.close()
     try:
         whole = _open_whole(location, make=False)
-        if not whole.running():
+        if not whole.unsettled():
             return whole
         whole.close()
-        found = _bury(location)
+        found = _settle(location)
         whole = _open_whole(location, make=False)
     except JournalUnavailable as error:
         if not found:
             raise
         raise JournalUnavailable(f"{error}: {_named(found)}") from None
-    if jobs := whole.running():
+    if jobs := whole.unsettled():
         whole.close()
         raise JournalUnavailable(
             f"{jobs} jobs of {whole.place} run in a process that lives, or whose lease is not over: "
@@ -182,12 +182,13 @@ def _open_whole(location: StoreLocation, *, make: bool) -> Whole:
     return opening(location, make)
 
 
-def _bury(location: StoreLocation) -> list[LivingRunner]:
-    """Have what ran in dead processes wait again; returns those that live."""
+def _settle(location: StoreLocation) -> list[LivingRunner]:
+    """Have what ran in dead processes wait again, and what has joined be known; returns who lives."""
     store = open_acting(location)
     try:
         until = time.monotonic() + BURIED_WITHIN
         while True:
+            store.promote().wait()
             store.reap().wait()
             living = store.living().wait()
             if not living or time.monotonic() > until:

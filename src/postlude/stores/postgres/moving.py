@@ -142,9 +142,10 @@ class WholePostgres:
             return tuple(cell.replace("\0", "\ufffd") if isinstance(cell, str) else cell for cell in row)
         return row
 
-    def running(self) -> int:
-        """Return how many jobs are claimed."""
-        return int(self._all(f"SELECT count(*) FROM {self._schema}.job WHERE state = 3")[0][0])
+    def unsettled(self) -> int:
+        """Return how many jobs are claimed, or have joined a transaction and are not known yet."""
+        claimed = int(self._all(f"SELECT count(*) FROM {self._schema}.job WHERE state = 3")[0][0])
+        return claimed + self.count("joined")
 
     def numbers(self) -> Numbers:
         """Return the last numbers that were given."""

@@ -109,7 +109,7 @@ class WholeSqlite:
         """Return a row as it is."""
         return row
 
-    def running(self) -> int:
+    def unsettled(self) -> int:
         """Return how many jobs are claimed."""
         return int(self._all("SELECT count(*) FROM job WHERE state = 3")[0][0])
 
