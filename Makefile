@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PINS := requirements/dev.txt pyproject.toml
 CHECKED := src tests demo bench scripts
 # What `make test` runs, in this order, each to its end. MORE adds to it.
-STAGES := lint types browser newest suite $(MORE)
+STAGES := lint types site browser newest suite $(MORE)
 UNIT := not slow and not process and not disk
 # Where an image switches bytecode off, each process that a test starts compiles everything again.
 export PYTHONDONTWRITEBYTECODE :=
@@ -52,6 +52,10 @@ versions: $(VENV)/.ready ## many releases of FastAPI and Starlette, each Python 
 lint: $(VENV)/.ready ## ruff: rules and format
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+
+.PHONY: site
+site: $(VENV)/.ready ## the documentation as a site, in build/site; a broken link fails
+	@$(BIN)/zensical build --strict --clean
 
 .PHONY: format
 format: $(VENV)/.ready ## let ruff mend what it can, and write docs/reference.md and the table of events
