@@ -105,3 +105,10 @@ def spawn(token: str, seconds: float) -> None:
     program = subprocess.Popen(["sleep", str(seconds)])
     note(f"child-{program.pid}", token)
     program.wait()
+
+
+@postlude.task
+def orphan(token: str) -> None:
+    """Start a program whose parent ends before it does."""
+    shell = subprocess.run(["sh", "-c", "sleep 1 & echo $!"], stdout=subprocess.PIPE, text=True, check=True)
+    note(f"orphan-{shell.stdout.strip()}", token)

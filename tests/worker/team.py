@@ -62,9 +62,17 @@ class Worker:
     Args:
         team: whose.
         arguments: of the command.
+        prepare: called in the process before it becomes the worker.
     """
 
-    def __init__(self, team: "Team", *arguments: str, application: str, **settings: Any) -> None:
+    def __init__(
+        self,
+        team: "Team",
+        *arguments: str,
+        application: str,
+        prepare: Callable[[], None] | None = None,
+        **settings: Any,
+    ) -> None:
         self._log = team.folder / f"worker-{time.monotonic_ns()}.log"
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -74,6 +82,7 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                preexec_fn=prepare,
                 start_new_session=True,
             )
 

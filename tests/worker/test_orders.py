@@ -2,10 +2,11 @@
 
 import pytest
 
-from postlude import Postlude
+from postlude import Local, Postlude
 from postlude.model.queues import ALL, only
 from postlude.model.role import Role
 from postlude.worker.orders import Orders
+from postlude.worker.process import say_unknown
 from postlude.worker.runnable import NothingToRun, checked
 
 
@@ -31,3 +32,18 @@ def test_where_no_job_can_be_run_no_worker_starts(store: str, message: str) -> N
     with pytest.raises(NothingToRun) as raised:
         checked(Postlude(store=store))
     assert str(raised.value) == message
+
+
+def test_a_queue_that_nothing_names_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    postlude = Postlude(store="memory", queues={"slow": Local()})
+
+    @postlude.task(queue="mail")
+    def send() -> None: ...
+
+    say_unknown(postlude, Orders("m:p", "/", ("mail", "slow", "default")))
+    assert not caplog.messages
+    say_unknown(postlude, Orders("m:p", "/", ("mail", "mial")))
+    assert caplog.messages == [
+        "no declared task has the queue mial, nor does the application describe it; there are: default, "
+        "mail, slow"
+    ]

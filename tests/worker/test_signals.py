@@ -1,5 +1,6 @@
 """How a worker comes to its end, and its processes with it."""
 
+import ctypes
 import os
 import signal
 import time
@@ -141,3 +142,20 @@ def _runs(pid: int) -> bool:
             return ") Z " not in stat.read()  # nobody reaps orphans here
     except OSError:
         return False
+
+
+def test_as_the_first_process_of_a_container_it_takes_in_orphans(team: Team) -> None:
+    """Orphans come to it as they come to process 1; dead ones that nobody waits for would stay for ever."""
+    worker = team.start(prepare=adopt)
+    worker.run()
+    team.add("orphan", ["a"])
+    (note,) = team.noted("orphan-", "a")
+    pid = int(note.what.partition("-")[2])
+    eventually(lambda: not os.path.exists(f"/proc/{pid}") or None, "it is gone, and not a zombie")
+    worker.signal(signal.SIGTERM)
+    assert worker.ends() == 0
+
+
+def adopt() -> None:
+    """Have this process be given what its descendants leave (PR_SET_CHILD_SUBREAPER)."""
+    assert ctypes.CDLL(None).prctl(36, 1) == 0

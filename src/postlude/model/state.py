@@ -115,6 +115,9 @@ class Reason(StrEnum):
     """Queued: as many as may start in this time have, of its task (`due` says when its turn is) or queue."""
     PAUSED = "paused"
     """Queued: its task or its queue is paused."""
+    UNSERVED = "unserved"
+    """Queued: of the processes that live and run jobs, none takes those of its queue by itself. It waits for
+    a worker, or for the engine that its queue was left to."""
     INTERRUPTED = "interrupted"
     """Queued: its process died while it ran. Each process runs one such job at a time, beside others.
     Running: its process has died, and nobody has noticed so far."""

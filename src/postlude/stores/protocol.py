@@ -172,7 +172,8 @@ class Looking(LookingAtSchedules, Protocol):
     """Looking at jobs, and at who runs them. Never waits for a writer.
 
     A ready job is shown with the reason for which its queue keeps it waiting, though nothing of that is
-    stored: `PAUSED`, or else `LIMIT` or `RATE`, if the queue's `DeclaredLimits` let nothing start now.
+    stored: `PAUSED`, or else `LIMIT` or `RATE`, if the queue's `DeclaredLimits` let nothing start now, or
+    else `UNSERVED`, if runners live that run jobs by themselves and none takes that queue.
     """
 
     @property

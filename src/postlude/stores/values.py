@@ -38,6 +38,11 @@ class NewRunner:
     parent: int | None = None
     """The runner that it is a child of: it drains when that has gone (`Asked.drain`)."""
 
+    @property
+    def serves(self) -> bool:
+        """Whether it runs what waits by itself."""
+        return self.kind != Kind.INLINE and self.slots != 0
+
 
 class LivingRunner(NamedTuple):
     """A runner that lives, as far as can be seen from where it is looked at."""
@@ -59,6 +64,12 @@ class LivingRunner(NamedTuple):
     def serves(self) -> bool:
         """Whether it runs what waits by itself."""
         return self.kind != Kind.INLINE and self.slots != 0
+
+
+def is_unserved(queue: str, living: Iterable[LivingRunner]) -> bool:
+    """Whether some of these run jobs by themselves, and none of them those of a queue."""
+    serving = [runner for runner in living if runner.serves]
+    return bool(serving) and not any(queue in runner.queues for runner in serving)
 
 
 class QueueState(NamedTuple):

@@ -15,7 +15,8 @@ from postlude.app.postlude import Postlude
 from postlude.errors import PostludeError
 from postlude.model.event.jobs import EndsWritten
 from postlude.model.event.runner import ParentGone
-from postlude.model.event.worker import WorkerProcessesKilled
+from postlude.model.event.worker import WorkerProcessesKilled, WorkerQueuesUnknown
+from postlude.model.job import DEFAULT_QUEUE
 from postlude.model.role import become
 from postlude.runner.memory_use import resident_bytes
 from postlude.telemetry.process import EVENTS
@@ -54,6 +55,7 @@ def main(orders: Orders, parent: Parent) -> int:
         say(f"{orders.application} cannot be imported")
         return NOT_STARTED
     speak_up()
+    say_unknown(postlude, orders)
     process = Process(postlude, orders, parent)
     try:
         return asyncio.run(process.run())
@@ -62,6 +64,15 @@ def main(orders: Orders, parent: Parent) -> int:
     except PostludeError as error:
         say(str(error))
     return 1 if process.started else NOT_STARTED
+
+
+def say_unknown(postlude: Postlude, orders: Orders) -> None:
+    """Warn of queues that are perhaps misspelled: jobs may have any, but few have one that nothing names."""
+    components = postlude.components
+    declared = {task.policy.queue for task in components.registry.declared}
+    known = sorted({DEFAULT_QUEUE, *components.queues, *declared})
+    if unknown := [name for name in orders.queues if name not in known]:
+        EVENTS.emit(WorkerQueuesUnknown(unknown, known))
 
 
 def say(text: str) -> None:

@@ -566,6 +566,11 @@ MEMORY: Final = "; perhaps the system had no memory left"
 
 OF_WORKERS: Final[list[Line]] = [
     (worker.WorkerBegins("main:postlude", 1), WORKER, "INFO", "worker of main:postlude: starts 1 process"),
+    (
+        worker.WorkerQueuesUnknown(["mial"], ["default", "mail"]),
+        WORKER, "WARNING",
+        "no declared task has the queue mial, nor does the application describe it; there are: default, mail",
+    ),
     (worker.WorkerProcessReady(7, 1.25), WORKER, "INFO", "process 7 runs jobs, after 1.2 s"),
     (
         worker.WorkerNotStarted("main:postlude", "ended itself with exit code 3"),

@@ -20,6 +20,19 @@ class WorkerBegins(Event):
 
 
 @dataclass(frozen=True)
+class WorkerQueuesUnknown(Event):
+    """A worker was told of queues that no declared task has, nor the application describes.
+
+    Attributes:
+        queues: these.
+        known: those that there are.
+    """
+
+    queues: Sequence[str]
+    known: Sequence[str]
+
+
+@dataclass(frozen=True)
 class WorkerProcessReady(Event):
     """A process of a worker runs jobs. `seconds`: since it was started."""
 

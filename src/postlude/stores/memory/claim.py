@@ -31,17 +31,18 @@ class Waits:
         clock: read only if there are rules.
     """
 
-    __slots__ = ("_now", "_reasons", "_rules", "_runners")
+    __slots__ = ("_now", "_queues", "_reasons", "_rules", "_runners")
 
     def __init__(self, rules: Rules, runners: Collection[MemoryRunner], clock: Clock) -> None:
         self._rules = rules
         self._runners = runners
         self._now = 0 if rules.none else clock.now()
+        self._queues = [one.new.queues for one in runners if one.new.serves and not one.lapsed(clock.boot())]
         self._reasons: dict[str, Reason | None] = {}
 
     def explain(self, record: JobRecord) -> JobRecord:
         """Return a job with the reason for which its queue keeps it waiting, if that does."""
-        if record.stored is not Stored.READY or self._rules.none:
+        if record.stored is not Stored.READY:
             return record
         if record.queue not in self._reasons:
             self._reasons[record.queue] = self._reason_of(record.queue)
@@ -50,12 +51,13 @@ class Waits:
     def _reason_of(self, queue: str) -> Reason | None:
         if queue in self._rules.paused_queues:
             return Reason.PAUSED
-        bounds = self._rules.queues.get(queue)
-        if bounds is None:
-            return None
-        if bounds.concurrent is not None and running_in(queue, self._runners) >= bounds.concurrent:
+        concurrent, rate = self._rules.queues.get(queue, (None, None))
+        if concurrent is not None and running_in(queue, self._runners) >= concurrent:
             return Reason.LIMIT
-        return Reason.RATE if bounds.rate is not None and bounds.rate.first(self._now) > self._now else None
+        if rate is not None and rate.first(self._now) > self._now:
+            return Reason.RATE
+        served = not self._queues or any(queue in queues for queues in self._queues)
+        return None if served else Reason.UNSERVED
 
 
 def running_in(queue: str, runners: Iterable[MemoryRunner]) -> int:

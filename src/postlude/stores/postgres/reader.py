@@ -203,7 +203,7 @@ class PostgresReader:
             if found.id != id:  # a call that another's job stands for has an owner of its own
                 owner = next((owner for (owner,) in self._rows("alias_owner", id)), None)
                 found = replace(found, call_owner=owner)
-            return explained([found], self.paused, self._bound_of)[0]
+            return explained([found], self.paused, self._bound_of, self._living)[0]
         return None
 
     def _record(
@@ -220,7 +220,7 @@ class PostgresReader:
     def _page(self, wanted: JobFilter) -> list[JobRecord]:
         what, values = conditions(wanted, self._schema)
         rows = self._fetch(f"{self._sql['record']} {what}", values)
-        return explained([self._record(row) for row in rows], self.paused, self._bound_of)
+        return explained([self._record(row) for row in rows], self.paused, self._bound_of, self._living)
 
     def _find(self, wanted: JobFilter) -> list[Found]:
         what, values = conditions(wanted, self._schema)

@@ -9,7 +9,7 @@ from postlude.model.job import JobRecord
 from postlude.model.queues import read_queues
 from postlude.model.state import Reason, Stored
 from postlude.stores.relational.cells import Cells
-from postlude.stores.values import LivingRunner, Pause, QueueState
+from postlude.stores.values import LivingRunner, Pause, QueueState, is_unserved
 
 _FIELDS = {
     Stored.READY: "ready",
@@ -70,7 +70,10 @@ def queue_states(rows: Sequence[Sequence[Any]], paused: Sequence[Pause]) -> list
 
 
 def explained(
-    records: list[JobRecord], paused: Callable[[], list[Pause]], bound_of: Callable[[str], Reason | None]
+    records: list[JobRecord],
+    paused: Callable[[], list[Pause]],
+    bound_of: Callable[[str], Reason | None],
+    living: Callable[[], list[LivingRunner]],
 ) -> list[JobRecord]:
     """Return jobs with the reason for which their queues keep those that are ready waiting.
 
@@ -78,12 +81,20 @@ def explained(
         records: the jobs.
         paused: what is paused; asked only when a job is ready.
         bound_of: of a queue, which of its bounds lets nothing of it start now.
+        living: who lives; asked only when nothing else keeps a ready job waiting.
     """
     ready = {record.queue for record in records if record.stored is Stored.READY}
     if not ready:
         return records
     stopped = {what.name for what in paused() if what.kind == "queue"}
     why = {queue: Reason.PAUSED if queue in stopped else bound_of(queue) for queue in ready}
+    if None in why.values():
+        runners = living()
+        why |= {
+            queue: Reason.UNSERVED
+            for queue, reason in why.items()
+            if reason is None and is_unserved(queue, runners)
+        }
     return [
         replace(record, reason=why[record.queue] or record.reason)
         if record.stored is Stored.READY

@@ -196,7 +196,10 @@ class JournalReader:
             result = next((value for (value,) in self._rows("result", seq)), None)
             found = record(row, Starts(self._runners), attempts, logs, result)
             return explained(
-                [found if found.id == id else self._called(found, id)], self.paused, self._bound_of
+                [found if found.id == id else self._called(found, id)],
+                self.paused,
+                self._bound_of,
+                self._living,
             )[0]
         return None
 
@@ -209,7 +212,7 @@ class JournalReader:
         what, values = conditions(wanted, self._jobs_in)
         rows = self._fetch(f"{SQL['record']} {what}", values)
         starts = Starts(self._runners)
-        return explained([record(row, starts) for row in rows], self.paused, self._bound_of)
+        return explained([record(row, starts) for row in rows], self.paused, self._bound_of, self._living)
 
     def _find(self, wanted: JobFilter) -> list[Found]:
         what, values = conditions(wanted, self._jobs_in)

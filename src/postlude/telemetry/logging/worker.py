@@ -21,6 +21,13 @@ def _begins(told: event.WorkerBegins) -> None:
     WORKER.info("worker of %s: starts %s", told.application, _processes(told.processes))
 
 
+def _unknown(told: event.WorkerQueuesUnknown) -> None:
+    WORKER.warning(
+        "no declared task has the queue %s, nor does the application describe it; there are: %s",
+        ", ".join(told.queues), ", ".join(told.known),
+    )  # fmt: skip
+
+
 def _gone(told: event.WorkerProcessGone) -> None:
     which = f"process {told.pid}" if told.pid else "a process"
     ran = "before it ran jobs" if told.seconds is None else f"after {told.seconds:.0f} s"
@@ -66,6 +73,7 @@ def _killed(told: event.WorkerProcessesKilled) -> None:
 
 LINES: Final[Lines] = {
     event.WorkerBegins: _begins,
+    event.WorkerQueuesUnknown: _unknown,
     event.WorkerProcessReady: line(WORKER.info, "process %d runs jobs, after %.1f s", "pid", "seconds"),
     event.WorkerNotStarted: line(
         WORKER.error, "the worker of %s cannot be started: its process %s; what it said stands above",

@@ -5,9 +5,10 @@ import pytest
 from postlude.clock import SECOND
 from postlude.model.job import Claimed, JobFilter
 from postlude.model.limits import DeclaredLimits
+from postlude.model.queues import all_but, only
 from postlude.model.state import Reason, State, Stored
 from postlude.model.terms import Conflict
-from postlude.stores.protocol import Pause
+from postlude.stores.protocol import Kind, Pause
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
 
 READY = (Stored.READY, None)
@@ -46,6 +47,30 @@ class PausingCases(Cases):
         driver.resume("queue", "q")
         assert driver.lie(job) == [READY]
         assert driver.claim_one(runner).id == job.id
+
+    def test_a_job_whose_queue_none_of_those_takes_that_run_jobs_is_shown_so(self, driver: Driver) -> None:
+        jobs = [driver.new(queue="mail"), driver.new(queue="other"), driver.new(queue="other", after=60)]
+        driver.add(*jobs)
+
+        def reasons() -> list[Reason | None]:
+            page = driver.store.page(JobFilter()).wait(PATIENCE)
+            found = [record.reason for record in reversed(page)]
+            one_by_one = [driver.store.get(job.id).wait(PATIENCE) for job in jobs]
+            assert [record and record.reason for record in one_by_one] == found
+            return found
+
+        driver.enlist(kind=Kind.INLINE)
+        driver.enlist(kind=Kind.WORKER, slots=0)
+        assert reasons() == [None] * 3, "nobody runs anything by itself"
+        worker = driver.enlist(kind=Kind.WORKER, queues=only({"mail"}))
+        assert reasons() == [None, Reason.UNSERVED, None]
+        driver.pause("queue", "other")
+        assert reasons() == [None, Reason.PAUSED, None]
+        driver.resume("queue", "other")
+        driver.enlist(queues=all_but({"mail"}))
+        assert reasons() == [None] * 3
+        driver.store.retire(worker.runner, draining=True).wait(PATIENCE)
+        assert reasons() == [Reason.UNSERVED, None, None]
 
     def test_why_they_wait_is_seen_and_not_stored(self, driver: Driver) -> None:
         jobs = [driver.new(queue="q"), driver.new(queue="r"), driver.new(queue="q", after=60)]
