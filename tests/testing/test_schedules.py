@@ -86,10 +86,11 @@ def test_the_clock_may_begin_anywhere() -> None:
 def test_the_plug_in_lets_no_schedule_run_by_itself(
     monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
 ) -> None:
-    monkeypatch.delenv(VARIABLE, raising=False)
+    for variable in (VARIABLE, "POSTLUDE_STORE"):  # what the plug-in sets is put back after the test
+        monkeypatch.setenv(variable, "")
+        monkeypatch.delenv(variable)
     assert schedules_run(Config())
     plugin.pytest_configure(pytestconfig)
-    monkeypatch.setenv(VARIABLE, "off")  # so that it is put back
     assert not schedules_run(Config())
 
 
