@@ -126,7 +126,8 @@ class Postlude:
         application = name_of(sys._getframe(1).f_globals, app)
         chosen = choose_store(store, clock, application)
         self.book = book = ScheduleBook(self._registry, application)
-        self._app: Starlette | None = None
+        self.application: Starlette | None = None
+        """The application that it has joined."""
         self._injection = ApplicationInjection(passing_state)
         self._registry.fill = self._injection.fill
         self._owner = None if owner is None else ApplicationOwner(owner)
@@ -221,15 +222,15 @@ class Postlude:
             PostludeError: it has started or has a Postlude already, or this Postlude has another one.
             UnsupportedFramework: its version does not behave as needed.
         """
-        if self._app is app:
+        if self.application is app:
             return
-        if self._app is not None:
+        if self.application is not None:
             raise PostludeError("this Postlude has an application already; make another for another one")
         if self._off is None:
             install(app, self, self._injection.keep_state)
         else:
             install_passthrough(app, self._off, announce_off, self._injection.keep_state)
-        self._app = app
+        self.application = app
         self._injection.join(app)
         if self._owner is not None:
             self._owner.join(app)
@@ -240,24 +241,19 @@ class Postlude:
     within = within
 
     @property
-    def application(self) -> Starlette | None:
-        """The application that it has joined."""
-        return self._app
-
-    @property
     def off(self) -> bool:
         """Whether this Postlude stores nothing (`POSTLUDE_STORE=off`)."""
         return self._off is not None
 
     def verify(self) -> None:
         """Make sure that every route gives receipts."""
-        assert self._app is not None
+        assert self.application is not None
         be_heard()
-        hook(self._app)
-        watch_handlers(self._app, lambda: self.port)
-        check_sessions(self._app)
+        hook(self.application)
+        watch_handlers(self.application, lambda: self.port)
+        check_sessions(self.application)
         self._registry.check()
-        say_what_is_not_durable(self._app)
+        say_what_is_not_durable(self.application)
 
     # -- the lifespan ---------------------------------------------------------------------------
 
