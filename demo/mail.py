@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
 from smtplib import SMTP, SMTPException
+from uuid import uuid4
 
 from demo.jobs import postlude
 from demo.settings import settings
@@ -29,6 +30,8 @@ class Mail:
     text: str
     arrived: float
     """Seconds since the epoch."""
+    batch: str = ""
+    """With which other newsletters it was queued."""
 
 
 @postlude.task(queue="mail", retry=PATIENT, timeout=30)
@@ -38,18 +41,35 @@ def send_welcome(address: str, *, name: str = "friend") -> None:
 
 
 @postlude.task(queue="mail", retry=PATIENT, timeout=30, limit=Limit(concurrent=1))
-def send_newsletter(address: str, number: int, of: int) -> None:
+def send_newsletter(address: str, number: int, of: int, batch: str = "") -> None:
     """Send one of many slow mails, one at a time."""
     time.sleep(settings().pace)
-    send(address, f"Newsletter {number} of {of}", "This week: teapots.\n")
+    send(address, f"Newsletter {number} of {of}", "This week: teapots.\n", batch)
 
 
-def send(address: str, subject: str, text: str) -> None:
+def next_batch() -> str:
+    """Return the name of the newsletters that are queued now: those that the page counts from now on."""
+    name = uuid4().hex
+    (settings().directory / "batch").write_text(name, "ascii")
+    return name
+
+
+def batch() -> str:
+    """Return that of the newsletters that were queued last."""
+    try:
+        return (settings().directory / "batch").read_text("ascii")
+    except FileNotFoundError:
+        return ""
+
+
+def send(address: str, subject: str, text: str, batch: str = "") -> None:
     """Hand a mail to the SMTP server; raises if the server does not take it."""
     mail = EmailMessage()
     mail["From"] = "shop@example.org"
     mail["To"] = address
     mail["Subject"] = subject
+    if batch:
+        mail["X-Batch"] = batch
     mail.set_content(text)
     # A name of its own, because smtplib would ask the DNS for one.
     with SMTP("127.0.0.1", settings().smtp_port, local_hostname="shop.localhost", timeout=10) as smtp:
@@ -66,4 +86,4 @@ def _read(file: Path, when: float) -> Mail:
     mail = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
     body = mail.get_body()
     text = body.get_content() if body is not None else ""
-    return Mail(str(mail["To"]), str(mail["Subject"]), str(text).strip(), when)
+    return Mail(str(mail["To"]), str(mail["Subject"]), str(text).strip(), when, str(mail["X-Batch"] or ""))

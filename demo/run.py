@@ -49,6 +49,9 @@ def main() -> int:
             tempfile.TemporaryDirectory(prefix="postlude-demo-", ignore_cleanup_errors=True)
         )
         Path(directory).mkdir(parents=True, exist_ok=True)
+        if not os.environ.get("DEMO_DIR"):
+            say("What it keeps is deleted when it stops; DEMO_DIR=folder keeps it.")
+            stack.callback(say, f"Deleting {directory}: journal and mails; DEMO_DIR=folder keeps them.")
         try:
             store = chosen_store(stack, sys.argv[1:])
             return asyncio.run(demo(Path(directory).resolve(), chosen_port(), store))

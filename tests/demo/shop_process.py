@@ -47,6 +47,7 @@ class Demo:
             self.url = self.eventually(self._find_url, "the demo prints its address")
             self.client = httpx2.Client(base_url=self.url, timeout=30)
             self.eventually(lambda: self.get("/overview"), "the shop answers")
+            self.client.get("/").raise_for_status()  # which makes a visitor of it
         except BaseException:
             self.stop()
             raise

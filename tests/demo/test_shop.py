@@ -71,6 +71,15 @@ def test_an_import_can_be_cancelled(demo: Demo) -> None:
     assert demo.get(status)["progress"]["current"] < SAMPLE_ROWS
 
 
+def test_a_visitor_is_told_of_their_own_jobs_only(demo: Demo) -> None:
+    status = upload(demo)
+    assert demo.client.get(status).status_code == 200
+    with httpx2.Client(base_url=demo.url, timeout=30) as other:
+        assert other.get(status).status_code == 404
+        other.get("/")
+        assert other.get(status).status_code == other.post(f"{status}/cancel").status_code == 404
+
+
 def test_an_invoice_is_drawn_in_another_process(demo: Demo) -> None:
     answer = demo.client.post("/invoices", json={"customer": "Ada & <Co>"})
     status = answer.headers["Location"]
@@ -107,9 +116,11 @@ def test_mails_outlive_the_server(demo: Demo) -> None:
     sent = len(arrived(demo.directory / "mailbox"))
     assert sent < SLOW_MAILS, "the server was killed too late to prove anything"
     assert demo.get("/overview")["pid"] != before
-    assert demo.client.post(f"/kill/{before}").status_code == 409
+    assert demo.client.post(f"/kill/{before}").status_code == 200, "a browser's second try kills no other"
 
     demo.eventually(lambda: demo.get("/mails")["newsletters"] == SLOW_MAILS, "all newsletters")
+    demo.client.post("/newsletter").raise_for_status()
+    assert demo.get("/mails")["newsletters"] < SLOW_MAILS, "those before are not counted with them"
     demo.eventually(
         lambda: not {"queued", "running"} & demo.get("/overview")["counts"].keys(), "every job has ended"
     )
@@ -158,6 +169,25 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert f"port {port}" in ended.stdout
     assert not ended.stderr
+    assert "delete" not in ended.stdout.lower(), "the folder is somebody's own"
+
+
+def test_what_is_deleted_at_the_end_is_told(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "DEMO_DIR"}
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ended = subprocess.run(
+            [sys.executable, "-m", "demo.run"],
+            cwd=ROOT,
+            env=environment | {"TMPDIR": str(tmp_path), "PORT": str(taken.getsockname()[1])},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    first, *_, last = ended.stdout.splitlines()
+    assert "deleted when it stops; DEMO_DIR=folder keeps it" in first
+    assert last.startswith(f"Deleting {tmp_path}/postlude-demo-")
+    assert list(tmp_path.iterdir()) == []
 
 
 def wait_until(look: Callable[[], bool], within: float = 20) -> None:
