@@ -100,6 +100,19 @@ def test_one_that_raises_harms_nobody_and_is_said_once(
     assert record.exc_info[1] is error
 
 
+def test_one_that_comes_back_is_said_again(caplog: pytest.LogCaptureFixture) -> None:
+    events = Events()
+
+    def breaks(event: Event) -> None:
+        raise ValueError("mine")
+
+    for _ in range(2):
+        events.listen(breaks, LeaseLost)
+        events.emit(LeaseLost())
+        events.leave(breaks)
+    assert len(caplog.records) == 2
+
+
 def test_each_that_raises_is_said(caplog: pytest.LogCaptureFixture) -> None:
     events = Events()
     for _ in range(2):
