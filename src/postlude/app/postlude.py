@@ -188,11 +188,9 @@ class Postlude:
     def blocking(self) -> Blocking:
         """Adding jobs, acting on them and waiting for them, from sync code."""
         parts = self._components
-        return (
-            parts.blocking
-            if self._off is None
-            else PassthroughBlocking(self._off, parts.control, parts.queries)
-        )
+        if self._off is None:
+            return parts.blocking
+        return PassthroughBlocking(self._off, parts.control, parts.queries)
 
     job = of_queries(JobQueries.find)
     cancel = of_control(Control.cancel)
