@@ -571,3 +571,22 @@ def test_without_the_extra_the_remedy_is_named(missing: str) -> None:
 def test_times_are_shown_as_exactly_as_they_are_needed() -> None:
     time = datetime(2026, 1, 2, 3, 4, 5, 6789, tzinfo=UTC)
     assert (when(time), exactly(time)) == ("2026-01-02 03:04:05Z", "2026-01-02 03:04:05.006Z")
+
+
+def test_show_names_the_queue_and_says_that_there_are_no_arguments(driver: Driver) -> None:
+    job = driver.new(queue="mail", payload=b'{"a":[],"k":{}}')
+    driver.add(job)
+    lines = [line.split() for line in run("show", id_text(job.id)).stdout.splitlines()]
+    assert ["queue", "mail"] in lines
+    assert ["arguments", "(none)"] in lines
+
+
+def test_it_says_that_not_all_were_searched_unless_they_were(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("postlude.cli.commands.SEARCHED", 1)
+    driver.add(driver.new(), driver.new())
+    told = "The newest 1 of 2 jobs were searched; --search-all looks at all."
+    assert told in run("jobs", "--key", "k").stdout.splitlines()
+    assert told not in run("jobs", "--key", "k", "--search-all").stdout.splitlines()
+    assert told not in run("jobs").stdout.splitlines()
