@@ -169,6 +169,8 @@ def _call(memory: MemoryStore, verb: Verb, argument: Any) -> Any:
     match verb:
         case Verb.ADD:
             reply = call(argument[0], claim_for=argument[1])
+        case Verb.UNPARK:
+            reply = call(argument[0], suspects=argument[1])
         case Verb.REAP | Verb.PROMOTE | Verb.FIRE:
             reply = call()
         case Verb.CLAIM | Verb.RELEASE | Verb.RETIRE | Verb.LEAD | Verb.DECLARE_SCHEDULES | Verb.RUN_SCHEDULE:

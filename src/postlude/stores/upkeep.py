@@ -23,8 +23,12 @@ class Upkeep(Protocol):
         """Return the distinct (task name, release) pairs of parked jobs."""
         ...
 
-    def unpark(self, pairs: Collection[tuple[str, str]]) -> Reply[int]:
-        """Make the parked jobs of these (task name, release) pairs ready."""
+    def unpark(self, pairs: Collection[tuple[str, str]], *, suspects: bool = True) -> Reply[int]:
+        """Make the parked jobs of these (task name, release) pairs ready.
+
+        Without `suspects`, not those that are: nobody who asks so could run one now, and who knows them
+        no better than before would park them again.
+        """
         ...
 
     def prune(self, keep: Keep) -> Reply[int]:

@@ -23,7 +23,8 @@ class Unparking:
     async def run(self) -> None:
         """Make ready what this release can run."""
         known = [pair for pair in await self._store.parked() if self._knows(*pair)]
-        if known and await self._store.unpark(known):
+        # A suspect that it cannot run now would be ready for a release that parks it again, to and fro.
+        if known and await self._store.unpark(known, suspects=self._runner.wants_suspect):
             self._runner.notify()
 
     def _knows(self, name: str, release: str) -> bool:

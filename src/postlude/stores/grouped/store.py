@@ -182,9 +182,9 @@ class GroupedStore(Lookups, ABC):
         """Make ready what is due."""
         return self._ask(Verb.PROMOTE, None)
 
-    def unpark(self, pairs: Collection[tuple[str, str]]) -> Reply[int]:
+    def unpark(self, pairs: Collection[tuple[str, str]], *, suspects: bool = True) -> Reply[int]:
         """Make parked jobs ready."""
-        return self._ask(Verb.UNPARK, pairs)
+        return self._ask(Verb.UNPARK, (pairs, suspects))
 
     def prune(self, keep: Keep) -> Reply[int]:
         """Delete finished jobs that are kept no longer."""

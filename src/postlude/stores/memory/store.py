@@ -219,8 +219,8 @@ class MemoryStore(ScheduleVerbs):
     def parked(self) -> Reply[list[tuple[str, str]]]:
         return self._locked(lambda: list(self._shelves.parked))
 
-    def unpark(self, pairs: Collection[tuple[str, str]]) -> Reply[int]:
-        return self._locked(lambda: upkeep.unpark(self._shelves, pairs))
+    def unpark(self, pairs: Collection[tuple[str, str]], *, suspects: bool = True) -> Reply[int]:
+        return self._locked(lambda: upkeep.unpark(self._shelves, pairs, suspects))
 
     def prune(self, keep: Keep) -> Reply[int]:
         return self._locked(lambda: upkeep.prune(self._shelves, keep, self._clock.now()))

@@ -23,10 +23,11 @@ def promote(shelves: Shelves, now: int) -> Promoted:
     return Promoted(promoted, None if row is None else row.due)
 
 
-def unpark(shelves: Shelves, pairs: Collection[tuple[str, str]]) -> int:
+def unpark(shelves: Shelves, pairs: Collection[tuple[str, str]], suspects: bool) -> int:
     """Ready the parked jobs of these pairs, as far as concurrency keys have room; returns how many were
     parked."""
-    rows = [row for pair in set(pairs) for row in shelves.parked.get(pair, {}).values()]
+    parked = [row for pair in set(pairs) for row in shelves.parked.get(pair, {}).values()]
+    rows = [row for row in parked if suspects or not row.suspect]
     shelves.ready_all(rows)
     for row in rows:
         row.release = ""

@@ -42,18 +42,23 @@ def progress(tx: Transaction, calls: Sequence[Sequence[ProgressNote]]) -> list[N
     return [None] * len(calls)
 
 
-def unpark(tx: Transaction, calls: Sequence[Collection[tuple[str, str]]]) -> list[int]:
-    """Ready the parked jobs of these pairs."""
-    callers = {
-        (tx.task_id(task), release): place
-        for place, pairs in reversed(list(enumerate(calls)))
-        for task, release in pairs
-    }
-    found = tx.rows("parked_jobs", json.dumps(list(callers)), MOST_PARKED)
-    if found:
-        enter(tx, [Entering(*job) for *job, _ in found])
-        tx.run("prune_notes", json.dumps([job[0] for job in found]))
-    jobs = Counter(callers[task, release] for _, task, _, _, release in found)
+def unpark(tx: Transaction, calls: Sequence[tuple[Collection[tuple[str, str]], bool]]) -> list[int]:
+    """Ready the parked jobs of these pairs; with suspects, or without."""
+    jobs = Counter[int]()
+    for suspects in (True, False):
+        callers = {
+            (tx.task_id(task), release): place
+            for place, (pairs, also) in reversed(list(enumerate(calls)))
+            for task, release in pairs
+            if also is suspects
+        }
+        if not callers:
+            continue
+        found = tx.rows("parked_jobs", json.dumps(list(callers)), MOST_PARKED, suspects)
+        if found:
+            enter(tx, [Entering(*job) for *job, _ in found])
+            tx.run("prune_notes", json.dumps([job[0] for job in found]))
+        jobs.update(callers[task, release] for _, task, _, _, release in found)
     return [jobs[place] for place in range(len(calls))]
 
 

@@ -79,6 +79,17 @@ class UpkeepCases(Cases):
         assert driver.claim_one(driver.enlist()).id == old.id
         assert sorted(driver.store.parked().wait(PATIENCE)) == [("a", "r2"), ("b", "r1")]
 
+    def test_suspects_stay_parked_for_who_cannot_run_one(self, driver: Driver) -> None:
+        suspect = driver.new("a")
+        driver.add(suspect)
+        driver.die_in(suspect)
+        driver.finish(driver.claim_one(driver.enlist(), suspect=True), Parked(Reason.UNKNOWN_TASK, "r1"))
+        other = park(driver, "a", "r1")
+        assert driver.store.unpark([("a", "r1")], suspects=False).wait(PATIENCE) == 1
+        assert driver.states(suspect, other) == [State.PARKED, State.QUEUED]
+        assert driver.store.unpark([("a", "r1")]).wait(PATIENCE) == 1
+        assert driver.states(suspect, other) == [State.QUEUED, State.QUEUED]
+
     def test_unparked_jobs_can_be_parked_again(self, driver: Driver) -> None:
         job = park(driver, "a", "r1")
         driver.store.unpark([("a", "r1")]).wait(PATIENCE)

@@ -434,7 +434,7 @@ SELECT task_name.name, p.release FROM (
 SELECT job.seq, job.task, job.lane, job.state, job.release
 FROM jsonb_array_elements($1::jsonb) AS wanted
 JOIN $s.job ON job.task = (wanted ->> 0)::integer AND job.release = wanted ->> 1
-WHERE job.state = 4 ORDER BY job.seq LIMIT $2::bigint
+WHERE job.state = 4 AND ($3::integer = 1 OR NOT job.suspect) ORDER BY job.seq LIMIT $2::bigint
 
 -- name: first_seq
 SELECT min(seq) FROM $s.job

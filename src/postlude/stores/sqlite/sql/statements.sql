@@ -484,7 +484,7 @@ SELECT task_name.name, p.release FROM (
 SELECT json_group_array(json_array(seq, task, lane, state, release)) FROM (
     SELECT job.seq, job.task, job.lane, job.state, job.release
     FROM json_each(?1) AS wanted CROSS JOIN job ON job.task = wanted.value ->> 0 AND job.release = wanted.value ->> 1
-    WHERE job.state = 4 ORDER BY job.seq LIMIT ?2
+    WHERE job.state = 4 AND (?3 OR NOT job.suspect) ORDER BY job.seq LIMIT ?2
 )
 
 -- name: first_seq
