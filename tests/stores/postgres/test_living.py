@@ -105,3 +105,24 @@ def test_who_could_not_renew_for_others_is_not_buried(
             assert time.monotonic() - started < 10
             time.sleep(0.05)
     assert not held_up.renew(runner).wait(PATIENCE)
+
+
+def test_each_runner_has_a_lock_also_on_a_new_session(
+    two: tuple[PostgresStore, PostgresStore], server: PostgresServer
+) -> None:
+    """Who may not see others' sessions (another role) knows the living by it alone."""
+    idle, _ = two
+    runner = idle.enlist(NewRunner("r", 60)).wait(PATIENCE).runner
+    space = idle._writer._backend._space  # type: ignore[union-attr]
+    held = "SELECT NOT pg_try_advisory_xact_lock(%s, %s)"
+    with psycopg.connect(server.url, autocommit=True) as db:
+        assert db.execute(held, (space, runner)).fetchone() == (True,)
+        db.execute(WRITERS)
+        started = time.monotonic()
+        while db.execute(held, (space, runner)).fetchone() == (False,):
+            assert time.monotonic() - started < PATIENCE
+            time.sleep(0.01)
+        assert idle.retire(runner, draining=False).wait(PATIENCE) == 0
+        while db.execute(held, (space, runner)).fetchone() == (True,):
+            assert time.monotonic() - started < PATIENCE
+            time.sleep(0.01)
