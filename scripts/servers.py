@@ -9,11 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGES = ("postgresql",)
+PACKAGES = ("postgresql", "pgbouncer")
 
 
 def is_here(package: str) -> bool:
     """Say whether a package's server is installed."""
+    if package == "pgbouncer":
+        return (shutil.which(package) or shutil.which(package, path="/usr/sbin")) is not None
     assert package == "postgresql", package
     known = Path("/usr/lib/postgresql").glob("*/bin/postgres")
     return next(known, None) is not None or shutil.which("postgres") is not None

@@ -128,7 +128,10 @@ def answers_early(backend: Backend, _: str) -> None:
         elif backend is SqliteBackend:
             self._tx = SqliteTransaction(self.premises.db, self._clock.now(), self._names)
         else:
-            self._tx = PostgresTransaction(self._db, self._sql, time.time_ns() // 1000, self._names)
+            now = time.time_ns() // 1000
+            self._tx = PostgresTransaction(
+                self._db, self._sql, now, self._names, self._places, self.turns.ask
+            )
 
     def commit(self: Any) -> None:
         nonlocal open_since
@@ -136,6 +139,8 @@ def answers_early(backend: Backend, _: str) -> None:
             open_since = time.monotonic()
         if time.monotonic() < open_since + 0.3:
             self._tx.finish()
+            if backend is not SqliteBackend and (tally := self._tx.ending.removesuffix("COMMIT")):
+                self._db.execute(tally)
             return
         open_since = None
         committed(self)

@@ -8,18 +8,18 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 INSTALL = "apt-get install --no-install-recommends postgresql"
 
-# It is thrown away: what it would lose if the machine died is no loss.
-SETTINGS = {
+HERE = {"listen_addresses": "127.0.0.1", "max_connections": "100", "unix_socket_directories": ""}
+
+# What it would lose if the machine died is no loss.
+THROWN_AWAY = {
     "fsync": "off",
     "synchronous_commit": "off",  # whoever needs more has to say so
     "full_page_writes": "off",
-    "listen_addresses": "127.0.0.1",
-    "max_connections": "100",
-    "unix_socket_directories": "",
 }
 
 
@@ -35,15 +35,19 @@ def binaries() -> Path | None:
 class PostgresServer:
     """A server; starts when it is made.
 
+    Args:
+        settings: the server's, beside those that only say where it listens.
+
     Attributes:
         url: of its database.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Mapping[str, str] = THROWN_AWAY) -> None:
         programs = binaries()
         if programs is None:
             raise RuntimeError(f"no PostgreSQL here: {INSTALL}")
         self._programs = programs
+        self._settings = HERE | dict(settings)
         self._folder = Path(tempfile.mkdtemp(prefix="postlude-postgres-"))
         # It refuses to run as root.
         self._user = "postgres" if os.getuid() == 0 else None
@@ -67,7 +71,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it, and return when it answers."""
-        settings = [f"-c{name}={value}" for name, value in SETTINGS.items()]
+        settings = [f"-c{name}={value}" for name, value in self._settings.items()]
         self._process = subprocess.Popen(
             [self._programs / "postgres", "-D", str(self._data), "-p", str(self.port), *settings],
             stdout=subprocess.DEVNULL,
@@ -85,6 +89,12 @@ class PostgresServer:
             if self._process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError("PostgreSQL did not start")
             time.sleep(0.02)
+
+    @property
+    def pid(self) -> int:
+        """The process that all others of the server come from."""
+        assert self._process is not None
+        return self._process.pid
 
     def stop(self, how: int = signal.SIGINT) -> None:
         """Stop it: by default it ends all connections; SIGQUIT ends it as a crash would."""

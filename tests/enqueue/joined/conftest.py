@@ -6,12 +6,15 @@ import psycopg
 import pytest
 
 from postlude import Postlude
-from postlude.stores.postgres.backend import TURN
 from postlude.stores.postgres.connection import space_of
+from postlude.stores.postgres.turn import TURN
 from tests.enqueue.joined.kinds import TABLE
 from tests.servers.postgres import PostgresServer
 
-EMPTIED = ("orders", *(f"postlude.{name}" for name in ("job", "payload", "joined", "alias", "stat", "gone")))
+EMPTIED = (
+    "orders",
+    *(f"postlude.{name}" for name in ("job", "payload", "joined", "alias", "stat", "gone", "tally")),
+)
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,8 @@ async def found(postlude: Postlude, database: str) -> tuple[list[int], list[int]
     await postlude.components.store.promote()
     with psycopg.connect(database) as db:
         data = [n for (n,) in db.execute("SELECT n FROM orders ORDER BY n")]
-        (counted,) = db.execute("SELECT coalesce(sum(n), 0) FROM postlude.stat").fetchone() or (None,)
+        each = "SELECT n FROM postlude.stat UNION ALL SELECT n FROM postlude.tally"
+        (counted,) = db.execute(f"SELECT coalesce(sum(n), 0) FROM ({each}) AS each").fetchone() or (None,)
     page = await postlude.components.store.page(JobFilter(limit=1000))
     assert counted == len(page)
     called = (json.loads(job.payload) for job in page)

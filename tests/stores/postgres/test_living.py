@@ -10,6 +10,7 @@ import pytest
 
 from postlude.errors import JournalUnavailable
 from postlude.stores.postgres import PostgresStore
+from postlude.stores.postgres.connection import space_of
 from postlude.stores.protocol import NewRunner
 from tests.servers.postgres import PostgresServer
 
@@ -63,7 +64,7 @@ def test_who_has_died_is_buried_long_before_its_lease_is_over(
 def stuck(store: PostgresStore) -> None:
     """Take the turn of all groups in a store's session, as a process does that is stopped then."""
     backend: Any = store._writer._backend  # type: ignore[union-attr]
-    backend._take_turn()
+    backend.turns.take(backend._db)
 
 
 def test_who_is_stopped_in_its_turn_holds_up_others_for_a_while_only(
@@ -87,7 +88,7 @@ def test_who_could_not_renew_for_others_is_not_buried(
     held_up, other = two
     with psycopg.connect(server.url, autocommit=True) as db:
         runner = held_up.enlist(NewRunner("r", 1.0)).wait(PATIENCE).runner
-        space = other._writer._backend._space  # type: ignore[union-attr]
+        space = space_of(other._schema)
         db.execute("SELECT pg_advisory_lock(%s, -1)", (space,))  # as a slow disk would hold up all
         look = other.reap()
         time.sleep(2.5)

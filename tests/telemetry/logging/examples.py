@@ -347,6 +347,20 @@ OF_JOURNALS: Final[list[Line]] = [
         "the system that the application runs on (in a container: a volume, no folder of the host)",
     ),
     (
+        journal.ServerPooled("postgresql://***/shop"),
+        JOURNAL, "INFO",
+        "a pooler stands before the server of the journal postgresql://***/shop: this process looks for jobs "
+        "of others four times a second instead of listening, and it is taken for dead by its lease alone; a "
+        "URL of the server itself is quicker at both",
+    ),
+    (
+        journal.TransactionHeld("postgresql://***/shop", 7, "report", 31),
+        JOURNAL, "WARNING",
+        "journal postgresql://***/shop: process 7 of the server (application_name 'report') has had a "
+        "transaction open for 31 s; as long as it has, PostgreSQL cannot clean up behind jobs, and claims "
+        "get slower: let it commit, or end it with pg_terminate_backend",
+    ),
+    (
         journal.JournalShut(PATH, Harm.DATABASE_LOST, "why", None, NO_SPACE),
         JOURNAL, "CRITICAL",
         f"why; it cannot be written anew (OSError: no space); put its files back; or {STOP}, put the saved "

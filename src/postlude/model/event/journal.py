@@ -77,6 +77,29 @@ class JournalDoubtful(OfJournal):
     kind: str
 
 
+@dataclass(frozen=True)
+class ServerPooled(Event):
+    """A pooler (PgBouncer) stands before the journal's server: nothing can be left in a session.
+
+    `location`: of the journal, without secrets.
+    """
+
+    location: str
+
+
+@dataclass(frozen=True)
+class TransactionHeld(Event):
+    """Another transaction of its database has been open for so many `seconds`: claims get slower.
+
+    `pid` and `application`: its session's, as `pg_stat_activity` has them.
+    """
+
+    location: str
+    pid: int
+    application: str
+    seconds: int
+
+
 # -- its files ---------------------------------------------------------------------------------
 
 

@@ -7,7 +7,6 @@ left uncertain.
 """
 
 import os
-import select
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import uniform
@@ -16,7 +15,7 @@ from typing import Any, Final
 
 import psycopg
 
-from postlude.clock import Clock, SystemClock
+from postlude.clock import Clock
 from postlude.errors import JobRefused
 from postlude.stores.grouped.backend import Applied, Broken, Conflict, Uncertain, Verb
 from postlude.stores.grouped.saying import note
@@ -24,27 +23,30 @@ from postlude.stores.postgres.connection import (
     channel_of,
     connect_durably,
     epoch_of,
+    is_ended,
+    is_pooled,
     migrate,
     reason,
+    shown,
     space_of,
 )
 from postlude.stores.postgres.faults import CONFLICTS, MALFORMED
+from postlude.stores.postgres.held import HeldTransactions
 from postlude.stores.postgres.joining import after_taking_in
 from postlude.stores.postgres.listening import written
+from postlude.stores.postgres.places import Places
 from postlude.stores.postgres.runners import FREE_FOR, Runners
 from postlude.stores.postgres.sql import statements
 from postlude.stores.postgres.transaction import Connection, PostgresTransaction
+from postlude.stores.postgres.turn import Turns
 from postlude.stores.relational import control
 from postlude.stores.relational.claims import Claims
+from postlude.stores.relational.limits import Rules
 from postlude.stores.relational.settling import is_stored
-from postlude.stores.relational.transaction import Transaction
 from postlude.stores.relational.verbs import verbs
 from postlude.stores.signals import Listeners, Said
-
-SYSTEM: Final = SystemClock()
-
-TURN: Final = -1
-"""The second number of the lock by which groups take turns; runners' are from 1, and 0 is for migrations."""
+from postlude.telemetry.events import Events
+from postlude.telemetry.logging import logged
 
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 2.0
@@ -60,6 +62,8 @@ class PostgresBackend:
         clock: for tests; else the server tells the time.
         free_for: seconds for which a runner's lock has to be seen free before it has died.
         listeners: told of what groups have done.
+        events: told of others' transactions that are held open; by default, the log.
+        notifies: other processes are told by NOTIFY.
     """
 
     def __init__(
@@ -69,15 +73,20 @@ class PostgresBackend:
         clock: Clock | None = None,
         free_for: float = FREE_FOR,
         listeners: Listeners | None = None,
+        events: Events | None = None,
+        notifies: bool = True,
     ) -> None:
+        self._notifies = notifies
         self._url = url
         self._schema = schema
-        self._clock = clock
         self._sql = statements(schema)
-        self._space = space_of(schema)
         self._db: Connection | None = None
         self._pause, self._again = 0.0, 0.0
         self._names: dict[str, int] = {}
+        self._places = Places()
+        self.turns = Turns(self._sql, space_of(schema), self._places, clock)
+        self._rules: Rules | None = None
+        self._ruled: int | None = None
         self._tx: PostgresTransaction | None = None
         self._begun = 0.0
         self._listeners = Listeners() if listeners is None else listeners
@@ -87,9 +96,8 @@ class PostgresBackend:
         """What tells the journal from all others."""
         self.connected: Callable[[int], None] | None = None
         """Told the server's process of each new connection."""
-        self.apart: Callable[[int, int], None] | None = None
-        """Told by how much the server is ahead of this machine, at least and at most (microseconds)."""
-        self.runners = Runners(self._space, free_for, by_server=clock is None)
+        held = HeldTransactions(events or logged(), shown(url, schema))
+        self.runners = Runners(space_of(schema), held, free_for, by_server=clock is None)
         claims = Claims(self.runners.host, os.getpid(), self.runners.marks)
         self._verbs = dict(verbs(self.runners, claims))
         for verb in (Verb.PROMOTE, Verb.CANCEL):
@@ -120,6 +128,11 @@ class PostgresBackend:
             self._listeners.tell(self._said.pop(0))
 
     @property
+    def is_pooled(self) -> bool:
+        """Whether a pooler stands before the server."""
+        return self._db is not None and is_pooled(self._db)
+
+    @property
     def sender(self) -> int:
         """The server's process of the connection."""
         return 0 if self._db is None else self._db.info.backend_pid
@@ -128,7 +141,7 @@ class PostgresBackend:
         """Start a transaction, on a new connection if the last one was lost, and wait for its turn."""
         self._begun = monotonic()
         db = self._ready()
-        self._tx = tx = PostgresTransaction(db, self._sql, 0, self._names)
+        self._tx = tx = PostgresTransaction(db, self._sql, 0, self._names, self._places, self.turns.ask)
         tx.begin = self._take_turn
         try:
             tx.now = self._take_turn()
@@ -140,19 +153,10 @@ class PostgresBackend:
     def _take_turn(self, *, again: bool = False) -> int:
         """Begin, wait for others' groups, and return the time."""
         assert self._db is not None
-        time = "extract(epoch FROM clock_timestamp()) * 1000000"
-        words = f"SELECT pg_advisory_xact_lock({self._space}, {TURN}), {time}"
-        asked = SYSTEM.now()
-        cursor = self._db.execute(f"{'ROLLBACK;' if again else ''}BEGIN;{words}")
-        while cursor.nextset():
-            pass
-        found = cursor.fetchone()
-        assert found is not None
-        if self._clock is not None:
-            return self._clock.now()
-        now = int(found[1])
-        if self.apart is not None:
-            self.apart(now - SYSTEM.now(), now - asked)
+        assert self._tx is not None
+        now, ruled, self._tx.born = self.turns.take(self._db, again=again)
+        self._tx.known_rules = self._rules if ruled == self._ruled else None
+        self._ruled = ruled
         return now
 
     def _ready(self) -> Connection:
@@ -167,7 +171,7 @@ class PostgresBackend:
             self._pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * self._pause))
             self._again = monotonic() + uniform(0.5, 1.0) * self._pause
             self.runners.held_up()
-            raise Broken(f"the server cannot be reached: {reason(error)}") from error
+            raise Broken(f"the server cannot be reached: {reason(error)}") from None
         self._pause = 0.0
         self._db = db
         if self.connected is not None:
@@ -198,7 +202,7 @@ class PostgresBackend:
         except psycopg.Error as error:
             raise self._failed(error) from error
         try:
-            self._db.execute("COMMIT")
+            self._db.execute(tx.ending)
         except psycopg.Error as error:
             if not self._db.closed:  # the server has said that it did not
                 raise self._failed(error) from error
@@ -208,8 +212,9 @@ class PostgresBackend:
         self.runners.written(monotonic() - self._begun)
         self._settle(tx, stored=True)
 
-    def _settle(self, tx: Transaction, stored: bool) -> None:
+    def _settle(self, tx: PostgresTransaction, stored: bool) -> None:
         """It is committed, or never will be."""
+        self._rules = tx.kept_rules if stored else None
         if stored and tx.said:
             self._said.append(tx.said)
         tx.settle(stored)
@@ -224,8 +229,9 @@ class PostgresBackend:
 
     def rollback(self) -> None:
         """Undo it. Numbers given to new task names are forgotten with it."""
-        self._tx = None
+        self._tx = self._rules = None
         self._names.clear()
+        self.turns.rolled_back()
         db = self._db
         if db is not None and not db.closed:
             try:
@@ -253,16 +259,12 @@ class PostgresBackend:
         db = self._db
         if db is None or self._tx is not None:
             return db is None
-        try:
-            readable, _, _ = select.select([db.fileno()], [], [], 0)
-        except (psycopg.Error, OSError, ValueError):
-            return self._tx is None
-        return bool(readable) and self._tx is None
+        return is_ended(db) and self._tx is None
 
     def tidy(self) -> None:
         """Tell other processes that something was written: after the commit, for it takes a lock of all."""
         db = self._db
-        if self._said and db is not None and not db.closed:
+        if self._notifies and self._said and db is not None and not db.closed:
             try:
                 for said in self._said:
                     text = written(said, db.info.backend_pid)
@@ -291,7 +293,8 @@ class PostgresBackend:
 
     def _forget(self) -> None:
         self.runners.held_up()
-        db, self._db, self._tx = self._db, None, None
+        db, self._db, self._tx, self._rules = self._db, None, None, None
         self._names.clear()
+        self._places.forget()
         if db is not None:
             db.close()

@@ -3,6 +3,7 @@
 import json
 import re
 import secrets
+import select
 import zlib
 from typing import Any, Final
 
@@ -26,6 +27,9 @@ STOPPED_AFTER: Final = 5000
 """Milliseconds after which the server ends a group whose process says no more: it is stopped, or its host is
 lost, and all others wait for its turn to be over."""
 
+PREPARE_AFTER: Final = 5
+"""Times that a statement has run before it is prepared: the driver's own number."""
+
 OLDEST: Final = 140000
 """The oldest server that has what is needed: PostgreSQL 14."""
 
@@ -43,24 +47,57 @@ def connect(url: str, name: str) -> Connection:
     wanted: dict[str, Any] = {"connect_timeout": CONNECT_WITHIN, "application_name": name}
     given = conninfo_to_dict(url)
     conninfo = make_conninfo(url, **{key: value for key, value in wanted.items() if key not in given})
-    return psycopg.connect(conninfo, autocommit=True, cursor_factory=psycopg.RawCursor)
+    db = psycopg.connect(conninfo, autocommit=True, cursor_factory=psycopg.RawCursor, prepare_threshold=None)
+    try:
+        found = db.execute("SELECT pg_backend_pid()").fetchone()
+    except BaseException:
+        db.close()
+        raise
+    if found == (db.info.backend_pid,):
+        db.prepare_threshold = PREPARE_AFTER
+    return db
+
+
+def is_pooled(db: Connection) -> bool:
+    """Say whether a pooler stands before the server: the next transaction may be another session's.
+
+    So nothing may be left in a session: no prepared statement, no setting, no lock, no LISTEN. A pooler in
+    session mode is taken for one in transaction mode, since they cannot be told apart.
+    """
+    return db.prepare_threshold is None
+
+
+GUARDED: Final = (
+    "SELECT set_config('synchronous_commit', 'on', {local}) "
+    "WHERE current_setting('synchronous_commit') = 'off'",
+    f"SELECT set_config(name, '{STOPPED_AFTER}', {{local}}) FROM pg_settings "
+    "WHERE name = 'idle_in_transaction_session_timeout' "
+    f"AND setting::bigint NOT BETWEEN 1 AND {STOPPED_AFTER}",
+)
+"""Commits are on the disk when they are answered; what waits for more (a standby) is left as it is. And a
+group that says no more is ended."""
+
+PLANNED: Final = ("jit = off", "enable_seqscan = off", "enable_bitmapscan = off")
+"""How the writer has its statements planned: each is to find few rows by an index, however many there are.
+What the server believes of the table was true some minutes ago, when it was empty or had a million jobs."""
+
+
+def is_ended(db: Connection) -> bool:
+    """Say whether the server has ended a connection on which nothing goes on."""
+    try:
+        readable, _, _ = select.select([db.fileno()], [], [], 0)
+    except (psycopg.Error, OSError, ValueError):
+        return True
+    return bool(readable)
 
 
 def connect_durably(url: str, token: str) -> Connection:
     """Open a connection whose commits are on the disk when they are answered, whatever is usual there."""
     db = connect(url, f"postlude-writer {token}")
     try:
-        # What waits for more than the disk (a standby) is left as it is.
-        db.execute(
-            "SELECT set_config('synchronous_commit', 'on', false) "
-            "WHERE current_setting('synchronous_commit') = 'off'"
-        )
-        db.execute(
-            "SELECT set_config(name, $1, false) FROM pg_settings "
-            "WHERE name = 'idle_in_transaction_session_timeout' "
-            "AND setting::bigint NOT BETWEEN 1 AND $1::bigint",
-            [str(STOPPED_AFTER)],
-        )
+        if not is_pooled(db):
+            settings = [f"SET {each}" for each in PLANNED]
+            db.execute(";".join([*(each.format(local="false") for each in GUARDED), *settings]))
     except BaseException:
         db.close()
         raise
@@ -77,6 +114,21 @@ def space_of(schema: str) -> int:
     return zlib.crc32(f"postlude:{schema}".encode()) - 2**31
 
 
+_PLACES: Final = tuple(
+    (re.compile(named), instead)
+    for named, instead in (
+        (r'(connection to server )?(at|on)( socket)? "[^"]*"( \([^)]*\))?(, port \d+)? failed: ', ""),
+        (r"Is the server running (on that host|locally).*?\?", ""),
+        (r"failed to resolve host '[^']*'", "failed to resolve the host"),
+        (r'could not translate host name "[^"]*" to address', "could not resolve the host"),
+        (r'\b(entry|connection|server) for host "[^"]*"', r"\1 for this host"),
+        (r"host: '[^']*', port: '?[^',]*'?, hostaddr: '?[^',:]*'?", "a host"),
+    )
+)
+"""How libpq and its driver name hosts and addresses, and what is said instead. Where that is shown, their own
+error is not (`from None`), since tracebacks would name them."""
+
+
 def shown(url: str, schema: str) -> str:
     """Return where a journal is, without passwords and hosts."""
     name = conninfo_to_dict(url).get("dbname") or "?"
@@ -86,8 +138,9 @@ def shown(url: str, schema: str) -> str:
 def reason(error: Exception) -> str:
     """Return what an error of the driver says, in one line, without hosts and addresses."""
     text = " ".join(str(error).split())
-    text = re.sub(r'(connection to server )?(at |on )"[^"]*"( \([^)]*\))?,? port \d+ failed: ', "", text)
-    return re.sub(r"Is the server running on that host.*", "", text).strip() or type(error).__name__
+    for named, instead in _PLACES:
+        text = named.sub(instead, text)
+    return text.strip() or type(error).__name__
 
 
 def migrate(db: Connection, schema: str) -> None:

@@ -37,6 +37,9 @@ def take_in(tx: Transaction) -> int:
     known = Counter((task, state) for _, task, state, job in rows if job is None)
     for (task, state), jobs in known.items():
         tx.count(tx.task_id(task), None, Stored(state), jobs)
+    ready = sorted(seq for seq, _, state, job in rows if job is None and state == Stored.READY)
+    if ready:
+        tx.run("give_places", json.dumps(ready))
     unsettled = sorted((seq, job) for seq, _, _, job in rows if job is not None)
     if unsettled:
         seqs = json.dumps([seq for seq, _ in unsettled])

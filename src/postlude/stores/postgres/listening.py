@@ -3,15 +3,21 @@
 import json
 import threading
 from contextlib import suppress
+from time import monotonic
 from typing import Final
 
 import psycopg
 
-from postlude.stores.postgres.connection import connect
+from postlude.stores.postgres.connection import channel_of, connect, is_pooled
+from postlude.stores.postgres.sql import statements
+from postlude.stores.postgres.transaction import Connection
 from postlude.stores.signals import Listeners, Said
 
 LOOK_AFTER: Final = 1.0
 """Seconds between attempts to listen again; at each, anything may have been written meanwhile."""
+
+POLL_EVERY: Final = 0.25
+"""Seconds between looks where nobody can listen: whether a job was added, or has become ready."""
 
 SEEN_EVERY: Final = 5.0
 """Seconds after which all is looked at although nobody has told of anything: a message may be lost."""
@@ -62,22 +68,27 @@ class Listener:
 
     Args:
         url: where the journal is.
-        channel: on which messages come.
+        schema: its schema.
         listeners: told of it.
         token: names the sessions of this process.
+        listens: hears of it by LISTEN where no pooler is in the way.
 
     Attributes:
         own: the server's process of this process's writer: what that has written has been told here.
     """
 
-    def __init__(self, url: str, channel: str, listeners: Listeners, token: str) -> None:
+    def __init__(
+        self, url: str, schema: str, listeners: Listeners, token: str, *, listens: bool = True
+    ) -> None:
         self._url = url
         self._token = token
-        self._channel = channel
+        self._listens = listens
+        self._channel = channel_of(schema)
+        self._at = statements(schema)["at_turn"]
         self._listeners = listeners
         self.own = 0
         self._stop = threading.Event()
-        self._db: psycopg.Connection[tuple[object, ...]] | None = None
+        self._db: Connection | None = None
         self._thread = threading.Thread(target=self._run, name="postlude-listener", daemon=True)
         self._thread.start()
 
@@ -102,6 +113,9 @@ class Listener:
     def _listen(self) -> None:
         self._db = db = connect(self._url, f"postlude-listener {self._token}")
         with db:
+            if is_pooled(db) or not self._listens:
+                self._look(db)
+                return
             db.execute(f"LISTEN {self._channel}")
             while not self._stop.is_set():
                 heard = False
@@ -112,3 +126,14 @@ class Listener:
                         self._listeners.tell(said)
                 if not heard and not self._stop.is_set():
                     self._listeners.tell(unknown())
+
+    def _look(self, db: Connection) -> None:
+        """Look for what was written, again and again; at what leaves no such trace, less often."""
+        seen: object = None
+        told = 0.0
+        while not self._stop.wait(POLL_EVERY):
+            now = db.execute(self._at).fetchone()
+            if now != seen or monotonic() - told >= LOOK_AFTER:
+                self._listeners.tell(unknown())
+                told = monotonic()
+            seen = now

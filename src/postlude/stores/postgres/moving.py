@@ -7,19 +7,21 @@ from typing import Any, Final
 
 import psycopg
 
-from postlude.errors import JournalUnavailable
+from postlude.errors import JournalRefused, JournalUnavailable
 from postlude.stores.moving import Cell, Mark, Numbers, Row
-from postlude.stores.postgres.backend import TURN
 from postlude.stores.postgres.connection import (
     MOVED_TO,
     SCHEMA,
     check,
     connect_durably,
+    is_pooled,
     migrate,
     reason,
     shown,
     space_of,
 )
+from postlude.stores.postgres.sql import statements
+from postlude.stores.postgres.turn import TURN
 
 NAME: Final = "move"
 """What its session is called, beside those of processes."""
@@ -58,8 +60,13 @@ class WholePostgres:
         try:
             self._db = connect_durably(url, NAME)
         except psycopg.Error as error:
-            raise JournalUnavailable(f"cannot open the journal {self.place}: {reason(error)}") from error
+            raise JournalUnavailable(f"cannot open the journal {self.place}: {reason(error)}") from None
         try:
+            if is_pooled(self._db):
+                raise JournalRefused(
+                    f"a pooler stands before the server of {self.place}, and a move needs a session: give "
+                    "the URL of the server itself"
+                )
             migrate(self._db, schema) if make else check(self._db, schema)
             self._alone()
             self.epoch = str(self._meta("epoch"))
@@ -68,7 +75,7 @@ class WholePostgres:
             raise JournalUnavailable(f"another process writes the journal {self.place}") from error
         except psycopg.Error as error:
             self._db.close()
-            raise JournalUnavailable(f"cannot open the journal {self.place}: {reason(error)}") from error
+            raise JournalUnavailable(f"cannot open the journal {self.place}: {reason(error)}") from None
         except BaseException:
             self._db.close()
             raise
@@ -88,6 +95,7 @@ class WholePostgres:
         # Of the session, since the mark of a source has a commit of its own.
         self._db.execute("SELECT pg_advisory_lock($1::integer, $2::integer)", [space_of(self._schema), TURN])
         self._db.execute("BEGIN")
+        self._db.execute(statements(self._schema)["fold_tally"])  # what is moved is the sum
 
     def tables(self) -> dict[str, tuple[str, ...]]:
         """Return its tables, each with its columns."""

@@ -13,7 +13,7 @@ from postlude.model.bucket import Bucket
 from postlude.model.job import Found, Hold, JobFilter, JobRecord
 from postlude.model.queues import read_queues
 from postlude.model.state import Reason, State, Stored
-from postlude.stores.postgres.connection import check, connect, reason
+from postlude.stores.postgres.connection import check, connect, is_pooled, reason
 from postlude.stores.postgres.finding import conditions
 from postlude.stores.postgres.marks import PostgresMarks
 from postlude.stores.postgres.sql import statements
@@ -86,9 +86,10 @@ class PostgresReader:
         try:
             db = connect(self._url, f"postlude-reader {self._token}")
         except psycopg.Error as error:
-            raise JournalUnavailable(f"cannot read the journal: {reason(error)}") from error
+            raise JournalUnavailable(f"cannot read the journal: {reason(error)}") from None
         try:
-            db.execute("SET default_transaction_read_only = on")
+            if not is_pooled(db):
+                db.execute("SET default_transaction_read_only = on")
             check(db, self._schema)
         except BaseException:
             db.close()
@@ -179,7 +180,7 @@ class PostgresReader:
                 return look()
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 self._db.close()
-                raise JournalUnavailable(f"cannot read the journal: {reason(error)}") from error
+                raise JournalUnavailable(f"cannot read the journal: {reason(error)}") from None
 
     def _rows(self, name: str, *bindings: Any) -> list[tuple[Any, ...]]:
         return self._fetch(self._sql[name], bindings)

@@ -15,6 +15,8 @@ import psycopg
 from postlude.clock import SECOND
 from postlude.model.crash import DIED, LOST, STOPPED, End
 from postlude.stores.grouped.backend import LeadCall, RetireCall
+from postlude.stores.postgres.connection import is_pooled
+from postlude.stores.postgres.held import HeldTransactions
 from postlude.stores.postgres.marks import AFTER, Left, PostgresMarks
 from postlude.stores.postgres.transaction import Connection, PostgresTransaction
 from postlude.stores.protocol import Enlisted, NewRunner, Reaped
@@ -31,6 +33,9 @@ SLOW: Final = 1.0
 SUSPECTS: Final = 8
 """Jobs of a dead process that are suspected where nothing is known of what it had started."""
 
+_NONE: Final = ""
+"""In a token's place: this process has no session of its own, and so no lock. Its lease says if it lives."""
+
 LOCKED: Final = "SELECT pg_try_advisory_lock($1::integer, $2::integer)"
 PROBE: Final = "SELECT pg_try_advisory_xact_lock($1::integer, $2::integer)"
 LET_GO: Final = "SELECT pg_advisory_unlock($1::integer, $2::integer)"
@@ -42,11 +47,15 @@ class Runners:
 
     Args:
         space: the first number of the journal's locks; the second is a runner's.
+        held: looks at others' transactions when the dead are looked for.
         free_for: seconds for which a lock has to be seen free.
         by_server: leases are in the server's time.
     """
 
-    def __init__(self, space: int, free_for: float = FREE_FOR, *, by_server: bool = True) -> None:
+    def __init__(
+        self, space: int, held: HeldTransactions, free_for: float = FREE_FOR, *, by_server: bool = True
+    ) -> None:
+        self._held = held
         self.host = socket.gethostname()
         self.token = secrets.token_hex(6)
         """Names the sessions of this process: as long as there is one, it lives."""
@@ -55,6 +64,7 @@ class Runners:
         self._space = space
         self._db: Connection | None = None
         """The connection that holds the locks."""
+        self._is_pooled = False
         self._free_for = free_for
         self._by_server = by_server
         self._is_held_up = False
@@ -66,7 +76,8 @@ class Runners:
     def hold(self, db: Connection) -> None:
         """Hold the locks of this process's runners, on a connection that was made anew."""
         self._db = db
-        for runner in list(self.marks):
+        self._is_pooled = is_pooled(db)
+        for runner in () if self._is_pooled else list(self.marks):
             db.execute(LOCKED, [self._space, runner])
 
     def enlist(self, tx: PostgresTransaction, calls: Sequence[NewRunner]) -> list[Enlisted]:
@@ -75,10 +86,11 @@ class Runners:
 
     def _enlist(self, tx: PostgresTransaction, new: NewRunner) -> Enlisted:
         number: int = tx.value(
-            "enlist", self.token, self.host, os.getpid(), tx.now, tx.now, round(new.lease * SECOND),
-            new.release, str(new.kind), new.queues.text(), new.slots, new.parent,
+            "enlist", _NONE if self._is_pooled else self.token, self.host, os.getpid(), tx.now, tx.now,
+            round(new.lease * SECOND), new.release, str(new.kind), new.queues.text(), new.slots, new.parent,
         )  # fmt: skip
-        tx.pg.execute(LOCKED, [self._space, number])
+        if not self._is_pooled:
+            tx.pg.execute(LOCKED, [self._space, number])
         self.marks[number] = marks = PostgresMarks(number)
         return Enlisted(number, marks)
 
@@ -119,6 +131,8 @@ class Runners:
         dead += [(runner, "", 0, True, LOST) for runner in tx.rows("orphaned_runners")]
         buried = self._bury(tx, [self._dead(tx, *one) for one in dead])
         unstick(tx)
+        tx.run("fold_tally")
+        self._held.look(tx)
         released, failed = sum(one.released for one in buried), sum(one.failed for one in buried)
         return [Reaped(len(dead), released, failed)] * len(calls)
 
@@ -152,7 +166,7 @@ class Runners:
 
         One that has not renewed its lease since the server has started may not have its lock again yet.
         """
-        if renewed < since * SECOND:
+        if token == _NONE or renewed < since * SECOND:
             return False
         found = tx.pg.execute(PROBE, [self._space, runner]).fetchone()
         seen = self._free.get(runner)
@@ -200,7 +214,7 @@ class Runners:
     def _forget(self, gone: Sequence[int]) -> None:
         for runner in gone:
             self._free.pop(runner, None)
-            if self.marks.pop(runner, None) is not None and self._db is not None:
+            if self.marks.pop(runner, None) is not None and self._db is not None and not self._is_pooled:
                 with suppress(psycopg.Error):  # then the server has taken it back
                     self._db.execute(LET_GO, [self._space, runner])
 

@@ -6,9 +6,10 @@ import psycopg
 
 from postlude.clock import Clock, SystemClock
 from postlude.errors import JournalUnavailable
+from postlude.model.event.journal import ServerPooled
 from postlude.stores.grouped.store import GroupedStore
 from postlude.stores.postgres.backend import PostgresBackend
-from postlude.stores.postgres.connection import SCHEMA, channel_of, reason, shown
+from postlude.stores.postgres.connection import SCHEMA, reason, shown
 from postlude.stores.postgres.guard import Guard
 from postlude.stores.postgres.listening import Listener
 from postlude.stores.postgres.reader import PostgresReader
@@ -26,12 +27,21 @@ class PostgresStore(GroupedStore):
         schema: the schema of its tables; made if it is missing.
         clock: for tests; else the server tells the time.
         free_for: seconds for which a process's lock has to be seen free before it is taken for dead.
+        listens: hears of other processes by LISTEN, and tells them by NOTIFY; otherwise it looks. Behind a
+            pooler it does that in any case.
     """
 
     def __init__(
-        self, url: str, *, schema: str = SCHEMA, clock: Clock | None = None, free_for: float = FREE_FOR
+        self,
+        url: str,
+        *,
+        schema: str = SCHEMA,
+        clock: Clock | None = None,
+        free_for: float = FREE_FOR,
+        listens: bool = True,
     ) -> None:
         super().__init__()
+        self._listens = listens
         self._url = url
         self._schema = schema
         self._clock = clock
@@ -49,15 +59,21 @@ class PostgresStore(GroupedStore):
 
     def connect(self) -> tuple[PostgresBackend, PostgresReader]:
         """Connect, and make or migrate the schema."""
-        backend = PostgresBackend(self._url, self._schema, self._clock, self._free_for, self._listeners)
+        backend = PostgresBackend(
+            self._url, self._schema, self._clock, self._free_for, self._listeners, self.events, self._listens
+        )
         try:
             backend.open()
         except psycopg.Error as error:
-            raise JournalUnavailable(f"cannot open the journal {self.location}: {reason(error)}") from error
-        self._listener = Listener(self._url, channel_of(self._schema), self._listeners, backend.runners.token)
+            raise JournalUnavailable(f"cannot open the journal {self.location}: {reason(error)}") from None
+        if backend.is_pooled:
+            self.events.emit(ServerPooled(self.location))
+        self._listener = Listener(
+            self._url, self._schema, self._listeners, backend.runners.token, listens=self._listens
+        )
         self._epoch = backend.epoch
         backend.connected = self._listener.know
-        backend.apart = self._set
+        backend.turns.apart = self._set
         self._guard = Guard(backend, self.renew)
         self._listener.know(backend.sender)
         return backend, PostgresReader(

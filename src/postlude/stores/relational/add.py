@@ -230,8 +230,7 @@ class Intake:
         if not rows:
             return ()
         tx = self._tx
-        seqs = tx.insert_jobs(statement, rows)
-        tx.run_for("add_payloads", list(zip(seqs, payloads, strict=True)))
+        seqs = tx.insert_jobs(statement, rows, payloads)
         for (task, state), jobs in self._added.items():
             tx.count(task, None, state, jobs)
         return seqs

@@ -76,8 +76,10 @@ class Transaction(ABC):
         """Run a statement for many rows; returns how many it has changed."""
 
     @abstractmethod
-    def insert_jobs(self, name: str, rows: Sequence[Iterable[Any]]) -> Sequence[int]:
-        """Insert jobs; returns their numbers, in this order."""
+    def insert_jobs(
+        self, name: str, rows: Sequence[Iterable[Any]], payloads: Sequence[bytes]
+    ) -> Sequence[int]:
+        """Insert jobs and their arguments; returns their numbers, in this order."""
 
     @abstractmethod
     def upcoming(self, jobs: int) -> Sequence[int]:

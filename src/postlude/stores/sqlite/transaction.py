@@ -84,11 +84,15 @@ class SqliteTransaction(Transaction):
             start += size
         return changes
 
-    def insert_jobs(self, name: str, rows: Sequence[Iterable[Any]]) -> Sequence[int]:
-        """Insert jobs; returns their numbers, in this order."""
+    def insert_jobs(
+        self, name: str, rows: Sequence[Iterable[Any]], payloads: Sequence[bytes]
+    ) -> Sequence[int]:
+        """Insert jobs and their arguments; returns their numbers, in this order."""
         self.run_for(name, rows)
         last: int = self.db.last_insert_rowid()
-        return range(last - len(rows) + 1, last + 1)
+        seqs = range(last - len(rows) + 1, last + 1)
+        self.run_for("add_payloads", list(zip(seqs, payloads, strict=True)))
+        return seqs
 
     def upcoming(self, jobs: int) -> Sequence[int]:
         """Return the numbers that the jobs will have that are inserted next."""

@@ -146,6 +146,23 @@ LINES: Final[Lines] = {
         "path",
         "kind",
     ),
+    event.ServerPooled: line(
+        JOURNAL.info,
+        "a pooler stands before the server of the journal %s: this process looks for jobs of others four "
+        "times a second instead of listening, and it is taken for dead by its lease alone; a URL of the "
+        "server itself is quicker at both",
+        "location",
+    ),
+    event.TransactionHeld: line(
+        JOURNAL.warning,
+        "journal %s: process %d of the server (application_name %r) has had a transaction open for %d s; as "
+        "long as it has, PostgreSQL cannot clean up behind jobs, and claims get slower: let it commit, or "
+        "end it with pg_terminate_backend",
+        "location",
+        "pid",
+        "application",
+        "seconds",
+    ),
     event.JournalMended: _mended,
     event.JournalShut: _shut,
     event.JournalInPlace: line(JOURNAL.warning, "the journal %s is in its place again", "path"),

@@ -36,7 +36,8 @@ def _cast(place: int, name: str, *, array: bool = False) -> str:
 
 
 def _arrays(names: tuple[str, ...]) -> str:
-    return ", ".join(_cast(place, name, array=True) for place, name in enumerate(("seq", *names), 1))
+    casts = [_cast(place, name, array=True) for place, name in enumerate(("seq", *names), 1)]
+    return ", ".join([*casts, f"${len(casts) + 1}::bytea[]"])
 
 
 def _shown(name: str) -> str:

@@ -2,24 +2,52 @@
 -- Lists come as one JSON array. `$s` is the journal's schema. What stands in `unnest` is one array for each column.
 
 -- name: add_jobs
-INSERT INTO $s.job (seq, $inserted) SELECT * FROM unnest($inserted_arrays)
+-- With their arguments, which come last; returns their numbers. Those that come without one are given theirs.
+WITH drawn AS MATERIALIZED (
+    SELECT coalesce(given, nextval('$s.job_seq')) AS seq, $inserted, args
+    FROM unnest($inserted_arrays) AS j(given, $inserted, args)
+), paid AS (
+    INSERT INTO $s.payload (seq, codec, args) SELECT seq, 0, args FROM drawn
+), added AS (
+    INSERT INTO $s.job (seq, $inserted) SELECT seq, $inserted FROM drawn
+)
+SELECT seq FROM drawn ORDER BY seq
 
 -- name: add_plain_jobs
-INSERT INTO $s.job (seq, $plain) SELECT * FROM unnest($plain_arrays)
+WITH drawn AS MATERIALIZED (
+    SELECT coalesce(given, nextval('$s.job_seq')) AS seq, $plain, args
+    FROM unnest($plain_arrays) AS j(given, $plain, args)
+), paid AS (
+    INSERT INTO $s.payload (seq, codec, args) SELECT seq, 0, args FROM drawn
+), added AS (
+    INSERT INTO $s.job (seq, $plain) SELECT seq, $plain FROM drawn
+)
+SELECT seq FROM drawn ORDER BY seq
 
 -- name: numbers
 SELECT nextval('$s.job_seq') FROM generate_series(1, $1)
-
--- name: add_payloads
-INSERT INTO $s.payload (seq, codec, args) SELECT seq, 0, args FROM unnest($1::bigint[], $2::bytea[]) AS p(seq, args)
 
 -- name: take_joined
 DELETE FROM $s.joined WHERE seq IN (SELECT seq FROM $s.joined ORDER BY seq LIMIT $1::bigint)
 RETURNING seq, task, state, job
 
+-- name: give_places
+-- To those that are ready, behind all others: they may have come to light behind a mark.
+UPDATE $s.job SET position = nextval('$s.job_seq') WHERE seq = ANY($list) AND state = 0
+
 -- name: may_be_born_claimed
-SELECT coalesce(queues, '') FROM $s.runner WHERE id = $1::bigint
-    AND NOT EXISTS (SELECT 1 FROM $s.job WHERE state = 0 AND queue = $2::text) AND NOT EXISTS (SELECT 1 FROM $s.pause)
+-- Of a queue, by its stretches (`Stretches`): whether nothing is ready there, and what else has to be.
+SELECT
+    (SELECT true FROM $s.job WHERE state = 0 AND queue = $2::text AND suspect ORDER BY $in_order LIMIT 1) IS NULL
+    AND (
+        SELECT bool_or(
+            (SELECT true FROM $s.job WHERE queue = $2::text AND NOT suspect AND $in_stretch ORDER BY $in_order LIMIT 1)
+        ) FROM unnest($3::integer[], $4::bigint[], $5::integer[]) AS stretch(first, place, last)
+    ) IS NULL,
+    (SELECT coalesce(queues, '') FROM $s.runner WHERE id = $1::bigint AND NOT EXISTS (SELECT 1 FROM $s.pause))
+
+-- name: in_stretch
+state = 0 AND (priority, coalesce(position, seq)) >= (stretch.first, stretch.place) AND priority <= stretch.last
 
 -- name: add_task_name
 INSERT INTO $s.task_name (name) VALUES ($1) ON CONFLICT DO NOTHING
@@ -28,8 +56,17 @@ INSERT INTO $s.task_name (name) VALUES ($1) ON CONFLICT DO NOTHING
 SELECT name, id FROM $s.task_name
 
 -- name: add_stats
-INSERT INTO $s.stat (task, state, n) SELECT * FROM unnest($1::integer[], $2::smallint[], $3::bigint[])
+-- Numbers only, as text: it goes to the server together with the commit.
+INSERT INTO $s.tally (task, state, n) VALUES
+
+-- name: fold_tally
+WITH folded AS (DELETE FROM $s.tally RETURNING task, state, n)
+INSERT INTO $s.stat (task, state, n) SELECT task, state, sum(n) FROM folded GROUP BY task, state
 ON CONFLICT (task, state) DO UPDATE SET n = stat.n + excluded.n
+
+-- name: stats
+SELECT task, state, sum(n)::bigint AS n
+FROM (SELECT task, state, n FROM $s.stat UNION ALL SELECT task, state, n FROM $s.tally) AS each GROUP BY task, state
 
 -- name: add_left
 INSERT INTO $s.gone (task, queue, state, n) SELECT * FROM unnest($1::integer[], $2::text[], $3::text[], $4::bigint[])
@@ -228,6 +265,14 @@ SELECT id, token, host, pid, renewed, lease, draining FROM $s.runner
 -- name: has_sessions
 SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'postlude%' || $1::text || '%')
 
+-- name: held_transactions
+SELECT pid, coalesce(application_name, ''), extract(epoch FROM clock_timestamp() - xact_start)::float8, xact_start::text
+FROM pg_stat_activity
+WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+    AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)
+    AND xact_start < clock_timestamp() - make_interval(secs => $1::float8)
+ORDER BY xact_start LIMIT 3
+
 -- name: living
 SELECT id, kind, release, queues, slots, parent, host, pid, started, renewed + lease,
     (SELECT count(*) FROM $s.job WHERE state = 3 AND job.runner = runner.id)
@@ -272,37 +317,81 @@ DELETE FROM $s.runner WHERE id = ANY($list)
 SELECT DISTINCT runner FROM $s.job WHERE state = 3 AND runner NOT IN (SELECT id FROM $s.runner)
 
 -- name: ready_queues
+-- Of the queues that are known, those in which something is ready by their stretches (one row each), and those that
+-- have a suspect; and whether anything is ready in another queue. Each look names an index's order and the first
+-- row, so that it is a look into that index, whatever the server believes of the table.
+WITH gap AS (
+    SELECT queue AS low, lead(queue) OVER (ORDER BY queue) AS high FROM unnest(array_append($2::text[], '')) AS k(queue)
+)
+SELECT
+    EXISTS (SELECT 1 FROM $s.runner WHERE id = $1::bigint),
+    ARRAY(
+        SELECT DISTINCT known FROM unnest($3::text[], $4::integer[], $5::bigint[], $6::integer[])
+            AS stretch(known, first, place, last)
+        WHERE (
+            SELECT true FROM $s.job WHERE queue = known AND NOT suspect AND $in_stretch ORDER BY $in_order LIMIT 1
+        )
+    ),
+    ARRAY(
+        SELECT known FROM unnest($2::text[]) AS k(known)
+        WHERE (SELECT true FROM $s.job WHERE state = 0 AND queue = known AND suspect ORDER BY $in_order LIMIT 1)
+    ),
+    (
+        SELECT bool_or(CASE WHEN high IS NULL
+            THEN (SELECT true FROM $s.job WHERE state = 0 AND queue > low ORDER BY queue, $in_order LIMIT 1)
+            ELSE (
+                SELECT true FROM $s.job WHERE state = 0 AND queue > low AND queue < high
+                ORDER BY queue, $in_order LIMIT 1
+            )
+        END) FROM gap
+    )
+
+-- name: in_order
+suspect, priority, coalesce(position, seq)
+
+-- name: all_ready_queues
 WITH RECURSIVE waiting (queue) AS (
     SELECT min(queue) FROM $s.job WHERE state = 0
     UNION ALL
     SELECT (SELECT min(queue) FROM $s.job WHERE state = 0 AND queue > waiting.queue) FROM waiting
     WHERE waiting.queue IS NOT NULL
 )
-SELECT CASE WHEN EXISTS (SELECT 1 FROM $s.runner WHERE id = $1::bigint)
-    THEN (SELECT coalesce(json_agg(queue), '[]')::text FROM waiting WHERE queue IS NOT NULL) END
+SELECT queue FROM waiting WHERE queue IS NOT NULL
 
 -- name: ready_ids
-SELECT id FROM $s.job WHERE state = 0 AND queue = $1::text ORDER BY suspect, priority, seq LIMIT $2::bigint
+SELECT id FROM $s.job WHERE state = 0 AND queue = $1::text ORDER BY suspect, priority, coalesce(position, seq)
+LIMIT $2::bigint
 
 -- name: claimed
 j.seq, encode(j.id, 'hex'), j.fence + 1, j.task, j.queue, j.failures, j.suspect::integer, j.once::integer, j.created,
     j.followed::integer, j.lane, (j.started IS NOT NULL)::integer, $given, p.args
 
 -- name: ready
-SELECT $claimed FROM (
-    SELECT * FROM $s.job WHERE state = 0 AND queue = $1::text AND suspect = ($2::integer = 1)
-    ORDER BY priority, seq LIMIT $3::bigint OFFSET $4::bigint
+-- By the stretches of the queue. Each gives as many as are wanted of all.
+SELECT $claimed, j.priority, j.place FROM (
+    SELECT found.* FROM unnest($6::integer[], $7::bigint[], $8::integer[]) AS stretch(first, place, last)
+    CROSS JOIN LATERAL (
+        SELECT job.*, coalesce(position, seq) AS place FROM $s.job
+        WHERE queue = $1::text AND suspect = ($2::integer = 1) AND $in_stretch
+        ORDER BY priority, coalesce(position, seq) LIMIT $5::bigint
+    ) AS found
+    ORDER BY found.priority, found.place LIMIT $3::bigint OFFSET $4::bigint
 ) AS j LEFT JOIN $s.payload AS p ON p.seq = j.seq
-ORDER BY j.priority, j.seq
+ORDER BY j.priority, j.place
 
 -- name: ready_but
-SELECT $claimed FROM (
+SELECT $claimed, j.priority, j.place FROM (
     SELECT * FROM (
-        SELECT * FROM $s.job WHERE state = 0 AND queue = $2::text AND suspect = ($3::integer = 1)
-        ORDER BY priority, seq LIMIT 4000
-    ) AS first WHERE task <> ALL($list) ORDER BY priority, seq LIMIT $4::bigint OFFSET $5::bigint
+        SELECT found.* FROM unnest($6::integer[], $7::bigint[], $8::integer[]) AS stretch(first, place, last)
+        CROSS JOIN LATERAL (
+            SELECT job.*, coalesce(position, seq) AS place FROM $s.job
+            WHERE queue = $2::text AND suspect = ($3::integer = 1) AND $in_stretch
+            ORDER BY priority, coalesce(position, seq) LIMIT 4000
+        ) AS found
+        ORDER BY found.priority, found.place LIMIT 4000
+    ) AS first WHERE task <> ALL($list) ORDER BY priority, place LIMIT $4::bigint OFFSET $5::bigint
 ) AS j LEFT JOIN $s.payload AS p ON p.seq = j.seq
-ORDER BY j.priority, j.seq
+ORDER BY j.priority, j.place
 
 -- name: lie
 SELECT wanted.id, job.seq, job.state, job.reason, job.queue
@@ -415,7 +504,31 @@ SELECT seq, task, lane, state FROM $s.job WHERE state = 2 AND due IS NOT NULL AN
 ORDER BY due, seq LIMIT $2::bigint
 
 -- name: ready_all
-UPDATE $s.job SET state = 0, due = NULL, reason = NULL, release = NULL, follows = NULL WHERE seq = ANY($list)
+-- What was scheduled comes behind all that are ready, in this order; the rest at the place that it had. One value for
+-- each: whether something may be ready at a place that was passed.
+WITH f AS MATERIALIZED (
+    SELECT seq, state, CASE WHEN state = 1 THEN nextval('$s.job_seq') ELSE position END AS position FROM (
+        SELECT job.seq, job.state, job.position
+        FROM jsonb_array_elements_text($1::jsonb) WITH ORDINALITY AS l(seq, place) JOIN $s.job ON job.seq = l.seq::bigint
+        ORDER BY l.place
+    ) AS ordered
+), told AS MATERIALIZED (
+    SELECT nextval('$s.behind') WHERE EXISTS (SELECT 1 FROM f WHERE state <> 1)
+)
+UPDATE $s.job SET state = 0, due = NULL, reason = NULL, release = NULL, follows = NULL, position = f.position
+FROM f WHERE job.seq = f.seq RETURNING EXISTS (SELECT 1 FROM told)
+
+-- name: drawn_from_behind
+SELECT nextval('$s.behind')
+
+-- name: drawn_from_ruled
+SELECT nextval('$s.ruled')
+
+-- name: at_turn
+SELECT
+    behind.last_value - (NOT behind.is_called)::integer, newest.last_value - (NOT newest.is_called)::integer,
+    ruled.last_value - (NOT ruled.is_called)::integer
+FROM $s.behind AS behind, $s.job_seq AS newest, $s.ruled AS ruled
 
 -- name: next_due
 SELECT least(
@@ -457,7 +570,7 @@ SELECT seq, task, state FROM $s.job WHERE state = 9 AND finished < $1::bigint OR
 SELECT seq, task, state FROM $s.job WHERE state = 10 AND finished < $1::bigint ORDER BY finished, seq LIMIT $2::bigint
 
 -- name: jobs_in_state
-SELECT coalesce(sum(n), 0)::bigint FROM $s.stat WHERE state = $1::smallint
+SELECT coalesce(sum(n), 0)::bigint FROM ($stats) AS stat WHERE state = $1::smallint
 
 -- name: prune_jobs
 DELETE FROM $s.job WHERE seq = ANY($list)
@@ -527,13 +640,13 @@ SELECT attempt, lines FROM $s.log WHERE job = $1::bigint ORDER BY place
 SELECT n, started, finished, error, traceback, host, pid FROM $s.attempt WHERE job = $1::bigint ORDER BY n
 
 -- name: counts
-SELECT task_name.name, stat.state, stat.n FROM $s.stat JOIN $s.task_name ON task_name.id = stat.task
+SELECT task_name.name, stat.state, stat.n FROM ($stats) AS stat JOIN $s.task_name ON task_name.id = stat.task
 UNION ALL SELECT task, state, count(*) FROM $s.joined GROUP BY task, state
 
 -- name: tallies
 SELECT t.name, t.state, t.gone, t.n FROM (
     SELECT task_name.id, task_name.name, c.state, c.gone, c.n::bigint FROM (
-        SELECT task, state::integer AS state, NULL AS gone, n FROM $s.stat
+        SELECT task, state::integer AS state, NULL AS gone, n FROM ($stats) AS stat
         UNION ALL SELECT task, NULL, state, n FROM $s.gone
     ) AS c JOIN $s.task_name ON task_name.id = c.task
     UNION ALL

@@ -1,0 +1,131 @@
+"""A group's turn: what it needs to know at its beginning, in one round trip.
+
+All groups of a journal take turns, by one advisory lock that the server gives back with the transaction.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from psycopg.sql import Literal
+
+from postlude.clock import Clock, SystemClock
+from postlude.stores.postgres.connection import GUARDED, PLANNED, is_pooled
+from postlude.stores.postgres.places import Places
+from postlude.stores.postgres.transaction import Connection
+
+TURN: Final = -1
+"""The second number of the lock by which groups take turns; runners' are from 1, and 0 is for migrations."""
+
+ASKED: Final = 2
+"""Pairs of a runner and a queue of which it is asked with the turn whether jobs may be born claimed."""
+
+SYSTEM: Final = SystemClock()
+
+Pair = tuple[int, str]
+
+
+class Turn(NamedTuple):
+    """What is known at its beginning.
+
+    Attributes:
+        now: the time.
+        ruled: changes whenever bounds or pauses do.
+        born: of a runner and a queue, what `may_be_born_claimed` says.
+    """
+
+    now: int
+    ruled: int
+    born: dict[Pair, Any]
+
+
+class Turns:
+    """Takes turns on one connection after another.
+
+    Args:
+        sql: the statements.
+        space: the first number of the journal's locks.
+        places: told of each turn.
+        clock: for tests; else the server tells the time.
+    """
+
+    def __init__(self, sql: dict[str, str], space: int, places: Places, clock: Clock | None = None) -> None:
+        self._places = places
+        self._clock = clock
+        self._asked: dict[Pair, None] = {}
+        """Those of which it was asked last."""
+        self.apart: Callable[[int, int], None] | None = None
+        """Told by how much the server is ahead of this machine, at least and at most (microseconds)."""
+        time = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+        self._statements = (
+            f"SELECT pg_advisory_xact_lock({space}, {TURN}), {time}",
+            sql["at_turn"],
+            sql["may_be_born_claimed"],
+        )
+        self._names: tuple[str, ...] = ()
+        self._prepared_on: Connection | None = None
+        self._times = 0
+
+    def rolled_back(self) -> None:
+        """The driver lets go of all prepared statements of a connection when it is told to roll back."""
+        self._prepared_on = None
+
+    def _prepare(self, db: Connection) -> None:
+        self._times += 1  # those of before may be there, or not
+        self._names = tuple(f"postlude_{place}_{self._times}" for place in range(len(self._statements)))
+        each = zip(self._names, self._statements, strict=True)
+        db.execute(";".join(f"PREPARE {name} AS {statement}" for name, statement in each))
+        self._prepared_on = db
+
+    def ask(self, pair: Pair) -> None:
+        """Ask of this pair with the next turns."""
+        self._asked[pair] = None
+        if len(self._asked) > ASKED:
+            del self._asked[next(iter(self._asked))]
+
+    def forget(self, runner: int) -> None:
+        """It has gone."""
+        for pair in [pair for pair in self._asked if pair[0] == runner]:
+            del self._asked[pair]
+
+    def take(self, db: Connection, *, again: bool = False) -> Turn:
+        """Begin a transaction, and wait for others' groups.
+
+        Args:
+            db: the connection.
+            again: one has begun, and is undone before.
+        """
+        if again:
+            db.execute("ROLLBACK")
+            self.rolled_back()
+        asked = list(self._asked)
+        if is_pooled(db):
+            settings = [each.format(local="true") for each in GUARDED]
+            settings += [f"SET LOCAL {each}" for each in PLANNED]
+            words = ["BEGIN", *settings, *self._statements[:2]]
+        else:
+            if self._prepared_on is not db:
+                self._prepare(db)
+            words = ["BEGIN", *(f"EXECUTE {name}" for name in self._names[:2])]
+        since = SYSTEM.now()
+        cursor = db.execute(";".join(words + [self._born(db, *pair) for pair in asked]))
+        rows = [row for each in cursor.results() if each.description for row in each if len(row) > 1]
+        (_, now), (behind, newest, ruled), *answers = rows
+        self._places.begin(behind, newest)
+        born = {}
+        for pair, (is_empty, queues) in zip(asked, answers, strict=True):
+            if is_empty:
+                self._places.empty(pair[1])
+            born[pair] = queues if is_empty else None
+        if self._clock is not None:
+            return Turn(self._clock.now(), ruled, born)
+        if self.apart is not None:
+            self.apart(now - SYSTEM.now(), now - since)
+        return Turn(now, ruled, born)
+
+    def _born(self, db: Connection, runner: int, queue: str) -> str:
+        arrays = [f"'{{{','.join(map(str, each))}}}'" for each in self._places.stretches(queue)]
+        values = [str(runner), Literal(queue).as_string(db), *arrays]
+        if is_pooled(db):
+            return re.sub(r"\$(\d)", lambda place: values[int(place[1]) - 1], self._statements[2])
+        return f"EXECUTE {self._names[2]}({', '.join(values)})"
