@@ -13,8 +13,8 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
 
 import apsw
 
@@ -103,25 +103,61 @@ class Bare:
         self._adds, self._waiting, self._finisher = [], [], []
 
     def _write(self, loop: asyncio.AbstractEventLoop) -> None:
-        db = apsw.Connection(self._path)
-        db.execute(_TABLE).fetchall()
-        db.wal_autocheckpoint(0)
+        writes = self._open()
         while True:
             adds, waiting, ends = self._handed.get()
-            db.execute("BEGIN IMMEDIATE")
-            db.executemany(_FINISH, ends)
-            db.executemany(_ADD, adds)
-            first = db.last_insert_rowid() - len(adds) + 1
-            db.execute("COMMIT")
-            loop.call_soon_threadsafe(self._answer, waiting, first)
-            # Not within the commit, where somebody waits for it.
-            if db.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_NOOP)[0] >= 1000:
-                db.wal_checkpoint("main")
+            seqs = writes.commit(adds, ends)
+            loop.call_soon_threadsafe(self._answer, waiting, seqs)
+            writes.tidy()
 
-    def _answer(self, waiting: list[asyncio.Future[int]], first: int) -> None:
+    def _open(self) -> "Writes":
+        return SqliteWrites(self._path)
+
+    def _answer(self, waiting: list[asyncio.Future[int]], seqs: Sequence[int]) -> None:
         self._busy = False
-        for seq, stored in enumerate(waiting, first):
+        for seq, stored in zip(seqs, waiting, strict=True):
             if not stored.done():
                 stored.set_result(seq)
         if self._adds or self._finisher:
             self._gather()
+
+
+class Writes(Protocol):
+    """A database that groups are written to, by one thread."""
+
+    def commit(self, adds: Sequence[Any], ends: Sequence[Any]) -> Sequence[int]:
+        """Store both; returns the places of those added."""
+        ...
+
+    def tidy(self) -> None:
+        """Do what can wait until those who asked have been answered."""
+        ...
+
+
+class SqliteWrites:
+    """SQLite.
+
+    Args:
+        path: the database, which must not exist.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._db = apsw.Connection(path)
+        self._db.execute(_TABLE).fetchall()
+        self._db.wal_autocheckpoint(0)
+
+    def commit(self, adds: Sequence[Any], ends: Sequence[Any]) -> Sequence[int]:
+        """Store both."""
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        db.executemany(_FINISH, ends)
+        db.executemany(_ADD, adds)
+        last = db.last_insert_rowid()
+        db.execute("COMMIT")
+        return range(last - len(adds) + 1, last + 1)
+
+    def tidy(self) -> None:
+        """Fold the log, not within the commit, where somebody waits for it."""
+        db = self._db
+        if db.wal_checkpoint("main", apsw.SQLITE_CHECKPOINT_NOOP)[0] >= 1000:
+            db.wal_checkpoint("main")

@@ -16,10 +16,13 @@ from typing import Any, Literal
 import uvicorn
 from fastapi import BackgroundTasks, FastAPI
 
+from bench.bare import Bare
 from bench.machine import pin, resident
 from bench.tasks import compute, note_wait, nothing, nothing_in_a_thread, seen
 
 VARIANTS = ("none", "native", "bare", "postlude-memory", "postlude-sqlite")
+ON_POSTGRES = ("bare-postgres", "postlude-postgres")
+"""Those whose journal is a URL."""
 
 
 def build(variant: str, journal: str) -> FastAPI:
@@ -29,7 +32,11 @@ def build(variant: str, journal: str) -> FastAPI:
         app.post("/async")(add_nothing)
         app.post("/sync")(add_nothing)
     elif variant == "bare":
-        app.post("/async")(add_barely(journal))
+        app.post("/async")(add_barely(Bare(journal)))
+    elif variant == "bare-postgres":
+        from bench.postgres.bare import BarePostgres
+
+        app.post("/async")(add_barely(BarePostgres(journal)))
     else:
         app.post("/async")(add_async)
         app.post("/sync")(add_sync)
@@ -40,7 +47,8 @@ def build(variant: str, journal: str) -> FastAPI:
     if variant.startswith("postlude-"):
         from postlude import Postlude
 
-        Postlude(app, store="memory" if variant == "postlude-memory" else f"sqlite:///{journal}")
+        stores = {"postlude-memory": "memory", "postlude-postgres": journal}
+        Postlude(app, store=stores.get(variant, f"sqlite:///{journal}"))
     return app
 
 
@@ -55,11 +63,8 @@ async def add_async(background_tasks: BackgroundTasks) -> dict[str, str]:
     return {"status": "ok"}
 
 
-def add_barely(journal: str) -> Callable[[BackgroundTasks], Awaitable[dict[str, str]]]:
+def add_barely(bare: Bare) -> Callable[[BackgroundTasks], Awaitable[dict[str, str]]]:
     """Return the same with an async task that the least code there can be makes durable."""
-    from bench.bare import Bare
-
-    bare = Bare(journal)
 
     async def add_bare(background_tasks: BackgroundTasks) -> dict[str, str]:
         stored = await bare.store("bench.tasks:nothing")

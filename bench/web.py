@@ -18,6 +18,7 @@ from statistics import median
 from typing import Any
 
 from bench.load import quantile
+from bench.server import ON_POSTGRES
 
 ROOT = Path(__file__).parents[1]
 WARM = 1.5
@@ -40,6 +41,10 @@ class Plan:
     loop: str
     http: str
     journals: Path
+    url: str = ""
+    """Of the database that `ON_POSTGRES` use."""
+    fresh: Callable[[], None] = lambda: None
+    """Called before each round that has new journals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,7 @@ def servers(plan: Plan) -> Iterator[list[Server]]:
 @contextmanager
 def _serve(variant: str, plan: Plan) -> Iterator[Server]:
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listening:
-        journal = plan.journals / f"{variant}.db"
+        journal = plan.url if variant in ON_POSTGRES else plan.journals / f"{variant}.db"
         command = [
             sys.executable,
             "-m",
@@ -147,6 +152,7 @@ def saturated(plan: Plan, path: str) -> Figures:
     for number in range(plan.rounds):
         journals = plan.journals / f"{path.strip('/')}{number}"
         journals.mkdir()
+        plan.fresh()
         with servers(replace(plan, journals=journals)) as running:
             for server in running:
                 server.load(path, 32, WARM)
@@ -179,7 +185,7 @@ def beside(running: Sequence[Server], plan: Plan) -> Figures:
 
 
 def _with_tasks(running: Sequence[Server]) -> list[Server]:
-    return [server for server in running if server.variant not in ("none", "bare")]
+    return [server for server in running if server.variant not in ("none", "bare", "bare-postgres")]
 
 
 def _rounds(
