@@ -416,9 +416,10 @@ UPDATE $s.job SET state = 3, fence = fence + 1, runner = $1::bigint, due = NULL
 WHERE seq = ANY(ARRAY(SELECT value::bigint FROM jsonb_array_elements_text($2::jsonb)))
 
 -- name: finish_succeeded
+-- By number: the index of what runs, which `state = 3` alone would have it take, has an entry for all that ever ran.
 UPDATE $s.job SET state = 8, started = f.started, finished = f.finished
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) AS f(seq, fence, started, finished)
-WHERE job.seq = f.seq AND job.fence = f.fence AND job.state = 3
+WHERE job.seq = f.seq AND job.fence = f.fence AND job.state + 0 = 3
 
 -- name: standings
 SELECT seq, state, fence, task, failures, (runner IS NULL)::integer, lane, (cancel_asked IS NOT NULL)::integer
@@ -465,7 +466,7 @@ SELECT EXISTS (SELECT 1 FROM $s.job WHERE state = 0 AND queue = $1::text)
 
 -- name: held
 SELECT seq, task, lane, followed::integer, (cancel_asked IS NOT NULL)::integer, fence, runner
-FROM $s.job WHERE seq = ANY($list) AND state = 3
+FROM $s.job WHERE seq = ANY($list) AND state + 0 = 3
 
 -- name: holds
 SELECT seq, fence FROM $s.job WHERE state = 3 AND runner = $1::bigint
