@@ -27,6 +27,7 @@ from postlude.stores.postgres import PostgresStore
 from postlude.stores.protocol import NewRunner, Store
 from postlude.stores.sqlite import SqliteStore
 from postlude.testing.conformance import Driver, StoreBench
+from postlude.testing.conformance.schedules import declare, fire, known, schedule
 
 pytestmark = [pytest.mark.disk, pytest.mark.process]
 
@@ -167,6 +168,31 @@ def test_everything_is_there_afterwards(way: tuple[StoreLocation, StoreLocation]
     clock.advance(501)
     assert new.promote() == 1
     assert new.claim_one(runner).id == jobs["scheduled"].id
+    new.store.close()
+
+
+@EITHER
+def test_schedules_come_along_with_what_has_been_fired(way: tuple[StoreLocation, StoreLocation]) -> None:
+    clock = ManualClock()
+    old = Driver(Bench(way[0]), clock)
+    runner = old.enlist()
+    declare(old, schedule(), schedule("paused"), runner=runner)
+    old.store.pause_schedule("paused").wait(PATIENCE)
+    clock.advance(60)
+    assert len(fire(old).times) == 1
+    before = known(old)
+    old.store.retire(runner.runner, draining=False).wait(PATIENCE)
+    old.store.close()
+    moved(way)
+
+    new = Driver(Bench(way[1]), clock)
+    assert known(new) == before
+    assert fire(new).times == []
+    assert declare(new, schedule(), runner=new.enlist()), (
+        "no runner of the old journal declares anything here"
+    )
+    clock.advance(60)
+    assert [time.due for time in fire(new).times] == [clock.now()]
     new.store.close()
 
 

@@ -14,7 +14,7 @@ from postlude.errors import JournalRefused
 Cell = int | float | str | bytes | None
 Row = tuple[Cell, ...]
 
-OF_PROCESSES: Final = frozenset({"meta", "runner", "start", "lead", "joined"})
+OF_PROCESSES: Final = frozenset({"meta", "runner", "start", "lead", "joined", "schedule_declarer"})
 """Tables that stay behind: they are about the journal itself, and about processes that have ended; and what
 is empty in a journal that nobody uses."""
 
