@@ -150,8 +150,11 @@ class PostgresReader:
         return self._answer(lambda: queue_states(self._rows("queues"), self.paused()))
 
     def schedules(self) -> list[ScheduleRecord]:
-        """Return the schedules that are in force."""
-        return self._answer(lambda: [schedule_record(row) for row in self._rows("schedules")])
+        """Return the schedules that are in force; none, where the journal is older than they are."""
+        try:
+            return self._answer(lambda: [schedule_record(row) for row in self._rows("schedules")])
+        except psycopg.errors.UndefinedTable:
+            return []
 
     def schedule_times(self, name: str, limit: int) -> list[ScheduleTime]:
         """Return the last due times of a schedule."""

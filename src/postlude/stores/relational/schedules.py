@@ -26,36 +26,38 @@ KEPT: Final = 100
 
 
 def fire(tx: Transaction, calls: Sequence[None]) -> list[Fired]:
-    """Add the jobs of the due times that have come."""
-    times: list[FiredTime] = []
-    more = False
+    """Add the jobs of the due times that have come, with one statement for each table."""
+    found: list[tuple[Schedule, list[DueTime]]] = []
+    times, more = 0, False
     for *cells, done in tx.rows("schedules_due", tx.now):
-        if len(times) >= AT_ONCE:
+        if times >= AT_ONCE:
             more = True
             break
         schedule = _schedule(cells)
         try:
-            due = due_times(schedule, done, tx.now)
+            found.append((schedule, due_times(schedule, done, tx.now)))
         except BadRule:  # a newer release's, which it fires itself
             continue
-        times += _fire(tx, schedule, due)
-        tx.run("schedule_done", schedule.name, tx.now, next_after(schedule, tx.now))
+        times += len(found[-1][1])
+    fired = _fire(tx, found) if found else []
     upcoming = tx.now if more else tx.value("next_fire", tx.now)
-    return [Fired(times, upcoming)] + [Fired([], upcoming)] * (len(calls) - 1)
+    return [Fired(fired, upcoming)] + [Fired([], upcoming)] * (len(calls) - 1)
 
 
-def _fire(tx: Transaction, schedule: Schedule, times: Sequence[DueTime]) -> list[FiredTime]:
-    name = schedule.name
-    there = set(tx.rows("times_marked", name, json.dumps([time.due for time in times])))
-    new = [time for time in times if time.due not in there]
-    if not new:
-        return []
-    jobs = {time.due: job_of(schedule, tx.now, due=time.due) for time in new if time.runs}
-    answers = dict(zip(jobs, add(tx, [([job], None) for job in jobs.values()]), strict=True))
-    seqs = {due: answer[0].seq for due, answer in answers.items() if not isinstance(answer, KeyTaken)}
-    tx.run_for("mark_times", [(name, time.due, seqs.get(time.due)) for time in new])
-    tx.run("forget_times", name, tx.now - KEPT_FOR, KEPT)
-    return [FiredTime(name, due, jobs[due].id if due in seqs else None, missed) for due, _, missed in new]
+def _fire(tx: Transaction, found: Sequence[tuple[Schedule, list[DueTime]]]) -> list[FiredTime]:
+    wanted = [(one.name, time.due) for one, times in found for time in times]
+    there = {(name, due) for name, due in tx.rows("times_marked", json.dumps(wanted))}
+    new = [(one, time) for one, times in found for time in times if (one.name, time.due) not in there]
+    jobs = {(one.name, time.due): job_of(one, tx.now, due=time.due) for one, time in new if time.runs}
+    answers = zip(jobs, add(tx, [([job], None) for job in jobs.values()]) if jobs else (), strict=True)
+    seqs = {of: answer[0].seq for of, answer in answers if not isinstance(answer, KeyTaken)}
+    tx.run_for("mark_times", [(one.name, due, seqs.get((one.name, due))) for one, (due, _, _) in new])
+    tx.run_for("schedules_done", [(one.name, tx.now, next_after(one, tx.now)) for one, _ in found])
+    tx.run("forget_times", json.dumps([one.name for one, _ in found]), tx.now - KEPT_FOR, KEPT)
+    return [
+        FiredTime(one.name, due, jobs[one.name, due].id if (one.name, due) in seqs else None, missed)
+        for one, (due, _, missed) in new
+    ]
 
 
 def run_schedule(tx: Transaction, calls: Sequence[RunCall]) -> list[Added | KeyTaken | None]:

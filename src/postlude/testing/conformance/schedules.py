@@ -112,6 +112,37 @@ class ScheduleCases(Cases):
         assert seen == sorted(set(seen))
         assert len(seen) == len(jobs(driver)) == 10
 
+    def test_old_times_are_forgotten_but_for_the_last_hundred(
+        self, driver: Driver, clock: ManualClock
+    ) -> None:
+        declare(driver, schedule(missed=Missed.SKIP), schedule("rare", seconds=86_400, missed=Missed.SKIP))
+        for _ in range(3):
+            clock.advance(24 * 3600)
+            while (upcoming := fire(driver).next) is not None and upcoming <= clock.now():
+                pass
+        times = driver.store.schedule_times("minutely", 10_000).wait(PATIENCE)
+        assert 1000 <= len(times) <= 2 * 24 * 60 + 1
+        assert len(driver.store.schedule_times("rare", 10_000).wait(PATIENCE)) == 3
+
+    def test_hundreds_may_be_due_at_one_moment(self, driver: Driver, clock: ManualClock) -> None:
+        declare(driver, *(schedule(f"s{number}") for number in range(300)))
+        clock.advance(60)
+        assert len({time.name for time in fire(driver).times}) == 300
+        assert len(jobs(driver)) == 300
+
+    def test_what_is_too_much_for_one_call_is_left_to_the_next(
+        self, driver: Driver, clock: ManualClock
+    ) -> None:
+        declare(driver, *(schedule(name, seconds=2, missed=Missed.ALL) for name in ("one", "two", "three")))
+        clock.advance(1200)
+        times, calls = [], 0
+        while (fired := fire(driver)).next is not None and (calls := calls + 1) < 10:
+            times += [time[:2] for time in fired.times]
+            if fired.next > clock.now():
+                break
+        assert len(times) == len(set(times)) == 3 * 600
+        assert len(jobs(driver)) == 3 * 600
+
     def test_a_clock_that_is_set_back_repeats_nothing(self, driver: Driver, clock: ManualClock) -> None:
         declare(driver, schedule())
         clock.advance(180)

@@ -672,19 +672,20 @@ SELECT $schedule, done FROM $s.declared_schedule WHERE name = $1::text AND remov
 -- name: next_fire
 SELECT min(next) FROM $s.declared_schedule WHERE next > $1::bigint
 
--- name: schedule_done
-UPDATE $s.declared_schedule SET done = $2::bigint, next = $3::bigint WHERE name = $1::text
+-- name: schedules_done
+UPDATE $s.declared_schedule SET done = f.done, next = f.next
+FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS f(name, done, next) WHERE declared_schedule.name = f.name
 
 -- name: times_marked
-SELECT due FROM $s.schedule WHERE name = $1::text AND due = ANY(ARRAY(SELECT value::bigint FROM jsonb_array_elements_text($2::jsonb)))
+SELECT t.name, t.due FROM jsonb_array_elements($1::jsonb) AS wanted
+JOIN $s.schedule AS t ON t.name = wanted ->> 0 AND t.due = (wanted ->> 1)::bigint
 
 -- name: mark_times
 INSERT INTO $s.schedule (name, due, job) SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[])
 
 -- name: forget_times
-DELETE FROM $s.schedule WHERE name = $1::text
-    AND due < $2::bigint
-    AND due < (SELECT due FROM $s.schedule WHERE name = $1::text ORDER BY due DESC LIMIT 1 OFFSET $3::integer)
+DELETE FROM $s.schedule AS old WHERE name = ANY(ARRAY(SELECT jsonb_array_elements_text($1::jsonb))) AND due < $2::bigint
+    AND due < (SELECT t.due FROM $s.schedule AS t WHERE t.name = old.name ORDER BY t.due DESC LIMIT 1 OFFSET $3::integer)
 
 -- name: pause_schedule
 UPDATE $s.declared_schedule SET paused = $2::bigint, next = NULL WHERE name = $1::text AND paused IS NULL AND removed IS NULL

@@ -643,18 +643,19 @@ SELECT json_group_array(json_array($schedule, done)) FROM declared_schedule WHER
 -- name: next_fire
 SELECT min(next) FROM declared_schedule WHERE next > ?1
 
--- name: schedule_done
-UPDATE declared_schedule SET done = ?2, next = ?3 WHERE name = ?1
+-- name: schedules_done
+UPDATE declared_schedule SET done = f.column2, next = f.column3 FROM (VALUES (?, ?, ?)) AS f WHERE name = f.column1
 
 -- name: times_marked
-SELECT json_group_array(due) FROM schedule WHERE name = ?1 AND due IN (SELECT value FROM json_each(?2))
+SELECT json_group_array(json_array(s.name, s.due)) FROM json_each(?1) AS wanted
+CROSS JOIN schedule AS s ON s.name = wanted.value ->> 0 AND s.due = wanted.value ->> 1
 
 -- name: mark_times
 INSERT INTO schedule (name, due, job) VALUES (?, ?, ?)
 
 -- name: forget_times
-DELETE FROM schedule WHERE name = ?1
-    AND due < min(?2, (SELECT due FROM schedule WHERE name = ?1 ORDER BY due DESC LIMIT 1 OFFSET ?3))
+DELETE FROM schedule WHERE name IN (SELECT value FROM json_each(?1)) AND due < ?2
+    AND due < (SELECT s.due FROM schedule AS s WHERE s.name = schedule.name ORDER BY s.due DESC LIMIT 1 OFFSET ?3)
 
 -- name: pause_schedule
 UPDATE declared_schedule SET paused = ?2, next = NULL WHERE name = ?1 AND paused IS NULL AND removed IS NULL
