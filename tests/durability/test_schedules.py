@@ -126,13 +126,17 @@ def test_each_due_time_becomes_one_job(store: str, tmp_path: Path, report: Repor
             jobs = [time.job for time in reversed(times)]
             assert jobs == [id_of(name, moment) for moment in due]
             records = [journal.get(job).wait(10) for job in jobs if job is not None]
-            ended = [record for record in records if record is not None and record.state is State.SUCCEEDED]
-            assert len(ended) == len(due)
-            late += sorted(
-                (record.created - moment) / SECOND for record, moment in zip(ended, due, strict=True)
-            )
+            found = [record for record in records if record is not None]
+            assert len(found) == len(due)
+            ended = {
+                moment for record, moment in zip(found, due, strict=True) if record.state is State.SUCCEEDED
+            }
+            left = set(due) - ended  # added as the last process went
+            assert all(end - moment < 15 * SECOND for moment in left)
+            assert {record.state for record in found} <= {State.SUCCEEDED, State.QUEUED}
+            late += ((record.created - moment) / SECOND for record, moment in zip(found, due, strict=True))
             seen = {int(moment) * SECOND for schedule, moment, _ in runs if schedule == name}
-            assert seen == set(due)
+            assert ended <= seen <= set(due)
         again = sum(count - 1 for count in runs.values())
         # What a process was running when it was killed runs again, and nothing else.
         assert again <= 2 * kills
