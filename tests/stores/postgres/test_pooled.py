@@ -13,6 +13,7 @@ from postlude.stores.postgres import PostgresStore
 from postlude.stores.protocol import NewRunner, Store
 from postlude.stores.signals import Signals
 from postlude.testing.conformance import StoreBench, StoreConformance
+from postlude.testing.conformance.bench import LEASE, Driver
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgres import PostgresServer
 from tests.stores.postgres.bench import PostgresBench
@@ -44,6 +45,15 @@ class TestPooled(StoreConformance):
     @pytest.fixture
     def bench(self, server: PostgresServer, schema: str, pooler: PgBouncer) -> StoreBench:
         return PooledBench(server, schema, pooler)
+
+    def test_after_it_is_opened_again_somebody_can(self, driver: Driver) -> None:
+        """Not before the lease of the one that led is over: nothing else tells that it has gone."""
+        leads = driver.store.lead(driver.enlist().runner, "prune", 3600.0).wait(PATIENCE)
+        assert leads
+        driver.reopen()
+        assert not driver.store.lead(driver.enlist().runner, "prune", 3600.0).wait(PATIENCE)
+        driver.clock.advance(LEASE + 1)
+        assert driver.store.lead(driver.enlist().runner, "prune", 3600.0).wait(PATIENCE)
 
 
 @pytest.fixture
