@@ -38,7 +38,6 @@ from postlude.model.role import this_process
 from postlude.request.route import unstored
 from postlude.runner.executors.pool import ExecutionContext
 from postlude.runner.inline import Inline
-from postlude.runner.runner import Runner
 from postlude.runner.service import Service
 from postlude.stores.loops import call_on
 from postlude.stores.memory import MemoryStore
@@ -109,7 +108,6 @@ class Components:
         """Runs what engines are told of."""
         kind = Kind.WORKER if role.worker else Kind.APP
         serving = partial(Service, *given, self.bounds, routing.publishers, kind, declared)
-        self._served = Served(service or serving, self._attach, self._detach)
         self.control = Control(store, self.opened, self._told, self._paused, registry, queues)
         self.absence = Absence(store, config, clock, self._runs_jobs)
         self.queries = JobQueries(
@@ -137,6 +135,7 @@ class Components:
         self.blocking = Blocking(
             self.producer, store, config, self.ensure_open, self.absence, self.control, self.queries
         )
+        self._served = Served(service or serving, self.producer.attach, self.producer.detach)
         self.joiner = self.producer.joiner = Joiner(self.producer, store, self.ensure_open)
         self._opening = threading.Lock()
         self._open = False
@@ -244,10 +243,12 @@ class Components:
                 self._users.add(user)
 
         await asyncio.to_thread(enter)
+        await self.joiner.start()
 
     async def serve(self) -> None:
         """Have a runner serve this loop: the one that is there, or a new one."""
         await self._served.start()
+        await self.joiner.start()  # also those that the application's own start has declared
         if not self._held:
             try:
                 await self.routing.start(self.worker.run)
@@ -270,6 +271,9 @@ class Components:
     async def leave(self, user: object) -> None:
         """Close the journal, if no other lifespan has it open."""
 
+        if self._users <= {user}:
+            await self.joiner.stop()
+
         def leave() -> None:
             with self._opening:
                 self._users.discard(user)
@@ -281,12 +285,6 @@ class Components:
                     self.store.close()
 
         await asyncio.to_thread(leave)
-
-    def _attach(self, runner: Runner) -> None:
-        self.producer.attach(runner)
-
-    def _detach(self, runner: Runner) -> None:
-        self.producer.detach(runner)
 
 
 def _need_asyncio() -> None:

@@ -8,6 +8,31 @@ from postlude.enqueue.joined.joiner import within as within_transaction
 from postlude.frameworks.install import joining
 
 
+def outbox(postlude: Any, engine: Any, /) -> None:
+    """Let jobs join transactions of a database that does not have the journal.
+
+    They wait there in a table, `postlude_outbox`, which is made when the application starts, and are taken
+    over from there, through this engine, right after the commit; what a process that dies leaves is found by
+    another, or at the next start. Call it before the application starts, or in its lifespan.
+
+    Args:
+        postlude: the application's.
+        engine: SQLAlchemy's, sync or async, that the application's sessions use.
+
+    Raises:
+        CannotJoin: it is no engine, or one whose sessions share one connection.
+    """
+    from postlude.enqueue.joined.outbox import declare
+
+    declare(outboxes_of(postlude), engine)
+
+
+def outboxes_of(postlude: Any) -> list[Any]:
+    """Return the outboxes that an application has declared, whichever journal it works with."""
+    found: list[Any] = postlude.__dict__.setdefault("outboxes", [])
+    return found
+
+
 @overload
 def within(postlude: Any, connection: HasSyncSession, /) -> Within: ...
 

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from postlude.app.components import Components, Counters
 from postlude.app.forwarding import of_control, of_lifespan, of_queries, of_schedules
 from postlude.app.instances import EVERY_POSTLUDE
-from postlude.app.joining import within
+from postlude.app.joining import outbox, outboxes_of, within
 from postlude.app.lifecycle import Lifespan, announce_off
 from postlude.app.maker import for_role, name_of, refuse_mistaken, root_of
 from postlude.app.metrics import metrics_app
@@ -25,7 +25,6 @@ from postlude.enqueue.port import Port
 from postlude.errors import PostludeError
 from postlude.frameworks.injection import ApplicationInjection
 from postlude.frameworks.install import (
-    check_sessions,
     hook,
     hook_if_possible,
     install,
@@ -139,10 +138,7 @@ class Postlude:
         self.work_with(Components(kept, self._registry, self.config, clock, execution, engines, book=book))
         self._lifespan = self.begin()
         # Already here, for the routes that are made before `install`.
-        if self._off is None:
-            hook()
-        else:
-            hook_if_possible()
+        (hook if self._off is None else hook_if_possible)()
         EVERY_POSTLUDE.enter(self)
         if app is not None:
             self.install(app)
@@ -237,6 +233,7 @@ class Postlude:
     cron = cron
     every = every
     within = within
+    outbox = outbox
 
     @property
     def off(self) -> bool:
@@ -249,7 +246,6 @@ class Postlude:
         be_heard()
         hook(self.application)
         watch_handlers(self.application, lambda: self.port)
-        check_sessions(self.application)
         self._registry.check()
         say_what_is_not_durable(self.application)
 
@@ -291,6 +287,7 @@ class Postlude:
         """
         self._components = components
         components.producer.owner = self._owner
+        components.joiner.outboxes = outboxes_of(self)
         # A port is only ever given back what it has prepared itself.
         self.port: Port = components.producer  # type: ignore[assignment]
         """Where the application's requests hand in their jobs."""

@@ -22,13 +22,16 @@ def hook(app: Starlette | None = None) -> None:
     Raises:
         UnsupportedFramework: this version of FastAPI does not behave as the hook needs, or a route
             does not give receipts and cannot be made to.
+        PostludeError: jobs of a route would join another session than its path operation has.
     """
     if "fastapi" in sys.modules:
         from postlude.frameworks.fastapi import hook as fastapi_hook
+        from postlude.frameworks.fastapi.joining import check
 
         fastapi_hook.install()
         if app is not None:
             fastapi_hook.cover(app)
+            check(app)
 
 
 def say_what_is_not_durable(app: Starlette) -> None:
@@ -52,18 +55,6 @@ def joining(given: Any) -> Any:
     from postlude.frameworks.fastapi import joining
 
     return joining.depending_on(given) if joining.is_dependency(given) else None
-
-
-def check_sessions(app: Starlette) -> None:
-    """Make sure that jobs join the very sessions that path operations have.
-
-    Raises:
-        PostludeError: one has another one.
-    """
-    if "fastapi" in sys.modules:
-        from postlude.frameworks.fastapi import joining
-
-        joining.check(app)
 
 
 def hook_if_possible(app: Starlette | None = None) -> None:

@@ -3,6 +3,7 @@
 Imported by tests, by the processes that they kill, and by `bench.joined`.
 """
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, Final, NamedTuple, TypeVar
@@ -16,6 +17,7 @@ from sqlmodel import Session as SQLModelSession
 from sqlmodel.ext.asyncio.session import AsyncSession as AsyncSQLModelSession
 
 from postlude import Postlude
+from postlude.model.job import JobFilter
 
 T = TypeVar("T")
 
@@ -23,6 +25,13 @@ TABLE: Final = "CREATE TABLE IF NOT EXISTS orders (n bigint PRIMARY KEY)"
 
 
 async def note(n: int) -> None: ...
+
+
+async def called(postlude: Postlude) -> list[int]:
+    """Return with what jobs are called that are in the journal."""
+    page = await postlude.components.store.page(JobFilter(limit=100_000))
+    calls = (json.loads(job.payload) for job in page)
+    return sorted(int(*said["a"], *said["k"].values()) for said in calls)
 
 
 class Undone(Exception):
@@ -89,6 +98,7 @@ class Kind:
         self.postlude = postlude
         self.url = url
         self.close: Callable[[], Any] | None = None
+        self.engine: Any = None
 
     async def end(self) -> None:
         """Close what it has opened."""
@@ -106,6 +116,7 @@ class Kind:
     def session(self, driver: str, kind: Any = Session) -> Begin:
         engine = create_engine(self._driver(driver))
         self.close = engine.dispose
+        self.engine = engine
 
         @asynccontextmanager
         async def begin() -> AsyncIterator[Tx]:
@@ -123,6 +134,7 @@ class Kind:
     def connection(self, driver: str) -> Begin:
         engine = create_engine(self._driver(driver))
         self.close = engine.dispose
+        self.engine = engine
 
         @asynccontextmanager
         async def begin() -> AsyncIterator[Tx]:
@@ -141,6 +153,7 @@ class Kind:
     def async_session(self, driver: str, kind: Any = AsyncSession) -> Begin:
         engine = create_async_engine(self._driver(driver))
         self.close = engine.dispose
+        self.engine = engine
 
         @asynccontextmanager
         async def begin() -> AsyncIterator[Tx]:
@@ -162,6 +175,7 @@ class Kind:
     def async_connection(self, driver: str) -> Begin:
         engine = create_async_engine(self._driver(driver))
         self.close = engine.dispose
+        self.engine = engine
 
         @asynccontextmanager
         async def begin() -> AsyncIterator[Tx]:
@@ -235,4 +249,17 @@ POSTGRES: Final[dict[str, Callable[[Kind], Begin]]] = {
     "psycopg": lambda kind: kind.psycopg(),
     "async-psycopg": lambda kind: kind.async_psycopg(),
     "asyncpg": lambda kind: kind.asyncpg(),
+}
+
+SQLITE: Final[dict[str, Callable[[Kind], Begin]]] = {
+    "sqlite-session": lambda kind: kind.session(""),
+    "sqlite-sqlmodel-session": lambda kind: kind.session("", SQLModelSession),
+    "sqlite-connection": lambda kind: kind.connection(""),
+    "sqlite-async-session": lambda kind: kind.async_session("aiosqlite"),
+    "sqlite-async-connection": lambda kind: kind.async_connection("aiosqlite"),
+}
+
+MYSQL: Final[dict[str, Callable[[Kind], Begin]]] = {
+    "mysql-session": lambda kind: kind.session("pymysql"),
+    "mysql-connection": lambda kind: kind.connection("pymysql"),
 }

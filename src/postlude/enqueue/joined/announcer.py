@@ -16,7 +16,10 @@ class Announcer:
     """Makes a call a few times after each job that was written.
 
     Args:
-        look: the call, which must be quick.
+        look: the call.
+
+    Attributes:
+        every: seconds after which it is made in any case, once something was expected; None: never.
     """
 
     def __init__(self, look: Callable[[], None]) -> None:
@@ -24,13 +27,14 @@ class Announcer:
         self._at: set[float] = set()
         self._changed = threading.Condition()
         self._runs = False
+        self.every: float | None = None
 
-    def expect(self) -> None:
-        """Look a few times from now on."""
+    def expect(self, *seconds: float) -> None:
+        """Look after so many seconds, each; by default, a few times."""
         now = monotonic()
         with self._changed:
             # On a grid, so that many jobs at once are one look.
-            self._at |= {round(now + seconds, 2) for seconds in LOOKS}
+            self._at |= {round(now + each, 2) for each in seconds or LOOKS}
             self._changed.notify()
             if not self._runs:
                 self._runs = True
@@ -39,21 +43,23 @@ class Announcer:
     def stop(self) -> None:
         """Look no more."""
         with self._changed:
+            self.every = None
             self._at.clear()
             self._changed.notify()
 
     def _run(self) -> None:
-        idle = monotonic() + IDLE
+        last = monotonic()
         while True:
             with self._changed:
                 now = monotonic()
                 due = {at for at in self._at if at <= now}
                 self._at -= due
-                if not due:
-                    if not self._at and now >= idle:
-                        self._runs = False
-                        return
-                    self._changed.wait(min(self._at, default=idle) - now)
+                then = last + (IDLE if self.every is None else self.every)
+                if not due and now < then:
+                    self._changed.wait(min([then, *self._at]) - now)
                     continue
-                idle = now + IDLE
+                if not due and self.every is None:
+                    self._runs = False
+                    return
+                last = now
             self._look()

@@ -1,9 +1,9 @@
 """Which transactions jobs can join, and adding them there."""
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from inspect import iscoroutinefunction
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from postlude.enqueue.joined.announcer import Announcer
 from postlude.enqueue.joined.drivers import way_of as way_of_driver
@@ -46,6 +46,26 @@ class Ticket:
         return Joining(job, self._chain)
 
 
+class Outbox(Target, Protocol):
+    """A table in which jobs wait; see `postlude.enqueue.joined.outbox`."""
+
+    def is_of(self, engine: Any) -> bool:
+        """Whether transactions of this engine can write here."""
+        ...
+
+    async def open(self, store: Store) -> None:
+        """Make the table, if it is missing, and take over what is there."""
+        ...
+
+    def open_here(self, store: Store) -> None:
+        """Do so without an event loop."""
+        ...
+
+    async def close(self) -> None:
+        """Take over nothing more."""
+        ...
+
+
 class Joiner:
     """Finds the way into a transaction.
 
@@ -61,6 +81,8 @@ class Joiner:
         self._opened = opened
         self._announcer = Announcer(self._look)
         self._journal: Journal | None = None
+        self.outboxes: Sequence[Outbox] = ()
+        """Those that the application has declared."""
 
     def way(self, connection: Any) -> Way | AwaitedWay:
         """Return how a session or a connection is written to.
@@ -115,12 +137,27 @@ class Joiner:
             raise JobRefused(f"{work.name}: {error}") from None
         return ticket
 
+    async def start(self) -> None:
+        """Make outboxes that are not there, and take over what has been left in them. Does so once."""
+        for outbox in self.outboxes:
+            await outbox.open(self._store)
+
+    async def stop(self) -> None:
+        """Take over nothing more."""
+        for outbox in self.outboxes:
+            await outbox.close()
+
     def close(self) -> None:
         """The journal is about to be closed."""
         self._announcer.stop()
         self._journal = None
 
     def _target_of(self, engine: Any) -> Target:
+        for outbox in self.outboxes:
+            if outbox.is_of(engine):
+                self._opened()
+                outbox.open_here(self._store)
+                return outbox
         journal = self._journal_here() if engine.dialect.name == "postgresql" else None
         if journal is not None:
             return journal

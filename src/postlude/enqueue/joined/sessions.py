@@ -160,8 +160,14 @@ class Collecting:
         if self._waiting:
             self._guard(connection)
 
-    def _before_statement(self, connection: Connection, *_: Any) -> None:
-        if self._waiting and not self._writing:
+    def _before_statement(self, connection: Connection, _: Any, statement: str, *others: Any) -> None:
+        if not self._waiting or self._writing:
+            return
+        if statement.lstrip()[:8].upper() == "ROLLBACK":
+            # It undoes all since a SAVEPOINT that was sent before these were added; and if a statement has
+            # failed there, nothing can be written until then.
+            self._dropped(connection)
+        else:
             self._flush(connection)
 
     def _before_commit(self, session: Session) -> None:

@@ -1,0 +1,145 @@
+"""Jobs in transactions of a database that does not have the journal: they wait in a table there."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from postlude import CannotJoin, Postlude
+from tests.enqueue.joined.cases import Found, JoinedCases
+from tests.enqueue.joined.kinds import MYSQL, SQLITE, TABLE, Begin, Kind, called, note
+from tests.servers.mariadb import INSTALL, MariaDBServer, program
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.process,
+    pytest.mark.disk,
+    pytest.mark.filterwarnings("ignore:.*session.exec:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:transaction already deassociated"),
+]
+
+DRIVER = {"sqlite": "sqlite", "mysql": "mysql+pymysql"}
+
+
+def looking(url: str) -> str:
+    """Return the URL for the test's own look."""
+    scheme, rest = url.split("://", 1)
+    return f"{DRIVER[scheme]}://{rest}"
+
+
+@pytest.fixture
+async def kind(url: str, tmp_path: Path) -> AsyncIterator[Kind]:
+    kind = Kind(Postlude(store=f"sqlite:///{tmp_path}/journal.db", packages=["tests"]), url)
+    engine = create_engine(looking(url))
+    with engine.begin() as db:
+        db.execute(text(TABLE))
+    engine.dispose()
+    yield kind
+    await kind.postlude.close()
+    await kind.end()
+
+
+@pytest.fixture
+def postlude(kind: Kind) -> Postlude:
+    return kind.postlude
+
+
+@pytest.fixture
+async def begin(making: str, kind: Kind) -> Begin:
+    begin = (SQLITE | MYSQL)[making](kind)
+    kind.postlude.outbox(kind.engine)
+    await kind.postlude.open()
+    return begin
+
+
+@pytest.fixture
+def found(postlude: Postlude, url: str) -> Found:
+    async def look() -> tuple[list[int], list[int]]:
+        engine = create_engine(looking(url))
+        try:
+            for _ in range(500):
+                with engine.connect() as db:
+                    data = list(db.execute(text("SELECT n FROM orders ORDER BY n")).scalars())
+                    left = db.execute(text("SELECT count(*) FROM postlude_outbox")).scalar_one()
+                if not left:
+                    return data, await called(postlude)
+                await asyncio.sleep(0.02)
+            raise AssertionError(f"{left} jobs are left in the outbox")
+        finally:
+            engine.dispose()
+
+    return look
+
+
+class TestSqlite(JoinedCases):
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path}/shop.db"
+
+    @pytest.fixture(params=list(SQLITE))
+    def making(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDBServer]:
+    if program() is None:
+        pytest.skip(f"no MariaDB here: {INSTALL}")
+    server = MariaDBServer()
+    yield server
+    server.close()
+
+
+class TestMySQL(JoinedCases):
+    @pytest.fixture
+    def url(self, mariadb: MariaDBServer) -> Iterator[str]:
+        yield mariadb.url
+        engine = create_engine(looking(mariadb.url))
+        with engine.begin() as db:
+            for table in ("orders", "postlude_outbox"):
+                db.execute(text(f"DROP TABLE IF EXISTS {table}"))
+        engine.dispose()
+
+    @pytest.fixture(params=list(MYSQL))
+    def making(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+
+async def test_a_database_without_an_outbox_is_refused(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/shop.db")
+    postlude = Postlude(store=f"sqlite:///{tmp_path}/journal.db", packages=["tests"])
+    await postlude.open()
+    with engine.connect() as connection, pytest.raises(CannotJoin, match=r"postlude\.outbox\(engine\)"):
+        postlude.within(connection)
+    await postlude.close()
+
+
+async def test_what_was_taken_over_by_a_process_that_died_then_is_there_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/shop.db"
+    engine = create_engine(url)
+    postlude = Postlude(store=f"sqlite:///{tmp_path}/journal.db", packages=["tests"])
+    postlude.outbox(engine)
+    await postlude.open()
+    with engine.begin() as connection:
+        postlude.within(connection).add_task(note, 1)
+        kept = connection.execute(text("SELECT id, job FROM postlude_outbox")).all()
+    while not await called(postlude):
+        await asyncio.sleep(0.01)
+    await postlude.close()
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM postlude_outbox"))
+        for id, job in kept:  # as if it had not been deleted any more
+            connection.execute(text("INSERT INTO postlude_outbox VALUES (:id, :job)"), {"id": id, "job": job})
+        postlude.within(connection).add_task(note, 2)
+    await postlude.open()
+    while await called(postlude) != [1, 2]:
+        await asyncio.sleep(0.01)
+    with engine.connect() as connection:
+        while connection.execute(text("SELECT count(*) FROM postlude_outbox")).scalar():
+            connection.rollback()
+            await asyncio.sleep(0.01)
+    assert await called(postlude) == [1, 2]
+    await postlude.close()
+    engine.dispose()
