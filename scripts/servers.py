@@ -1,4 +1,6 @@
-"""Makes sure that the servers are here which tests start for themselves: `python scripts/servers.py`.
+"""Makes sure that the servers are here which tests start for themselves, and a clock to shift for one.
+
+    python scripts/servers.py
 
 Installs Debian's packages where that is possible, and says else what to install.
 """
@@ -9,11 +11,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGES = ("postgresql", "pgbouncer")
+PACKAGES = ("postgresql", "pgbouncer", "libfaketime")
 
 
 def is_here(package: str) -> bool:
-    """Say whether a package's server is installed."""
+    """Say whether what is wanted of a package is installed."""
+    if package == "libfaketime":
+        return next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None) is not None
     if package == "pgbouncer":
         return (shutil.which(package) or shutil.which(package, path="/usr/sbin")) is not None
     assert package == "postgresql", package
@@ -33,7 +37,9 @@ def main() -> int:
             subprocess.run(command, env=quiet, stdout=subprocess.DEVNULL)
         missing = [package for package in PACKAGES if not is_here(package)]
     if missing:
-        print(f"tests start servers of their own; install them: {' '.join(install)}", file=sys.stderr)
+        print(
+            f"tests start servers of their own; install what they need: {' '.join(install)}", file=sys.stderr
+        )
     return 1 if missing else 0
 
 

@@ -143,7 +143,7 @@ def test_stopped_for_three_leases_it_writes_no_result(shared: Arena) -> None:
 def ahead() -> dict[str, str]:
     """Return the variables by which a process has a clock that is ahead."""
     libraries = [*Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")]
-    assert libraries, "no libfaketime here: apt-get install faketime"
+    assert libraries, "no libfaketime here: apt-get install libfaketime"
     return {
         "LD_PRELOAD": str(libraries[0]), "FAKETIME": f"+{LATER}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "DONT_FAKE_MONOTONIC": "1",
