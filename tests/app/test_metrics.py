@@ -12,7 +12,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.requests import Request
 
 from postlude import Postlude
-from postlude.app.metrics import MOST_TASKS, OTHER, Metric, _kind_of, metrics_of, text_of
+from postlude.app.exposition import Histogram, Metric, text_of
+from postlude.app.metrics import MOST_TASKS, OTHER, _kind_of, metrics_of
+from postlude.clock import SECOND
+from postlude.model.history import RUN, Sums
+from postlude.model.outcome import SUCCEEDED, Finish
 from postlude.model.state import State
 from postlude.stores.values import Kind, Totals
 from tests.app import work
@@ -55,9 +59,20 @@ async def test_what_is_told() -> None:
         response = await scrape(app)
     assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     samples = parsed(response.text)
-    assert of(samples, "postlude_jobs_added_total", task="tests.app.work:note") == 1
-    assert of(samples, "postlude_jobs_ended_total", task="tests.app.work:note", state="succeeded") == 1
-    assert of(samples, "postlude_jobs_ended_total", task="tests.app.work:breaks", state="failed") == 1
+    note = {"task": "tests.app.work:note", "queue": "default"}
+    breaks = {**note, "task": "tests.app.work:breaks"}
+    assert of(samples, "postlude_jobs_added_total", **note) == 1
+    assert of(samples, "postlude_jobs_ended_total", **note, state="succeeded") == 1
+    assert of(samples, "postlude_jobs_ended_total", **breaks, state="failed") == 1
+    assert of(samples, "postlude_attempts_total", **breaks, outcome="failed") == 1
+    of_success: dict[str, str] = {"outcome": "succeeded"}
+    measures: list[tuple[str, dict[str, str]]] = [("run", of_success), ("wait", {})]
+    for measure, labels in measures:
+        told = f"postlude_{measure}_duration_seconds"
+        assert of(samples, f"{told}_count", **note, **labels) == 1
+        assert 0 < of(samples, f"{told}_sum", **note, **labels) < 60
+        assert of(samples, f"{told}_bucket", **note, **labels, le="60") == 1
+        assert of(samples, f"{told}_bucket", **note, **labels, le="+Inf") == 1
     assert of(samples, "postlude_jobs_current", queue="mail", state="scheduled") == 1
     assert of(samples, "postlude_queue_paused", queue="mail") == 1
     assert of(samples, "postlude_queue_oldest_seconds", queue="mail") == 0
@@ -115,11 +130,22 @@ def test_who_may_see_it(auth: Any, status: int) -> None:
 
 
 def test_tasks_beyond_the_first_are_told_together() -> None:
-    totals = [Totals(f"t{number}", 1, 1, 0, 0) for number in range(MOST_TASKS + 3)]
-    added, ended, *_ = metrics_of(totals, [], [], 0, {})
+    totals = [Totals(f"t{number}", "q", 1, 1, 0, 0) for number in range(MOST_TASKS + 3)]
+    sums = Sums[str]()
+    for one in totals:
+        sums.add_successes([Finish(1, 1, one.task, 0, SECOND, SUCCEEDED, (), "q", SECOND)], str)
+    added, ended, attempts, run, wait, *_ = metrics_of(totals, list(sums.told(0)), [], [], 0, {})
+    assert isinstance(run, Histogram)
+    assert isinstance(wait, Histogram)
+    other = {"task": OTHER, "queue": "q"}
     assert len(added.values) == MOST_TASKS + 1
-    assert added.values[-1] == ({"task": OTHER}, 3)
-    assert ({"task": OTHER, "state": "succeeded"}, 3) in ended.values
+    assert added.values[-1] == (other, 3)
+    assert ({**other, "state": "succeeded"}, 3) in ended.values
+    assert ({**other, "outcome": "succeeded"}, 3) in attempts.values
+    runs = {tuple(labels.values()): measured for labels, measured in run.values}
+    waits = {tuple(labels.values()): measured for labels, measured in wait.values}
+    for counts, total in (runs[OTHER, "q", "succeeded"], waits[OTHER, "q"]):
+        assert (counts.index(3), sum(counts), total) == (RUN.index(1), 3, 3)
 
 
 def test_labels_are_escaped() -> None:

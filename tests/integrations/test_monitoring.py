@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from postlude.app.exposition import Histogram
 from postlude.app.metrics import metrics_of
+from postlude.model.history import RUN_BUCKETS, WAIT_BUCKETS, Sum
 from postlude.stores.values import Kind, LivingRunner, QueueState, Totals
 
 FOLDER = Path(__file__).parents[2] / "docs" / "monitoring"
@@ -18,13 +20,20 @@ ALERTS = yaml.safe_load((FOLDER / "alerts.yaml").read_text("utf-8"))
 
 RUNNER = LivingRunner(1, Kind.APP, "r1", None, 1, None)  # type: ignore[arg-type]
 TOLD = metrics_of(
-    [Totals("t", 1, 1, 0, 0)],
+    [Totals("t", "q", 1, 1, 0, 0)],
+    [Sum(0, "t", "q", "succeeded", 1, 1, 1, (1,) * RUN_BUCKETS, (1,) * WAIT_BUCKETS)],
     [QueueState("q", False, 0, 0, 0, 0, 0, None)],
     [RUNNER],
     0,
     {"version": "", "store": ""},
 )
 LABELS = {metric.name: {label for labels, _ in metric.values for label in labels} for metric in TOLD}
+HISTOGRAMS = {metric.name for metric in TOLD if isinstance(metric, Histogram)}
+LABELS |= {
+    f"{name}{suffix}": LABELS[name] | ({"le"} if suffix == "_bucket" else set())
+    for name in HISTOGRAMS
+    for suffix in ("_bucket", "_sum", "_count")
+}
 STATES = {labels["state"] for metric in TOLD for labels, _ in metric.values if "state" in labels}
 
 
@@ -71,5 +80,6 @@ def test_each_metric_is_on_the_dashboard() -> None:
         for target in panel["targets"]
         for name in re.findall(r"postlude_\w+", target["expr"])
     }
-    assert named == set(LABELS)
+    measured = {name.removesuffix("_bucket").removesuffix("_sum") for name in named}
+    assert measured == {metric.name for metric in TOLD}
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])

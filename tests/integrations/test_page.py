@@ -48,7 +48,7 @@ def test_its_metrics_are_those_that_there_are() -> None:
 def test_so_are_those_for_prometheus() -> None:
     table = PAGE.partition("## Prometheus")[2].partition("| metric |")[2].partition("\n\n")[0]
     named = re.findall(r"`(postlude_\w+)`", table)
-    assert named == [metric.name for metric in metrics_of([], [], [], 0, {})]
+    assert named == [metric.name for metric in metrics_of([], [], [], [], 0, {})]
 
 
 @pytest.mark.process

@@ -171,7 +171,7 @@ def _call(memory: MemoryStore, verb: Verb, argument: Any) -> Any:
             reply = call(argument[0], claim_for=argument[1])
         case Verb.UNPARK:
             reply = call(argument[0], suspects=argument[1])
-        case Verb.REAP | Verb.PROMOTE | Verb.FIRE:
+        case Verb.REAP | Verb.PROMOTE | Verb.FIRE | Verb.FOLD:
             reply = call()
         case Verb.CLAIM | Verb.RELEASE | Verb.RETIRE | Verb.LEAD | Verb.DECLARE_SCHEDULES | Verb.RUN_SCHEDULE:
             reply = call(**argument._asdict())

@@ -5,21 +5,23 @@ stands in the journal.
 """
 
 import os
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from importlib.metadata import version
 from inspect import isawaitable
-from typing import Any, Final, NamedTuple, Protocol
+from itertools import islice
+from typing import Final, Protocol
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from postlude.app.components import Components
+from postlude.app.exposition import MEDIA_TYPE, Histogram, Labels, Measured, Metric, text_of
 from postlude.clock import SECOND
+from postlude.model.history import RUN, WAIT, Sum
 from postlude.stores.location import StoreKind
 from postlude.stores.protocol import LivingRunner, QueueState, Totals
-
-MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 MOST_TASKS: Final = 200
 """Tasks that are told apart: those that the journal has met first. All others are `OTHER` together."""
@@ -28,17 +30,6 @@ OTHER: Final = "other"
 
 Auth = Callable[[Request], bool | Awaitable[bool]]
 """Says whether a request may see the metrics. What it raises is the application's to answer."""
-
-Labels = Mapping[str, str]
-
-
-class Metric(NamedTuple):
-    """One metric, and its value for each of its labels' values."""
-
-    name: str
-    kind: str
-    help: str
-    values: Sequence[tuple[Labels, float]]
 
 
 class MetricsApp:
@@ -70,9 +61,10 @@ class MetricsApp:
         components = self._components()
         await components.opened()
         store = components.store
-        totals, queues, living = await store.totals(), await store.queues(), await store.living()
+        totals, ever, queues = await store.totals(), await store.history(), await store.queues()
+        living = await store.living()
         build = {"version": version("postlude"), "store": _kind_of(store.location)}
-        metrics = metrics_of(totals, queues, living, store.now(), build)
+        metrics = metrics_of(totals, ever, queues, living, store.now(), build)
         return PlainTextResponse(text_of(metrics), media_type=MEDIA_TYPE)
 
 
@@ -100,15 +92,17 @@ class HasComponents(Protocol):
 
 def metrics_of(
     totals: Sequence[Totals],
+    ever: Sequence[Sum],
     queues: Sequence[QueueState],
     living: Sequence[LivingRunner],
     now: int,
     build: Labels,
-) -> list[Metric]:
+) -> list[Metric | Histogram]:
     """Return every metric.
 
     Args:
         totals: how many jobs there have been.
+        ever: what has happened to them, of all time.
         queues: what waits.
         living: who runs jobs.
         now: the journal's time (microseconds, UTC).
@@ -117,9 +111,23 @@ def metrics_of(
     kinds = dict.fromkeys(sorted(runner.kind for runner in living), 0)
     for runner in living:
         kinds[runner.kind] += 1
+    task = _Names(one.task for one in totals)
     return [
-        Metric("postlude_jobs_added_total", "counter", "Jobs that were added.", _added(totals)),
-        Metric("postlude_jobs_ended_total", "counter", "Jobs that have ended.", _ended(totals)),
+        Metric("postlude_jobs_added_total", "counter", "Jobs that were added.", _added(totals, task)),
+        Metric("postlude_jobs_ended_total", "counter", "Jobs that have ended.", _ended(totals, task)),
+        Metric("postlude_attempts_total", "counter", "Attempts that have ended.", _attempts(ever, task)),
+        Histogram(
+            "postlude_run_duration_seconds",
+            "For how long attempts have run.",
+            RUN,
+            _measured(ever, lambda one: (task(one.task), one.queue, one.outcome), "runs", "ran"),
+        ),
+        Histogram(
+            "postlude_wait_duration_seconds",
+            "From when jobs were due to the start of their first attempts.",
+            WAIT,
+            _measured(ever, lambda one: (task(one.task), one.queue), "waits", "waited"),
+        ),
         Metric("postlude_jobs_current", "gauge", "Jobs that have not ended.", list(_current(queues))),
         Metric(
             "postlude_queue_oldest_seconds",
@@ -151,21 +159,59 @@ def _kind_of(location: str) -> str:
     return StoreKind.SQLITE if os.path.isabs(location) else location.partition(":")[0]
 
 
-def _added(totals: Iterable[Totals]) -> list[tuple[Labels, float]]:
-    sums: dict[str, int] = {}
-    for place, task in enumerate(totals):
-        name = task.task if place < MOST_TASKS else OTHER
-        sums[name] = sums.get(name, 0) + task.added
-    return [({"task": name}, number) for name, number in sums.items()]
+class _Names:
+    """The names of tasks as labels: those that the journal has met first as they are, all others as one.
+
+    Args:
+        tasks: all of them, in the order in which the journal has met them.
+    """
+
+    def __init__(self, tasks: Iterable[str]) -> None:
+        self._known = frozenset(islice(dict.fromkeys(tasks), MOST_TASKS))
+
+    def __call__(self, task: str) -> str:
+        return task if task in self._known else OTHER
 
 
-def _ended(totals: Iterable[Totals]) -> list[tuple[Labels, float]]:
-    sums: dict[tuple[str, str], int] = {}
-    for place, task in enumerate(totals):
-        name = task.task if place < MOST_TASKS else OTHER
+def _added(totals: Iterable[Totals], task: _Names) -> list[tuple[Labels, float]]:
+    sums: Counter[tuple[str, str]] = Counter()
+    for one in totals:
+        sums[task(one.task), one.queue] += one.added
+    return [({"task": name, "queue": queue}, jobs) for (name, queue), jobs in sums.items()]
+
+
+def _ended(totals: Iterable[Totals], task: _Names) -> list[tuple[Labels, float]]:
+    sums: Counter[tuple[str, str, str]] = Counter()
+    for one in totals:
         for state in ("succeeded", "failed", "cancelled"):
-            sums[name, state] = sums.get((name, state), 0) + getattr(task, state)
-    return [({"task": name, "state": state}, number) for (name, state), number in sums.items()]
+            sums[task(one.task), one.queue, state] += getattr(one, state)
+    return [({"task": name, "queue": queue, "state": state}, n) for (name, queue, state), n in sums.items()]
+
+
+def _attempts(ever: Iterable[Sum], task: _Names) -> list[tuple[Labels, float]]:
+    sums: Counter[tuple[str, str, str]] = Counter()
+    for one in ever:
+        if one.attempts:
+            sums[task(one.task), one.queue, one.outcome] += one.attempts
+    return [({"task": name, "queue": queue, "outcome": word}, n) for (name, queue, word), n in sums.items()]
+
+
+def _measured(
+    ever: Iterable[Sum], key: Callable[[Sum], tuple[str, ...]], counts: str, total: str
+) -> list[tuple[Labels, Measured]]:
+    """Add up the measures of all that have a key."""
+    found: dict[tuple[str, ...], tuple[list[int], int]] = {}
+    for one in ever:
+        mine: tuple[int, ...] = getattr(one, counts)
+        if any(mine):
+            names = key(one)
+            before, spent = found.get(names, ([0] * len(mine), 0))
+            both = [a + b for a, b in zip(before, mine, strict=True)]
+            found[names] = both, spent + getattr(one, total)
+    return [
+        (dict(zip(("task", "queue", "outcome"), names, strict=False)), Measured(numbers, spent / SECOND))
+        for names, (numbers, spent) in found.items()
+    ]
 
 
 def _current(queues: Iterable[QueueState]) -> Iterator[tuple[Labels, float]]:
@@ -178,20 +224,3 @@ def _current(queues: Iterable[QueueState]) -> Iterator[tuple[Labels, float]]:
             ("parked", queue.parked),
         ):
             yield {"queue": queue.name, "state": state}, jobs
-
-
-def text_of(metrics: Iterable[Metric]) -> str:
-    """Return metrics in Prometheus' text format, version 0.0.4."""
-    return "".join(_lines(metrics))
-
-
-def _lines(metrics: Iterable[Metric]) -> Iterator[str]:
-    for name, kind, text, values in metrics:
-        yield f"# HELP {name} {text}\n# TYPE {name} {kind}\n"
-        for labels, value in values:
-            inner = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
-            yield f"{name}{{{inner}}} {value}\n"
-
-
-def _escaped(text: Any) -> str:
-    return str(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -24,10 +24,11 @@ from postlude.model.event.jobs import (
     JobsAdded,
     JobsRefused,
 )
+from postlude.model.history import word_of
 from postlude.model.ids import id_text
 from postlude.model.outcome import Failed
 from postlude.telemetry.carrying import CARRIED, LATER, Leaving
-from postlude.telemetry.outcomes import waited, word_of
+from postlude.telemetry.outcomes import waited
 
 __all__ = ["instrument"]
 

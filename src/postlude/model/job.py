@@ -66,6 +66,9 @@ class Claim(NamedTuple):
     """A job that did not come along waits in the journal for the end of this one's first attempt."""
     begun: bool = False
     """An attempt at it has begun before."""
+    due: int | None = None
+    """When its first attempt could start at the earliest, if not at once; nobody knows of those that an older
+    release has added."""
 
 
 class Claimed(NamedTuple):

@@ -73,6 +73,12 @@ class Finish(NamedTuple):
     outcome: Outcome
     logs: tuple[LogLine, ...] = ()
     """What the attempt logged, within the caps."""
+    queue: str = "default"
+    """The queue in which its job waited."""
+    waited: int | None = None
+    """Of a first attempt: how long after it could have started at the earliest it did (microseconds)."""
+    began: bool = True
+    """Whether the task's function was called."""
 
 
 SUCCEEDED = Succeeded()

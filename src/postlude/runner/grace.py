@@ -2,10 +2,14 @@
 
 import asyncio
 from collections.abc import Coroutine, Mapping
+from typing import Final
 
 from postlude.model.event.runner import Draining, GraceOver
 from postlude.runner.attempt.work import Work, names_of
 from postlude.telemetry.events import Events
+
+STOP_WITHIN: Final = 1.0
+"""Seconds that cancelled tasks have to leave; one that swallows its cancellation is left behind."""
 
 
 async def wait_within(

@@ -5,7 +5,7 @@ import random
 import threading
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from postlude.clock import Clock
 from postlude.config import Config
@@ -22,7 +22,7 @@ from postlude.runner.claimer import Claimer
 from postlude.runner.executors.pool import ExecutionContext, ExecutorPool
 from postlude.runner.finisher import Finisher
 from postlude.runner.giving_back import GivingBack
-from postlude.runner.grace import wait_within
+from postlude.runner.grace import STOP_WITHIN, wait_within
 from postlude.runner.held import Held
 from postlude.runner.lease import Lease
 from postlude.runner.pace import Pace
@@ -35,9 +35,6 @@ from postlude.runner.waiters import Claiming, Waiters
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 from postlude.tasks.registry import Registry
-
-STOP_WITHIN: Final = 1.0
-"""Seconds that cancelled tasks have to leave; one that swallows its cancellation is left behind."""
 
 
 class Runner:
@@ -209,7 +206,9 @@ class Runner:
             self._reports.last(work)
         if self.executors.copies.pending:
             self.executors.copies.ended(work, self._events)
-        end = (work.seq, work.fence, work.name, work.started, now, outcome, logs)
+        waited = None if work.failures or work.begun else work.started - (work.since or work.created)
+        began = outcome is not result or type(outcome) is Succeeded
+        end = work.seq, work.fence, work.name, work.started, now, outcome, logs, work.queue, waited, began
         self._finisher.add(work, tuple.__new__(Finish, end))  # half of what calling the class takes
         if work.follower is not None:
             self._chains.next(work)

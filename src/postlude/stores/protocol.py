@@ -11,19 +11,17 @@ from typing import Protocol
 from postlude.model.job import (
     Claimed,
     Few,
-    Found,
     FreeSlots,
     Hold,
-    JobFilter,
-    JobRecord,
     ProgressNote,
 )  # fmt: skip
 from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import Finish
 from postlude.model.queues import ALL, Queues
 from postlude.stores.asking import Intake
+from postlude.stores.looking import Looking
 from postlude.stores.reply import Reply
-from postlude.stores.scheduling import FiredTime, LookingAtSchedules, Scheduling
+from postlude.stores.scheduling import FiredTime, Scheduling
 from postlude.stores.signals import Telling
 from postlude.stores.upkeep import Upkeep
 from postlude.stores.values import (
@@ -164,69 +162,6 @@ class Claims(Protocol):
 
         Its jobs are ready again, except those that `postlude.model.crash` condemns and those
         delivered at most once, which have failed. Its children live on, as it does when they are buried.
-        """
-        ...
-
-
-class Looking(LookingAtSchedules, Protocol):
-    """Looking at jobs, and at who runs them. Never waits for a writer.
-
-    A ready job is shown with the reason for which its queue keeps it waiting, though nothing of that is
-    stored: `PAUSED`, or else `LIMIT` or `RATE`, if the queue's `DeclaredLimits` let nothing start now, or
-    else `UNSERVED`, if runners live that run jobs by themselves and none takes that queue.
-    """
-
-    @property
-    def location(self) -> str:
-        """Where it is, for people; without secrets."""
-        ...
-
-    def get(self, id: bytes) -> Reply[JobRecord | None]:
-        """Return a job with its arguments, attempts, result and log lines; an id that joined another's
-        job resolves to that."""
-        ...
-
-    def page(self, wanted: JobFilter) -> Reply[list[JobRecord]]:
-        """Return jobs, newest first, with arguments but without attempts, results and log lines."""
-        ...
-
-    def paused(self) -> Reply[list[Pause]]:
-        """Return what is paused."""
-        ...
-
-    def find(self, wanted: JobFilter) -> Reply[list[Found]]:
-        """Return which jobs are meant, newest first: of as many as there are, with as little as acts need."""
-        ...
-
-    def ids_beginning(self, digits: str) -> Reply[list[bytes]]:
-        """Return the ids of jobs that begin with these hexadecimal digits (32 at most); two of them at most.
-
-        An id that joined another's job begins so too, and gives the id of that.
-        """
-        ...
-
-    def counts(self) -> Reply[list[Counts]]:
-        """Return how many jobs each task has in each state, without counting rows."""
-        ...
-
-    def totals(self) -> Reply[list[Totals]]:
-        """Return how many jobs of each task have been added and have ended, ever: no number falls, also
-        when jobs are pruned, and each process is told the same. Tasks come in order of their first job."""
-        ...
-
-    def queues(self) -> Reply[list[QueueState]]:
-        """Return each queue in which a job has not ended, or that is paused, by name."""
-        ...
-
-    def ready_ids(self, queue: str, limit: int) -> Reply[list[bytes]]:
-        """Return the ids of the jobs of a queue that are ready, the first of them in the order of claims;
-        suspects last."""
-        ...
-
-    def living(self) -> Reply[list[LivingRunner]]:
-        """Return the runners that live, as far as can be seen from here.
-
-        One lives that has enlisted, has not retired and is not buried, and that `reap` would not bury now.
         """
         ...
 

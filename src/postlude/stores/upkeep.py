@@ -34,3 +34,10 @@ class Upkeep(Protocol):
     def prune(self, keep: Keep) -> Reply[int]:
         """Delete a bounded number of finished jobs that are kept no longer; returns how many."""
         ...
+
+    def fold(self) -> Reply[int]:
+        """Forget a bounded number of sums of minutes that are over for longer than `history.MINUTES_KEPT`.
+
+        They stay in the sums of all time. Returns how many were forgotten; there may be more.
+        """
+        ...

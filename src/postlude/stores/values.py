@@ -1,11 +1,12 @@
 """What stores are given and answer with, beside the values of the model."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
 
+from postlude.model.history import ADDED, ENDS
 from postlude.model.job import Few, FreeSlots
 from postlude.model.queues import ALL, Queues
 from postlude.model.state import State
@@ -181,9 +182,11 @@ class Counts(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """How many jobs of one task there have been since the journal was made: no number ever falls."""
+    """How many jobs of one task and queue there have been, ever: no number falls."""
 
     task: str
+    queue: str
+    """Empty: nobody knows, because a release that did not count queues has added or ended them."""
     added: int
     succeeded: int
     failed: int
@@ -194,14 +197,17 @@ class Totals(NamedTuple):
 class Tally(NamedTuple):
     """What totals are made of: the jobs of one task that are in a state, or that have left it.
 
-    A job that ends is counted where it lies, with all others. So its end costs nothing more: only what is
-    rare is written down, that a job which had ended is deleted or runs again.
+    Of a task as a whole they are counted where they lie, and when they leave: so do all releases. How many of
+    them were in which queue is what `Sum`s of all time say.
     """
 
     task: str
     state: str
-    """A state as the journal keeps it, in lower case, perhaps after `LEFT`; or `GONE`."""
+    """A state as the journal keeps it, in lower case, perhaps after `LEFT`; or `GONE`. Of a queue: an
+    outcome, as in `Sum`."""
     jobs: int
+    queue: str | None = None
+    """None: of all queues."""
 
 
 GONE: Final = "gone"
@@ -212,13 +218,33 @@ LEFT: Final = "left "
 
 
 def totals_of(tallies: Iterable[Tally]) -> list[Totals]:
-    """Return what tallies come to, each task at the place of its first."""
-    added: Counter[str] = Counter()
-    ended: Counter[tuple[str, str]] = Counter()
-    for task, state, jobs in tallies:
-        added[task] += 0 if state.startswith(LEFT) else jobs
-        ended[task, state.removeprefix(LEFT)] += jobs
+    """Return what tallies come to, each task at the place of its first, its queues by name."""
+    whole: dict[str, Counter[str]] = {}
+    parts: dict[str, dict[str, Counter[str]]] = {}
+    for task, state, jobs, queue in tallies:
+        of_task = whole.setdefault(task, Counter())
+        if queue is not None:
+            kind = ADDED if state == ADDED else ENDS.get(state)
+            if kind is not None:
+                parts.setdefault(task, {}).setdefault(queue, Counter())[kind] += jobs
+            continue
+        if not state.startswith(LEFT):
+            of_task[ADDED] += jobs
+        of_task[state.removeprefix(LEFT)] += jobs
     return [
-        Totals(task, added[task], *(ended[task, state] for state in ("succeeded", "failed", "cancelled")))
-        for task in added
+        Totals(task, queue, *(numbers[kind] for kind in _KINDS))
+        for task, of_task in whole.items()
+        for queue, numbers in _by_queue(of_task, parts.get(task, {}))
     ]
+
+
+_KINDS: Final = (ADDED, "succeeded", "failed", "cancelled")
+
+
+def _by_queue(whole: Counter[str], parts: dict[str, Counter[str]]) -> Iterator[tuple[str, Counter[str]]]:
+    """Give what is known of each queue, and what is left of the task's numbers without one."""
+    left = Counter({kind: whole[kind] - sum(part[kind] for part in parts.values()) for kind in _KINDS})
+    if any(jobs > 0 for jobs in left.values()):
+        yield "", Counter({kind: max(0, jobs) for kind, jobs in left.items()})
+    for queue in sorted(parts):
+        yield queue, parts[queue]

@@ -4,26 +4,9 @@ from collections.abc import Mapping
 
 from postlude.clock import SECOND
 from postlude.model.event.jobs import AttemptEnded, AttemptStarted, AttemptUnsuccessful
-from postlude.model.outcome import Cancelled, Failed, Outcome, Parked, Snoozed, Succeeded
+from postlude.model.outcome import Failed, Outcome
 from postlude.model.state import Reason
 from postlude.telemetry.carrying import LATER
-
-
-def word_of(outcome: Outcome) -> str:
-    """Return it: succeeded, failed, retried, snoozed, cancelled, discarded, timed_out or parked."""
-    match outcome:
-        case Succeeded():
-            return "succeeded"
-        case Failed(retry_at=None):
-            return "timed_out" if outcome.reason is Reason.TIMED_OUT else "failed"
-        case Failed():
-            return "retried"
-        case Snoozed():
-            return "snoozed"
-        case Cancelled():
-            return "discarded" if outcome.reason is Reason.DISCARDED else "cancelled"
-        case Parked():
-            return "parked"
 
 
 def reason_of(outcome: Outcome) -> str | None:

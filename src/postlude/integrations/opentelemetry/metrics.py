@@ -20,13 +20,12 @@ from postlude.model.event.jobs import (
     JobsRefused,
 )
 from postlude.model.event.runner import LeaseLost, LoopStalled
+from postlude.model.history import RUN, WAIT, word_of
 from postlude.telemetry.carrying import CARRIED, Leaving
-from postlude.telemetry.outcomes import waited, word_of
+from postlude.telemetry.outcomes import waited
 
-RUN: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 150, 300, 600)
-WAIT: Final = (*RUN, 1800, 3600)
 ADD: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
-"""Bounds of the buckets of each histogram, in seconds."""
+"""Bounds of the buckets of what adds take, in seconds."""
 
 _MOST: Final = 10_000
 """Adds that are measured at once."""

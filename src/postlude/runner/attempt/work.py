@@ -43,8 +43,8 @@ class Work:
     __slots__ = (
         "args", "begun", "created", "current", "enquiries", "failures", "fence", "follower", "given", "id",
         "joined", "kwargs", "name", "once", "over", "payload", "queue", "runner", "seconds", "seq",
-        "started", "stopping", "suspect", "task", "terms", "trace", "traced", "urgent", "usual", "waiter",
-        "written",
+        "since", "started", "stopping", "suspect", "task", "terms", "trace", "traced", "urgent", "usual",
+        "waiter", "written",
     )  # fmt: skip
 
     def __init__(
@@ -84,6 +84,8 @@ class Work:
         self.fence = 0
         self.failures = 0
         self.suspect = False
+        self.since: int | None = None
+        """When it could start at the earliest (microseconds, UTC); None: when it was created."""
         self.started = 0
         self.over = False
         self.written = False
@@ -101,7 +103,7 @@ class Work:
         """Return the work that a claim gives a right to; `known`: what this process knows it as."""
         (
             seq, id, fence, task, queue, payload, failures, suspect, once, created, given, limited, _,
-            followed, begun,
+            followed, begun, since,
         ) = claim  # fmt: skip
         work = known or cls(id, task, queue, payload, created, once)
         if known is not None and (known.payload, known.created) != (payload, created):
@@ -111,6 +113,7 @@ class Work:
         work.fence = fence
         work.failures = failures
         work.begun = begun
+        work.since = since
         work.suspect = suspect
         work.given = given
         work.urgent = limited or followed

@@ -22,6 +22,9 @@ from postlude.tasks.registry import Registry
 PUBLISH_EVERY: Final = 0.5
 """Seconds between the times that engines are told of what waits."""
 
+FOLD_EVERY: Final = 600.0
+"""Seconds between the times that sums of minutes which are long over are forgotten."""
+
 
 class Housekeeping:
     """The periodic duties of one runner, on its loop.
@@ -64,6 +67,7 @@ class Housekeeping:
             Duty("reap", Burying(runner, store).run, every=config.reap_every, led=True),
             Duty("unpark", Unparking(runner, store, registry).run, every=config.reap_every),
             Duty("prune", self._prune, every=config.prune_every, first=config.prune_every, led=True),
+            Duty("fold", self._fold, every=FOLD_EVERY, first=FOLD_EVERY, led=True),
             *(
                 [Duty("publish", Publishing(store, publishers).run, PUBLISH_EVERY, led=True)]
                 if publishers
@@ -180,6 +184,9 @@ class Housekeeping:
             raise
         if promoted.next_due is not None:
             hearing.due(promoted.next_due)
+
+    async def _fold(self) -> bool:
+        return await self._store.fold() > 0
 
     async def _prune(self) -> bool:
         return await self._store.prune(self._config.keep) > 0

@@ -35,6 +35,7 @@ class Verb(IntEnum):
     PAUSE_SCHEDULE = 22
     RESUME_SCHEDULE = 23
     RUN_SCHEDULE = 24
+    FOLD = 25
 
 
 AddCall = tuple[Sequence[NewJob], int | None]

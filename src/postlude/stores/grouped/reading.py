@@ -5,6 +5,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
+from postlude.model.history import ALL_TIME, Sum
 from postlude.model.job import Found, Hold, JobFilter, JobRecord
 from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause, QueueState, Totals
 from postlude.stores.reply import Reply
@@ -28,6 +29,8 @@ class Reader(Protocol):
     def counts(self) -> list[Counts]: ...
 
     def totals(self) -> list[Totals]: ...
+
+    def history(self, since: int, until: int, minutes: int) -> list[Sum]: ...
 
     def queues(self) -> list[QueueState]: ...
 
@@ -93,6 +96,10 @@ class Lookups:
     def totals(self) -> Reply[list[Totals]]:
         """Return how many jobs there have been."""
         return self._look(lambda reader: reader.totals())
+
+    def history(self, since: int = ALL_TIME, until: int = ALL_TIME, minutes: int = 1) -> Reply[list[Sum]]:
+        """Return what has happened, minute by minute."""
+        return self._look(lambda reader: reader.history(since, until, minutes))
 
     def queues(self) -> Reply[list[QueueState]]:
         """Return each queue in which a job has not ended, or that is paused."""

@@ -212,6 +212,10 @@ class GroupedStore(Lookups, ABC):
         """Add a job of a schedule now."""
         return self._ask(Verb.RUN_SCHEDULE, RunCall(name, id))
 
+    def fold(self) -> Reply[int]:
+        """Forget sums of minutes that are long over."""
+        return self._ask(Verb.FOLD, None)
+
     def _ask(
         self, verb: Verb, argument: Any, *, rows: int = 1, budget: float | None = None, lazy: bool = False
     ) -> Reply[Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from postlude.errors import JobRefused, KeyTaken, PostludeError
 from postlude.messages.quoting import quoted
+from postlude.model.history import ADDED
 from postlude.model.job import Added, NewJob
 from postlude.model.overrides import lifted
 from postlude.model.state import QUEUED, Reason, Stored
@@ -59,6 +60,7 @@ class Intake:
     def bear(self, jobs: Sequence[NewJob], runner: MemoryRunner, now: int) -> list[Added]:
         """Store jobs that a runner holds from the start."""
         answers: list[Added] = []
+        sums = self._shelves.ledger.of(now)
         for job in jobs:
             if (other := self._who_has_key_of(job)) is not None:
                 answers.append(self._join(other, job, now))
@@ -67,6 +69,7 @@ class Intake:
             row.take(runner.number)
             runner.held[row.seq] = row
             self._shelves.put(row)
+            sums.add(job.task, job.queue, ADDED)
             answers.append(Added(row.seq, row.fence))
         return answers
 
@@ -84,6 +87,7 @@ class Intake:
                 # Whom it follows has joined another job: it waits for nobody, and that has no bound.
                 job = job._replace(terms=job.terms._replace(due=None))
             before = self._queue(job, before, now)
+            self._shelves.ledger.of(now).add(job.task, job.queue, ADDED)
             answers.append(Added(before.seq, 0))
         return answers
 
@@ -101,7 +105,7 @@ class Intake:
             row.stored, row.due = Stored.BLOCKED, due
             row.follows, before.follower = before.seq, row.seq
         elif due is not None:
-            row.stored, row.due = Stored.SCHEDULED, due
+            row.stored, row.due, row.first_due = Stored.SCHEDULED, due, due
         elif terms.concurrency_key is not None and not self._shelves.concurrency_keys.has_room(job):
             row.stored, row.reason = Stored.BLOCKED, Reason.LIMIT
         self._shelves.put(row)
@@ -126,7 +130,7 @@ class Intake:
         new = row.job.replaced_by(job)
         self._shelves.replace(row, new, due if due is not None and due > now else None)
 
-    def retry(self, ids: Sequence[bytes]) -> list[bool]:
+    def retry(self, ids: Sequence[bytes], now: int) -> list[bool]:
         """Make ready those that have failed or were cancelled; says which.
 
         Raises:
@@ -137,6 +141,7 @@ class Intake:
         self._check_keys(ended.values())
         for row in ended.values():
             self._revive(row)
+            row.first_due = now
         self._shelves.ready_all(ended.values())
         return [row is not None and row.seq in ended for row in found]
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from postlude.model.crash import RELEASED, End, Started, Verdict, judge
+from postlude.model.history import CANCELLED, INTERRUPTED, KILLED, MAY_HAVE_RUN
 from postlude.model.job import AttemptRecord, Cancel, Hold
 from postlude.model.outcome import Finish, Succeeded
 from postlude.model.state import QUEUED, Reason, Stored
@@ -32,10 +33,11 @@ def may_finish(row: Row, fence: int) -> bool:
     return may_be_written(row.stored, row.unended, row.fence, fence)
 
 
-def write_finish(shelves: Shelves, row: Row, finish: Finish) -> None:
+def write_finish(shelves: Shelves, row: Row, finish: Finish, now: int) -> None:
     """Write an attempt's end."""
     outcome = finish.outcome
     after, due, reason, release, note, attempt = ending(outcome, asked=row.cancel_asked is not None)
+    shelves.ledger.of(now).add_end(row.job.task, finish.queue, finish, after)
     row.unended = False
     row.suspect = row.suspect and after is Stored.PARKED  # it has not run
     row.started = finish.started
@@ -96,6 +98,7 @@ def cancel(shelves: Shelves, row: Row | None, now: int) -> Cancel:
 
 def _end_cancelled(shelves: Shelves, row: Row, now: int) -> None:
     row.finished, row.unended = now, False
+    shelves.ledger.of(now).add(row.job.task, row.job.queue, CANCELLED)
     before = shelves.rows.get(row.follows or 0)
     after = shelves.follower_of(row)
     shelves.move(row, Stored.CANCELLED, due=row.due)
@@ -117,8 +120,10 @@ def give_back(shelves: Shelves, row: Row, now: int) -> None:
         _end_cancelled(shelves, row, now)
 
 
-def note_release(row: Row, started: int, now: int) -> None:
+def note_release(shelves: Shelves, row: Row, started: int, now: int) -> None:
     """Note with a job that its runner has let go of it while it ran."""
+    if row.cancel_asked is None:  # else it is cancelled
+        shelves.ledger.of(now).add(row.job.task, row.job.queue, INTERRUPTED)
     row.started = started
     end = End(socket.gethostname(), os.getpid(), RELEASED)
     row.logs += ((row.failures + 1, end.note(started, now)),)
@@ -163,12 +168,17 @@ def bury(shelves: Shelves, runner: MemoryRunner, now: int, end: End, *, draining
         if verdict is not None:
             row.suspect, row.deaths = verdict.suspect, verdict.deaths
         reason = _condemned(row, verdict)
+        sums = shelves.ledger.of(now)
         if reason is None:
             give_back(shelves, row, now)
             released += row.stored is Stored.READY
+            if row.stored is Stored.READY and row.seq in marked:
+                sums.add(row.job.task, row.job.queue, INTERRUPTED)
         else:
             row.runner, row.finished = NOBODY, now
             row.unended = False
+            word = MAY_HAVE_RUN if reason is Reason.MAY_HAVE_RUN else KILLED
+            sums.add(row.job.task, row.job.queue, word)
             shelves.move(row, Stored.FAILED, reason)
             ended += 1
         if verdict is not None or reason is not None:

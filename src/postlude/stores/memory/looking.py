@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from itertools import islice, takewhile
 from typing import Final
 
+from postlude.model.history import ALL_TIME
 from postlude.model.job import Found, JobFilter
 from postlude.model.state import State, Stored
 from postlude.stores.memory.row import Row
@@ -73,4 +74,6 @@ def totals(shelves: Shelves) -> list[Totals]:
         for task, by_state in shelves.counts.items()
         for stored in Stored
     ]
-    return totals_of([*tallies, *(Tally(*of, jobs) for of, jobs in shelves.left.items())])
+    left = [Tally(*of, jobs) for of, jobs in shelves.left.items()]
+    ever = shelves.ledger.history(ALL_TIME, ALL_TIME, 1)
+    return totals_of([*tallies, *left, *(Tally(one.task, one.outcome, one.n, one.queue) for one in ever)])

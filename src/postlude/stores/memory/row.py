@@ -30,6 +30,7 @@ class Row:
         "failures",
         "fence",
         "finished",
+        "first_due",
         "follower",
         "follows",
         "job",
@@ -52,6 +53,8 @@ class Row:
         self.job = job
         self.stored = stored
         self.due: int | None = None
+        self.first_due: int | None = None
+        """When its first attempt was due, if not at once."""
         self.fence = self.failures = self.deaths = 0
         self.suspect = self.unended = False
         """`unended`: the claim with the present fence has not been finished, wherever the job is now."""
@@ -109,6 +112,7 @@ class Row:
             follows,
             followed,
             self.started is not None,
+            self.first_due,
         )
 
     def matches(self, wanted: JobFilter) -> bool:

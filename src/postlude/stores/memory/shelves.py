@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from heapq import heappop, heappush, nsmallest
 from typing import TypeVar
 
+from postlude.model.history import Ledger
 from postlude.model.job import NewJob
 from postlude.model.state import MOVES, OCCUPYING, Reason, Stored
 from postlude.stores.memory.concurrency import Concurrency
@@ -69,6 +70,8 @@ class Shelves:
         """Per task, the jobs in each stored state."""
         self.left: Counter[tuple[str, str]] = Counter()
         """Jobs that had ended and are forgotten, or run again, as in `Tally`."""
+        self.ledger = Ledger()
+        """What happens, by the minute; tasks go by their names."""
         self.said = Said()
         """What there is to tell of what has been done since this was last told."""
         self._lines: dict[str, WaitingLine] = {}
@@ -135,7 +138,7 @@ class Shelves:
         before = row.job
         self.said.changed = True
         self._leave(row)
-        row.job, row.reason, row.due, row.follows = job, None, due, None
+        row.job, row.reason, row.due, row.follows, row.first_due = job, None, due, None, due
         if due is not None:
             row.stored = Stored.SCHEDULED
         elif self.concurrency_keys.has_room(job):

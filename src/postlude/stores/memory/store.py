@@ -3,7 +3,6 @@
 import os
 import socket
 from collections.abc import Callable, Collection, Sequence
-from typing import TypeVar
 
 from postlude.clock import Clock
 from postlude.config import Keep
@@ -14,11 +13,8 @@ from postlude.model.job import (
     Cancel,
     Claimed,
     Few,
-    Found,
     FreeSlots,
     Hold,
-    JobFilter,
-    JobRecord,
     NewJob,
     ProgressNote,
 )  # fmt: skip
@@ -29,39 +25,31 @@ from postlude.model.refusal import Refusal, all_refused
 from postlude.model.state import Stored
 from postlude.stores.memory import finish as endings
 from postlude.stores.memory import limits as rules
-from postlude.stores.memory import looking, upkeep
+from postlude.stores.memory import upkeep
 from postlude.stores.memory.add import Intake
-from postlude.stores.memory.claim import Draw, Waits
-from postlude.stores.memory.limits import Rules
-from postlude.stores.memory.lock import TellingLock
+from postlude.stores.memory.claim import Draw
+from postlude.stores.memory.looks import Looks
 from postlude.stores.memory.row import NOBODY, Row
-from postlude.stores.memory.runners import MemoryRunner, Runners
+from postlude.stores.memory.runners import MemoryRunner
 from postlude.stores.memory.schedules import ScheduleVerbs
-from postlude.stores.memory.shelves import Shelves
-from postlude.stores.protocol import Counts, Enlisted, NewRunner, Pause, Promoted, Reaped, Totals
+from postlude.stores.protocol import Enlisted, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
 from postlude.stores.signals import Listeners, Signals
-from postlude.stores.values import Asked, ClaimCall, LivingRunner, QueueState
+from postlude.stores.values import Asked, ClaimCall
 from postlude.telemetry.logging import logged
 
-T = TypeVar("T")
 
-
-class MemoryStore(ScheduleVerbs):
+class MemoryStore(Looks, ScheduleVerbs):
     """A `Store` that lives and dies with its process. Safe from any thread.
 
     Its runners share its process, so none dies unseen; their leases run out all the same, by the clock.
     """
 
     def __init__(self, clock: Clock) -> None:
-        super().__init__()
-        self.events, self._clock, self.now = logged(), clock, clock.now
         self._listeners = Listeners()
-        self._shelves = Shelves()
-        self._lock = TellingLock(self._shelves, self._listeners)
-        self._rules = Rules()
+        super().__init__(clock, self._listeners)
+        self.events, self.now = logged(), clock.now
         self._intake = Intake(self._shelves, self._rules)
-        self._runners = Runners()
 
     @property
     def location(self) -> str:
@@ -106,7 +94,7 @@ class MemoryStore(ScheduleVerbs):
     def retry(self, ids: Sequence[bytes]) -> Reply[list[bool]]:
         with self._lock:
             try:
-                return Reply.of(self._intake.retry(ids))
+                return Reply.of(self._intake.retry(ids, self._clock.now()))
             except KeyTaken as taken:
                 return Reply.failed(taken)
 
@@ -171,7 +159,7 @@ class MemoryStore(ScheduleVerbs):
                 if row is not None and row.fence == hold.fence:
                     self._let_go(row)
                     if hold.started is not None:
-                        endings.note_release(row, hold.started, now)
+                        endings.note_release(self._shelves, row, hold.started, now)
                     endings.give_back(self._shelves, row, now)
                     released[hold.seq] = row
             endings.block_behind(self._shelves, holds, released)
@@ -180,12 +168,13 @@ class MemoryStore(ScheduleVerbs):
     def finish(self, finishes: Sequence[Finish]) -> Reply[list[bool]]:
         written: list[bool] = []
         with self._lock:
+            now = self._clock.now()
             for finish in finishes:
                 row = self._shelves.rows.get(finish.seq)
                 accepted = row is not None and endings.may_finish(row, finish.fence)
                 if row is not None and accepted:
                     self._let_go(row)
-                    endings.write_finish(self._shelves, row, finish)
+                    endings.write_finish(self._shelves, row, finish, now)
                 written.append(accepted)
         return Reply.of(written)
 
@@ -225,61 +214,17 @@ class MemoryStore(ScheduleVerbs):
     def prune(self, keep: Keep) -> Reply[int]:
         return self._locked(lambda: upkeep.prune(self._shelves, keep, self._clock.now()))
 
+    def fold(self) -> Reply[int]:
+        return self._locked(lambda: self._shelves.ledger.fold(self._clock.now()))
+
     def delete(self, ids: Sequence[bytes]) -> Reply[list[bool]]:
         return self._locked(lambda: upkeep.delete(self._shelves, ids))
-
-    def get(self, id: bytes) -> Reply[JobRecord | None]:
-        with self._lock:
-            row = self._shelves.by_id.get(id)
-            found = None if row is None else self._waits().explain(self._record(row, id))
-            return Reply.of(found)
-
-    def page(self, wanted: JobFilter) -> Reply[list[JobRecord]]:
-        with self._lock:
-            waits = self._waits()
-            found = looking.page(self._shelves, wanted)
-            return Reply.of([waits.explain(self._record(row)) for row in found])
-
-    def find(self, wanted: JobFilter) -> Reply[list[Found]]:
-        return self._locked(lambda: looking.find(self._shelves, wanted))
-
-    def ids_beginning(self, digits: str) -> Reply[list[bytes]]:
-        return self._locked(lambda: looking.ids_beginning(self._shelves, digits))
-
-    def queues(self) -> Reply[list[QueueState]]:
-        return self._locked(lambda: looking.queues(self._shelves, self._rules.pauses))
-
-    def counts(self) -> Reply[list[Counts]]:
-        return self._locked(lambda: looking.counts(self._shelves))
-
-    def totals(self) -> Reply[list[Totals]]:
-        return self._locked(lambda: looking.totals(self._shelves))
-
-    def ready_ids(self, queue: str, limit: int) -> Reply[list[bytes]]:
-        return self._locked(lambda: self._shelves.ready_ids(queue, limit))
-
-    def living(self) -> Reply[list[LivingRunner]]:
-        return self._locked(lambda: self._runners.living(self._clock.boot()))
 
     def listen(self, listener: Signals) -> None:
         self._listeners.add(listener)
 
     def leave(self, listener: Signals) -> None:
         self._listeners.remove(listener)
-
-    def _locked(self, call: Callable[[], T]) -> Reply[T]:
-        with self._lock:
-            return Reply.of(call())
-
-    def _waits(self) -> Waits:
-        return Waits(self._rules, self._runners.values(), self._clock)
-
-    def _record(self, row: Row, id: bytes | None = None) -> JobRecord:
-        start = row.started
-        if row.stored is Stored.RUNNING:
-            holder = self._runners.get(row.runner)
-            start = None if holder is None else holder.marks.start_of(row.seq)
-        return row.record(start, id)
 
     def _let_go(self, row: Row) -> None:
         if row.runner != NOBODY:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from postlude.model.history import ADDED
 from postlude.model.joining import in_calls, read
 from postlude.model.state import Stored
 from postlude.stores.relational.add import add
@@ -34,13 +35,17 @@ def take_in(tx: Transaction) -> int:
     they are scheduled without a time, so nothing claims, readies or cancels them.
     """
     rows = tx.rows("take_joined", MOST)
-    known = Counter((task, state) for _, task, state, job in rows if job is None)
-    for (task, state), jobs in known.items():
+    known = Counter((task, state, queue) for _, task, state, job, queue in rows if job is None)
+    for (task, state, queue), jobs in known.items():
         tx.count(tx.task_id(task), None, Stored(state), jobs)
-    ready = sorted(seq for seq, _, state, job in rows if job is None and state == Stored.READY)
+        tx.sums.add(tx.task_id(task), queue, ADDED, jobs)
+    ready = sorted(seq for seq, _, state, job, _ in rows if job is None and state == Stored.READY)
     if ready:
         tx.run("give_places", json.dumps(ready))
-    unsettled = sorted((seq, job) for seq, _, _, job in rows if job is not None)
+    later = [seq for seq, _, state, job, _ in rows if job is None and state == Stored.SCHEDULED]
+    if later:
+        tx.run("note_first_due", json.dumps(later))
+    unsettled = sorted((seq, job) for seq, _, _, job, _ in rows if job is not None)
     if unsettled:
         seqs = json.dumps([seq for seq, _ in unsettled])
         tx.run("prune_jobs", seqs)

@@ -22,6 +22,7 @@ from postlude.stores.postgres.connection import (
 )
 from postlude.stores.postgres.sql import statements
 from postlude.stores.postgres.turn import TURN
+from postlude.stores.relational.columns import SUM_CELLS
 
 NAME: Final = "move"
 """What its session is called, beside those of processes."""
@@ -105,17 +106,18 @@ class WholePostgres:
             "ORDER BY table_name, ordinal_position",
             self._schema,
         ):
-            found[table] = (*found.get(table, ()), column)
+            if (table, column) != ("sums", "part"):  # it keeps sessions apart, and says nothing
+                found[table] = (*found.get(table, ()), column)
         return found
 
     def count(self, table: str) -> int:
         """Return how many rows a table has."""
-        return int(self._all(f"SELECT count(*) FROM {self._schema}.{table}")[0][0])
+        return int(self._all(f"SELECT count(*) FROM {self._shown(table)}")[0][0])
 
     def holds(self, table: str, column: str | None = None) -> bool:
         """Say whether a table has any row, or any with a cell in this column that is not empty."""
         where = "" if column is None else f"WHERE {column} IS NOT NULL"
-        return bool(self._all(f"SELECT EXISTS (SELECT 1 FROM {self._schema}.{table} {where})")[0][0])
+        return bool(self._all(f"SELECT EXISTS (SELECT 1 FROM {self._shown(table)} {where})")[0][0])
 
     def rows(self, table: str, columns: tuple[str, ...]) -> Iterator[Row]:
         """Yield what a table has in these columns, as it was written one by one; truths are numbers."""
@@ -130,7 +132,7 @@ class WholePostgres:
         names = ", ".join(f"{one}::integer" if kinds[one] == "boolean" else one for one in columns)
         order = next((f"ORDER BY {one}" for one in ("place", "seq") if one in kinds), "")
         self._db.execute(
-            f"DECLARE moved NO SCROLL CURSOR FOR SELECT {names} FROM {self._schema}.{table} {order}"
+            f"DECLARE moved NO SCROLL CURSOR FOR SELECT {names} FROM {self._shown(table)} {order}"
         )
         while found := self._all(f"FETCH {PIECE} FROM moved"):
             yield from found
@@ -210,6 +212,14 @@ class WholePostgres:
     def _sequence(self, table: str, column: str) -> str:
         found = self._all("SELECT pg_get_serial_sequence($1, $2)", f"{self._schema}.{table}", column)
         return str(found[0][0])
+
+    def _shown(self, table: str) -> str:
+        """Return where the rows of a table are, as other journals have them."""
+        if table != "sums":
+            return f"{self._schema}.{table}"
+        cells = ", ".join(f"sum({name})::bigint AS {name}" for name in SUM_CELLS)
+        keys = "minute, task, queue, outcome"
+        return f"(SELECT {keys}, {cells} FROM {self._schema}.sums GROUP BY {keys}) AS sums"
 
     def _meta(self, key: str) -> Cell:
         rows = self._all(f"SELECT value FROM {self._schema}.meta WHERE key = $1", key)

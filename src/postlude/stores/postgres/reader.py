@@ -10,6 +10,7 @@ import psycopg
 from postlude.clock import Clock
 from postlude.errors import JournalUnavailable
 from postlude.model.bucket import Bucket
+from postlude.model.history import Sum, sum_of
 from postlude.model.job import Found, Hold, JobFilter, JobRecord
 from postlude.model.queues import read_queues
 from postlude.model.state import Reason, State, Stored
@@ -116,9 +117,18 @@ class PostgresReader:
         """Return how many jobs each task has had."""
         return self._answer(
             lambda: totals_of(
-                Tally(name, gone or Stored(state).name.lower(), jobs)
-                for name, state, gone, jobs in self._rows("tallies")
+                Tally(name, gone or Stored(state).name.lower(), jobs, queue)
+                for name, state, gone, jobs, queue in self._rows("tallies")
             )
+        )
+
+    def history(self, since: int, until: int, minutes: int) -> list[Sum]:
+        """Return what has happened, minute by minute."""
+        return self._answer(
+            lambda: [
+                sum_of(minute, name, queue, outcome, cells)
+                for minute, name, _, queue, outcome, *cells in self._rows("history", since, until, minutes)
+            ]
         )
 
     def parked(self) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any, Final
 
 from postlude.errors import KeyTaken
+from postlude.model.history import ADDED
 from postlude.model.job import Added, NewJob
 from postlude.model.queues import read_queues
 from postlude.model.state import Reason, Stored
@@ -40,7 +41,7 @@ class Intake:
         self._may_claim: dict[tuple[int, str], bool] = {}
         self._overtaken: set[str] = set()
         """Queues in which a job of this group waits ready: what comes after it is not born claimed."""
-        self._added: Counter[tuple[int, Stored]] = Counter()
+        self._added: Counter[tuple[int, Stored, str]] = Counter()
         self._ready: Counter[ConcurrencyKey] = Counter()
         self._rooms: dict[ConcurrencyKey, int] = {}
         """Of each, as it was before the group. Not where calls may replace jobs that are there."""
@@ -83,7 +84,7 @@ class Intake:
         rows: list[tuple[Any, ...]] = []  # with the fields of `PlainRow`
         payloads: list[bytes] = []
         fences: list[int] = []
-        moves: list[tuple[int, Stored]] = []
+        moves: list[tuple[int, Stored, str]] = []
         singles = True
         known: str | None = None
         known_for: int | None = None
@@ -101,7 +102,7 @@ class Intake:
                 rows.append((id, task, queue, state, fence, claimed, created))
                 payloads.append(payload)
                 fences.append(fence)
-                moves.append((task, state))
+                moves.append((task, state, queue))
         self._added.update(moves)
         make = tuple.__new__  # half of what calling the class takes
         seqs = self._insert("add_plain_jobs", rows, payloads)
@@ -177,7 +178,7 @@ class Intake:
             if row.state is READY:
                 self._overtaken.add(job.queue)
             rows.append(row)
-            self._added[task, row.state] += 1
+            self._added[task, row.state, job.queue] += 1
 
     def _landing(
         self, due: int | None, concurrency_key: str | None, task: int
@@ -231,8 +232,9 @@ class Intake:
             return ()
         tx = self._tx
         seqs = tx.insert_jobs(statement, rows, payloads)
-        for (task, state), jobs in self._added.items():
+        for (task, state, queue), jobs in self._added.items():
             tx.count(task, None, state, jobs)
+            tx.sums.add(task, queue, ADDED, jobs)
         return seqs
 
     def _answer(

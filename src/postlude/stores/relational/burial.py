@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from postlude.model.crash import End, Started, Verdict, judge
+from postlude.model.history import CANCELLED, INTERRUPTED, KILLED, MAY_HAVE_RUN
 from postlude.model.state import Reason, Stored
+from postlude.stores.relational.cells import queue_of
 from postlude.stores.relational.concurrency import Leaving, let_next
 from postlude.stores.relational.transaction import Transaction
 
@@ -54,6 +56,7 @@ class Held(NamedTuple):
     suspect: int
     deaths: int
     once: int
+    queue: str
 
 
 class _Fate(NamedTuple):
@@ -63,6 +66,8 @@ class _Fate(NamedTuple):
     state: Stored
     reason: Reason | None
     verdict: Verdict | None
+    ran: bool
+    """Whether an attempt at it had begun."""
 
 
 def bury(tx: Transaction, dead: Sequence[Dead]) -> list[Buried]:
@@ -93,6 +98,9 @@ def bury(tx: Transaction, dead: Sequence[Dead]) -> list[Buried]:
     tx.run_for("bury_all", rows)
     for (task, state), jobs in Counter((fate.job.task, fate.state) for fate in fates).items():
         tx.count(task, Stored.RUNNING, state, jobs)
+    for fate in fates:
+        if (word := _word(fate)) is not None:
+            tx.sums.add(fate.job.task, queue_of(fate.job.queue), word)
     let_next(tx, [_leaving(fate) for fate in fates])
     tx.run("forget_these_runners", json.dumps([one.runner for one in dead]))
     return answers
@@ -105,15 +113,24 @@ def _judged(held: Sequence[Held], left: Left) -> list[_Fate]:
         if job.seq in left.started and not job.once
     ]
     verdicts = {verdict.seq: verdict for verdict in judge(started, draining=left.draining)}
-    return [_fate(job, verdicts.get(job.seq)) for job in held]
+    return [_fate(job, verdicts.get(job.seq), job.seq in left.started) for job in held]
 
 
-def _fate(job: Held, verdict: Verdict | None) -> _Fate:
+def _fate(job: Held, verdict: Verdict | None, ran: bool) -> _Fate:
     if job.once:
-        return _Fate(job, Stored.FAILED, Reason.MAY_HAVE_RUN, verdict)
+        return _Fate(job, Stored.FAILED, Reason.MAY_HAVE_RUN, verdict, ran)
     if verdict is not None and verdict.killed:
-        return _Fate(job, Stored.FAILED, Reason.KILLED, verdict)
-    return _Fate(job, Stored.CANCELLED if job.asked else Stored.READY, None, verdict)
+        return _Fate(job, Stored.FAILED, Reason.KILLED, verdict, ran)
+    return _Fate(job, Stored.CANCELLED if job.asked else Stored.READY, None, verdict, ran)
+
+
+def _word(fate: _Fate) -> str | None:
+    """Return what has happened to a job, for the sums; None: it had not started, and is ready as before."""
+    if fate.state is Stored.FAILED:
+        return MAY_HAVE_RUN if fate.reason is Reason.MAY_HAVE_RUN else KILLED
+    if fate.state is Stored.CANCELLED:
+        return CANCELLED
+    return INTERRUPTED if fate.ran else None
 
 
 def _row(fate: _Fate, started: int | None, now: int) -> tuple[object, ...]:

@@ -126,3 +126,8 @@ class Cells:
 
 _STATES: Final = frozenset(int(stored) for stored in Stored)
 _REASONS: Final = frozenset(reason.value for reason in Reason)
+
+
+def queue_of(digits: str) -> str:
+    """Return the name by which a queue is counted, whatever stands there: its bytes in hexadecimal digits."""
+    return bytes.fromhex(digits).decode("utf-8", "replace")

@@ -41,6 +41,7 @@ class Ready(NamedTuple):
     followed: int
     concurrency_key: str | None
     begun: int
+    first_due: int | None
     given: list[Any] | None
     """Of the fields of `Given`; None: nothing is."""
     args: str
@@ -247,12 +248,12 @@ class Search:
                     seq, bytes.fromhex(id), fence, names[task], queue, args.encode("utf-8", _ANY_BYTES),
                     failures, suspect == 1, once == 1, created,
                     NOTHING if given is None else make(Given, given), seq in limited,
-                    seq in following, followed == 1 and seq not in accompanied, begun == 1,
+                    seq in following, followed == 1 and seq not in accompanied, begun == 1, first_due,
                 ),
             )
             for (
-                seq, id, fence, task, queue, failures, suspect, once, created, followed, _, begun, given,
-                args,
+                seq, id, fence, task, queue, failures, suspect, once, created, followed, _, begun,
+                first_due, given, args,
             ) in found
         ]  # fmt: skip
 

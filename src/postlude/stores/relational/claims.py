@@ -9,10 +9,12 @@ from typing import Final
 from pydantic_core import from_json
 
 from postlude.model.crash import RELEASED, End
+from postlude.model.history import INTERRUPTED
 from postlude.model.job import Claim, Claimed
 from postlude.model.outcome import Finish, Succeeded
 from postlude.model.refusal import Refusal, all_refused
 from postlude.stores.grouped.backend import ReleaseCall
+from postlude.stores.relational.cells import queue_of
 from postlude.stores.relational.claiming import FOLLOWED, Search
 from postlude.stores.relational.claiming_by_id import Pick
 from postlude.stores.relational.concurrency import Leaving, block_behind, follow_clock, free_followers, refill
@@ -78,12 +80,14 @@ class Claims:
         for runner, holds in calls:
             mine.append({})
             for hold in {hold.seq: hold for hold in holds}.values():
-                seq, task, key, followed, asked, fence, holder = held.get(hold.seq) or _NOBODYS
+                seq, task, key, followed, asked, queue, fence, holder = held.get(hold.seq) or _NOBODYS
                 if (holder, fence) != (runner, hold.fence):
                     continue
                 del held[seq]
-                mine[-1][seq] = Leaving(seq, task, key, followed, asked)
+                mine[-1][seq] = Leaving(seq, task, key, followed, asked, queue)
                 if hold.started is not None:
+                    if not asked:  # else it is cancelled
+                        tx.sums.add(task, queue_of(queue), INTERRUPTED)
                     end = End(self._host, self._pid, RELEASED)
                     begun.append((seq, hold.started))
                     ended.append((seq, json.dumps([end.note(hold.started, tx.now)])))
@@ -139,7 +143,7 @@ class Claims:
             tx.afterwards.append(partial(self._followed.difference_update, followed))
 
 
-_NOBODYS: Final = (0, 0, None, 0, 0, 0, 0)
+_NOBODYS: Final = (0, 0, None, 0, 0, "", 0, 0)
 
 
 def _given_back(calls: Sequence[ReleaseCall]) -> Iterator[int]:

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from postlude.clock import LATEST
+from postlude.model.history import RUN_BUCKETS, WAIT_BUCKETS
 from postlude.model.job import JobRecord, NewJob
 from postlude.model.state import QUEUED, Reason, Stored
 from postlude.model.terms import KEPT, Given, Terms
@@ -110,6 +111,7 @@ JOB: Final = (
     maybe(number("follows", "typeof(follows) <> 'integer'")),
     whole("created", 0, LATEST),
     _DUE._replace(damaged=f"state = 1 AND due IS NULL OR {_DUE.damaged}"),
+    moment("first_due"),
     moment("started"),
     moment("finished"),
     moment("cancel_asked"),
@@ -176,17 +178,35 @@ class NewRow:
         terms = self.job.terms
         return (
             *_of_job(self.job),
-            self.task, self.state, self.due, self.fence, self.runner, self.reason, self.followed,
-            self.follows, *_of_terms(terms), *terms.given,
+            self.task, self.state, self.due, self.first_due, self.fence, self.runner, self.reason,
+            self.followed, self.follows, *_of_terms(terms), *terms.given,
         )  # fmt: skip
 
     def replacing(self) -> tuple[Any, ...]:
         """Return what another job's row gets, in the order of the statement `replace_job`."""
         job = self.job
-        return (job.id, job.created, self.state, self.due, self.reason, *_of_new(job.terms), *job.terms.given)
+        return (
+            job.id, job.created, self.state, self.due, self.first_due, self.reason, *_of_new(job.terms),
+            *job.terms.given,
+        )  # fmt: skip
+
+    @property
+    def first_due(self) -> int | None:
+        """When it is due, if it is to start later; what bounds its wait for another job is no such time."""
+        return self.due if self.state is Stored.SCHEDULED else None
 
 
-_DECIDED_CELLS: Final = ("task", "state", "due", "fence", "runner", "reason", "followed", "follows")
+_DECIDED_CELLS: Final = (
+    "task",
+    "state",
+    "due",
+    "first_due",
+    "fence",
+    "runner",
+    "reason",
+    "followed",
+    "follows",
+)
 """In the order of `NewRow.cells`."""
 
 
@@ -210,7 +230,16 @@ _of_terms: Final = itemgetter(*map(Terms._fields.index, _STORED_TERMS))
 _of_new: Final = itemgetter(*map(Terms._fields.index, _NEW_TERMS))
 
 INSERTED: Final = (*_OF_JOB, *_DECIDED_CELLS, *map(column_of, _STORED_TERMS), *Given._fields)
-REPLACED: Final = ("id", "created", "state", "due", "reason", *map(column_of, _NEW_TERMS), *Given._fields)
+REPLACED: Final = (
+    "id",
+    "created",
+    "state",
+    "due",
+    "first_due",
+    "reason",
+    *map(column_of, _NEW_TERMS),
+    *Given._fields,
+)
 
 
 def _listed(names: tuple[str, ...], of: str = "") -> str:
@@ -223,7 +252,20 @@ def _values(names: tuple[str, ...]) -> str:
 
 _any_given: Final = " OR ".join(f"j.{name} IS NOT NULL" for name in Given._fields)
 
+SUM_CELLS: Final = (
+    "n", "ran", "waited",
+    *(f"run_{place}" for place in range(RUN_BUCKETS)), *(f"wait_{place}" for place in range(WAIT_BUCKETS)),
+)  # fmt: skip
+"""The columns of `sums` with its numbers, in the order of `history.CELLS`."""
+
+SUMMED: Final = ("minute", "task", "queue", "outcome", *SUM_CELLS)
+
 PARTS: Final = {
+    "summed": _listed(SUMMED),
+    "summed_values": _values(SUMMED),
+    "sum_cells": _listed(SUM_CELLS),
+    "sum_of_cells": ", ".join(f"sum({name})" for name in SUM_CELLS),
+    "added_up": ", ".join(f"{name} = {name} + excluded.{name}" for name in SUM_CELLS),
     "inserted": _listed(INSERTED),
     "inserted_values": _values(INSERTED),
     "plain": _listed(PlainRow._fields),

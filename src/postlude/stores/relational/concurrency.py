@@ -38,6 +38,8 @@ class Leaving(NamedTuple):
     """Whether a job may wait for the end of its first attempt."""
     asked: int = 0
     """Whether it was asked to stop."""
+    queue: str = ""
+    """Where it had waited, in hexadecimal digits; only of those that may end by leaving."""
 
 
 def enter(tx: Transaction, jobs: Sequence[Entering]) -> list[Entering]:

@@ -8,11 +8,13 @@ from typing import Any
 
 from postlude.errors import KeyTaken
 from postlude.messages.quoting import quoted
+from postlude.model.history import CANCELLED
 from postlude.model.job import Added, Cancel
 from postlude.model.limits import DeclaredLimits
 from postlude.model.overrides import lifted
 from postlude.model.state import QUEUED, Reason, Stored
 from postlude.stores.protocol import Pause
+from postlude.stores.relational.cells import queue_of
 from postlude.stores.relational.concurrency import (
     Entering,
     Leaving,
@@ -44,12 +46,13 @@ def cancel(tx: Transaction, calls: Sequence[Sequence[bytes]]) -> list[list[Cance
             elif state == Stored.RUNNING:
                 answers[-1].append(Cancel.ASKED)
             else:
-                seq, task, _, key, followed, follows = row
+                seq, task, _, key, followed, follows, queue = row
                 # Who follows one that follows waits for the one that it has waited for.
                 if followed and follows is not None:
                     instead[seq] = follows
                 ended.append(Leaving(seq, task, key, followed and follows is None))
                 tx.count(task, Stored(states[seq]), Stored.CANCELLED)
+                tx.sums.add(task, queue_of(queue), CANCELLED)
                 states[seq] = Stored.CANCELLED
                 answers[-1].append(Cancel.CANCELLED)
     asked = [seq for seq, state in states.items() if state == Stored.RUNNING]
@@ -73,6 +76,7 @@ def release_jobs(tx: Transaction, jobs: Sequence[Leaving]) -> set[int]:
     _end(tx, asked)
     for job in asked:
         tx.count(job.task, Stored.RUNNING, Stored.CANCELLED)
+        tx.sums.add(job.task, queue_of(job.queue), CANCELLED)
     ready = [job.seq for job in jobs if not job.asked]
     if ready:
         tx.run("release", json.dumps(ready))
@@ -110,12 +114,13 @@ def disown(tx: Transaction, stored: Sequence[Sequence[Added]]) -> None:
     ended = [job for job in found if job.seq not in shared and not Stored(job.state).final]
     for job in ended:
         tx.count(job.task, Stored(job.state), Stored.CANCELLED)
+        tx.sums.add(job.task, queue_of(job.queue), CANCELLED)
     _end(tx, [_leaving(job) for job in ended], Reason.UNACKNOWLEDGED)
 
 
 def _leaving(job: Standing) -> Leaving:
     # Nobody waits for it: what follows it was stored for the same caller.
-    return Leaving(job.seq, job.task, job.concurrency_key, 0)
+    return Leaving(job.seq, job.task, job.concurrency_key, 0, queue=job.queue)
 
 
 def retry(tx: Transaction, calls: Sequence[Sequence[bytes]]) -> list[list[bool] | KeyTaken]:
@@ -135,7 +140,7 @@ def retry(tx: Transaction, calls: Sequence[Sequence[bytes]]) -> list[list[bool] 
         else:
             answers.append(refused)
     if revived:
-        tx.run_for("retry_all", [(row[0], lifted(row[5])) for row in revived])
+        tx.run_for("retry_all", [(row[0], lifted(row[5]), tx.now) for row in revived])
         enter(tx, [Entering(seq, task, key, state) for seq, task, state, key, _, _ in revived])
     return answers
 

@@ -24,6 +24,7 @@ class Standing(NamedTuple):
     leaves 0 there: it is not written again after a retry became due.)"""
     concurrency_key: str | None
     asked: int
+    queue: str
 
 
 def standings(tx: Transaction, seqs: Sequence[int]) -> dict[int, Standing]:
@@ -33,13 +34,13 @@ def standings(tx: Transaction, seqs: Sequence[int]) -> dict[int, Standing]:
 
 def finish_successes(tx: Transaction, successes: Sequence[Finish]) -> bool:
     """Write successes, if all of their claims hold; otherwise the whole group begins again."""
-    rows = [(seq, fence, started, finished) for seq, fence, _, started, finished, _, _ in successes]
+    rows = [finish[:2] + finish[3:5] for finish in successes]  # seq, fence, started, finished
     if tx.run_for("finish_succeeded", rows) != len(successes):
         # Some claim was lost. Finishes come first in a group, so nothing else is undone.
         tx.restart()
         return False
-    for task, jobs in Counter(f.task for f in successes).items():
-        tx.count(tx.task_id(task), Stored.RUNNING, Stored.SUCCEEDED, jobs)
+    for task, jobs in tx.sums.add_successes(successes, tx.task_id).items():
+        tx.count(task, Stored.RUNNING, Stored.SUCCEEDED, jobs)
     special = [f for f in successes if f.outcome is not SUCCEEDED or f.logs]
     if special:
         keep_what_ran(tx, special)
@@ -95,6 +96,8 @@ def _write(tx: Transaction, kept: Sequence[tuple[Finish, Standing, Ending]], hos
         (job.task, job.state, end.state) for _, job, end in kept
     ).items():
         tx.count(task, Stored(before), after, jobs)
+    for finish, job, end in kept:
+        tx.sums.add_end(job.task, finish.queue, finish, end.state)
 
 
 def keep_what_ran(tx: Transaction, finishes: Sequence[Finish]) -> None:

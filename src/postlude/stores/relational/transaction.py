@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
+from postlude.model.history import MINUTE, Sums
 from postlude.model.state import FINAL, MOVES, Stored
 from postlude.stores.relational.limits import Rules
 from postlude.stores.signals import Said
@@ -27,7 +28,7 @@ class Transaction(ABC):
     """
 
     __slots__ = (
-        "_deltas", "_left", "afterwards", "known_rules", "names", "now", "otherwise", "said", "waits",
+        "_deltas", "_left", "afterwards", "known_rules", "names", "now", "otherwise", "said", "sums", "waits",
     )  # fmt: skip
 
     def __init__(self, now: int, names: dict[str, int], rules: Rules | None = None) -> None:
@@ -40,6 +41,8 @@ class Transaction(ABC):
         self._deltas: defaultdict[tuple[int, int], int] = defaultdict(int)
         self._left: Counter[tuple[int, str]] = Counter()
         """Jobs that had ended and are deleted, or run again: what `Totals` are made of beside the tally."""
+        self.sums = Sums[int]()
+        """What happens in it, by tasks' numbers."""
         self.said = Said()
         """What there is to tell once it is committed."""
         self.waits = False
@@ -131,6 +134,7 @@ class Transaction(ABC):
         """Undo what the transaction has done so far and begin again."""
         self._deltas.clear()
         self._left.clear()
+        self.sums.clear()
         self.known_rules = None
         self._begin_anew()
 
@@ -144,6 +148,8 @@ class Transaction(ABC):
             self.run_for("add_stats", rows)
         if self._left:
             self.run_for("add_left", [(task, "", state, jobs) for (task, state), jobs in self._left.items()])
+        if self.sums.cells:
+            self.run_for("add_sums", list(self.sums.rows(self.now // MINUTE)))
 
     def settle(self, stored: bool) -> None:
         """It is committed, or never will be: do what was to be done then."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from postlude.clock import SECOND
 from postlude.config import Keep
+from postlude.model.history import MINUTE, MINUTES_KEPT
 from postlude.model.job import ProgressNote
 from postlude.model.state import Stored
 from postlude.stores.protocol import Promoted
@@ -22,6 +23,10 @@ MOST_PARKED: Final = 100 * BATCH
 
 WINDOW: Final = 20_000
 """Places in the order that one call of `prune` looks at: unfinished jobs among them cost time too."""
+
+
+MINUTES_AT_ONCE: Final = 60
+"""Minutes of which one call of `fold` forgets the sums."""
 
 
 def promote(tx: Transaction, calls: Sequence[None]) -> list[Promoted]:
@@ -60,6 +65,12 @@ def unpark(tx: Transaction, calls: Sequence[tuple[Collection[tuple[str, str]], b
             tx.run("prune_notes", json.dumps([job[0] for job in found]))
         jobs.update(callers[task, release] for _, task, _, _, release in found)
     return [jobs[place] for place in range(len(calls))]
+
+
+def fold(tx: Transaction, calls: Sequence[None]) -> list[int]:
+    """Let minutes that are long over be part of the sums of all time only."""
+    gone = tx.run("forget_minutes", tx.now // MINUTE - MINUTES_KEPT, MINUTES_AT_ONCE)
+    return [gone] * len(calls)
 
 
 class Pruner:

@@ -64,4 +64,5 @@ def verbs(runners: Runners, claims: Claims) -> Mapping[Verb, Applies]:
         Verb.PAUSE_SCHEDULE: schedules.pause_schedule,
         Verb.RESUME_SCHEDULE: schedules.resume_schedule,
         Verb.RUN_SCHEDULE: schedules.run_schedule,
+        Verb.FOLD: upkeep.fold,
     }

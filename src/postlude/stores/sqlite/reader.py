@@ -13,6 +13,7 @@ from pydantic_core import from_json
 from postlude.clock import Clock, SystemClock
 from postlude.errors import JournalUnavailable
 from postlude.model.bucket import Bucket
+from postlude.model.history import Sum, sum_of
 from postlude.model.job import Found, Hold, JobFilter, JobRecord
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause, QueueState, Totals
@@ -94,6 +95,10 @@ class JournalReader:
     def totals(self) -> list[Totals]:
         """Return how many jobs each task has had."""
         return self._answer(lambda: totals_of(self._tallies()))
+
+    def history(self, since: int, until: int, minutes: int) -> list[Sum]:
+        """Return what has happened, minute by minute."""
+        return self._answer(lambda: list(self._history(since, until, minutes)))
 
     def parked(self) -> list[tuple[str, str]]:
         """Return the distinct (task name, release) pairs of parked jobs."""
@@ -246,16 +251,29 @@ class JournalReader:
     def _tallies(self) -> Iterator[Tally]:
         """Give what is there, and what has been, of one moment: the two change places."""
         cells = Cells()
-        for name, number, state, jobs in self._rows("tallies"):
-            task = f"(unknown task {number})" if name is None else cells.text("task", name)
+        for name, number, state, jobs, queue in self._rows("tallies"):
             kept = state if type(state) is str else cells.stored(state).name.lower()
-            yield Tally(task, kept, cells.whole("n", jobs))
+            of = cells.maybe_text("queue", queue)
+            yield Tally(self._task(cells, name, number), kept, cells.whole("n", jobs), of)
+
+    def _history(self, since: int, until: int, minutes: int) -> Iterator[Sum]:
+        cells = Cells()
+        for minute, name, number, queue, outcome, *numbers in self._rows("history", since, until, minutes):
+            named = (
+                self._task(cells, name, number),
+                cells.text("queue", queue),
+                cells.text("outcome", outcome),
+            )
+            yield sum_of(minute, *named, [cells.whole("n", one) for one in numbers])
+
+    @staticmethod
+    def _task(cells: Cells, name: object, number: object) -> str:
+        return f"(unknown task {number})" if name is None else cells.text("task", name)
 
     def _counts(self) -> list[Counts]:
         found: dict[tuple[str, State], int] = {}
         cells = Cells()
         for name, number, state, jobs in self._rows("counts"):
-            task = f"(unknown task {number})" if name is None else cells.text("task", name)
-            key = (task, cells.stored(state).public)
+            key = (self._task(cells, name, number), cells.stored(state).public)
             found[key] = found.get(key, 0) + cells.whole("n", jobs)
         return [Counts(task, state, jobs) for (task, state), jobs in sorted(found.items()) if jobs > 0]

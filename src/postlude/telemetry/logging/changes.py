@@ -12,13 +12,14 @@ from pydantic_core import from_json
 from postlude.clock import SECOND
 from postlude.model.event import Event
 from postlude.model.event.jobs import AttemptEnded, AttemptStarted, AttemptUnsuccessful, JobsAdded
+from postlude.model.history import word_of
 from postlude.model.ids import id_text
 from postlude.model.job import NewJob
 from postlude.model.outcome import Snoozed
 from postlude.telemetry.carrying import CARRIED, trace_id
 from postlude.telemetry.log import Log
 from postlude.telemetry.logging.lines import extra, named
-from postlude.telemetry.outcomes import waited, word_of
+from postlude.telemetry.outcomes import waited
 
 CHANGES = Log("postlude.changes")
 

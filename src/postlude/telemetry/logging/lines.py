@@ -7,10 +7,11 @@ from typing import Any, Protocol
 from postlude.clock import SECOND
 from postlude.model.event import Event, OfJob
 from postlude.model.event.jobs import AttemptEnded
+from postlude.model.history import word_of
 from postlude.model.ids import id_text
 from postlude.telemetry.carrying import trace_id
 from postlude.telemetry.log import ExcInfo
-from postlude.telemetry.outcomes import error_type, word_of
+from postlude.telemetry.outcomes import error_type
 
 Lines = Mapping[type[Event], Callable[[Any], None]]
 """What writes the line of each kind."""

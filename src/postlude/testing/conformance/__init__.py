@@ -31,6 +31,7 @@ from postlude.testing.conformance.endings import EndingCases
 from postlude.testing.conformance.few import FewCases
 from postlude.testing.conformance.finding import FindingCases
 from postlude.testing.conformance.gaps import GapCases
+from postlude.testing.conformance.history import HistoryCases
 from postlude.testing.conformance.hosts import HostCases
 from postlude.testing.conformance.intake import IntakeCases
 from postlude.testing.conformance.keeping import KeepingCases
@@ -93,6 +94,7 @@ class StoreConformance(
     TellingCases,
     UpkeepCases,
     TotalCases,
+    HistoryCases,
     FindingCases,
     ReadingCases,
     CrowdCases,

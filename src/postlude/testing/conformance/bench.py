@@ -198,7 +198,7 @@ class Driver:
 
     def finish_of(self, claim: Claim, outcome: Outcome = SUCCEEDED, logs: tuple[LogLine, ...] = ()) -> Finish:
         now = self.clock.now()
-        return Finish(claim.seq, claim.fence, claim.task, now - SECOND, now, outcome, logs)
+        return Finish(claim.seq, claim.fence, claim.task, now - SECOND, now, outcome, logs, claim.queue)
 
     def release(self, runner: Enlisted, claim: Claim) -> int:
         return self.store.release(runner.runner, [Hold(claim.seq, claim.fence)]).wait(PATIENCE)

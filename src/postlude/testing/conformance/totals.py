@@ -29,9 +29,9 @@ class TotalCases(Cases):
         driver.add(driver.new("a"), driver.new("c"))
         driver.finish(driver.claim(driver.enlist())[0], driver.failed(retry_after=60))
         assert totals(driver) == [
-            Totals("b", 4, 2, 1, 1),
-            Totals("a", 2, 1, 0, 0),
-            Totals("c", 1, 0, 0, 0),
+            Totals("b", "default", 4, 2, 1, 1),
+            Totals("a", "default", 2, 1, 0, 0),
+            Totals("c", "default", 1, 0, 0, 0),
         ]
 
     def test_pruning_takes_nothing_away(self, driver: Driver) -> None:
@@ -39,30 +39,30 @@ class TotalCases(Cases):
         before = totals(driver)
         driver.clock.advance(10)
         assert driver.store.prune(Keep(success_seconds=1, failure_seconds=1)).wait(PATIENCE) == 3
-        assert totals(driver) == before == [Totals("a", 3, 1, 1, 1)]
+        assert totals(driver) == before == [Totals("a", "default", 3, 1, 1, 1)]
         ended(driver, "b", SUCCEEDED)
         assert totals(driver)[0] == before[0]
 
     def test_so_it_is_with_jobs_that_are_deleted(self, driver: Driver) -> None:
         jobs = ended(driver, "a", SUCCEEDED, driver.failed())
         assert driver.store.delete([job.id for job in jobs]).wait(PATIENCE) == [True, True]
-        assert totals(driver) == [Totals("a", 2, 1, 1, 0)]
+        assert totals(driver) == [Totals("a", "default", 2, 1, 1, 0)]
 
     def test_a_job_that_runs_again_ends_again(self, driver: Driver) -> None:
         (job,) = ended(driver, "a", driver.failed())
         assert driver.retry(job) == [True]
-        assert totals(driver) == [Totals("a", 1, 0, 1, 0)]
+        assert totals(driver) == [Totals("a", "default", 1, 0, 1, 0)]
         driver.finish(driver.claim_one(driver.enlist()))
-        assert totals(driver) == [Totals("a", 1, 1, 1, 0)]
+        assert totals(driver) == [Totals("a", "default", 1, 1, 1, 0)]
 
     def test_they_outlive_the_process(self, driver: Driver) -> None:
         ended(driver, "a", SUCCEEDED, driver.failed())
         driver.clock.advance(10)
         driver.store.prune(Keep(success_seconds=1, failure_seconds=1)).wait(PATIENCE)
         driver.reopen()
-        assert totals(driver) == [Totals("a", 2, 1, 1, 0)]
+        assert totals(driver) == [Totals("a", "default", 2, 1, 1, 0)]
 
     def test_a_call_that_a_job_stands_for_is_no_job(self, driver: Driver) -> None:
         driver.add(driver.new("a", key="k"))
         driver.add(driver.new("a", key="k"))
-        assert totals(driver) == [Totals("a", 1, 0, 0, 0)]
+        assert totals(driver) == [Totals("a", "default", 1, 0, 0, 0)]

@@ -7,7 +7,7 @@ from typing import Final
 
 from postlude.model.terms import Given
 from postlude.stores.relational.cells import Cells
-from postlude.stores.relational.columns import INSERTED, JOB, NAMES, REPLACED, PlainRow
+from postlude.stores.relational.columns import INSERTED, JOB, NAMES, REPLACED, SUM_CELLS, SUMMED, PlainRow
 
 _TEXTS: Final = (Cells.text, Cells.maybe_text)
 
@@ -53,6 +53,13 @@ _PARTS: Final = {
     "plain_arrays": _arrays(PlainRow._fields),
     "replaced": ", ".join(f"{name} = {_cast(place, name)}" for place, name in enumerate(REPLACED, 1)),
     "last": f"${len(REPLACED) + 1}::bigint",
+    "summed": ", ".join(SUMMED),
+    "summed_arrays": ", ".join(
+        f"${place}::{'text' if name in ('queue', 'outcome') else 'bigint'}[]"
+        for place, name in enumerate(SUMMED, 1)
+    ),
+    "sum_of_cells": ", ".join(f"sum({name})::bigint" for name in SUM_CELLS),
+    "added_up": ", ".join(f"{name} = sums.{name} + excluded.{name}" for name in SUM_CELLS),
     "job": ", ".join(map(_shown, NAMES)),
     "given": (
         f"CASE WHEN {_any_given} "

@@ -29,7 +29,7 @@ SELECT nextval('$s.job_seq') FROM generate_series(1, $1)
 
 -- name: take_joined
 DELETE FROM $s.joined WHERE seq IN (SELECT seq FROM $s.joined ORDER BY seq LIMIT $1::bigint)
-RETURNING seq, task, state, job
+RETURNING seq, task, state, job, (SELECT queue FROM $s.job WHERE job.seq = joined.seq)
 
 -- name: give_places
 -- To those that are ready, behind all others: they may have come to light behind a mark.
@@ -72,6 +72,21 @@ FROM (SELECT task, state, n FROM $s.stat UNION ALL SELECT task, state, n FROM $s
 INSERT INTO $s.gone (task, queue, state, n) SELECT * FROM unnest($1::integer[], $2::text[], $3::text[], $4::bigint[])
 ON CONFLICT (task, queue, state) DO UPDATE SET n = gone.n + excluded.n
 
+-- name: add_sums
+INSERT INTO $s.sums ($summed, part) SELECT *, pg_backend_pid() % 16 FROM unnest($summed_arrays)
+ON CONFLICT (minute, task, queue, outcome, part) DO UPDATE SET $added_up
+
+-- name: history
+SELECT $3::bigint * (minute / $3::bigint), task_name.name, sums.task, queue, outcome, $sum_of_cells
+FROM $s.sums LEFT JOIN $s.task_name ON task_name.id = sums.task
+WHERE minute BETWEEN $1::bigint AND $2::bigint
+GROUP BY minute / $3::bigint, task_name.name, sums.task, queue, outcome
+ORDER BY minute / $3::bigint, sums.task, queue, outcome
+
+-- name: forget_minutes
+DELETE FROM $s.sums
+WHERE minute > 0 AND minute < $1::bigint AND minute < $2::bigint + (SELECT min(minute) FROM $s.sums WHERE minute > 0)
+
 -- name: add_aliases
 INSERT INTO $s.alias (id, job, owner) SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::text[])
 
@@ -80,6 +95,9 @@ INSERT INTO $s.alias (id, job, owner) SELECT id, seq, owner FROM $s.job WHERE se
 
 -- name: alias_owner
 SELECT owner FROM $s.alias WHERE id = $1::bytea
+
+-- name: note_first_due
+UPDATE $s.job SET first_due = due WHERE seq = ANY($list) AND state = 1
 
 -- name: ids_joined
 SELECT job, count(*) FROM $s.alias WHERE job = ANY($list) GROUP BY job
@@ -101,7 +119,7 @@ UPDATE $s.payload SET args = $2::bytea, codec = 0 WHERE seq = $1::bigint
 
 -- name: to_cancel
 SELECT (wanted.place - 1)::integer, job.seq, job.task, job.state, job.lane, job.followed,
-    CASE WHEN job.state = 2 AND job.reason IS NULL THEN job.follows END
+    CASE WHEN job.state = 2 AND job.reason IS NULL THEN job.follows END, encode(convert_to(job.queue, 'UTF8'), 'hex')
 FROM jsonb_array_elements_text($1::jsonb) WITH ORDINALITY AS wanted(id, place) JOIN $s.job ON $meant
 WHERE NOT (job.state = 1 AND job.due IS NULL)
 ORDER BY wanted.place
@@ -131,8 +149,8 @@ SELECT seq FROM $s.job WHERE state = 3 AND cancel_asked IS NOT NULL AND runner =
 
 -- name: retry_all
 UPDATE $s.job SET deaths = 0, suspect = false, cancel_asked = NULL, finished = NULL, reason = NULL, due = NULL,
-    runner = 0, opts = f.opts
-FROM unnest($1::bigint[], $2::text[]) AS f(seq, opts) WHERE job.seq = f.seq
+    runner = 0, opts = f.opts, first_due = f.now
+FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS f(seq, opts, now) WHERE job.seq = f.seq
 
 -- name: bounds
 SELECT kind, bounds.name, concurrent, every, burst, tat, turn, task_name.id
@@ -364,7 +382,7 @@ LIMIT $2::bigint
 
 -- name: claimed
 j.seq, encode(j.id, 'hex'), j.fence + 1, j.task, j.queue, j.failures, j.suspect::integer, j.once::integer, j.created,
-    j.followed::integer, j.lane, (j.started IS NOT NULL)::integer, $given, p.args
+    j.followed::integer, j.lane, (j.started IS NOT NULL)::integer, j.first_due, $given, p.args
 
 -- name: ready
 -- By the stretches of the queue. Each gives as many as are wanted of all.
@@ -422,7 +440,8 @@ FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) AS f(seq, fe
 WHERE job.seq = f.seq AND job.fence = f.fence AND job.state + 0 = 3
 
 -- name: standings
-SELECT seq, state, fence, task, failures, (runner IS NULL)::integer, lane, (cancel_asked IS NOT NULL)::integer
+SELECT seq, state, fence, task, failures, (runner IS NULL)::integer, lane, (cancel_asked IS NOT NULL)::integer,
+    encode(convert_to(queue, 'UTF8'), 'hex')
 FROM $s.job WHERE seq = ANY($list)
 
 -- name: finish_all
@@ -465,7 +484,7 @@ SELECT DISTINCT task, lane FROM $s.job WHERE seq = ANY($list) AND lane IS NOT NU
 SELECT EXISTS (SELECT 1 FROM $s.job WHERE state = 0 AND queue = $1::text)
 
 -- name: held
-SELECT seq, task, lane, followed::integer, (cancel_asked IS NOT NULL)::integer, fence, runner
+SELECT seq, task, lane, followed::integer, (cancel_asked IS NOT NULL)::integer, encode(convert_to(queue, 'UTF8'), 'hex'), fence, runner
 FROM $s.job WHERE seq = ANY($list) AND state + 0 = 3
 
 -- name: holds
@@ -486,7 +505,7 @@ UPDATE $s.job SET followed = true WHERE seq = ANY($list)
 
 -- name: held_by
 SELECT seq, task, lane, followed::integer, (cancel_asked IS NOT NULL)::integer, runner, suspect::integer, deaths,
-    once::integer
+    once::integer, encode(convert_to(queue, 'UTF8'), 'hex')
 FROM $s.job WHERE state = 3 AND runner = ANY($list)
 
 -- name: bury_all
@@ -645,14 +664,17 @@ SELECT task_name.name, stat.state, stat.n FROM ($stats) AS stat JOIN $s.task_nam
 UNION ALL SELECT task, state, count(*) FROM $s.joined GROUP BY task, state
 
 -- name: tallies
-SELECT t.name, t.state, t.gone, t.n FROM (
-    SELECT task_name.id, task_name.name, c.state, c.gone, c.n::bigint FROM (
-        SELECT task, state::integer AS state, NULL AS gone, n FROM ($stats) AS stat
-        UNION ALL SELECT task, NULL, state, n FROM $s.gone
+SELECT t.name, t.state, t.gone, t.n, t.queue FROM (
+    SELECT task_name.id, task_name.name, c.state, c.gone, c.n::bigint, c.queue FROM (
+        SELECT task, state::integer AS state, NULL AS gone, n, NULL AS queue FROM ($stats) AS stat
+        UNION ALL SELECT task, NULL, state, n, NULL FROM $s.gone
+        UNION ALL SELECT task, NULL, outcome, sum(n), queue FROM $s.sums WHERE minute = 0 GROUP BY task, outcome, queue
     ) AS c JOIN $s.task_name ON task_name.id = c.task
     UNION ALL
-    SELECT task_name.id, j.task, j.state::integer, NULL, j.n FROM (
-        SELECT task, state, count(*) AS n FROM $s.joined GROUP BY task, state
+    SELECT task_name.id, j.task, j.state::integer, j.gone, j.n, j.queue FROM (
+        SELECT task, state, NULL AS gone, count(*) AS n, NULL AS queue FROM $s.joined GROUP BY task, state
+        UNION ALL SELECT joined.task, NULL, 'added', count(*), queue FROM $s.joined JOIN $s.job USING (seq)
+        GROUP BY joined.task, queue
     ) AS j LEFT JOIN $s.task_name ON task_name.name = j.task
 ) AS t ORDER BY t.id NULLS LAST
 

@@ -38,6 +38,18 @@ ON CONFLICT DO UPDATE SET n = coalesce(n, 0) + excluded.n
 INSERT INTO minute (minute, task, queue, outcome, n, ran, waited) VALUES (0, ?, ?, ?, ?, 0, 0)
 ON CONFLICT DO UPDATE SET n = n + excluded.n
 
+-- name: add_sums
+INSERT INTO sums ($summed) VALUES $summed_values
+ON CONFLICT DO UPDATE SET $added_up
+
+-- name: history
+SELECT ?3 * (minute / ?3), task_name.name, sums.task, queue, outcome, $sum_of_cells
+FROM sums LEFT JOIN task_name ON task_name.id = sums.task
+WHERE minute BETWEEN ?1 AND ?2 GROUP BY minute / ?3, sums.task, queue, outcome ORDER BY minute / ?3, sums.task, queue, outcome
+
+-- name: forget_minutes
+DELETE FROM sums WHERE minute > 0 AND minute < ?1 AND minute < ?2 + (SELECT min(minute) FROM sums WHERE minute > 0)
+
 -- name: add_aliases
 INSERT INTO alias (id, job, owner) VALUES (?, ?, ?)
 
@@ -73,7 +85,8 @@ UPDATE payload SET args = ?2, codec = 0 WHERE seq = ?1
 -- name: to_cancel
 -- Those of these ids, each with its place among them, and the job that it waits for.
 SELECT json_group_array(json_array(
-    wanted.key, job.seq, job.task, job.state, job.lane, job.followed, iif(job.state = 2 AND job.reason IS NULL, job.follows, NULL)
+    wanted.key, job.seq, job.task, job.state, job.lane, job.followed,
+    iif(job.state = 2 AND job.reason IS NULL, job.follows, NULL), hex(job.queue)
 ))
 FROM json_each(?1) AS wanted CROSS JOIN job ON job.seq = coalesce(
     (SELECT named.seq FROM job AS named WHERE named.id = unhex(wanted.value)),
@@ -99,8 +112,8 @@ SELECT seq FROM job WHERE state = 3 AND cancel_asked IS NOT NULL AND runner = ?
 
 -- name: retry_all
 UPDATE job SET deaths = 0, suspect = 0, cancel_asked = NULL, finished = NULL, reason = NULL, due = NULL, runner = 0,
-    opts = f.column2
-FROM (VALUES (?, ?)) AS f WHERE job.seq = f.column1
+    opts = f.column2, first_due = f.column3
+FROM (VALUES (?, ?, ?)) AS f WHERE job.seq = f.column1
 
 -- name: rules
 SELECT json_array(
@@ -316,7 +329,7 @@ typeof(j.id) = 'blob' AND j.created | 0 = j.created AND j.failures | 0 = j.failu
 -- name: as_ready
 -- In the order of the fields of `Ready`, but for the arguments.
 j.seq, hex(j.id), j.fence + 1, j.task, j.queue, j.failures, j.suspect, j.once, j.created, j.followed, j.lane,
-j.started IS NOT NULL, $given
+j.started IS NOT NULL, j.first_due, $given
 
 -- name: ready
 SELECT json_group_array(
@@ -374,7 +387,8 @@ WHERE job.seq = f.column1 AND job.fence = f.column2 AND job.state = 3
 
 -- name: standings
 SELECT json_group_array(json_array(
-    job.seq, job.state, job.fence, job.task, job.failures, job.runner IS NULL, job.lane, job.cancel_asked IS NOT NULL
+    job.seq, job.state, job.fence, job.task, job.failures, job.runner IS NULL, job.lane, job.cancel_asked IS NOT NULL,
+    hex(job.queue)
 ))
 FROM json_each(?1) AS wanted CROSS JOIN job ON job.seq = wanted.value
 
@@ -418,7 +432,7 @@ SELECT EXISTS (SELECT 1 FROM job WHERE state = 0 AND queue = ?)
 
 -- name: held
 SELECT json_group_array(json_array(
-    job.seq, job.task, job.lane, job.followed, job.cancel_asked IS NOT NULL, job.fence, job.runner
+    job.seq, job.task, job.lane, job.followed, job.cancel_asked IS NOT NULL, hex(job.queue), job.fence, job.runner
 ))
 FROM json_each(?1) AS wanted CROSS JOIN job ON job.seq = wanted.value
 WHERE job.state = 3
@@ -441,7 +455,8 @@ UPDATE job SET followed = 1 WHERE seq IN (SELECT value FROM json_each(?1))
 -- name: held_by
 -- What these runners hold; one that is null is of rows that lack theirs.
 SELECT json_group_array(json_array(
-    job.seq, job.task, job.lane, job.followed, job.cancel_asked IS NOT NULL, job.runner, job.suspect, job.deaths, job.once
+    job.seq, job.task, job.lane, job.followed, job.cancel_asked IS NOT NULL, job.runner, job.suspect, job.deaths, job.once,
+    hex(job.queue)
 ))
 FROM json_each(?1) AS wanted CROSS JOIN job ON job.runner IS wanted.value
 WHERE job.state = 3
@@ -625,8 +640,12 @@ SELECT n, started, finished, error, traceback, host, pid FROM attempt WHERE job 
 SELECT task_name.name, stat.task, stat.state, stat.n FROM stat LEFT JOIN task_name ON task_name.id = stat.task
 
 -- name: tallies
-SELECT task_name.name, t.task, t.state, t.n
-FROM (SELECT task, state, n FROM stat UNION ALL SELECT task, outcome, n FROM minute WHERE minute = 0) AS t
+SELECT task_name.name, t.task, t.state, t.n, t.queue
+FROM (
+    SELECT task, state, n, NULL AS queue FROM stat
+    UNION ALL SELECT task, outcome, n, NULL FROM minute WHERE minute = 0
+    UNION ALL SELECT task, outcome, n, queue FROM sums WHERE minute = 0
+) AS t
 LEFT JOIN task_name ON task_name.id = t.task ORDER BY t.task
 
 -- name: schedule
