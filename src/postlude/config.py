@@ -36,6 +36,10 @@ def _check(config: Any) -> None:
             raise ValueError(f"{type(config).__name__}({field.name}={quoted(value)}): give {wanted}")
 
 
+AUDIT_SECONDS: Final = 90 * 86_400.0
+"""For how long it is kept what people have done."""
+
+
 @spelled
 @dataclass(frozen=True, slots=True)
 class Keep:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -238,7 +239,7 @@ class Meddling:
         self.verb, self.states = act.verb, act.states
         self._act, self._meanwhile = act, meanwhile
 
-    def __call__(self, store: Store, ids: Sequence[bytes], acted: bulk.Acted) -> None:
+    def __call__(self, store: Any, ids: Sequence[bytes], acted: bulk.Acted) -> None:
         self._meanwhile(store, ids)
         self._act(store, ids, acted)
 

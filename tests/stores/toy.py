@@ -165,10 +165,12 @@ class LogBackend:
 
 
 def _call(memory: MemoryStore, verb: Verb, argument: Any) -> Any:
-    call = getattr(memory, verb.name.lower())
+    call: Any = getattr(memory, verb.name.lower(), None)
     match verb:
         case Verb.ADD:
             reply = call(argument[0], claim_for=argument[1])
+        case Verb.ACT:
+            reply = getattr(memory, argument.verb.name.lower())(argument.argument, by=argument.by)
         case Verb.UNPARK:
             reply = call(argument[0], suspects=argument[1])
         case Verb.REAP | Verb.PROMOTE | Verb.FIRE | Verb.FOLD:

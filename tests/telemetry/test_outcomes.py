@@ -6,11 +6,12 @@ import pytest
 
 from postlude.errors import Discard
 from postlude.model.event.jobs import AttemptEnded, AttemptUnsuccessful
+from postlude.model.history import word_of
 from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Outcome, Parked, Snoozed
 from postlude.model.state import Reason
 from postlude.runner.attempt.outcome import own_frames
 from postlude.runner.executors.process.failures import ChildFailed
-from postlude.telemetry.outcomes import error_type, reason_of, word_of
+from postlude.telemetry.outcomes import error_type, reason_of
 
 FAILED = Failed("smtplib.SMTPException: full", "Traceback")
 EVENT = AttemptUnsuccessful(bytes(16), "app:f", "default", 1, 1, 2, FAILED, None, None)

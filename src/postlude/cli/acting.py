@@ -12,10 +12,11 @@ from typing import Any, Final
 
 import typer
 
+from postlude.cli.answering import Answered, deed
 from postlude.cli.exits import Exit, Refused
 from postlude.cli.text import counted, escaped, exactly
 from postlude.errors import JobNotFound, PostludeError
-from postlude.jobs.bulk import PIECE, Act, Acted
+from postlude.jobs.bulk import PIECE, Act, Acted, Asked
 from postlude.jobs.inspector import JobStatus
 from postlude.messages.quoting import cut
 from postlude.model.ids import id_text
@@ -73,13 +74,14 @@ class Plan:
 
 
 def carry_out(
-    plan: Plan, store: Store, *, dry_run: bool, yes: bool, say: Callable[[str], None]
+    plan: Plan, store: Store, *, meant: str = "", dry_run: bool, yes: bool, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Do what is planned, if it is confirmed; returns what was done.
 
     Args:
         plan: what.
         store: the journal, open.
+        meant: which jobs, in the words in which that was typed.
         dry_run: only say it.
         yes: do not ask. Of one job nobody is asked.
         say: writes a line for people.
@@ -99,7 +101,7 @@ def carry_out(
     if not dry_run:
         if ask and not _confirmed(plan):
             raise Refused("not confirmed, so nothing was done; --yes confirms where nobody can be asked")
-        _in_pieces(plan, store, acted, say)
+        _in_pieces(plan, Answered(store, deed(plan.act.verb, meant)), acted, say)
     return {
         "act": plan.act.verb,
         "dry_run": dry_run,
@@ -111,7 +113,7 @@ def carry_out(
     }
 
 
-def _in_pieces(plan: Plan, store: Store, acted: Acted, say: Callable[[str], None]) -> None:
+def _in_pieces(plan: Plan, store: Asked, acted: Acted, say: Callable[[str], None]) -> None:
     """Do it, and say what was done, also if it comes to no end."""
     with _ctrl_c_noted() as pressed:
         try:

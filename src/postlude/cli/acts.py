@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from postlude.cli.acting import Plan, carry_out
+from postlude.cli.answering import deed
 from postlude.cli.display import print_json
 from postlude.cli.exits import Refused, Usage, errors_in_one_line
 from postlude.cli.journal import acting
@@ -67,6 +68,7 @@ def _on_jobs(act: Act) -> Callable[..., None]:
                 done = carry_out(
                     Plan.of(act, found),
                     journal,
+                    meant=" ".join([*(ids or ()), *selection.words()]) or "--all",
                     dry_run=dry_run,
                     yes=yes,
                     say=lambda line: typer.echo(line, err=as_json),  # JSON is alone on standard output
@@ -100,7 +102,7 @@ def pause(
     """Let no job of a queue, or of a task, start until it is resumed; what runs goes on."""
     with errors_in_one_line(), acting(store) as journal:
         what = _meant(journal, queue, task)
-        if not journal.pause(what).wait():
+        if not journal.pause(what, by=deed("pause", f"--{what.kind} {what.name}")).wait():
             raise Refused(f"{what.kind} {cut(what.name)} is paused already")
         typer.echo(escaped(f"{what.kind} {cut(what.name)} is paused"))
 
@@ -115,7 +117,7 @@ def resume(
         paused = journal.paused().wait()
         names = [each.name for each in paused if each.kind == "task"]
         what = _one(queue, task if task is None else full_name(task, names))
-        if not journal.resume(what).wait():
+        if not journal.resume(what, by=deed("resume", f"--{what.kind} {what.name}")).wait():
             told = ", ".join(f"{each.kind} {cut(each.name)}" for each in paused) or "nothing"
             raise Refused(f"{what.kind} {cut(what.name)} is not paused; paused is: {told}")
         typer.echo(escaped(f"{what.kind} {cut(what.name)} goes on"))

@@ -44,6 +44,16 @@ class Selection:
     since: SinceOption = None
     until: UntilOption = None
 
+    def words(self) -> list[str]:
+        """Return it as it was typed."""
+        return [
+            f"--{field.name} {value}"
+            for field in fields(self)
+            for typed in [getattr(self, field.name)]
+            for value in (typed if isinstance(typed, list) else [typed])
+            if value is not None
+        ]
+
     def filter(self, now: datetime) -> JobFilter:
         """Return it as the journal takes it; `task` as it was typed.
 

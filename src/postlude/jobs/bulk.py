@@ -12,6 +12,7 @@ from postlude.messages.quoting import cut, quoted
 from postlude.model.job import Cancel, JobFilter
 from postlude.model.state import State
 from postlude.stores.protocol import Store
+from postlude.stores.reply import Reply
 from postlude.tasks.names import called
 from postlude.tasks.task import Task
 
@@ -66,6 +67,16 @@ class Acted:
         return self.done.total() + self.not_done.total()
 
 
+class Asked(Protocol):
+    """The verbs of a store that acts ask."""
+
+    def cancel(self, ids: Sequence[bytes]) -> Reply[list[Cancel]]: ...
+
+    def retry(self, ids: Sequence[bytes]) -> Reply[list[bool]]: ...
+
+    def delete(self, ids: Sequence[bytes]) -> Reply[list[bool]]: ...
+
+
 class Act(Protocol):
     """One way of acting.
 
@@ -77,7 +88,7 @@ class Act(Protocol):
     verb: str
     states: frozenset[State]
 
-    def __call__(self, store: Store, ids: Sequence[bytes], acted: Acted) -> None:
+    def __call__(self, store: Asked, ids: Sequence[bytes], acted: Acted) -> None:
         """Act on some jobs, and count what becomes of each. In a thread."""
         ...
 
@@ -95,7 +106,7 @@ class Cancelling:
     def __init__(self, told: Callable[[bytes, Cancel], None] | None = None) -> None:
         self._told = told
 
-    def __call__(self, store: Store, ids: Sequence[bytes], acted: Acted) -> None:
+    def __call__(self, store: Asked, ids: Sequence[bytes], acted: Acted) -> None:
         for id, outcome in zip(ids, store.cancel(ids).wait(), strict=True):
             match outcome:
                 case Cancel.CANCELLED:
@@ -121,7 +132,7 @@ class Retrying:
     def __init__(self, told: Callable[[bytes], None] | None = None) -> None:
         self._told = told
 
-    def __call__(self, store: Store, ids: Sequence[bytes], acted: Acted) -> None:
+    def __call__(self, store: Asked, ids: Sequence[bytes], acted: Acted) -> None:
         try:
             answers = store.retry(ids).wait()
         except KeyTaken:  # nothing of these is changed: one of them stands in the way of the others
@@ -143,7 +154,7 @@ class Deleting:
     verb = "delete"
     states = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
 
-    def __call__(self, store: Store, ids: Sequence[bytes], acted: Acted) -> None:
+    def __call__(self, store: Asked, ids: Sequence[bytes], acted: Acted) -> None:
         _count(store.delete(ids).wait(), "deleted", "had been retried, or was not there", acted)
 
 

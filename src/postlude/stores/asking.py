@@ -5,11 +5,16 @@ from typing import Protocol
 
 from postlude.model.job import Added, Cancel, NewJob
 from postlude.stores.reply import Reply
-from postlude.stores.values import Pause
+from postlude.stores.values import Deed, Pause
 
 
 class Intake(Protocol):
-    """Asking for work."""
+    """Asking for work.
+
+    What people ask (`by`) is written with who has, in the same commit (`Looking.audit`). What is asked in
+    several calls with one act is one line, whose numbers are those of all. Of a call that is refused nothing
+    is written.
+    """
 
     def add(
         self, jobs: Sequence[NewJob], *, claim_for: int | None = None, budget: float | None = None
@@ -50,7 +55,7 @@ class Intake(Protocol):
         """Make those of these jobs ready that were `held`, and still are; returns how many are ready."""
         ...
 
-    def cancel(self, ids: Sequence[bytes]) -> Reply[list[Cancel]]:
+    def cancel(self, ids: Sequence[bytes], by: Deed | None = None) -> Reply[list[Cancel]]:
         """Cancel jobs that are queued or parked; ask for it (`cancel_asked`) if they run.
 
         A job that was asked to stop and whose runner gives it back, dies or wants to try it again
@@ -59,7 +64,7 @@ class Intake(Protocol):
         """
         ...
 
-    def retry(self, ids: Sequence[bytes]) -> Reply[list[bool]]:
+    def retry(self, ids: Sequence[bytes], by: Deed | None = None) -> Reply[list[bool]]:
         """Make jobs ready that have failed or were cancelled; False for each that has not.
 
         They keep their failures and attempts; their deaths are forgiven, and what bounded them in
@@ -70,11 +75,11 @@ class Intake(Protocol):
         """
         ...
 
-    def delete(self, ids: Sequence[bytes]) -> Reply[list[bool]]:
+    def delete(self, ids: Sequence[bytes], by: Deed | None = None) -> Reply[list[bool]]:
         """Delete jobs that have ended, with all that is known of them; False for each that has not."""
         ...
 
-    def pause(self, what: Pause) -> Reply[bool]:
+    def pause(self, what: Pause, by: Deed | None = None) -> Reply[bool]:
         """Let no job of a queue, or of a task, be claimed until `resume`; False if it is so already.
 
         Jobs of a paused queue stay ready. Ready jobs of a paused task are blocked (reason `PAUSED`)
@@ -82,6 +87,6 @@ class Intake(Protocol):
         """
         ...
 
-    def resume(self, what: Pause) -> Reply[bool]:
+    def resume(self, what: Pause, by: Deed | None = None) -> Reply[bool]:
         """Undo `pause`; False if it was not paused."""
         ...

@@ -2,11 +2,12 @@
 
 from typing import Protocol
 
+from postlude.model.failure import FailureGroup
 from postlude.model.history import ALL_TIME, Sum
 from postlude.model.job import Found, JobFilter, JobRecord
 from postlude.stores.reply import Reply
 from postlude.stores.scheduling import LookingAtSchedules
-from postlude.stores.values import Counts, LivingRunner, Pause, QueueState, Totals
+from postlude.stores.values import AuditLine, Counts, LivingRunner, Pause, QueueState, Totals
 
 
 class Looking(LookingAtSchedules, Protocol):
@@ -65,6 +66,23 @@ class Looking(LookingAtSchedules, Protocol):
             since: the first minute (since 1970, UTC). `ALL_TIME`, with `until`: all that has ever happened.
             until: the last one. Minutes that are over for longer than `MINUTES_KEPT` may be there no more.
             minutes: how many are added up to one; the first of them is a multiple of that.
+        """
+        ...
+
+    def groups(self, since: int = 0) -> Reply[list[FailureGroup]]:
+        """Return which jobs that have failed, and failed then or later (microseconds, UTC), are of one kind.
+
+        By task, the exception's class and the place at which the application has raised it; those first that
+        are the most, and of as many the one with the newest job. A job that is retried is in none any more.
+        """
+        ...
+
+    def audit(self, before: int | None = None, limit: int = 50) -> Reply[list[AuditLine]]:
+        """Return what people have done, newest first.
+
+        Args:
+            before: only lines with a smaller number: that of the last line of the page before.
+            limit: how many at most.
         """
         ...
 

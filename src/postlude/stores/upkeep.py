@@ -5,7 +5,7 @@ from typing import Protocol
 
 from postlude.config import Keep
 from postlude.stores.reply import Reply
-from postlude.stores.values import Pause, Promoted
+from postlude.stores.values import Deed, Pause, Promoted
 
 
 class Upkeep(Protocol):
@@ -31,13 +31,14 @@ class Upkeep(Protocol):
         """
         ...
 
-    def prune(self, keep: Keep) -> Reply[int]:
+    def prune(self, keep: Keep, by: Deed | None = None) -> Reply[int]:
         """Delete a bounded number of finished jobs that are kept no longer; returns how many."""
         ...
 
     def fold(self) -> Reply[int]:
         """Forget a bounded number of sums of minutes that are over for longer than `history.MINUTES_KEPT`.
 
-        They stay in the sums of all time. Returns how many were forgotten; there may be more.
+        They stay in the sums of all time. Audit lines older than `AUDIT_SECONDS` are forgotten, too. Returns
+        how many sums were; there may be more.
         """
         ...

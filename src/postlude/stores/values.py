@@ -173,6 +173,37 @@ class Pause(NamedTuple):
     name: str
 
 
+class Deed(NamedTuple):
+    """What somebody has done, to be kept with it."""
+
+    actor: str
+    """Who: `cli:ada@host`."""
+    act: str
+    """What: `cancel`, `retry`, `delete`, `pause`, `resume`, `prune`."""
+    meant: str
+    """Which jobs, or what else was meant, in the words in which that was said."""
+    id: bytes
+    """Tells it from all others: what is done in several pieces is one line, with the numbers of all."""
+
+
+class AuditLine(NamedTuple):
+    """What somebody has done."""
+
+    number: int
+    at: int
+    """When (microseconds, UTC)."""
+    actor: str
+    act: str
+    meant: str
+    done: int
+    """How many jobs, or other things, that was done to."""
+    not_done: int
+    """How many it was not done to, since it was too late."""
+
+
+LAST_NUMBER: Final = 2**63 - 1
+
+
 class Counts(NamedTuple):
     """How many jobs of one task are in one state."""
 

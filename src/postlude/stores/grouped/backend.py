@@ -5,6 +5,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
 
 from postlude.model.job import Hold, NewJob
+from postlude.stores.values import Deed
 
 
 class Verb(IntEnum):
@@ -36,6 +37,8 @@ class Verb(IntEnum):
     RESUME_SCHEDULE = 23
     RUN_SCHEDULE = 24
     FOLD = 25
+    ACT = 26
+    """Another verb, with an audit line of it."""
 
 
 AddCall = tuple[Sequence[NewJob], int | None]
@@ -62,6 +65,14 @@ class RetireCall(NamedTuple):
 
     runner: int
     draining: bool
+
+
+class DeedCall(NamedTuple):
+    """One call of a verb that somebody is to answer for."""
+
+    verb: Verb
+    argument: Any
+    by: Deed
 
 
 class Busy(Exception):

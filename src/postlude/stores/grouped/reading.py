@@ -5,11 +5,13 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
+from postlude.model.failure import FailureGroup
 from postlude.model.history import ALL_TIME, Sum
 from postlude.model.job import Found, Hold, JobFilter, JobRecord
 from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause, QueueState, Totals
 from postlude.stores.reply import Reply
 from postlude.stores.scheduling import ScheduleRecord, ScheduleTime
+from postlude.stores.values import AuditLine
 
 T = TypeVar("T")
 
@@ -29,6 +31,10 @@ class Reader(Protocol):
     def counts(self) -> list[Counts]: ...
 
     def totals(self) -> list[Totals]: ...
+
+    def groups(self, since: int) -> list[FailureGroup]: ...
+
+    def audit(self, before: int | None, limit: int) -> list[AuditLine]: ...
 
     def history(self, since: int, until: int, minutes: int) -> list[Sum]: ...
 
@@ -100,6 +106,14 @@ class Lookups:
     def history(self, since: int = ALL_TIME, until: int = ALL_TIME, minutes: int = 1) -> Reply[list[Sum]]:
         """Return what has happened, minute by minute."""
         return self._look(lambda reader: reader.history(since, until, minutes))
+
+    def groups(self, since: int = 0) -> Reply[list[FailureGroup]]:
+        """Return which failures are of one kind."""
+        return self._look(lambda reader: reader.groups(since))
+
+    def audit(self, before: int | None = None, limit: int = 50) -> Reply[list[AuditLine]]:
+        """Return what people have done, newest first."""
+        return self._look(lambda reader: reader.audit(before, limit))
 
     def queues(self) -> Reply[list[QueueState]]:
         """Return each queue in which a job has not ended, or that is paused."""

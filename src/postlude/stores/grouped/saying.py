@@ -16,6 +16,14 @@ _CHANGING: Final = frozenset({Verb.RELEASE, Verb.UNPARK, Verb.FREE})
 
 def note(said: Said, verb: Verb, calls: Sequence[Any], answers: Sequence[Any]) -> None:
     """Note it; what jobs are ready, and for which times they wait, is noted where they are brought there."""
+    if verb is Verb.ACT:
+        for call, answer in zip(calls, answers, strict=True):
+            _note(said, call.verb, [call.argument], [answer])
+    else:
+        _note(said, verb, calls, answers)
+
+
+def _note(said: Said, verb: Verb, calls: Sequence[Any], answers: Sequence[Any]) -> None:
     if verb is Verb.CLAIM:
         if said.anew and any(_took_all(*each) for each in zip(calls, answers, strict=True)):
             said.anew = False  # they need not be told of that

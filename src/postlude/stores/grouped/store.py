@@ -24,14 +24,14 @@ from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import Finish
 from postlude.model.queues import ALL, Queues
 from postlude.model.schedule import Schedule
-from postlude.stores.grouped.backend import Backend, LeadCall, ReleaseCall, RetireCall, Verb
+from postlude.stores.grouped.backend import Backend, DeedCall, LeadCall, ReleaseCall, RetireCall, Verb
 from postlude.stores.grouped.reading import Lookups, Reader, ReaderThread
 from postlude.stores.grouped.writer import Writer
 from postlude.stores.protocol import Enlisted, Entrance, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
 from postlude.stores.scheduling import Fired, RunCall, ScheduleSet
 from postlude.stores.signals import Listeners, Signals
-from postlude.stores.values import ClaimCall
+from postlude.stores.values import ClaimCall, Deed
 from postlude.telemetry.logging import logged
 
 T = TypeVar("T")
@@ -111,25 +111,25 @@ class GroupedStore(Lookups, ABC):
         """Make held jobs ready."""
         return self._ask(Verb.FREE, seqs, rows=len(seqs))
 
-    def cancel(self, ids: Sequence[bytes]) -> Reply[list[Cancel]]:
+    def cancel(self, ids: Sequence[bytes], by: Deed | None = None) -> Reply[list[Cancel]]:
         """Cancel queued or parked jobs."""
-        return self._ask(Verb.CANCEL, ids, rows=len(ids))
+        return self._act(Verb.CANCEL, ids, by, rows=len(ids))
 
-    def retry(self, ids: Sequence[bytes]) -> Reply[list[bool]]:
+    def retry(self, ids: Sequence[bytes], by: Deed | None = None) -> Reply[list[bool]]:
         """Make ended jobs ready."""
-        return self._ask(Verb.RETRY, ids, rows=len(ids))
+        return self._act(Verb.RETRY, ids, by, rows=len(ids))
 
-    def delete(self, ids: Sequence[bytes]) -> Reply[list[bool]]:
+    def delete(self, ids: Sequence[bytes], by: Deed | None = None) -> Reply[list[bool]]:
         """Delete jobs that have ended."""
-        return self._ask(Verb.DELETE, ids, rows=len(ids))
+        return self._act(Verb.DELETE, ids, by, rows=len(ids))
 
-    def pause(self, what: Pause) -> Reply[bool]:
+    def pause(self, what: Pause, by: Deed | None = None) -> Reply[bool]:
         """Let none of it be claimed."""
-        return self._ask(Verb.PAUSE, what)
+        return self._act(Verb.PAUSE, what, by)
 
-    def resume(self, what: Pause) -> Reply[bool]:
+    def resume(self, what: Pause, by: Deed | None = None) -> Reply[bool]:
         """Undo that."""
-        return self._ask(Verb.RESUME, what)
+        return self._act(Verb.RESUME, what, by)
 
     def declare(self, bounds: Sequence[DeclaredLimits]) -> Reply[None]:
         """Take over a release's bounds."""
@@ -186,9 +186,9 @@ class GroupedStore(Lookups, ABC):
         """Make parked jobs ready."""
         return self._ask(Verb.UNPARK, (pairs, suspects))
 
-    def prune(self, keep: Keep) -> Reply[int]:
+    def prune(self, keep: Keep, by: Deed | None = None) -> Reply[int]:
         """Delete finished jobs that are kept no longer."""
-        return self._ask(Verb.PRUNE, keep)
+        return self._act(Verb.PRUNE, keep, by)
 
     def declare_schedules(
         self, runner: int | None, application: str, schedules: Sequence[Schedule]
@@ -215,6 +215,11 @@ class GroupedStore(Lookups, ABC):
     def fold(self) -> Reply[int]:
         """Forget sums of minutes that are long over."""
         return self._ask(Verb.FOLD, None)
+
+    def _act(self, verb: Verb, argument: Any, by: Deed | None, rows: int = 1) -> Reply[Any]:
+        if by is None:
+            return self._ask(verb, argument, rows=rows)
+        return self._ask(Verb.ACT, DeedCall(verb, argument, by), rows=rows)
 
     def _ask(
         self, verb: Verb, argument: Any, *, rows: int = 1, budget: float | None = None, lazy: bool = False

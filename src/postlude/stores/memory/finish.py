@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from postlude.model.crash import RELEASED, End, Started, Verdict, judge
+from postlude.model.failure import failure_by, failure_of
 from postlude.model.history import CANCELLED, INTERRUPTED, KILLED, MAY_HAVE_RUN
 from postlude.model.job import AttemptRecord, Cancel, Hold
-from postlude.model.outcome import Finish, Succeeded
+from postlude.model.outcome import Failed, Finish, Succeeded
 from postlude.model.state import QUEUED, Reason, Stored
 from postlude.model.transition import ending, may_be_written
 from postlude.stores.memory.row import NOBODY, Row
@@ -55,6 +56,8 @@ def write_finish(shelves: Shelves, row: Row, finish: Finish, now: int) -> None:
         row.release, row.note = release, note
     elif due is None:  # neither parked nor to go on: it has ended
         row.finished = finish.finished
+    if after is Stored.FAILED and isinstance(outcome, Failed):
+        shelves.failures[row.seq] = failure_of(outcome)
     shelves.move(row, after, reason, due)
     ready_follower(shelves, row)
 
@@ -179,6 +182,7 @@ def bury(shelves: Shelves, runner: MemoryRunner, now: int, end: End, *, draining
             row.unended = False
             word = MAY_HAVE_RUN if reason is Reason.MAY_HAVE_RUN else KILLED
             sums.add(row.job.task, row.job.queue, word)
+            shelves.failures[row.seq] = failure_by(reason)
             shelves.move(row, Stored.FAILED, reason)
             ended += 1
         if verdict is not None or reason is not None:

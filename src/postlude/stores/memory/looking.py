@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from itertools import islice, takewhile
 from typing import Final
 
+from postlude.model.failure import Failure, FailureGroup
 from postlude.model.history import ALL_TIME
 from postlude.model.job import Found, JobFilter
 from postlude.model.state import State, Stored
@@ -77,3 +78,17 @@ def totals(shelves: Shelves) -> list[Totals]:
     left = [Tally(*of, jobs) for of, jobs in shelves.left.items()]
     ever = shelves.ledger.history(ALL_TIME, ALL_TIME, 1)
     return totals_of([*tallies, *left, *(Tally(one.task, one.outcome, one.n, one.queue) for one in ever)])
+
+
+def groups(shelves: Shelves, since: int) -> list[FailureGroup]:
+    """Return which failures are of one kind; see `postlude.stores.protocol.Looking.groups`."""
+    found: dict[tuple[str, Failure], list[Row]] = {}
+    for row in shelves.rows.values():
+        if row.stored is Stored.FAILED and row.finished is not None and row.finished >= since:
+            found.setdefault((row.job.task, shelves.failures[row.seq]), []).append(row)
+    first = sorted(found.items(), key=lambda each: (-len(each[1]), -each[1][-1].seq))
+    return [
+        FailureGroup(task, *failure, len(rows), min(times), max(times), rows[-1].job.id)
+        for (task, failure), rows in first
+        for times in [[row.finished or 0 for row in rows]]
+    ]

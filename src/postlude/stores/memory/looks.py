@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from postlude.clock import Clock
+from postlude.model.failure import FailureGroup
 from postlude.model.history import ALL_TIME, Sum
 from postlude.model.job import Found, JobFilter, JobRecord
 from postlude.model.state import Stored
@@ -17,7 +18,7 @@ from postlude.stores.memory.shelves import Shelves
 from postlude.stores.protocol import Counts, Totals
 from postlude.stores.reply import Reply
 from postlude.stores.signals import Listeners
-from postlude.stores.values import LivingRunner, QueueState
+from postlude.stores.values import AuditLine, LivingRunner, QueueState
 
 T = TypeVar("T")
 
@@ -67,6 +68,12 @@ class Looks:
 
     def history(self, since: int = ALL_TIME, until: int = ALL_TIME, minutes: int = 1) -> Reply[list[Sum]]:
         return self._locked(lambda: self._shelves.ledger.history(since, until, minutes))
+
+    def groups(self, since: int = 0) -> Reply[list[FailureGroup]]:
+        return self._locked(lambda: looking.groups(self._shelves, since))
+
+    def audit(self, before: int | None = None, limit: int = 50) -> Reply[list[AuditLine]]:
+        return self._locked(lambda: self._shelves.acts.page(before, limit))
 
     def ready_ids(self, queue: str, limit: int) -> Reply[list[bytes]]:
         return self._locked(lambda: self._shelves.ready_ids(queue, limit))

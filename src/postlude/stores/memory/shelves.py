@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from heapq import heappop, heappush, nsmallest
 from typing import TypeVar
 
+from postlude.model.failure import Failure
 from postlude.model.history import Ledger
 from postlude.model.job import NewJob
 from postlude.model.state import MOVES, OCCUPYING, Reason, Stored
+from postlude.stores.memory.acts import Acts
 from postlude.stores.memory.concurrency import Concurrency
 from postlude.stores.memory.row import Row
 from postlude.stores.signals import Said
@@ -72,6 +74,9 @@ class Shelves:
         """Jobs that had ended and are forgotten, or run again, as in `Tally`."""
         self.ledger = Ledger()
         """What happens, by the minute; tasks go by their names."""
+        self.failures: dict[int, Failure] = {}
+        """What those that have failed are grouped by."""
+        self.acts = Acts()
         self.said = Said()
         """What there is to tell of what has been done since this was last told."""
         self._lines: dict[str, WaitingLine] = {}
@@ -283,6 +288,7 @@ class Shelves:
             del self.succeeded[row.seq]
         elif state is Stored.FAILED or state is Stored.CANCELLED:
             del self.unsuccessful[row.seq]
+            self.failures.pop(row.seq, None)
 
 
 def _take_out(groups: dict[K, dict[int, Row]], key: K, row: Row) -> None:

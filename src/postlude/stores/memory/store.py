@@ -3,9 +3,10 @@
 import os
 import socket
 from collections.abc import Callable, Collection, Sequence
+from typing import TypeVar
 
-from postlude.clock import Clock
-from postlude.config import Keep
+from postlude.clock import SECOND, Clock
+from postlude.config import AUDIT_SECONDS, Keep
 from postlude.errors import KeyTaken
 from postlude.model.crash import LOST, STOPPED, End
 from postlude.model.job import (
@@ -23,6 +24,7 @@ from postlude.model.outcome import Finish
 from postlude.model.queues import ALL, Queues
 from postlude.model.refusal import Refusal, all_refused
 from postlude.model.state import Stored
+from postlude.stores.audit import numbers_of
 from postlude.stores.memory import finish as endings
 from postlude.stores.memory import limits as rules
 from postlude.stores.memory import upkeep
@@ -35,8 +37,10 @@ from postlude.stores.memory.schedules import ScheduleVerbs
 from postlude.stores.protocol import Enlisted, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
 from postlude.stores.signals import Listeners, Signals
-from postlude.stores.values import Asked, ClaimCall
+from postlude.stores.values import Asked, ClaimCall, Deed
 from postlude.telemetry.logging import logged
+
+T = TypeVar("T")
 
 
 class MemoryStore(Looks, ScheduleVerbs):
@@ -86,23 +90,25 @@ class MemoryStore(Looks, ScheduleVerbs):
     def free(self, seqs: Sequence[int]) -> Reply[int]:
         return self._locked(lambda: self._shelves.free(seqs))
 
-    def cancel(self, ids: Sequence[bytes]) -> Reply[list[Cancel]]:
+    def cancel(self, ids: Sequence[bytes], by: Deed | None = None) -> Reply[list[Cancel]]:
         with self._lock:
             now, by_id = self._clock.now(), self._shelves.by_id
-            return Reply.of([endings.cancel(self._shelves, by_id.get(id), now) for id in ids])
+            return Reply.of(
+                self._noted(by, [endings.cancel(self._shelves, by_id.get(id), now) for id in ids])
+            )
 
-    def retry(self, ids: Sequence[bytes]) -> Reply[list[bool]]:
+    def retry(self, ids: Sequence[bytes], by: Deed | None = None) -> Reply[list[bool]]:
         with self._lock:
             try:
-                return Reply.of(self._intake.retry(ids, self._clock.now()))
+                return Reply.of(self._noted(by, self._intake.retry(ids, self._clock.now())))
             except KeyTaken as taken:
                 return Reply.failed(taken)
 
-    def pause(self, what: Pause) -> Reply[bool]:
-        return self._locked(lambda: rules.pause(self._shelves, self._rules, what))
+    def pause(self, what: Pause, by: Deed | None = None) -> Reply[bool]:
+        return self._locked(lambda: self._noted(by, rules.pause(self._shelves, self._rules, what)))
 
-    def resume(self, what: Pause) -> Reply[bool]:
-        return self._locked(lambda: rules.resume(self._shelves, self._rules, what))
+    def resume(self, what: Pause, by: Deed | None = None) -> Reply[bool]:
+        return self._locked(lambda: self._noted(by, rules.resume(self._shelves, self._rules, what)))
 
     def enlist(self, runner: NewRunner) -> Reply[Enlisted]:
         with self._lock:
@@ -211,14 +217,22 @@ class MemoryStore(Looks, ScheduleVerbs):
     def unpark(self, pairs: Collection[tuple[str, str]], *, suspects: bool = True) -> Reply[int]:
         return self._locked(lambda: upkeep.unpark(self._shelves, pairs, suspects))
 
-    def prune(self, keep: Keep) -> Reply[int]:
-        return self._locked(lambda: upkeep.prune(self._shelves, keep, self._clock.now()))
+    def prune(self, keep: Keep, by: Deed | None = None) -> Reply[int]:
+        return self._locked(lambda: self._noted(by, upkeep.prune(self._shelves, keep, self._clock.now())))
 
     def fold(self) -> Reply[int]:
-        return self._locked(lambda: self._shelves.ledger.fold(self._clock.now()))
+        with self._lock:
+            now = self._clock.now()
+            self._shelves.acts.forget(now - round(AUDIT_SECONDS * SECOND))
+            return Reply.of(self._shelves.ledger.fold(now))
 
-    def delete(self, ids: Sequence[bytes]) -> Reply[list[bool]]:
-        return self._locked(lambda: upkeep.delete(self._shelves, ids))
+    def delete(self, ids: Sequence[bytes], by: Deed | None = None) -> Reply[list[bool]]:
+        return self._locked(lambda: self._noted(by, upkeep.delete(self._shelves, ids)))
+
+    def _noted(self, by: Deed | None, answer: T) -> T:
+        if by is not None:
+            self._shelves.acts.note(by, self._clock.now(), numbers_of(answer))
+        return answer
 
     def listen(self, listener: Signals) -> None:
         self._listeners.add(listener)

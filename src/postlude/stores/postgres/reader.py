@@ -10,6 +10,7 @@ import psycopg
 from postlude.clock import Clock
 from postlude.errors import JournalUnavailable
 from postlude.model.bucket import Bucket
+from postlude.model.failure import FailureGroup
 from postlude.model.history import Sum, sum_of
 from postlude.model.job import Found, Hold, JobFilter, JobRecord
 from postlude.model.queues import read_queues
@@ -23,7 +24,7 @@ from postlude.stores.relational.overview import explained, queue_states
 from postlude.stores.relational.records import record
 from postlude.stores.relational.schedule_records import schedule_record, schedule_time
 from postlude.stores.scheduling import ScheduleRecord, ScheduleTime
-from postlude.stores.values import Tally, totals_of
+from postlude.stores.values import LAST_NUMBER, AuditLine, Tally, totals_of
 
 T = TypeVar("T")
 
@@ -130,6 +131,17 @@ class PostgresReader:
                 for minute, name, _, queue, outcome, *cells in self._rows("history", since, until, minutes)
             ]
         )
+
+    def groups(self, since: int) -> list[FailureGroup]:
+        """Return which failures are of one kind."""
+        return self._answer(
+            lambda: [FailureGroup(name, *rest) for name, _, *rest in self._rows("groups", since)]
+        )
+
+    def audit(self, before: int | None, limit: int) -> list[AuditLine]:
+        """Return what people have done, newest first."""
+        last = LAST_NUMBER if before is None else before
+        return self._answer(lambda: [AuditLine(*row) for row in self._rows("audit", last, limit)])
 
     def parked(self) -> list[tuple[str, str]]:
         """Return the distinct (task name, release) pairs of parked jobs."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from postlude.model.crash import End, Started, Verdict, judge
+from postlude.model.failure import failure_by
 from postlude.model.history import CANCELLED, INTERRUPTED, KILLED, MAY_HAVE_RUN
 from postlude.model.state import Reason, Stored
 from postlude.stores.relational.cells import queue_of
@@ -98,6 +99,9 @@ def bury(tx: Transaction, dead: Sequence[Dead]) -> list[Buried]:
     tx.run_for("bury_all", rows)
     for (task, state), jobs in Counter((fate.job.task, fate.state) for fate in fates).items():
         tx.count(task, Stored.RUNNING, state, jobs)
+    tx.note_failures(
+        [(fate.job.seq, failure_by(fate.reason)) for fate in fates if fate.state is Stored.FAILED]
+    )
     for fate in fates:
         if (word := _word(fate)) is not None:
             tx.sums.add(fate.job.task, queue_of(fate.job.queue), word)

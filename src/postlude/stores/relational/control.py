@@ -141,6 +141,7 @@ def retry(tx: Transaction, calls: Sequence[Sequence[bytes]]) -> list[list[bool] 
             answers.append(refused)
     if revived:
         tx.run_for("retry_all", [(row[0], lifted(row[5]), tx.now) for row in revived])
+        tx.run("prune_failures", json.dumps([row[0] for row in revived]))
         enter(tx, [Entering(seq, task, key, state) for seq, task, state, key, _, _ in revived])
     return answers
 

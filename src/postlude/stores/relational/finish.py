@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from postlude.model.outcome import SUCCEEDED, Finish, Succeeded
+from postlude.model.failure import failure_of
+from postlude.model.outcome import SUCCEEDED, Failed, Finish, Succeeded
 from postlude.model.state import Reason, Stored
 from postlude.model.transition import Ending, ending, may_be_written
 from postlude.stores.relational.transaction import Transaction
@@ -91,6 +92,13 @@ def _write(tx: Transaction, kept: Sequence[tuple[Finish, Standing, Ending]], hos
             for f, job, end in kept
         ],
     )  # fmt: skip
+    tx.note_failures(
+        [
+            (f.seq, failure_of(f.outcome))
+            for f, _, end in kept
+            if end.state is Stored.FAILED and isinstance(f.outcome, Failed)
+        ]
+    )
     tx.run_for("set_notes", [(f.seq, end.note) for f, _, end in kept if end.state is Stored.PARKED])
     for (task, before, after), jobs in Counter(
         (job.task, job.state, end.state) for _, job, end in kept

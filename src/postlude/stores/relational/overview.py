@@ -9,7 +9,7 @@ from postlude.model.job import JobRecord
 from postlude.model.queues import read_queues
 from postlude.model.state import Reason, Stored
 from postlude.stores.relational.cells import Cells
-from postlude.stores.values import LivingRunner, Pause, QueueState, is_unserved
+from postlude.stores.values import AuditLine, LivingRunner, Pause, QueueState, is_unserved
 
 _FIELDS = {
     Stored.READY: "ready",
@@ -101,3 +101,18 @@ def explained(
         else record
         for record in records
     ]
+
+
+def audit_line(row: Sequence[Any]) -> AuditLine:
+    """Return what somebody has done, by a row of the statement `audit`."""
+    cells = Cells()
+    number, at, actor, act, meant, done, not_done = row
+    return AuditLine(
+        number,
+        cells.whole("at", at),
+        cells.text("actor", actor),
+        cells.text("act", act),
+        cells.text("meant", meant),
+        cells.whole("done", done),
+        cells.whole("not_done", not_done),
+    )

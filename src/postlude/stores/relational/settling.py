@@ -85,6 +85,11 @@ def _ends(tx: Transaction, verb: Verb, calls: Calls) -> Iterator[bool]:
                     yield ended is (verb is Verb.CANCEL)
 
 
+def _acts(tx: Transaction, verb: Verb, calls: Calls) -> Iterator[bool]:
+    for call, answer in calls if verb is Verb.ACT else ():
+        yield from _ends(tx, call.verb, iter([(call.argument, answer)]))
+
+
 def _holder(tx: Transaction, seq: int) -> tuple[int, int | None]:
     for *_, fence, holder in tx.rows("held", f"[{seq}]"):
         return fence, holder
@@ -98,6 +103,6 @@ def _standing(tx: Transaction, seq: int) -> tuple[int, int, bool]:
 
 
 _TRACES: Final[Sequence[Callable[[Transaction, Verb, Calls], Iterator[bool]]]] = (
-    _adds, _fires, _claims, _finishes, _runners, _releases, _ends
+    _adds, _fires, _claims, _finishes, _runners, _releases, _ends, _acts
 )  # fmt: skip
 """The surest first."""

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
+from postlude.model.failure import Failure
 from postlude.model.history import MINUTE, Sums
 from postlude.model.state import FINAL, MOVES, Stored
 from postlude.stores.relational.limits import Rules
@@ -111,6 +112,12 @@ class Transaction(ABC):
                 return name
         self._reload()
         return next(name for name, known in self.names.items() if known == number)
+
+    def note_failures(self, failures: Sequence[tuple[int, Failure]]) -> None:
+        """Note what jobs that have failed (`seq`) are grouped by."""
+        if failures:
+            self.run_for("add_failure_kinds", sorted({failure for _, failure in failures}))
+            self.run_for("add_failures", [(seq, *failure) for seq, failure in failures])
 
     def count(self, task: int, before: Stored | None, after: Stored | None, jobs: int = 1) -> None:
         """Note for the tally that jobs of a task change their state."""

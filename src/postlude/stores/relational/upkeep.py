@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any, Final
 
 from postlude.clock import SECOND
-from postlude.config import Keep
+from postlude.config import AUDIT_SECONDS, Keep
 from postlude.model.history import MINUTE, MINUTES_KEPT
 from postlude.model.job import ProgressNote
 from postlude.model.state import Stored
@@ -69,6 +69,7 @@ def unpark(tx: Transaction, calls: Sequence[tuple[Collection[tuple[str, str]], b
 
 def fold(tx: Transaction, calls: Sequence[None]) -> list[int]:
     """Let minutes that are long over be part of the sums of all time only."""
+    tx.run("forget_audit", tx.now - round(AUDIT_SECONDS * SECOND))
     gone = tx.run("forget_minutes", tx.now // MINUTE - MINUTES_KEPT, MINUTES_AT_ONCE)
     return [gone] * len(calls)
 
@@ -147,6 +148,8 @@ def _delete(tx: Transaction, rows: Sequence[Any]) -> int:
         "prune_notes",
     ):
         tx.run(statement, seqs)
+    if any(row[2] == Stored.FAILED for row in rows):
+        tx.run("prune_failures", seqs)
     for (task, state), jobs in Counter((row[1], row[2]) for row in rows).items():
         tx.count(task, Stored(state), None, jobs)
     return len(rows)

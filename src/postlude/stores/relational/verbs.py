@@ -1,12 +1,14 @@
 """Which function applies each verb to a group of a journal in SQL."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from postlude.stores.grouped.backend import Verb
+from postlude.stores.audit import numbers_of
+from postlude.stores.grouped.backend import DeedCall, Verb
 from postlude.stores.relational import add as intake
 from postlude.stores.relational import concurrency, control, schedules, upkeep
 from postlude.stores.relational.claims import Claims
+from postlude.stores.relational.transaction import Transaction
 
 Applies = Callable[[Any, Any], list[Any]]
 """Takes the transaction and the calls of one verb; returns an answer for each."""
@@ -38,7 +40,7 @@ def verbs(runners: Runners, claims: Claims) -> Mapping[Verb, Applies]:
         runners: those of this process.
         claims: what this process has claimed.
     """
-    return {
+    applies: dict[Verb, Applies] = {
         Verb.ENLIST: runners.enlist,
         Verb.FINISH: claims.finish,
         Verb.RELEASE: claims.release,
@@ -66,3 +68,17 @@ def verbs(runners: Runners, claims: Claims) -> Mapping[Verb, Applies]:
         Verb.RUN_SCHEDULE: schedules.run_schedule,
         Verb.FOLD: upkeep.fold,
     }
+
+    def act(tx: Transaction, calls: Sequence[DeedCall]) -> list[Any]:
+        """Do what is asked, and note who has."""
+        answers = [applies[call.verb](tx, [call.argument])[0] for call in calls]
+        lines = [
+            (by.id, tx.now, by.actor, by.act, by.meant, *numbers_of(answer))
+            for (_, _, by), answer in zip(calls, answers, strict=True)
+            if not isinstance(answer, Exception)
+        ]
+        for line in lines:  # of one act there may be several pieces, and no statement writes a row twice
+            tx.run_for("add_audit", [line])
+        return answers
+
+    return {**applies, Verb.ACT: act}

@@ -13,13 +13,14 @@ from pydantic_core import from_json
 from postlude.clock import Clock, SystemClock
 from postlude.errors import JournalUnavailable
 from postlude.model.bucket import Bucket
+from postlude.model.failure import FailureGroup
 from postlude.model.history import Sum, sum_of
 from postlude.model.job import Found, Hold, JobFilter, JobRecord
 from postlude.model.state import Reason, State, Stored
 from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause, QueueState, Totals
 from postlude.stores.relational.cells import Cells, as_bytes, from_bytes
 from postlude.stores.relational.columns import NAMES
-from postlude.stores.relational.overview import explained, living_runners, queue_states
+from postlude.stores.relational.overview import audit_line, explained, living_runners, queue_states
 from postlude.stores.relational.records import record
 from postlude.stores.relational.schedule_records import schedule_record, schedule_time
 from postlude.stores.scheduling import ScheduleRecord, ScheduleTime
@@ -30,7 +31,7 @@ from postlude.stores.sqlite.locks.marks import is_dead, marks_path
 from postlude.stores.sqlite.sql import SQL
 from postlude.stores.sqlite.starts import Starts
 from postlude.stores.sqlite.watcher import Outlook
-from postlude.stores.values import Tally, totals_of
+from postlude.stores.values import LAST_NUMBER, AuditLine, Tally, totals_of
 
 T = TypeVar("T")
 
@@ -99,6 +100,15 @@ class JournalReader:
     def history(self, since: int, until: int, minutes: int) -> list[Sum]:
         """Return what has happened, minute by minute."""
         return self._answer(lambda: list(self._history(since, until, minutes)))
+
+    def groups(self, since: int) -> list[FailureGroup]:
+        """Return which failures are of one kind."""
+        return self._answer(lambda: list(self._groups(since)))
+
+    def audit(self, before: int | None, limit: int) -> list[AuditLine]:
+        """Return what people have done, newest first."""
+        last = LAST_NUMBER if before is None else before
+        return self._answer(lambda: [audit_line(row) for row in self._rows("audit", last, limit)])
 
     def parked(self) -> list[tuple[str, str]]:
         """Return the distinct (task name, release) pairs of parked jobs."""
@@ -265,6 +275,13 @@ class JournalReader:
                 cells.text("outcome", outcome),
             )
             yield sum_of(minute, *named, [cells.whole("n", one) for one in numbers])
+
+    def _groups(self, since: int) -> Iterator[FailureGroup]:
+        cells = Cells()
+        for name, number, kind, place, jobs, first, last, id in self._rows("groups", since):
+            texts = self._task(cells, name, number), cells.text("kind", kind), cells.text("place", place)
+            times = cells.whole("finished", first), cells.whole("finished", last)
+            yield FailureGroup(*texts, jobs, *times, cells.id("id", id))
 
     @staticmethod
     def _task(cells: Cells, name: object, number: object) -> str:

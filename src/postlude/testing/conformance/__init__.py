@@ -28,6 +28,7 @@ from postlude.testing.conformance.concurrency_keys import ConcurrencyCases
 from postlude.testing.conformance.crowds import CrowdCases
 from postlude.testing.conformance.deaths import DeathCases
 from postlude.testing.conformance.endings import EndingCases
+from postlude.testing.conformance.failures import AuditCases, FailureCases
 from postlude.testing.conformance.few import FewCases
 from postlude.testing.conformance.finding import FindingCases
 from postlude.testing.conformance.gaps import GapCases
@@ -95,6 +96,8 @@ class StoreConformance(
     UpkeepCases,
     TotalCases,
     HistoryCases,
+    FailureCases,
+    AuditCases,
     FindingCases,
     ReadingCases,
     CrowdCases,

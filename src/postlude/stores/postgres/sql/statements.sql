@@ -87,6 +87,42 @@ ORDER BY minute / $3::bigint, sums.task, queue, outcome
 DELETE FROM $s.sums
 WHERE minute > 0 AND minute < $1::bigint AND minute < $2::bigint + (SELECT min(minute) FROM $s.sums WHERE minute > 0)
 
+-- name: add_failure_kinds
+INSERT INTO $s.failure_kind (kind, place) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING
+
+-- name: add_failures
+INSERT INTO $s.failure (seq, kind)
+SELECT f.seq, failure_kind.id FROM unnest($1::bigint[], $2::text[], $3::text[]) AS f(seq, kind, place)
+JOIN $s.failure_kind ON failure_kind.kind = f.kind AND failure_kind.place = f.place
+ON CONFLICT (seq) DO UPDATE SET kind = excluded.kind
+
+-- name: prune_failures
+DELETE FROM $s.failure WHERE seq = ANY($list)
+
+-- name: groups
+WITH found AS (
+    SELECT job.task, failure.kind, count(*) AS jobs, min(job.finished) AS first, max(job.finished) AS last,
+        max(job.seq) AS newest
+    FROM $s.job LEFT JOIN $s.failure ON failure.seq = job.seq
+    WHERE job.state = 9 AND job.finished >= $1::bigint GROUP BY job.task, failure.kind
+)
+SELECT task_name.name, found.task, coalesce(failure_kind.kind, ''), coalesce(failure_kind.place, ''), found.jobs,
+    found.first, found.last, job.id
+FROM found JOIN $s.job ON job.seq = found.newest LEFT JOIN $s.task_name ON task_name.id = found.task
+    LEFT JOIN $s.failure_kind ON failure_kind.id = found.kind
+ORDER BY found.jobs DESC, found.newest DESC
+
+-- name: add_audit
+INSERT INTO $s.audit (id, at, actor, act, meant, done, not_done)
+SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[])
+ON CONFLICT (id) DO UPDATE SET done = audit.done + excluded.done, not_done = audit.not_done + excluded.not_done
+
+-- name: audit
+SELECT n, at, actor, act, meant, done, not_done FROM $s.audit WHERE n < $1::bigint ORDER BY n DESC LIMIT $2::bigint
+
+-- name: forget_audit
+DELETE FROM $s.audit WHERE at < $1::bigint
+
 -- name: add_aliases
 INSERT INTO $s.alias (id, job, owner) SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::text[])
 

@@ -27,3 +27,29 @@ CREATE TABLE sums (
 
 -- When its first attempt was due, if it was to start later than at once: `due` is empty once that is over.
 ALTER TABLE job ADD COLUMN first_due INTEGER;
+
+-- What jobs that have failed have in common beside their task: the exception's class, and where the application's own
+-- code has raised it. A row for each job that has failed, none for others.
+CREATE TABLE failure_kind (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    place TEXT NOT NULL,
+    UNIQUE (kind, place)
+);
+
+CREATE TABLE failure (
+    seq INTEGER PRIMARY KEY,
+    kind INTEGER NOT NULL
+);
+
+-- What people have done, and who: with the act, in the same commit.
+CREATE TABLE audit (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    id BLOB NOT NULL UNIQUE,                             -- of the act: its pieces are one line
+    at INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    act TEXT NOT NULL,                                  -- 'cancel', 'retry', 'delete', 'pause', 'resume', 'prune'
+    meant TEXT NOT NULL,                                -- which jobs, in the words of who has done it
+    done INTEGER NOT NULL,
+    not_done INTEGER NOT NULL
+);

@@ -50,6 +50,42 @@ WHERE minute BETWEEN ?1 AND ?2 GROUP BY minute / ?3, sums.task, queue, outcome O
 -- name: forget_minutes
 DELETE FROM sums WHERE minute > 0 AND minute < ?1 AND minute < ?2 + (SELECT min(minute) FROM sums WHERE minute > 0)
 
+-- name: add_failure_kinds
+INSERT INTO failure_kind (kind, place) VALUES (?, ?) ON CONFLICT DO NOTHING
+
+-- name: add_failures
+INSERT INTO failure (seq, kind)
+SELECT f.column1, failure_kind.id FROM (VALUES (?, ?, ?)) AS f
+CROSS JOIN failure_kind ON failure_kind.kind = f.column2 AND failure_kind.place = f.column3 WHERE true
+ON CONFLICT DO UPDATE SET kind = excluded.kind
+
+-- name: prune_failures
+DELETE FROM failure WHERE seq IN (SELECT value FROM json_each(?1))
+
+-- name: groups
+-- Each group's newest job is the one of the greatest seq.
+WITH found AS MATERIALIZED (
+    SELECT job.task, failure.kind, count(*) AS jobs, min(job.finished) AS first, max(job.finished) AS last,
+        max(job.seq) AS newest
+    FROM job LEFT JOIN failure ON failure.seq = job.seq
+    WHERE job.state = 9 AND job.finished >= ?1 GROUP BY job.task, failure.kind
+)
+SELECT task_name.name, found.task, coalesce(failure_kind.kind, ''), coalesce(failure_kind.place, ''), found.jobs,
+    found.first, found.last, job.id
+FROM found JOIN job ON job.seq = found.newest LEFT JOIN task_name ON task_name.id = found.task
+    LEFT JOIN failure_kind ON failure_kind.id = found.kind
+ORDER BY found.jobs DESC, found.newest DESC
+
+-- name: add_audit
+INSERT INTO audit (id, at, actor, act, meant, done, not_done) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET done = done + excluded.done, not_done = not_done + excluded.not_done
+
+-- name: audit
+SELECT n, at, actor, act, meant, done, not_done FROM audit WHERE n < ?1 ORDER BY n DESC LIMIT ?2
+
+-- name: forget_audit
+DELETE FROM audit WHERE at < ?1
+
 -- name: add_aliases
 INSERT INTO alias (id, job, owner) VALUES (?, ?, ?)
 
