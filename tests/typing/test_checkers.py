@@ -10,7 +10,7 @@ import pytest
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-FILES = [f"tests/typing/{name}" for name in ("added.py", "declared.py")]
+FILES = [f"tests/typing/{name}" for name in ("added.py", "declared.py", "joined.py")]
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:

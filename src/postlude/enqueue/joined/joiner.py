@@ -7,15 +7,16 @@ from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from postlude.enqueue.joined.announcer import Announcer
 from postlude.enqueue.joined.drivers import way_of as way_of_driver
-from postlude.enqueue.joined.target import AwaitedWay, Give, Joins, Journal, Target, Way
+from postlude.enqueue.joined.target import AwaitedWay, Deferral, Give, Joins, Journal, Target, Way
 from postlude.enqueue.producer import Producer
 from postlude.enqueue.terms import carry
 from postlude.errors import CannotJoin, JobRefused
 from postlude.jobs.handle import Job
 from postlude.model.job import NewJob
-from postlude.model.joining import Joining, text_of
+from postlude.model.joining import Joining, in_calls, text_of
 from postlude.model.terms import Conflict
 from postlude.runner.attempt.work import Work
+from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import Store
 
 P = ParamSpec("P")
@@ -81,6 +82,7 @@ class Joiner:
         self._opened = opened
         self._announcer = Announcer(self._look)
         self._journal: Journal | None = None
+        self._deferral = Deferral(self._add)
         self.outboxes: Sequence[Outbox] = ()
         """Those that the application has declared."""
 
@@ -152,7 +154,9 @@ class Joiner:
         self._announcer.stop()
         self._journal = None
 
-    def _target_of(self, engine: Any) -> Target:
+    def _target_of(self, engine: Any) -> Target | Deferral:
+        if isinstance(self._store, MemoryStore):
+            return self._deferral
         for outbox in self.outboxes:
             if outbox.is_of(engine):
                 self._opened()
@@ -173,6 +177,12 @@ class Joiner:
             if entrance is not None:
                 self._journal = Journal(entrance, self._look, self._announcer.expect)
         return self._journal
+
+    def _add(self, joinings: Sequence[Joining]) -> None:
+        """Add jobs to a journal in memory, whose answers are there at once."""
+        self._opened()
+        for jobs in in_calls(list(joinings)):
+            self._store.add(jobs).result()
 
     def _look(self) -> None:
         reply = self._store.promote()

@@ -1,7 +1,7 @@
 """SQLAlchemy's sessions and connections. Imported only when an application gives one."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, Union
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from sqlalchemy import event
@@ -11,12 +11,15 @@ from sqlalchemy.orm import Session, SessionTransaction, scoped_session
 from sqlalchemy.util import await_only
 
 from postlude.compat import connections_of
-from postlude.enqueue.joined.target import Target, Ticket, refuse
+from postlude.enqueue.joined.target import Deferral, Target, Ticket, refuse
+from postlude.errors import CannotJoin
 
 AnySession = Session | AsyncSession
 AnyConnection = Connection | AsyncConnection
 
-TargetOf = Callable[[Engine], Target]
+W = TypeVar("W", "Collecting", "Deferring")
+
+TargetOf = Callable[[Engine], Target | Deferral]
 """Says where the jobs go that join a transaction of an engine's."""
 
 
@@ -25,22 +28,49 @@ def meant(given: Any) -> Any:
     return given.registry() if isinstance(given, scoped_session | async_scoped_session) else given
 
 
-def way_of(given: Any, target_of: TargetOf) -> "Executing | Collecting | Awaiting | None":
+Ways = Union["Executing", "Collecting", "Awaiting", "Deferring"]
+
+
+def way_of(given: Any, target_of: TargetOf) -> Ways | None:
     """Return how a session or a connection is written to; None: it is neither.
 
     Raises:
         CannotJoin: no job can join its transactions.
     """
     given = meant(given)
-    if isinstance(given, AsyncSession):
-        return _collecting(given.sync_session, target_of)
-    if isinstance(given, Session):
-        return Executing(given, target_of(given.get_bind().engine))
+    session = given.sync_session if isinstance(given, AsyncSession) else given
+    if isinstance(session, Session):
+        engine = session.get_bind().engine
+        target = target_of(engine)
+        if isinstance(target, Deferral):
+            return _kept(Deferring, session, lambda: Deferring(session, target), target)
+        if session is given:
+            return Executing(session, target)
+        return _kept(Collecting, session, lambda: Collecting(session, engine, target), target)
     if isinstance(given, AsyncConnection):
-        return Awaiting(given, target_of(given.engine.sync_engine))
+        return Awaiting(given, _not_deferred(target_of(given.engine.sync_engine)))
     if isinstance(given, Connection):
-        return Executing(given, target_of(given.engine))
+        return Executing(given, _not_deferred(target_of(given.engine)))
     return None
+
+
+def _not_deferred(target: Target | Deferral) -> Target:
+    if isinstance(target, Deferral):
+        raise CannotJoin("the journal is in memory, where jobs can only join sessions: give the session")
+    return target
+
+
+_KEPT: "WeakKeyDictionary[Session, dict[type[Any], Any]]" = WeakKeyDictionary()
+"""By session, what listens to it."""
+
+
+def _kept(kind: type[W], session: Session, make: Callable[[], W], target: object) -> W:
+    """Return what listens to a session; made once for each target."""
+    known = _KEPT.setdefault(session, {})
+    found: W | None = known.get(kind)
+    if found is None or found.target is not target:
+        found = known[kind] = make()
+    return found
 
 
 def _write(connection: Connection, target: Target, tickets: list[Ticket]) -> None:
@@ -98,17 +128,6 @@ class Awaiting:
         except Exception as error:
             refuse(error)
         self._target.expect()
-
-
-_COLLECTING: "WeakKeyDictionary[Session, Collecting]" = WeakKeyDictionary()
-
-
-def _collecting(session: Session, target_of: TargetOf) -> "Collecting":
-    found = _COLLECTING.get(session)
-    engine = session.get_bind().engine
-    if found is None or found.target is not target_of(engine):
-        found = _COLLECTING[session] = Collecting(session, engine, target_of(engine))
-    return found
 
 
 class Collecting:
@@ -196,3 +215,42 @@ class Collecting:
         finally:
             self._writing = False
         self.target.expect()
+
+
+class Deferring:
+    """Adds jobs when a session has committed: where the journal dies with the process, nothing more is lost.
+
+    Args:
+        session: the session, or the sync one inside.
+        target: where the jobs go.
+    """
+
+    waits = False
+
+    def __init__(self, session: Session, target: Deferral) -> None:
+        self._session: ReferenceType[Session] = ref(session)
+        self.target = target
+        self._waiting: list[tuple[Ticket, SessionTransaction]] = []
+        event.listen(session, "after_commit", self._committed)
+        event.listen(session, "after_transaction_end", self._ended)
+
+    def write(self, ticket: Ticket) -> None:
+        """Keep a job until the transaction, which begins if none has, is committed."""
+        session = self._session()
+        assert session is not None
+        transaction = session.get_nested_transaction() or session.get_transaction() or session.begin()
+        self._waiting.append((ticket, transaction))
+
+    def _committed(self, session: Session) -> None:
+        nested = session.get_nested_transaction()
+        if nested is None:
+            waiting, self._waiting = self._waiting, []
+            if waiting:
+                self.target.store([ticket.joining() for ticket, _ in waiting])
+        elif nested.parent is not None:
+            outer = nested.parent
+            self._waiting = [(ticket, outer if own is nested else own) for ticket, own in self._waiting]
+
+    def _ended(self, session: Session, transaction: SessionTransaction) -> None:
+        """Drop what has not been committed."""
+        self._waiting = [each for each in self._waiting if each[1] is not transaction]

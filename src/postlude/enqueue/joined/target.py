@@ -126,6 +126,17 @@ def refuse(error: Exception) -> NoReturn:
     raise error
 
 
+class Deferral:
+    """A journal that dies with the process, as in tests: jobs are added to it when sessions have committed.
+
+    Args:
+        store: adds them.
+    """
+
+    def __init__(self, store: Callable[[Sequence[Joining]], None]) -> None:
+        self.store = store
+
+
 class Journal:
     """The journal itself, in the same database.
 
