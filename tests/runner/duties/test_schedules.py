@@ -51,7 +51,7 @@ class Shop:
 
 @pytest.fixture
 async def shop() -> AsyncIterator[Shop]:
-    shop = Shop(Config(poll_every=0.02))
+    shop = Shop(Config(poll_every=0.02, lease=1000.0))  # the clock is turned by more than a lease
     yield shop
     await shop.postlude.drain()
     await shop.postlude.close()
