@@ -8,7 +8,6 @@ PINS := requirements/dev.txt pyproject.toml
 CHECKED := src tests demo bench scripts
 # What `make test` runs, in this order, each to its end. MORE adds to it.
 STAGES := lint types site browser newest suite $(MORE)
-UNIT := not slow and not process and not disk
 # Where an image switches bytecode off, each process that a test starts compiles everything again.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -41,8 +40,8 @@ suite: $(VENV)/.ready servers
 	exit $$code
 
 .PHONY: unit
-unit: $(VENV)/.ready ## the tests that need neither a disk nor other processes, in half a minute
-	$(BIN)/python -m pytest -q -n 3 -m "$(UNIT)" --dist worksteal --hypothesis-profile=quick $(PYTEST)
+unit: $(VENV)/.ready ## the tests that need neither a disk nor other processes, in some 20 seconds
+	@$(BIN)/python scripts/unit.py $(PYTEST)
 
 .PHONY: versions
 versions: $(VENV)/.ready ## many releases of FastAPI and Starlette, each Python here (VERSIONS="--all", "0.137.0 ...")

@@ -39,10 +39,14 @@ class Source(NamedTuple):
 def own_sources(packages: Packages) -> Iterator[Source]:
     """Yield the application's own modules that have been imported, in the order of their files."""
     found: dict[Path, ModuleType] = {}
+    own: dict[str, bool] = {}  # by top-level package: each question looks at the disk
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         is_source = isinstance(module, ModuleType) and isinstance(file, str) and file.endswith(".py")
-        if is_source and packages.own(name):
+        top = name.partition(".")[0]
+        if is_source and top not in own:
+            own[top] = packages.own(name)
+        if is_source and own[top]:
             found.setdefault(Path(str(file)).resolve(), module)
     for file, module in sorted(found.items()):
         text = _read(file)
