@@ -3,6 +3,8 @@
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from queue import Queue
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -10,7 +12,10 @@ import pytest
 
 from postlude.errors import JournalUnavailable
 from postlude.stores.postgres import PostgresStore
-from postlude.stores.postgres.connection import space_of
+from postlude.stores.postgres.connection import connect, space_of
+from postlude.stores.postgres.guard import Guard
+from postlude.stores.postgres.marks import PostgresMarks
+from postlude.stores.postgres.runners import Runners
 from postlude.stores.protocol import NewRunner
 from tests.servers.postgres import PostgresServer
 
@@ -109,12 +114,12 @@ def test_who_could_not_renew_for_others_is_not_buried(
 
 
 def test_each_runner_has_a_lock_also_on_a_new_session(
-    two: tuple[PostgresStore, PostgresStore], server: PostgresServer
+    two: tuple[PostgresStore, PostgresStore], server: PostgresServer, schema: str
 ) -> None:
     """Who may not see others' sessions (another role) knows the living by it alone."""
     idle, _ = two
     runner = idle.enlist(NewRunner("r", 60)).wait(PATIENCE).runner
-    space = idle._writer._backend._space  # type: ignore[union-attr]
+    space = space_of(schema)
     held = "SELECT NOT pg_try_advisory_xact_lock(%s, %s)"
     with psycopg.connect(server.url, autocommit=True) as db:
         assert db.execute(held, (space, runner)).fetchone() == (True,)
@@ -127,3 +132,40 @@ def test_each_runner_has_a_lock_also_on_a_new_session(
         while db.execute(held, (space, runner)).fetchone() == (True,):
             assert time.monotonic() - started < PATIENCE
             time.sleep(0.01)
+
+
+def test_a_lock_that_was_looked_at_when_it_was_to_be_taken_again_is_taken_later(
+    server: PostgresServer,
+) -> None:
+    """Who looks for the dead tries their locks, and has each for a moment."""
+    space, runner = 7, 4242
+    runners = Runners(space, held=None)  # type: ignore[arg-type]
+    runners.marks[runner] = PostgresMarks(runner)
+    with connect(server.url, "one") as anew, connect(server.url, "another") as other:
+        other.execute("SELECT pg_advisory_lock($1, $2)", [space, runner])
+        runners.hold(anew)
+        assert not runners.is_locked
+        other.execute("SELECT pg_advisory_unlock($1, $2)", [space, runner])
+        runners.write_starts(SimpleNamespace(pg=anew))  # type: ignore[arg-type]  # as each group does
+        assert runners.is_locked
+        tried = other.execute("SELECT pg_try_advisory_lock($1, $2)", [space, runner])
+        assert tried.fetchone() == (False,)
+
+
+class Waiting:
+    """Stands for a backend whose runners have no locks yet."""
+
+    def __init__(self) -> None:
+        self.runners = Runners(7, held=None)  # type: ignore[arg-type]
+        self.runners.marks[4242] = PostgresMarks(4242)
+        self.runners._unlocked.add(4242)
+
+    def is_lost(self) -> bool:
+        return False
+
+
+def test_the_guard_has_missing_locks_taken() -> None:
+    renewed = Queue[int]()
+    guard = Guard(Waiting(), renewed.put)  # type: ignore[arg-type]
+    assert renewed.get(timeout=PATIENCE) == 4242
+    guard.stop()

@@ -1,7 +1,8 @@
 """What the writer would not notice while there is nothing to write.
 
 That the server has ended its connection: its runners' locks are free then, and would be taken for their
-deaths. And that jobs have run for long enough for their starts to be written.
+deaths. That another process looked at one of them when it was to be taken again. And that jobs have run for
+long enough for their starts to be written.
 """
 
 import threading
@@ -36,6 +37,8 @@ class Guard:
 
     def _run(self) -> None:
         while not self._stop.wait(LOOK_EVERY):
-            marks = list(self._backend.runners.marks.values())
-            if marks and (self._backend.is_lost() or any(one.is_due() for one in marks)):
+            runners = self._backend.runners
+            marks = list(runners.marks.values())
+            needs_a_group = self._backend.is_lost() or not runners.is_locked
+            if marks and (needs_a_group or any(one.is_due() for one in marks)):
                 self._renew(marks[0].runner)

@@ -65,6 +65,8 @@ class Runners:
         self._db: Connection | None = None
         """The connection that holds the locks."""
         self._is_pooled = False
+        self._unlocked: set[int] = set()
+        """Runners of this process that have no lock, since the connection is a new one."""
         self._free_for = free_for
         self._by_server = by_server
         self._is_held_up = False
@@ -77,8 +79,22 @@ class Runners:
         """Hold the locks of this process's runners, on a connection that was made anew."""
         self._db = db
         self._is_pooled = is_pooled(db)
-        for runner in () if self._is_pooled else list(self.marks):
-            db.execute(LOCKED, [self._space, runner])
+        self._unlocked = set() if self._is_pooled else set(self.marks)
+        self.lock(db)
+
+    def lock(self, db: Connection) -> None:
+        """Take the locks that could not be had on this connection yet.
+
+        One that is looked at by others, or that the server has not taken from a lost session, is not free.
+        """
+        for runner in list(self._unlocked):
+            if db.execute(LOCKED, [self._space, runner]).fetchone() == (True,):
+                self._unlocked.discard(runner)
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether every runner of this process has its lock."""
+        return not self._unlocked
 
     def enlist(self, tx: PostgresTransaction, calls: Sequence[NewRunner]) -> list[Enlisted]:
         """Give each a row and a lock."""
@@ -99,7 +115,8 @@ class Runners:
         return [tx.run("renew", runner, tx.now) == 1 for runner in calls]
 
     def write_starts(self, tx: PostgresTransaction, after: float = AFTER) -> None:
-        """Write what has run for so many seconds, and who is shutting down."""
+        """Write what has run for so many seconds, and who is shutting down; take locks that are missing."""
+        self.lock(tx.pg)
         for marks in self.marks.values():
             rows = marks.to_write(after)
             if rows:
@@ -214,6 +231,7 @@ class Runners:
     def _forget(self, gone: Sequence[int]) -> None:
         for runner in gone:
             self._free.pop(runner, None)
+            self._unlocked.discard(runner)
             if self.marks.pop(runner, None) is not None and self._db is not None and not self._is_pooled:
                 with suppress(psycopg.Error):  # then the server has taken it back
                     self._db.execute(LET_GO, [self._space, runner])
