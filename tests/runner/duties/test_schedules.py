@@ -12,6 +12,7 @@ from postlude.clock import SECOND, ManualClock
 from postlude.errors import JournalUnavailable
 from postlude.model.cron import every
 from postlude.model.schedule import Schedule
+from postlude.runner.duties.hearing import Hearing
 from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import NewRunner
 from postlude.stores.reply import Reply
@@ -133,6 +134,26 @@ async def test_a_process_that_leaves_schedules_to_others_does_nothing_of_theirs(
     await job.result(timeout=10)
     assert shop.seen == [(None, None)]
     assert [one.application for one in await shop.postlude.schedules()] == ["shop"]
+    await shop.postlude.drain()
+    await shop.postlude.close()
+
+
+async def test_nor_does_what_is_due_there_wake_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[None] = []
+    begin_turn = Hearing.begin
+
+    def counted(self: Hearing) -> None:
+        turns.append(None)
+        begin_turn(self)
+
+    monkeypatch.setattr(Hearing, "begin", counted)
+    shop = Shop(Config(schedules=False, poll_every=10, lease=1000.0))
+    shop.postlude.every(60)(shop.tick)
+    await begin(shop)
+    shop.store.declare_schedules(None, "shop", shop.postlude.book.schedules).result()
+    shop.clock.advance(60)
+    await asyncio.sleep(0.05)  # in which a loop that does not wait turns hundreds of times
+    assert len(turns) < 20
     await shop.postlude.drain()
     await shop.postlude.close()
 
