@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,21 @@ def databases(server: PostgresServer) -> tuple[str, str]:
 def _emptied(url: str) -> Iterator[str]:
     yield url
     with psycopg.connect(url, autocommit=True) as db:
+        left = _sessions_left(db)
         db.execute("DROP SCHEMA IF EXISTS postlude CASCADE")
+    assert not left, f"the test has left sessions open: {left}"
+
+
+def _sessions_left(db: psycopg.Connection[Any]) -> list[Any]:
+    """Return the other sessions of a database, which have a moment to end, and end them."""
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    until = time.monotonic() + 5.0
+    while left := db.execute(f"SELECT application_name, state, query {others}").fetchall():
+        if time.monotonic() > until:
+            db.execute(f"SELECT pg_terminate_backend(pid) {others}")
+            break
+        time.sleep(0.02)
+    return left
 
 
 @pytest.fixture

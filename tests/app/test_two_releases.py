@@ -63,6 +63,7 @@ def ask(store: str, sql: str) -> list[tuple[Any, ...]]:
 async def test_each_runs_what_it_knows(shared: str) -> None:
     old, new = release(shared, call), release(shared, mail)
     adds = release(shared, mail, call)
+    await adds.open()
     jobs: list[Job[Any]] = []
     for number in range(10):
         jobs += await adds.add_tasks(
@@ -80,6 +81,7 @@ async def test_each_runs_what_it_knows(shared: str) -> None:
 async def test_while_a_suspect_runs_another_one_is_not_passed_to_and_fro(shared: str) -> None:
     """The new release runs one suspect at a time; the old one knows none of them."""
     adds = release(shared)
+    await adds.open()
     task = adds.task(mail, name="mail")
     jobs = await adds.add_tasks(task.call(f"{number}") for number in range(3))
     true = "1" if shared.startswith("sqlite") else "true"
