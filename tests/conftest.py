@@ -149,8 +149,8 @@ def _emptied(url: str) -> Iterator[str]:
 
 
 def _sessions_left(db: psycopg.Connection[Any]) -> list[Any]:
-    """Return the other sessions of a database, which have a moment to end, and end them."""
-    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    """Return the sessions of journals in a database, which have a moment to end, and end them."""
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND application_name ~ '^postlude'"
     until = time.monotonic() + 5.0
     while left := db.execute(f"SELECT application_name, state, query {others}").fetchall():
         if time.monotonic() > until:

@@ -21,9 +21,17 @@ FROM job AS j JOIN payload AS p ON p.seq = j.seq ORDER BY j.seq
 """
 
 _TALLY: Final = """
-SELECT task, state, n FROM stat WHERE n <> 0
+SELECT task, state, n FROM ({tallied}) AS tallied WHERE n <> 0
 EXCEPT SELECT task, state, count(*) FROM job GROUP BY task, state
 """
+
+_IN_FILE: Final = "SELECT task, state, n FROM stat"
+_ON_SERVER: Final = """
+SELECT task, state, sum(n) AS n
+FROM (SELECT task, state, n FROM stat UNION ALL SELECT task, state, n FROM tally) AS each
+GROUP BY task, state
+"""
+"""The tally of jobs; on a server, what groups have appended is folded into it from time to time."""
 
 
 Journal = Path | str
@@ -99,8 +107,10 @@ def read_rows(journal: Journal) -> Rows:
     damage: list[str] = []
     if isinstance(journal, Path):
         damage += [str(found) for (found,) in look(journal, "PRAGMA integrity_check") if found != "ok"]
-    damage += [f"tally of task {task}, state {state}: {n}" for task, state, n in look(journal, _TALLY)]
-    counted = look(journal, "SELECT (SELECT sum(n) FROM stat), (SELECT count(*) FROM job)")
+    tallied = _IN_FILE if isinstance(journal, Path) else _ON_SERVER
+    wrong = look(journal, _TALLY.format(tallied=tallied))
+    damage += [f"tally of task {task}, state {state}: {n}" for task, state, n in wrong]
+    counted = look(journal, f"SELECT (SELECT sum(n) FROM ({tallied}) AS tallied), (SELECT count(*) FROM job)")
     if counted and (counted[0][0] or 0) != counted[0][1]:
         damage.append(f"the tally counts {counted[0][0]} jobs, there are {counted[0][1]}")
     rows = [Row(token_of(args), *rest) for args, *rest in look(journal, _ROWS)]
