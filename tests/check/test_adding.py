@@ -103,6 +103,12 @@ SAMPLES = {
             await postlude.add_task(lambda: None)  #: PL001
         def c():
             postlude.blocking.add_task(lambda: None)  #: PL001
+        async def d(tasks: Strict, both: BackgroundTasks, session):
+            tasks.within(session).add_task(lambda: None)  #: PL001
+            both.within(session).add_task(lambda: None)  #: PL001
+            postlude.within(session).add_task(lambda: None)  #: PL001
+            await postlude.within(session).add_task(c)
+            session.within(session).add_task(c)  #: ?
     """,
     "what is not certain": """
         from functools import partial

@@ -107,7 +107,7 @@ def test_processes(journal: Journal) -> None:
     assert (shown[0], shown[2], shown[-4:]) == (
         "worker",
         str(os.getpid()),
-        ["r1", '{"only":["mail"]}', "8", "1"],
+        ["r1", "mail", "8", "1"],
     )
     (told,) = json.loads(run("processes", "--json").stdout)["processes"]
     assert (told["kind"], told["pid"], told["slots"], told["holds"]) == ("worker", os.getpid(), 8, 1)
@@ -148,6 +148,23 @@ def test_nobody_runs_jobs(journal: Journal) -> None:
     journal.enlist(kind=Kind.INLINE)
     assert codes(journal) == ["nobody-runs"], "one inside a request runs its own"
     journal.enlist()
+    run("doctor")
+
+
+def test_jobs_of_a_process_that_has_died_wait_for_one_too(journal: Journal) -> None:
+    journal.add()
+    dies = journal.enlist()
+    assert len(journal.store.claim(dies.runner, 1, suspect=False).wait(5).claims) == 1
+    run("doctor")
+    journal.store.close()  # without retiring it, as a killed process does
+    assert codes(journal) == ["nobody-runs"]
+    assert "1 job to run, and no process runs jobs" in run("doctor", code=1).stdout
+
+
+def test_a_job_that_a_request_runs_itself_waits_for_nobody(journal: Journal) -> None:
+    journal.add()
+    inline = journal.enlist(kind=Kind.INLINE)
+    assert len(journal.store.claim(inline.runner, 1, suspect=False).wait(5).claims) == 1
     run("doctor")
 
 

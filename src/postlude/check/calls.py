@@ -119,6 +119,11 @@ def _kind(scope: Scope, receiver: ast.expr) -> type | Unknown:
                 made = scope.meaning(maker)
                 if isinstance(made, Known) and isinstance(made.value, type):
                     return made.value
+    match receiver:
+        case ast.Call(func=ast.Attribute(value=joins, attr="within")):
+            whose = _kind(scope, joins)
+            if isinstance(whose, Unknown) or issubclass(whose, Postlude | BackgroundTasks):
+                return whose if isinstance(whose, Unknown) else Postlude  # what cannot be kept raises there
     found: Meaning = scope.meaning(receiver)
     if isinstance(found, Known):
         return type(found.value)

@@ -55,6 +55,8 @@ def findings(journal: Looking, now: datetime) -> list[Finding]:
 def _of_processes(queues: list[QueueState], living: list[LivingRunner]) -> Iterator[Finding]:
     waiting = sum(one.ready + one.scheduled + one.blocked for one in queues)
     serving = [one for one in living if one.serves]
+    if not serving:  # what runs is of processes that have died, but for what requests run themselves
+        waiting += max(0, sum(one.running for one in queues) - sum(one.holds for one in living))
     if waiting and not serving:
         yield Finding(
             "nobody-runs",

@@ -22,6 +22,7 @@ from postlude.cli.text import counted, escaped, when
 from postlude.errors import PostludeError
 from postlude.jobs.inspector import JobStatus
 from postlude.model.job import JobFilter
+from postlude.model.queues import Queues
 from postlude.model.state import State
 from postlude.stores.location import DEFAULT_LOCATION
 from postlude.stores.protocol import LivingRunner, Looking, QueueState
@@ -97,7 +98,7 @@ def processes(store: StoreOption = DEFAULT_LOCATION, as_json: JsonOption = False
     rows = [
         [
             str(one.kind), escaped(one.host), str(one.pid), when(_moment(one.since)), escaped(one.release),
-            escaped(one.queues.text() or "all"), "" if one.slots is None else str(one.slots), str(one.holds),
+            escaped(_told(one.queues)), "" if one.slots is None else str(one.slots), str(one.holds),
         ]
         for one in found
     ]  # fmt: skip
@@ -106,6 +107,13 @@ def processes(store: StoreOption = DEFAULT_LOCATION, as_json: JsonOption = False
         place = heads.index("release")
         heads, rows = _without(place, heads), [_without(place, row) for row in rows]
     console().print(_table(heads, rows) if rows else "No process runs jobs.")
+
+
+def _told(queues: Queues) -> str:
+    names = ", ".join(sorted(queues.names))
+    if queues.every:
+        return "all"
+    return f"all but {names}" if queues.but else names
 
 
 def doctor(store: StoreOption = DEFAULT_LOCATION, as_json: JsonOption = False) -> None:
