@@ -40,8 +40,8 @@ to 0.121.0, where no dependency can leave before the response: what the tests sa
 """
 
 TOOLS = (
-    "anyio", "apsw", "httpx", "httpx2", "hypothesis", "opentelemetry-api", "pydantic", "pytest",
-    "pytest-timeout", "python-multipart", "trio", "typing_extensions", "uvicorn",
+    "anyio", "apsw", "cronsim", "httpx", "httpx2", "hypothesis", "opentelemetry-api", "pydantic", "pytest",
+    "pytest-timeout", "python-multipart", "trio", "typing_extensions", "tzdata", "uvicorn",
 )  # fmt: skip
 
 

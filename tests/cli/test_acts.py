@@ -307,6 +307,7 @@ def test_interrupted_twice_it_does_not_wait_for_the_journal(driver: Driver) -> N
     act = Meddling(bulk.Cancelling(), somebody_insists)
     plan = acting.Plan.of(act, driver.store.find(JobFilter()).wait(5))
     said: list[str] = []
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # who starts tests may have it ignored
     with pytest.raises(typer.Exit) as stopped:
         acting.carry_out(plan, driver.store, dry_run=False, yes=True, say=said.append)
     assert stopped.value.exit_code == 130

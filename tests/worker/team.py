@@ -74,6 +74,13 @@ class Worker:
         **settings: Any,
     ) -> None:
         self._log = team.folder / f"worker-{time.monotonic_ns()}.log"
+
+        def begin() -> None:
+            for number in (signal.SIGHUP, signal.SIGINT):  # who starts tests may have them ignored
+                signal.signal(number, signal.SIG_DFL)
+            if prepare is not None:
+                prepare()
+
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", COMMAND, "worker", application, *arguments],
@@ -82,7 +89,7 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=prepare,
+                preexec_fn=begin,
                 start_new_session=True,
             )
 

@@ -183,7 +183,7 @@ def test_it_is_noticed_where_the_time_of_the_last_write_says_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """It is as coarse as the kernel's ticks, and can be set."""
-    monkeypatch.setattr(backend, "FOLD_FROM", 30)
+    monkeypatch.setattr(backend, "FOLD_FROM", 50)
     add(store, 60)
     before = path.stat().st_mtime_ns
     harm(path)

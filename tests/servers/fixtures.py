@@ -1,0 +1,61 @@
+"""Servers and databases of their own for tests."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.servers.postgres import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PostgresServer]:
+    """A PostgreSQL for the tests of a process."""
+    server = PostgresServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def databases(server: PostgresServer) -> tuple[str, str]:
+    """The URLs of two databases."""
+    names = "one", "two"
+    with psycopg.connect(server.url, autocommit=True) as db:
+        for name in names:
+            db.execute(f"CREATE DATABASE {name}")
+    start = server.url.rpartition("/")[0]
+    return f"{start}/one", f"{start}/two"
+
+
+def _emptied(url: str) -> Iterator[str]:
+    yield url
+    with psycopg.connect(url, autocommit=True) as db:
+        left = _sessions_left(db)
+        db.execute("DROP SCHEMA IF EXISTS postlude CASCADE")
+    assert not left, f"the test has left sessions open: {left}"
+
+
+def _sessions_left(db: psycopg.Connection[Any]) -> list[Any]:
+    """Return the sessions of journals in a database, which have a moment to end, and end them."""
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND application_name ~ '^postlude'"
+    until = time.monotonic() + 5.0
+    while left := db.execute(f"SELECT application_name, state, query {others}").fetchall():
+        if time.monotonic() > until:
+            db.execute(f"SELECT pg_terminate_backend(pid) {others}")
+            break
+        time.sleep(0.02)
+    return left
+
+
+@pytest.fixture
+def database(databases: tuple[str, str]) -> Iterator[str]:
+    """The URL of a database in which there is no journal."""
+    yield from _emptied(databases[0])
+
+
+@pytest.fixture
+def another_database(databases: tuple[str, str]) -> Iterator[str]:
+    """The URL of a second one."""
+    yield from _emptied(databases[1])
