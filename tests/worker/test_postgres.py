@@ -57,7 +57,7 @@ def test_the_jobs_of_a_killed_process_run_elsewhere_long_before_its_lease_is_ove
         worker.run(4 + number)
     with capsys.disabled():
         print(f"\nkilled to started elsewhere, by the lock: {_told(seconds)}")  # noqa: T201
-    assert max(seconds) < 5, "by the lock: 1.0 to 1.7 s on a quiet machine, by the lease 15"
+    assert max(seconds) < 2, "by the lock: 1.0 to 1.7 s, by the lease 15"
     assert {(job.state, job.result) for job in shared.jobs()} == {(State.SUCCEEDED, 2)}
 
 
@@ -134,7 +134,7 @@ def test_a_worker_that_waits_takes_next_to_nothing_of_a_core(
     )
     with capsys.disabled():
         print(f"\nat rest, {hears}: {share:.2f} % of a core, its parent {parents:.2f} %")  # noqa: T201
-    assert share < 3, "it looks too often: 0.4 to 0.9 on a quiet machine"
+    assert share < (3 if hears == "SQLite" else 1), "it looks too often"
     assert parents < 0.5
 
 
