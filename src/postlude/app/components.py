@@ -26,9 +26,11 @@ from postlude.enqueue.producer import Producer
 from postlude.enqueue.sync_limits import SyncLimits
 from postlude.errors import PostludeError
 from postlude.jobs.absence import Absence
+from postlude.jobs.acting import Verbs
 from postlude.jobs.control import Control
 from postlude.jobs.handle import Job
 from postlude.jobs.inspector import Inspector
+from postlude.jobs.looks import Looks
 from postlude.jobs.queries import JobQueries
 from postlude.jobs.schedules import Schedules
 from postlude.jobs.subscriptions import Hub
@@ -108,7 +110,7 @@ class Components:
         """Runs what engines are told of."""
         kind = Kind.WORKER if role.worker else Kind.APP
         serving = partial(Service, *given, self.bounds, routing.publishers, kind, declared)
-        self.control = Control(store, self.opened, self._told, self._paused, registry, queues)
+        self.control = Control(store, self.opened, self._told, self._paused, registry, queues, config.keep)
         self.absence = Absence(store, config, clock, self._runs_jobs)
         self.queries = JobQueries(
             store, registry, config, self.hub, self.control, self.opened, unstored, self.absence
@@ -132,9 +134,9 @@ class Components:
         if routing.publishers and not self._held:
             store.events.listen(routing.added, JobsAdded)
         self.inspector = Inspector(store, registry.attempts)
-        self.blocking = Blocking(
-            self.producer, store, config, self.ensure_open, self.absence, self.control, self.queries
-        )
+        self.looks = Looks(store, self.opened, self.inspector)
+        self.verbs = Verbs(self.control, self.queries, self.looks, self.schedules)
+        self.blocking = Blocking(self.producer, store, config, self.ensure_open, self.absence, self.verbs)
         self._served = Served(service or serving, self.producer.attach, self.producer.detach)
         self.joiner = self.producer.joiner = Joiner(self.producer, store, self.ensure_open)
         self._opening = threading.Lock()

@@ -7,6 +7,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from postlude.app.lifecycle import Lifespan
 from postlude.jobs.control import Control
+from postlude.jobs.looks import Looks
 from postlude.jobs.queries import JobQueries
 from postlude.jobs.schedules import Schedules
 
@@ -35,6 +36,12 @@ def of_queries(method: Callable[Concatenate[JobQueries, P], Coroutine[Any, Any, 
     return asked
 
 
+def of_looks(method: Callable[Concatenate[Looks, P], Coroutine[Any, Any, R]]) -> Asked[P, R]:
+    """Return a method that its `Looks` answer."""
+    asked: Asked[P, R] = _asked(method, "components.looks")
+    return asked
+
+
 def of_lifespan(method: Callable[Concatenate[Lifespan, P], Coroutine[Any, Any, R]]) -> Asked[P, R]:
     """Return a method that the lifespan answers which `Postlude.open` has begun."""
     asked: Asked[P, R] = _asked(method, "_lifespan")
@@ -45,7 +52,7 @@ def _asked(method: Any, where: str) -> Any:
     part = attrgetter(where)
 
     @functools.wraps(method)
-    async def ask(postlude: Any, /, *args: Any, **kwargs: Any) -> Any:
-        return await method(part(postlude), *args, **kwargs)
+    def ask(postlude: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return method(part(postlude), *args, **kwargs)  # arguments that it has not are refused here and now
 
     return ask

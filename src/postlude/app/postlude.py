@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 from starlette.applications import Starlette
 
 from postlude.app.components import Components, Counters
-from postlude.app.forwarding import of_control, of_lifespan, of_queries, of_schedules
+from postlude.app.forwarding import of_lifespan
 from postlude.app.instances import EVERY_POSTLUDE
 from postlude.app.joining import outbox, outboxes_of, within
 from postlude.app.lifecycle import Lifespan, announce_off
@@ -16,6 +16,7 @@ from postlude.app.maker import for_role, name_of, refuse_mistaken, root_of
 from postlude.app.metrics import metrics_app
 from postlude.app.router import router
 from postlude.app.scheduling import cron, every
+from postlude.app.verbs import Verbs
 from postlude.clock import Clock, SystemClock
 from postlude.config import Config
 from postlude.engines.protocol import Engine
@@ -32,11 +33,8 @@ from postlude.frameworks.install import (
     say_what_is_not_durable,
 )
 from postlude.frameworks.owner import ApplicationOwner
-from postlude.jobs.control import Control
 from postlude.jobs.handle import Job
 from postlude.jobs.inspector import Inspector
-from postlude.jobs.queries import JobQueries
-from postlude.jobs.schedules import Schedules
 from postlude.messages.spelling import parameters_of, refuse_unknown, tells_what_to_write
 from postlude.model.role import this_process
 from postlude.request.exception_handlers import watch_handlers
@@ -56,7 +54,7 @@ R = TypeVar("R")
 
 
 @tells_what_to_write("postlude")
-class Postlude:
+class Postlude(Verbs):
     """Durable background tasks for one FastAPI or Starlette application.
 
     Args:
@@ -186,22 +184,8 @@ class Postlude:
         parts = self._components
         if self._off is None:
             return parts.blocking
-        return PassthroughBlocking(self._off, parts.control, parts.queries)
+        return PassthroughBlocking(self._off, parts.verbs)
 
-    job = of_queries(JobQueries.find)
-    cancel = of_control(Control.cancel)
-    retry = of_control(Control.retry)
-    delete = of_control(Control.delete)
-    cancel_all = of_control(Control.cancel_all)
-    retry_all = of_control(Control.retry_all)
-    delete_all = of_control(Control.delete_all)
-    pause = of_control(Control.pause)
-    resume = of_control(Control.resume)
-    paused = of_control(Control.paused)
-    schedules = of_schedules(Schedules.schedules)
-    pause_schedule = of_schedules(Schedules.pause_schedule)
-    resume_schedule = of_schedules(Schedules.resume_schedule)
-    run_schedule = of_schedules(Schedules.run_schedule)
     metrics = metrics_app
 
     @property

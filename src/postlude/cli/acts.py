@@ -21,6 +21,7 @@ from postlude.cli.options import (
     StoreOption,
     YesOption,
 )
+from postlude.cli.prune import prune
 from postlude.cli.selection import Selection, by_ids, selecting, with_task
 from postlude.cli.text import escaped
 from postlude.errors import JobNotFound
@@ -41,8 +42,8 @@ def add_acts(app: typer.Typer) -> None:
         (Deleting(), "Delete jobs that have ended, with all that is known of them."),
     ):
         app.command(act.verb, help=about, rich_help_panel=ACT)(_on_jobs(act))
-    app.command(rich_help_panel=ACT)(pause)
-    app.command(rich_help_panel=ACT)(resume)
+    for command in (prune, pause, resume):
+        app.command(rich_help_panel=ACT)(command)
 
 
 def _on_jobs(act: Act) -> Callable[..., None]:

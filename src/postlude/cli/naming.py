@@ -5,14 +5,12 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from postlude.errors import JobNotFound, PostludeError
+from postlude.jobs.looks import SEARCHED
 from postlude.messages.quoting import cut, quoted
 from postlude.model.ids import id_bytes
 from postlude.model.job import JobFilter
 from postlude.stores.protocol import Looking
 from postlude.tasks.names import called
-
-SEARCHED: Final = 100_000
-"""The newest jobs, among which those are looked for that no index tells."""
 
 _FEWEST: Final = 4
 """Digits of an id that are looked for; fewer are most jobs'."""

@@ -11,10 +11,8 @@ from postlude.enqueue.producer import Producer
 from postlude.enqueue.terms import carry
 from postlude.errors import JournalUnavailable
 from postlude.jobs.absence import Absence
-from postlude.jobs.acting import Acting, refuse_loop
-from postlude.jobs.control import Control
+from postlude.jobs.acting import Acting, Verbs, refuse_loop
 from postlude.jobs.handle import Job
-from postlude.jobs.queries import JobQueries
 from postlude.model.event.jobs import JobsAdded, JobsRefused
 from postlude.model.job import Added
 from postlude.runner.attempt.work import Work, place
@@ -36,10 +34,9 @@ class Blocking(Acting):
         config: Config,
         opened: Callable[[], None],
         absence: Absence,
-        control: Control,
-        queries: JobQueries,
+        verbs: Verbs,
     ) -> None:
-        super().__init__(control, queries)
+        super().__init__(verbs)
         self._producer = producer
         self._absence = absence
         self._store = store

@@ -1,26 +1,93 @@
 """Acting on jobs and waiting for them from sync code, which has no event loop."""
 
 import asyncio
+import functools
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar, Unpack, overload
+from functools import partial
+from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar, overload
 from uuid import UUID
 
 from postlude.compat import running_loop
-from postlude.jobs.bulk import Acted, Which
 from postlude.jobs.control import Control
 from postlude.jobs.current import CURRENT, raise_if_cancelled
 from postlude.jobs.handle import Job
+from postlude.jobs.looks import Looks
 from postlude.jobs.queries import JobQueries
+from postlude.jobs.schedules import Schedules
 from postlude.model.job import Cancel
 from postlude.model.snapshot import Snapshot
-from postlude.stores.protocol import Pause
-from postlude.tasks.task import Task
 
+P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
+Waits = Callable[Concatenate[Any, P], R]
+"""A method of `Acting`."""
+
 TICK: Final = 0.2
 """Seconds between looks whether the job that waits here is asked to stop."""
+
+
+class Verbs(NamedTuple):
+    """What a Postlude is asked, as it is awaited."""
+
+    control: Control
+    queries: JobQueries
+    looks: Looks
+    schedules: Schedules
+
+
+def refuse_loop(instead: str) -> None:
+    """Make sure that no event loop runs here, which would be blocked.
+
+    Args:
+        instead: what is to be awaited there.
+
+    Raises:
+        RuntimeError: one does.
+    """
+    if running_loop() is not None:
+        raise RuntimeError(f"postlude.blocking would block this event loop: await {instead}")
+
+
+def _wait_for(asked: Callable[[], Coroutine[Any, Any, T]], instead: str) -> T:
+    refuse_loop(instead)
+    # A loop of its own, which no other code of this thread sees: `asyncio.run` would leave it without one.
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        return runner.run(asked())
+
+
+def of_control(
+    method: Callable[Concatenate[Control, P], Coroutine[Any, Any, T]],
+) -> Waits[P, T]:
+    """Return a method that waits for what `Control` does."""
+    waiting: Waits[P, T] = _waiting(method, "control")
+    return waiting
+
+
+def of_looks(
+    method: Callable[Concatenate[Looks, P], Coroutine[Any, Any, T]],
+) -> Waits[P, T]:
+    """Return a method that waits for what `Looks` sees."""
+    waiting: Waits[P, T] = _waiting(method, "looks")
+    return waiting
+
+
+def of_schedules(
+    method: Callable[Concatenate[Schedules, P], Coroutine[Any, Any, T]],
+) -> Waits[P, T]:
+    """Return a method that waits for what `Schedules` do."""
+    waiting: Waits[P, T] = _waiting(method, "schedules")
+    return waiting
+
+
+def _waiting(method: Any, whose: str) -> Any:
+    @functools.wraps(method)
+    def wait(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        verb = partial(method, getattr(self._verbs, whose), *args, **kwargs)
+        return _wait_for(verb, f"postlude.{method.__name__}(...)")
+
+    return wait
 
 
 class Acting:
@@ -30,13 +97,13 @@ class Acting:
     `RuntimeError`; what else they raise is told by the methods of the same names that are awaited.
 
     Args:
-        control: acts on jobs and queues.
-        queries: answers for jobs.
+        verbs: those that are awaited.
     """
 
-    def __init__(self, control: Control, queries: JobQueries) -> None:
-        self._control = control
-        self._queries = queries
+    def __init__(self, verbs: Verbs) -> None:
+        self._verbs = verbs
+        self._control = verbs.control
+        self._queries = verbs.queries
 
     def job(self, id: str | UUID) -> Job[Any]:
         """Return the handle of a job; see `Postlude.job`."""
@@ -77,29 +144,25 @@ class Acting:
         id = job.id if isinstance(job, Job) else job
         return _wait_for(lambda: self._control.delete(id), "postlude.delete(...)")
 
-    def cancel_all(self, **which: Unpack[Which]) -> Acted:
-        """Cancel all jobs that are meant; see `Postlude.cancel_all`."""
-        return _wait_for(lambda: self._control.cancel_all(**which), "postlude.cancel_all(...)")
-
-    def retry_all(self, **which: Unpack[Which]) -> Acted:
-        """Run all jobs again that are meant; see `Postlude.retry_all`."""
-        return _wait_for(lambda: self._control.retry_all(**which), "postlude.retry_all(...)")
-
-    def delete_all(self, **which: Unpack[Which]) -> Acted:
-        """Remove all jobs that are meant and have ended; see `Postlude.delete_all`."""
-        return _wait_for(lambda: self._control.delete_all(**which), "postlude.delete_all(...)")
-
-    def pause(self, queue: str | None = None, *, task: Task[..., Any] | str | None = None) -> bool:
-        """Let no job of a queue, or of a task, start until `resume`; see `Postlude.pause`."""
-        return _wait_for(lambda: self._control.pause(queue, task=task), "postlude.pause(...)")
-
-    def resume(self, queue: str | None = None, *, task: Task[..., Any] | str | None = None) -> bool:
-        """Undo `pause`; False if it was not paused. See `Postlude.resume`."""
-        return _wait_for(lambda: self._control.resume(queue, task=task), "postlude.resume(...)")
-
-    def paused(self) -> list[Pause]:
-        """Return what is paused: queues and tasks, by name. See `Postlude.paused`."""
-        return _wait_for(self._control.paused, "postlude.paused()")
+    cancel_all = of_control(Control.cancel_all)
+    retry_all = of_control(Control.retry_all)
+    delete_all = of_control(Control.delete_all)
+    prune = of_control(Control.prune)
+    pause = of_control(Control.pause)
+    resume = of_control(Control.resume)
+    paused = of_control(Control.paused)
+    schedules = of_schedules(Schedules.schedules)
+    pause_schedule = of_schedules(Schedules.pause_schedule)
+    resume_schedule = of_schedules(Schedules.resume_schedule)
+    run_schedule = of_schedules(Schedules.run_schedule)
+    find = of_looks(Looks.find)
+    show = of_looks(Looks.show)
+    queues = of_looks(Looks.queues)
+    tasks = of_looks(Looks.tasks)
+    processes = of_looks(Looks.processes)
+    history = of_looks(Looks.history)
+    groups = of_looks(Looks.groups)
+    audit = of_looks(Looks.audit)
 
     async def _handle(self, job: Job[Any] | str | UUID) -> Job[Any]:
         return job if isinstance(job, Job) else await self._queries.find(job)
@@ -121,23 +184,3 @@ class Acting:
 
     async def _cancel(self, job: Job[Any] | str | UUID) -> Cancel:
         return await (job.cancel() if isinstance(job, Job) else self._control.cancel(job))
-
-
-def refuse_loop(instead: str) -> None:
-    """Make sure that no event loop runs here, which would be blocked.
-
-    Args:
-        instead: what is to be awaited there.
-
-    Raises:
-        RuntimeError: one does.
-    """
-    if running_loop() is not None:
-        raise RuntimeError(f"postlude.blocking would block this event loop: await {instead}")
-
-
-def _wait_for(asked: Callable[[], Coroutine[Any, Any, T]], instead: str) -> T:
-    refuse_loop(instead)
-    # A loop of its own, which no other code of this thread sees: `asyncio.run` would leave it without one.
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        return runner.run(asked())

@@ -158,6 +158,12 @@ class Deleting:
         _count(store.delete(ids).wait(), "deleted", "had been retried, or was not there", acted)
 
 
+class Pruning(Deleting):
+    """Removes jobs that are kept no longer."""
+
+    verb = "prune"
+
+
 def act_on_all(store: Store, act: Act, which: Which) -> Acted:
     """Act on all jobs that are meant now; those that are added meanwhile are not. Blocks.
 
@@ -167,7 +173,15 @@ def act_on_all(store: Store, act: Act, which: Which) -> Acted:
         JournalUnavailable: the journal cannot be written now; a note says what had been done.
     """
     wanted = filter_of(which, sorted({count.task for count in store.counts().wait()}), act.states)
-    ids = [one.id for one in store.find(wanted).wait() if one.state in act.states]
+    return act_on(store, act, [one.id for one in store.find(wanted).wait() if one.state in act.states])
+
+
+def act_on(store: Store, act: Act, ids: Sequence[bytes]) -> Acted:
+    """Act on jobs, in pieces. Blocks.
+
+    Raises:
+        JournalUnavailable: the journal cannot be written now; a note says what had been done.
+    """
     acted = Acted()
     try:
         for start in range(0, len(ids), PIECE):
@@ -206,8 +220,8 @@ def filter_of(which: Which, tasks: Collection[str], states: Collection[State]) -
         owner=which.get("owner"),
         error=which.get("error"),
         arguments=tuple((name, json.dumps(value)) for name, value in which.get("arguments", {}).items()),
-        since=_moment("since", which.get("since")),
-        until=_moment("until", which.get("until")),
+        since=moment_of("since", which.get("since")),
+        until=moment_of("until", which.get("until")),
         limit=which.get("limit", MOST),
     )
 
@@ -224,7 +238,16 @@ def _name_of(task: Task[..., Any] | str, tasks: Collection[str]) -> str:
     return found[0]
 
 
-def _moment(name: str, time: datetime | None) -> int | None:
+def moment_of(name: str, time: datetime | None) -> int | None:
+    """Return a time as the journal takes it (microseconds, UTC); None stays None.
+
+    Args:
+        name: the parameter's.
+        time: what was given for it.
+
+    Raises:
+        TypeError: it is no datetime with a timezone.
+    """
     if time is None:
         return None
     if not isinstance(time, datetime) or time.tzinfo is None:

@@ -6,8 +6,10 @@ from difflib import get_close_matches
 from typing import Any, Unpack
 from uuid import UUID
 
+from postlude.config import Keep
 from postlude.errors import JobNotFound, NothingToPause, PostludeError
 from postlude.jobs.bulk import Act, Acted, Cancelling, Deleting, Retrying, Which, act_on_all
+from postlude.jobs.pruning import Bounds, prune
 from postlude.messages.quoting import cut, quoted
 from postlude.model.event.jobs import CancelAsked, JobRetried, Paused, Resumed
 from postlude.model.ids import id_bytes
@@ -27,6 +29,7 @@ class Control:
         paused: called after these were paused (True) or resumed, so that the runners here hear at once.
         registry: the tasks of this release.
         queues: those that the application has described.
+        keep: how long the application keeps jobs that have ended.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class Control:
         paused: Callable[[Sequence[Pause], bool], Awaitable[None]],
         registry: Registry,
         queues: Collection[str],
+        keep: Keep,
     ) -> None:
         self._store = store
         self._opened = opened
@@ -44,6 +48,7 @@ class Control:
         self._paused = paused
         self._registry = registry
         self._queues = queues
+        self._keep = keep
 
     async def cancel(self, job: str | UUID) -> Cancel:
         """Cancel a job: at once if it waits; if it runs, ask it to stop.
@@ -120,6 +125,21 @@ class Control:
     async def delete_all(self, **which: Unpack[Which]) -> Acted:
         """Remove all jobs that are meant and have ended; see `cancel_all`."""
         return await self._act_on_all(Deleting(), which)
+
+    async def prune(self, keep: Keep | None = None) -> Acted:
+        """Remove the jobs that have ended and are kept no longer, now.
+
+        The application does that by itself from time to time; this is for somebody who needs the room.
+
+        Args:
+            keep: how long they are kept; None: as the application keeps them.
+
+        Raises:
+            JournalUnavailable: the journal cannot be written now; a note says what had been done.
+        """
+        await self._opened()
+        bounds = Bounds.of(keep or self._keep, self._store.now())
+        return await asyncio.to_thread(prune, self._store, bounds)
 
     async def _act_on_all(self, act: Act, which: Which) -> Acted:
         await self._opened()

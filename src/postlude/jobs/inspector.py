@@ -138,10 +138,10 @@ class JobStatus(BaseModel):
             deaths=record.deaths,
             reason=record.reason,
             note=record.note,
-            created=_time(record.created),
-            due=None if record.due is None else _time(record.due),
-            started=None if record.started is None else _time(record.started),
-            finished=None if record.finished is None else _time(record.finished),
+            created=time_of(record.created),
+            due=None if record.due is None else time_of(record.due),
+            started=None if record.started is None else time_of(record.started),
+            finished=None if record.finished is None else time_of(record.finished),
             error=last_error(record),
             arguments=_arguments(record.payload),
             attempts=tuple(_attempt(attempt) for attempt in record.attempts),
@@ -228,7 +228,7 @@ class Inspector:
         return [count for count in await self._store.counts() if count.jobs]
 
 
-def _time(microseconds: int) -> datetime:
+def time_of(microseconds: int) -> datetime:
     """Return a moment; one that no date can be, as the nearest that can."""
     try:
         return _EPOCH + timedelta(microseconds=microseconds)
@@ -247,8 +247,8 @@ def _arguments(payload: bytes) -> Arguments | None:
 def _attempt(record: AttemptRecord) -> AttemptStatus:
     return AttemptStatus(
         number=record.number,
-        started=_time(record.started),
-        finished=_time(record.finished),
+        started=time_of(record.started),
+        finished=time_of(record.finished),
         error=record.error,
         traceback=record.traceback,
         host=record.host,
@@ -260,7 +260,7 @@ def _progress(record: JobRecord) -> JobProgress | None:
     if record.progress is None:
         return None
     done, total, message, at = record.progress
-    return JobProgress(done=done, total=total, message=message, at=_time(at))
+    return JobProgress(done=done, total=total, message=message, at=time_of(at))
 
 
 def _result(record: JobRecord) -> Any:
@@ -277,5 +277,5 @@ def _result(record: JobRecord) -> Any:
 def _line(attempt: int, line: LogLine) -> LogStatus:
     level = logging.getLevelName(line.level)
     return LogStatus(
-        attempt=attempt, at=_time(line.at), level=level, logger=line.logger, message=line.message
+        attempt=attempt, at=time_of(line.at), level=level, logger=line.logger, message=line.message
     )

@@ -220,6 +220,8 @@ class JobFilter:
     """Created then or later (microseconds, UTC)."""
     until: int | None = None
     """Created before that."""
+    ended_before: int | None = None
+    """Ended before that (microseconds, UTC); what has not ended is not meant."""
     before: int | None = None
     """Only jobs with a smaller `seq`: the last `seq` of the page before, newest first."""
     within: int | None = None

@@ -19,10 +19,8 @@ from starlette.types import Scope
 from postlude.compat import is_async_callable
 from postlude.enqueue.blocking import Blocking
 from postlude.errors import JobFailed, NotDurable, TaskDefinitionError
-from postlude.jobs.acting import Acting, refuse_loop
-from postlude.jobs.control import Control
+from postlude.jobs.acting import Acting, Verbs, refuse_loop
 from postlude.jobs.handle import NOWHERE, Enquiries, Job
-from postlude.jobs.queries import JobQueries
 from postlude.model.event.request import PassthroughFailed
 from postlude.model.job import Cancel
 from postlude.model.snapshot import Snapshot
@@ -122,8 +120,8 @@ class _Ended:
 class PassthroughBlocking(Blocking):
     """`postlude.blocking` of a Postlude that is off: calls run in this thread's time, to their end."""
 
-    def __init__(self, off: Passthrough, control: Control, queries: JobQueries) -> None:
-        Acting.__init__(self, control, queries)
+    def __init__(self, off: Passthrough, verbs: Verbs) -> None:
+        Acting.__init__(self, verbs)
         self._off = off
 
     def add_tasks(self, calls: Iterable[Call | Callable[[], Any]]) -> list[Job[Any]]:

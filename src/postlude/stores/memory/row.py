@@ -131,9 +131,13 @@ class Row:
             and (not wanted.states or self.stored.public in wanted.states)
             and (wanted.since is None or job.created >= wanted.since)
             and (wanted.until is None or job.created < wanted.until)
+            and (wanted.ended_before is None or self._ended_before(wanted.ended_before))
             and (wanted.error is None or (bool(self.attempts) and wanted.error in self.attempts[-1].error))
             and (not wanted.arguments or _called_with(job.payload, wanted.arguments))
         )
+
+    def _ended_before(self, moment: int) -> bool:
+        return self.stored.final and self.finished is not None and self.finished < moment
 
     def record(self, started: int | None, id: bytes | None) -> JobRecord:
         """Show it to people.

@@ -40,6 +40,7 @@ def conditions(wanted: JobFilter, schema: str) -> tuple[str, list[Any]]:
         ("job.owner = {}", wanted.owner, "text"),
         ("job.created >= {}", wanted.since, "bigint"),
         ("job.created < {}", wanted.until, "bigint"),
+        ("job.state >= 8 AND job.finished < {}", wanted.ended_before, "bigint"),
         ("job.seq < {}", wanted.before, "bigint"),
         (_ERROR, wanted.error, "text"),
     ):

@@ -47,6 +47,7 @@ def conditions(wanted: JobFilter, jobs_in: Callable[[Stored], int]) -> tuple[str
         ("job.owner = ?", wanted.owner),
         ("job.created >= ?", wanted.since),
         ("job.created < ?", wanted.until),
+        ("job.state >= 8 AND job.finished < ?", wanted.ended_before),
         ("job.seq < ?", wanted.before),
         (_ERROR, wanted.error),
     ):

@@ -1,7 +1,7 @@
 """Finding jobs, and deleting them."""
 
 from postlude.model.job import Found, JobFilter
-from postlude.model.outcome import Failed, Parked
+from postlude.model.outcome import Failed, Outcome, Parked, Succeeded
 from postlude.model.state import Reason, State
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
 from postlude.testing.conformance.reading import counts, ids
@@ -57,6 +57,27 @@ class FindingCases(Cases):
             found = driver.store.find(wanted).wait(PATIENCE)
             page = driver.store.page(wanted).wait(PATIENCE)
             assert found == [Found(one.seq, one.id, one.task, one.state) for one in page], wanted
+
+    def test_what_has_ended_before(self, driver: Driver) -> None:
+        jobs = [driver.new() for _ in range(4)]
+        driver.add(*jobs)
+        claims = driver.claim(driver.enlist())
+        ends = []
+        outcomes: tuple[Outcome, ...] = (driver.failed(), Succeeded(None), driver.failed(retry_after=60))
+        for claim, outcome in zip(claims, outcomes, strict=False):
+            ends.append(driver.clock.now())
+            driver.finish(claim, outcome)
+            driver.clock.advance(10)
+        later = driver.clock.now()
+        for wanted, expected in (
+            (JobFilter(ended_before=later), [jobs[1], jobs[0]]),
+            (JobFilter(ended_before=later, states=(State.FAILED,)), [jobs[0]]),
+            (JobFilter(ended_before=later, states=(State.QUEUED, State.RUNNING)), []),
+            (JobFilter(ended_before=ends[1]), [jobs[0]]),
+            (JobFilter(ended_before=ends[0]), []),
+        ):
+            assert ids(driver, wanted) == [job.id for job in expected], wanted
+            assert [one.id for one in driver.store.find(wanted).wait(PATIENCE)] == ids(driver, wanted), wanted
 
     def test_running_jobs_newest_first(self, driver: Driver) -> None:
         jobs = [driver.new() for _ in range(3)]
