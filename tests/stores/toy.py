@@ -175,7 +175,12 @@ def _call(memory: MemoryStore, verb: Verb, argument: Any) -> Any:
             reply = call(argument[0], suspects=argument[1])
         case Verb.REAP | Verb.PROMOTE | Verb.FIRE | Verb.FOLD:
             reply = call()
-        case Verb.CLAIM | Verb.RELEASE | Verb.RETIRE | Verb.LEAD | Verb.DECLARE_SCHEDULES | Verb.RUN_SCHEDULE:
+        case Verb.WITHDRAW:
+            reply = call(*argument)
+        case (
+            Verb.PUBLISH | Verb.CLAIM | Verb.RELEASE | Verb.RETIRE | Verb.LEAD
+            | Verb.DECLARE_SCHEDULES | Verb.RUN_SCHEDULE
+        ):  # fmt: skip
             reply = call(**argument._asdict())
         case _:
             reply = call(argument)

@@ -34,7 +34,7 @@ BREATH: Final = 0.05
 _MIND: Final = 10.0
 """Seconds after which a subscriber makes sure that the loop of its feed has not been closed."""
 
-_WAITING: Final = (Stored.READY, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED)
+_WAITING: Final = (Stored.READY, Stored.SCHEDULED, Stored.BLOCKED, Stored.PARKED, Stored.PUBLISHED)
 
 
 class News(NamedTuple):

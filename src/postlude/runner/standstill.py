@@ -17,7 +17,7 @@ AFTER: Final = 5.0
 LOOKED_AT: Final = 50
 """Jobs that are waited for and looked at."""
 
-_QUEUED: Final = (Stored.READY, Stored.BLOCKED)
+_QUEUED: Final = (Stored.READY, Stored.BLOCKED, Stored.PUBLISHED)
 
 
 class Standstill:

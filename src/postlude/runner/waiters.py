@@ -109,7 +109,7 @@ class Waiters:
             return False
         if record.started is not None or asyncio.get_running_loop().time() >= until:
             return True  # an attempt has ended, and it waits for another; or nobody starts it
-        if record.stored is Stored.READY:
+        if record.stored in (Stored.READY, Stored.PUBLISHED):
             return Pause("queue", record.queue) in await self._store.paused()
         return record.stored is Stored.SCHEDULED or record.reason in (Reason.RATE, Reason.PAUSED)
 

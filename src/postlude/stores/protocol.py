@@ -20,6 +20,7 @@ from postlude.model.outcome import Finish
 from postlude.model.queues import ALL, Queues
 from postlude.stores.asking import Intake
 from postlude.stores.looking import Looking
+from postlude.stores.outgoing import Outgoing, Publishing
 from postlude.stores.reply import Reply
 from postlude.stores.scheduling import FiredTime, Scheduling
 from postlude.stores.signals import Telling
@@ -43,8 +44,8 @@ from postlude.telemetry.events import Events
 
 __all__ = [
     "Asked", "Claims", "Counts", "Enlisted", "Entrance", "FiredTime", "Intake", "Kind", "LivingRunner",
-    "Looking", "Marks", "NewRunner", "Pause", "Promoted", "QueueState", "ReadOnly", "Reading", "Reaped",
-    "Store", "Totals", "Upkeep",
+    "Looking", "Marks", "NewRunner", "Outgoing", "Pause", "Promoted", "QueueState", "ReadOnly", "Reading",
+    "Reaped", "Store", "Totals", "Upkeep",
 ]  # fmt: skip
 
 
@@ -191,7 +192,7 @@ class Reading(Looking, Telling, Protocol):
     default, the log does (`postlude.telemetry.logging.logged`)."""
 
 
-class Store(Intake, Claims, Upkeep, Scheduling, Reading, Protocol):
+class Store(Intake, Claims, Upkeep, Scheduling, Publishing, Reading, Protocol):
     """Where jobs are kept."""
 
     def open(self) -> None:

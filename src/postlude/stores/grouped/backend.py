@@ -37,7 +37,9 @@ class Verb(IntEnum):
     RESUME_SCHEDULE = 23
     RUN_SCHEDULE = 24
     FOLD = 25
-    ACT = 26
+    PUBLISH = 26
+    WITHDRAW = 27
+    ACT = 28
     """Another verb, with an audit line of it."""
 
 

@@ -27,6 +27,7 @@ from postlude.model.schedule import Schedule
 from postlude.stores.grouped.backend import Backend, DeedCall, LeadCall, ReleaseCall, RetireCall, Verb
 from postlude.stores.grouped.reading import Lookups, Reader, ReaderThread
 from postlude.stores.grouped.writer import Writer
+from postlude.stores.outgoing import Outgoing, PublishCall
 from postlude.stores.protocol import Enlisted, Entrance, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
 from postlude.stores.scheduling import Fired, RunCall, ScheduleSet
@@ -215,6 +216,14 @@ class GroupedStore(Lookups, ABC):
     def fold(self) -> Reply[int]:
         """Forget sums of minutes that are long over."""
         return self._ask(Verb.FOLD, None)
+
+    def publish(self, queue: str, window: int, *, patience: float) -> Reply[Outgoing]:
+        """Let ready jobs be published."""
+        return self._ask(Verb.PUBLISH, PublishCall(queue, window, patience), rows=window)
+
+    def withdraw(self, queues: Queues, ids: Sequence[bytes] | None = None) -> Reply[int]:
+        """Make published jobs ready."""
+        return self._ask(Verb.WITHDRAW, (queues, ids), rows=len(ids or (0,)))
 
     def _act(self, verb: Verb, argument: Any, by: Deed | None, rows: int = 1) -> Reply[Any]:
         if by is None:

@@ -42,7 +42,7 @@ class Waits:
 
     def explain(self, record: JobRecord) -> JobRecord:
         """Return a job with the reason for which its queue keeps it waiting, if that does."""
-        if record.stored is not Stored.READY:
+        if record.stored not in (Stored.READY, Stored.PUBLISHED):
             return record
         if record.queue not in self._reasons:
             self._reasons[record.queue] = self._reason_of(record.queue)
@@ -143,11 +143,18 @@ class Draw:
         if not self._free:
             follow_clock(self._shelves, self._rules, self._now)
         self._behind = 0
-        answers = [(id, self._pick(self._shelves.by_id.get(id))) for id in ids]
+        answers = [(id, self._answer(self._shelves.by_id.get(id))) for id in ids]
         refused = tuple(Refused(id, why) for id, why in answers if why is not None)
         for claim in self._claims:
             self._holder.marks.started(claim.seq, claim.fence, self._now)
         return Claimed(self._claims, refused=refused)
+
+    def _answer(self, row: Row | None) -> Refusal | None:
+        """Claim and start this job, or say why not; a broker's message of it is used up."""
+        why = self._pick(row)
+        if why is not None and row is not None and row.stored is Stored.PUBLISHED:
+            self._shelves.move(row, Stored.READY)
+        return why
 
     def _pick(self, row: Row | None) -> Refusal | None:
         """Claim and start this job, or say why not."""

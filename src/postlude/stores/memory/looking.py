@@ -39,7 +39,7 @@ def queues(shelves: Shelves, paused: Iterable[Pause]) -> list[QueueState]:
         if not row.stored.final:
             name = row.job.queue
             numbers.setdefault(name, Counter())[row.stored] += 1
-            if row.stored in (Stored.READY, Stored.BLOCKED):
+            if row.stored in (Stored.READY, Stored.BLOCKED, Stored.PUBLISHED):
                 oldest[name] = min(row.job.created, oldest.get(name, row.job.created))
     held = {what.name for what in paused if what.kind == "queue"}
     names = sorted(numbers.keys() | held)
@@ -47,7 +47,8 @@ def queues(shelves: Shelves, paused: Iterable[Pause]) -> list[QueueState]:
 
 
 def _queue(name: str, paused: bool, jobs: Counter[Stored], oldest: int | None) -> QueueState:
-    ready, scheduled, blocked = jobs[Stored.READY], jobs[Stored.SCHEDULED], jobs[Stored.BLOCKED]
+    ready = jobs[Stored.READY] + jobs[Stored.PUBLISHED]
+    scheduled, blocked = jobs[Stored.SCHEDULED], jobs[Stored.BLOCKED]
     return QueueState(
         name, paused, ready, scheduled, blocked, jobs[Stored.RUNNING], jobs[Stored.PARKED], oldest
     )

@@ -37,6 +37,8 @@ class Row:
         "logs",
         "note",
         "progress",
+        "published_at",
+        "publishes",
         "reason",
         "release",
         "result",
@@ -59,6 +61,8 @@ class Row:
         self.suspect = self.unended = False
         """`unended`: the claim with the present fence has not been finished, wherever the job is now."""
         self.runner = NOBODY
+        self.published_at = self.publishes = 0
+        """When a broker was told of it last, and how often, since it is published."""
         self.started: int | None = None
         self.finished: int | None = None
         self.cancel_asked: int | None = None

@@ -266,7 +266,7 @@ class Shelves:
                 self._blocked.setdefault((job.task, row.reason), {})[row.seq] = row
         elif state is Stored.PARKED:
             self.parked.setdefault((job.task, row.release), {})[row.seq] = row
-        elif state is not Stored.RUNNING:
+        elif state.final:
             (self.succeeded if state is Stored.SUCCEEDED else self.unsuccessful)[row.seq] = row
             if job.terms.key is not None:
                 del self.keys[job.task, job.terms.key]

@@ -27,13 +27,14 @@ from postlude.model.state import Stored
 from postlude.stores.audit import numbers_of
 from postlude.stores.memory import finish as endings
 from postlude.stores.memory import limits as rules
-from postlude.stores.memory import upkeep
+from postlude.stores.memory import outgoing, upkeep
 from postlude.stores.memory.add import Intake
 from postlude.stores.memory.claim import Draw
 from postlude.stores.memory.looks import Looks
 from postlude.stores.memory.row import NOBODY, Row
 from postlude.stores.memory.runners import MemoryRunner
 from postlude.stores.memory.schedules import ScheduleVerbs
+from postlude.stores.outgoing import Outgoing, PublishCall
 from postlude.stores.protocol import Enlisted, NewRunner, Pause, Promoted, Reaped
 from postlude.stores.reply import Reply
 from postlude.stores.signals import Listeners, Signals
@@ -233,6 +234,16 @@ class MemoryStore(Looks, ScheduleVerbs):
         if by is not None:
             self._shelves.acts.note(by, self._clock.now(), numbers_of(answer))
         return answer
+
+    def publish(self, queue: str, window: int, *, patience: float) -> Reply[Outgoing]:
+        call = PublishCall(queue, window, patience)
+        runners = self._runners.values()
+        return self._locked(
+            lambda: outgoing.publish(self._shelves, self._rules, runners, call, self._clock.now())
+        )
+
+    def withdraw(self, queues: Queues, ids: Sequence[bytes] | None = None) -> Reply[int]:
+        return self._locked(lambda: outgoing.withdraw(self._shelves, queues, ids))
 
     def listen(self, listener: Signals) -> None:
         self._listeners.add(listener)

@@ -14,7 +14,7 @@ Execute = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 """Runs a statement by its name; returns its rows."""
 
 DRAWN_FROM: Final = {
-    **dict.fromkeys(("release", "bury_all", "replace_job", "retry_all"), "drawn_from_behind"),
+    **dict.fromkeys(("release", "bury_all", "replace_job", "retry_all", "withdraw"), "drawn_from_behind"),
     **dict.fromkeys(
         ("set_bounds", "drop_bounds", "pause", "resume", "use_rate", "add_task_name"), "drawn_from_ruled"
     ),

@@ -9,6 +9,7 @@ from postlude.model.job import Claimed
 from postlude.model.refusal import Refusal, Refused, refusal_of
 from postlude.model.state import Reason, Stored
 from postlude.stores.relational.claiming import SEQ, SUSPECT, TASK, Ready, Search
+from postlude.stores.relational.outgoing import give_back
 
 
 class Pick(Search):
@@ -21,22 +22,31 @@ class Pick(Search):
         refusals = [Refusal.UNKNOWN if seq is None else self._lies(*lies) for _, seq, *lies in lying]
         ready = [seq for (_, seq, *_), why in zip(lying, refusals, strict=True) if why is None]
         rows = {row[SEQ]: row for row in self._rows("ready_these", to_json(ready).decode())}
+        published = {seq for _, seq, state, *_ in lying if state == Stored.PUBLISHED}
+        tasks = {seq: row[TASK] for seq, row in rows.items() if seq in published}
         refused = [
             Refused(bytes.fromhex(id), refusal)
             for (id, seq, *_), why in zip(lying, refusals, strict=True)
             if (refusal := why or self._pick(rows.pop(seq, None))) is not None
         ]
-        self._count_published({seq for _, seq, state, *_ in lying if state == Stored.PUBLISHED})
+        moved = self._count_published(published)
+        # Whoever asked has a broker's message of it, which is used up.
+        give_back(self._tx, [(seq, task) for seq, task in tasks.items() if seq not in moved])
         claims = self._claim()
         self._block()
         return Claimed(claims, refused=tuple(refused))
 
-    def _count_published(self, seqs: set[int]) -> None:
-        """Let those of these that are claimed or blocked count as ready before."""
+    def _count_published(self, seqs: set[int]) -> set[int]:
+        """Let those of these that are claimed or blocked count as ready before; returns which these are."""
+        moved: set[int] = set()
+        told = self._tx.said.anew
         found = [(row[SEQ], row[TASK]) for row in self.found] + [(job.seq, job.task) for job in self._paused]
         for seq, task in found + [(row.seq, row.task) for row, _ in self._late]:
             if seq in seqs:
                 self._tx.count(task, Stored.PUBLISHED, Stored.READY)
+                moved.add(seq)
+        self._tx.said.anew = told  # none of them waits to be claimed by others
+        return moved
 
     def _lies(self, state: int, reason: str | None, queue: str) -> Refusal | None:
         """Say why a job that lies here cannot be claimed."""

@@ -129,7 +129,7 @@ class Keys:
         tx.run("keep_id", seq)
         row = NewRow(job, task, tx.now)
         row.state = Stored.SCHEDULED
-        if concurrency_key is not None and was is Stored.READY:
+        if concurrency_key is not None and was in (Stored.READY, Stored.PUBLISHED):
             # Out of its concurrency key first, so that it does not count against itself.
             tx.run("replace_job", *row.replacing(), seq)
             self.left.add((task, concurrency_key))

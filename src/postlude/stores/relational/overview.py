@@ -13,6 +13,7 @@ from postlude.stores.values import AuditLine, LivingRunner, Pause, QueueState, i
 
 _FIELDS = {
     Stored.READY: "ready",
+    Stored.PUBLISHED: "ready",
     Stored.SCHEDULED: "scheduled",
     Stored.BLOCKED: "blocked",
     Stored.RUNNING: "running",
@@ -83,7 +84,7 @@ def explained(
         bound_of: of a queue, which of its bounds lets nothing of it start now.
         living: who lives; asked only when nothing else keeps a ready job waiting.
     """
-    ready = {record.queue for record in records if record.stored is Stored.READY}
+    ready = {record.queue for record in records if record.stored in (Stored.READY, Stored.PUBLISHED)}
     if not ready:
         return records
     stopped = {what.name for what in paused() if what.kind == "queue"}
@@ -97,7 +98,7 @@ def explained(
         }
     return [
         replace(record, reason=why[record.queue] or record.reason)
-        if record.stored is Stored.READY
+        if record.stored in (Stored.READY, Stored.PUBLISHED)
         else record
         for record in records
     ]

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from postlude.stores.audit import numbers_of
 from postlude.stores.grouped.backend import DeedCall, Verb
 from postlude.stores.relational import add as intake
-from postlude.stores.relational import concurrency, control, schedules, upkeep
+from postlude.stores.relational import concurrency, control, outgoing, schedules, upkeep
 from postlude.stores.relational.claims import Claims
 from postlude.stores.relational.transaction import Transaction
 
@@ -67,6 +67,8 @@ def verbs(runners: Runners, claims: Claims) -> Mapping[Verb, Applies]:
         Verb.RESUME_SCHEDULE: schedules.resume_schedule,
         Verb.RUN_SCHEDULE: schedules.run_schedule,
         Verb.FOLD: upkeep.fold,
+        Verb.PUBLISH: outgoing.publish,
+        Verb.WITHDRAW: outgoing.withdraw,
     }
 
     def act(tx: Transaction, calls: Sequence[DeedCall]) -> list[Any]:

@@ -43,6 +43,7 @@ from postlude.testing.conformance.limits import LimitCases
 from postlude.testing.conformance.losing import LosingCases
 from postlude.testing.conformance.marks import MarkCases
 from postlude.testing.conformance.order import OrderCases
+from postlude.testing.conformance.outgoing import PublishingCases
 from postlude.testing.conformance.owners import OwnerCases
 from postlude.testing.conformance.pausing import PausingCases
 from postlude.testing.conformance.picking import PickingCases
@@ -72,6 +73,7 @@ class StoreConformance(
     ClaimCases,
     ChoiceCases,
     PickingCases,
+    PublishingCases,
     FewCases,
     ConcurrencyCases,
     LeavingCases,

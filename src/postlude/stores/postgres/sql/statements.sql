@@ -416,6 +416,30 @@ SELECT queue FROM waiting WHERE queue IS NOT NULL
 SELECT id FROM $s.job WHERE state = 0 AND queue = $1::text ORDER BY suspect, priority, coalesce(position, seq)
 LIMIT $2::bigint
 
+-- name: out
+SELECT seq, encode(id, 'hex'), published_at, publishes FROM $s.job WHERE state = 5 AND queue = $1::text
+ORDER BY priority, coalesce(position, seq)
+
+-- name: all_out
+SELECT seq, task, encode(convert_to(queue, 'UTF8'), 'hex') FROM $s.job WHERE state = 5
+
+-- name: out_of_these
+SELECT job.seq, job.task, encode(convert_to(job.queue, 'UTF8'), 'hex')
+FROM jsonb_array_elements_text($1::jsonb) AS wanted(id) JOIN $s.job ON job.id = decode(wanted.id, 'hex')
+WHERE job.state = 5
+
+-- name: next_ready
+SELECT seq, encode(id, 'hex'), task FROM $s.job WHERE state = 0 AND queue = $1::text
+ORDER BY $in_order LIMIT $2::bigint
+
+-- name: publish
+UPDATE $s.job SET publishes = CASE state WHEN 5 THEN coalesce(publishes, 0) + 1 ELSE 1 END,
+    published_at = $2::bigint, state = 5
+WHERE seq = ANY($list)
+
+-- name: withdraw
+UPDATE $s.job SET state = 0 WHERE seq = ANY($list) AND state = 5
+
 -- name: claimed
 j.seq, encode(j.id, 'hex'), j.fence + 1, j.task, j.queue, j.failures, j.suspect::integer, j.once::integer, j.created,
     j.followed::integer, j.lane, (j.started IS NOT NULL)::integer, j.first_due, $given, p.args
@@ -661,7 +685,7 @@ WHERE job.state BETWEEN 8 AND 10 ORDER BY wanted.place
 SELECT EXISTS (SELECT 1 FROM $s.job WHERE id = $1::bytea) OR EXISTS (SELECT 1 FROM $s.alias WHERE id = $1::bytea)
 
 -- name: queues
-SELECT queue, state, count(*), min(created) FROM $s.job WHERE state IN (0, 1, 2, 3, 4) GROUP BY queue, state
+SELECT queue, state, count(*), min(created) FROM $s.job WHERE state IN (0, 1, 2, 3, 4, 5) GROUP BY queue, state
 
 -- name: record
 SELECT $job, coalesce(task_name.name, joined.task), payload.args,

@@ -306,7 +306,7 @@ FROM runner
 SELECT queue, state, count(*), min(created) FROM (
     SELECT queue, state, created FROM job WHERE state = 0 UNION ALL SELECT queue, state, created FROM job WHERE state = 1
     UNION ALL SELECT queue, state, created FROM job WHERE state = 2 UNION ALL SELECT queue, state, created FROM job WHERE state = 3
-    UNION ALL SELECT queue, state, created FROM job WHERE state = 4
+    UNION ALL SELECT queue, state, created FROM job WHERE state = 4 UNION ALL SELECT queue, state, created FROM job WHERE state = 5
 ) GROUP BY queue, state
 
 -- name: orphan
@@ -354,6 +354,30 @@ SELECT CASE WHEN EXISTS (SELECT 1 FROM runner WHERE id = ?1)
 
 -- name: ready_ids
 SELECT id FROM job WHERE state = 0 AND queue = ?1 ORDER BY suspect, priority, seq LIMIT ?2
+
+-- name: out
+SELECT json_group_array(json_array(seq, hex(id), published_at, publishes)) FROM (
+    SELECT * FROM job INDEXED BY job_published WHERE state = 5 AND queue = ?1 ORDER BY priority, seq
+)
+
+-- name: all_out
+SELECT json_group_array(json_array(seq, task, hex(queue))) FROM job INDEXED BY job_published WHERE state = 5
+
+-- name: out_of_these
+SELECT json_group_array(json_array(job.seq, job.task, hex(job.queue)))
+FROM json_each(?1) AS wanted CROSS JOIN job ON job.id = unhex(wanted.value) WHERE job.state = 5
+
+-- name: next_ready
+SELECT json_group_array(json_array(seq, hex(id), task)) FROM (
+    SELECT seq, id, task FROM job WHERE state = 0 AND queue = ?1 ORDER BY suspect, priority, seq LIMIT ?2
+)
+
+-- name: publish
+UPDATE job SET publishes = CASE state WHEN 5 THEN coalesce(publishes, 0) + 1 ELSE 1 END, published_at = ?2, state = 5
+WHERE seq IN (SELECT value FROM json_each(?1))
+
+-- name: withdraw
+UPDATE job SET state = 0 WHERE seq IN (SELECT value FROM json_each(?1)) AND state = 5
 
 -- name: readable
 -- Else some cell of it cannot be what it says: it is given without arguments, and nobody may claim it.
