@@ -16,6 +16,7 @@ from postlude.stores.protocol import Store
 from postlude.stores.sqlite import SqliteStore
 from postlude.stores.values import AuditLine
 from postlude.testing.conformance import Driver, StoreBench
+from postlude.testing.conformance.schedules import declare, schedule
 
 pytestmark = pytest.mark.disk
 
@@ -65,6 +66,17 @@ def test_so_has_a_pause(driver: Driver) -> None:
     assert [(line.act, line.meant, line.done) for line in lines(driver)] == [
         ("resume", "--queue mail", 1),
         ("pause", "--queue mail", 1),
+    ]
+
+
+def test_so_has_what_is_done_with_a_schedule(driver: Driver) -> None:
+    declare(driver, schedule("shop:report"))
+    for act in ("pause", "resume", "run"):
+        typed("schedules", act, "report")
+    assert [(line.act, line.meant, line.done) for line in lines(driver)] == [
+        ("run", "schedule shop:report", 1),
+        ("resume", "schedule shop:report", 1),
+        ("pause", "schedule shop:report", 1),
     ]
 
 

@@ -590,3 +590,20 @@ def test_it_says_that_not_all_were_searched_unless_they_were(
     assert told in run("jobs", "--key", "k").stdout.splitlines()
     assert told not in run("jobs", "--key", "k", "--search-all").stdout.splitlines()
     assert told not in run("jobs").stdout.splitlines()
+
+
+def test_the_help_has_four_panels_and_each_command_is_in_one() -> None:
+    found = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).output
+    panels: dict[str, list[str]] = {}
+    for line in found.splitlines():
+        if line.startswith("╭─"):
+            panels[line.strip("╭─╮ ")] = []
+        elif line.startswith("│ ") and line[2] != " ":
+            panels[list(panels)[-1]].append(line.split()[1])
+    assert {name: commands for name, commands in panels.items() if name != "Options"} == {
+        "Look": ["jobs", "show", "queues", "tasks", "processes", "watch", "schedules"],
+        "Act": ["retry", "cancel", "delete", "prune", "pause", "resume"],
+        "Check": ["doctor", "check"],
+        "Set up": ["worker", "migrate", "move"],
+    }
+    assert "--install-completion" in panels["Options"]

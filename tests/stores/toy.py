@@ -164,13 +164,13 @@ class LogBackend:
         return memory
 
 
-def _call(memory: MemoryStore, verb: Verb, argument: Any) -> Any:
+def _call(memory: MemoryStore, verb: Verb, argument: Any, **by: Any) -> Any:
     call: Any = getattr(memory, verb.name.lower(), None)
     match verb:
         case Verb.ADD:
             reply = call(argument[0], claim_for=argument[1])
         case Verb.ACT:
-            reply = getattr(memory, argument.verb.name.lower())(argument.argument, by=argument.by)
+            return _call(memory, argument.verb, argument.argument, by=argument.by)
         case Verb.UNPARK:
             reply = call(argument[0], suspects=argument[1])
         case Verb.REAP | Verb.PROMOTE | Verb.FIRE | Verb.FOLD:
@@ -181,9 +181,9 @@ def _call(memory: MemoryStore, verb: Verb, argument: Any) -> Any:
             Verb.PUBLISH | Verb.CLAIM | Verb.RELEASE | Verb.RETIRE | Verb.LEAD
             | Verb.DECLARE_SCHEDULES | Verb.RUN_SCHEDULE
         ):  # fmt: skip
-            reply = call(**argument._asdict())
+            reply = call(**argument._asdict(), **by)
         case _:
-            reply = call(argument)
+            reply = call(argument, **by)
     if isinstance(reply.error, PostludeError):
         return reply.error
     return reply.result()

@@ -14,6 +14,7 @@ import typer
 
 from postlude.cli.answering import Answered, deed
 from postlude.cli.exits import Exit, Refused
+from postlude.cli.progress import progress
 from postlude.cli.text import counted, escaped, exactly
 from postlude.errors import JobNotFound, PostludeError
 from postlude.jobs.bulk import PIECE, Act, Acted, Asked
@@ -117,12 +118,7 @@ def _in_pieces(plan: Plan, store: Asked, acted: Acted, say: Callable[[str], None
     """Do it, and say what was done, also if it comes to no end."""
     with _ctrl_c_noted() as pressed:
         try:
-            for start in range(0, len(plan.jobs), PIECE):
-                if pressed():
-                    break
-                piece = [job.id for job in plan.jobs[start : start + PIECE]]
-                plan.act(store, piece, acted)
-                _progress(start + len(piece), len(plan.jobs))
+            _until_pressed(plan, store, acted, pressed)
         except KeyboardInterrupt:
             _say_what_was_done(plan, acted, say)
             say(f"interrupted: up to {counted(PIECE)} more may be done, the rest was left alone")
@@ -134,6 +130,17 @@ def _in_pieces(plan: Plan, store: Asked, acted: Acted, say: Callable[[str], None
     if acted.total < len(plan.jobs):
         say("interrupted: the rest was left alone")
         raise typer.Exit(Exit.INTERRUPTED)
+
+
+def _until_pressed(plan: Plan, store: Asked, acted: Acted, pressed: Callable[[], bool]) -> None:
+    jobs = plan.jobs
+    with progress("jobs", len(jobs), worth_it=len(jobs) > PIECE) as told:
+        for start in range(0, len(jobs), PIECE):
+            if pressed():
+                return
+            piece = [job.id for job in jobs[start : start + PIECE]]
+            plan.act(store, piece, acted)
+            told(len(piece))
 
 
 @contextmanager
@@ -169,11 +176,6 @@ def _say_what_was_done(plan: Plan, acted: Acted, say: Callable[[str], None]) -> 
     done = [f"{count:,} {what}" for what, count in acted.done.items()]
     not_done = [f"{count:,} not: {what}" for what, count in acted.not_done.items()]
     say("; ".join([*done, *not_done]) or f"nothing was done of {counted(len(plan.jobs))}")
-
-
-def _progress(done: int, of: int) -> None:
-    if of > PIECE and sys.stderr.isatty():
-        typer.echo(f"\r{done:,} of {of:,}", err=True, nl=done == of)
 
 
 def _in_a_line(store: Store, job: Found) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -21,6 +21,7 @@ from postlude.cli.options import (
     StoreOption,
     YesOption,
 )
+from postlude.cli.panels import ACT
 from postlude.cli.prune import prune
 from postlude.cli.selection import Selection, by_ids, selecting, with_task
 from postlude.cli.text import escaped
@@ -30,8 +31,6 @@ from postlude.messages.quoting import cut
 from postlude.model.job import Found, JobFilter
 from postlude.stores.location import DEFAULT_LOCATION
 from postlude.stores.protocol import Pause, Store
-
-ACT: Final = "Act"
 
 
 def add_acts(app: typer.Typer) -> None:

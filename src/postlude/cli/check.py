@@ -16,7 +16,7 @@ from postlude.check.finding import Level, Report
 from postlude.check.report import as_github, as_json, as_text
 from postlude.cli.exits import Exit, errors_in_one_line
 from postlude.cli.journal import reading
-from postlude.cli.looks import CHECK
+from postlude.cli.panels import CHECK
 from postlude.cli.text import escaped
 
 

@@ -12,7 +12,7 @@ from postlude.cli.check import add_check
 from postlude.cli.display import console, print_job, print_jobs, print_json
 from postlude.cli.exits import errors_in_one_line
 from postlude.cli.journal import reading
-from postlude.cli.looks import LOOK, add_looks
+from postlude.cli.looks import add_doctor, add_looks
 from postlude.cli.migrate import add_migrate
 from postlude.cli.move import add_move
 from postlude.cli.naming import listed, whole_id
@@ -20,6 +20,7 @@ from postlude.cli.options import (
     JsonOption,
     StoreOption,
 )
+from postlude.cli.panels import LOOK
 from postlude.cli.schedules import add_schedules
 from postlude.cli.selection import Selection, selecting, with_task
 from postlude.cli.text import escaped
@@ -36,7 +37,7 @@ app = typer.Typer(
     name="postlude",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
 )
 
 _NOT_KNOWN: Final = frozenset({"max_attempts"})
@@ -124,10 +125,10 @@ def show(
         print_job(console(), job)
 
 
-add_looks(app)
-add_acts(app)
-add_schedules(app)
-add_worker(app)
-add_move(app)
-add_check(app)
-add_migrate(app)
+for add in (
+    *(add_looks, add_schedules),
+    add_acts,
+    *(add_doctor, add_check),
+    *(add_worker, add_migrate, add_move),
+):
+    add(app)

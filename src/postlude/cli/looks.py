@@ -18,6 +18,7 @@ from postlude.cli.doctor import Finding, findings
 from postlude.cli.exits import Exit, errors_in_one_line
 from postlude.cli.journal import reading
 from postlude.cli.options import JsonOption, StoreOption
+from postlude.cli.panels import CHECK, LOOK
 from postlude.cli.text import counted, escaped, when
 from postlude.errors import PostludeError
 from postlude.jobs.inspector import JobStatus
@@ -26,9 +27,6 @@ from postlude.model.queues import Queues
 from postlude.model.state import State
 from postlude.stores.location import DEFAULT_LOCATION
 from postlude.stores.protocol import LivingRunner, Looking, QueueState
-
-LOOK: Final = "Look"
-CHECK: Final = "Check"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SHOWN: Final = 10
@@ -41,6 +39,10 @@ def add_looks(app: typer.Typer) -> None:
     """Add the commands."""
     for command in (queues, tasks, processes, watch):
         app.command(rich_help_panel=LOOK)(command)
+
+
+def add_doctor(app: typer.Typer) -> None:
+    """Add the command that looks for what is wrong."""
     app.command(rich_help_panel=CHECK)(doctor)
 
 

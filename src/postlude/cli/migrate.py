@@ -4,8 +4,8 @@ import typer
 
 from postlude.cli.exits import errors_in_one_line
 from postlude.cli.journal import locate
-from postlude.cli.move import MOVE
 from postlude.cli.options import StoreOption
+from postlude.cli.panels import SET_UP
 from postlude.cli.text import escaped
 from postlude.stores.location import DEFAULT_LOCATION
 from postlude.stores.open import make_current
@@ -13,7 +13,7 @@ from postlude.stores.open import make_current
 
 def add_migrate(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(rich_help_panel=MOVE)(migrate)
+    app.command(rich_help_panel=SET_UP)(migrate)
 
 
 def migrate(store: StoreOption = DEFAULT_LOCATION) -> None:

@@ -1,23 +1,20 @@
 """Moving a journal to another store: `postlude move`."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from typing import Annotated, Final
+from contextlib import closing
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from postlude.cli.display import print_json
 from postlude.cli.exits import Refused, Usage, errors_in_one_line
 from postlude.cli.journal import locate
 from postlude.cli.options import JsonOption, YesOption
+from postlude.cli.panels import SET_UP
+from postlude.cli.progress import progress
 from postlude.cli.text import counted, escaped
-from postlude.stores.moving import Moved, Told, move, rows_to_move
+from postlude.stores.moving import Moved, move, rows_to_move
 from postlude.stores.open import open_source, open_target
-
-MOVE: Final = "Move"
 
 SourceArgument = Annotated[str, typer.Argument(help="The journal that is moved: its path, or its URL.")]
 TargetArgument = Annotated[
@@ -33,7 +30,7 @@ UndoOption = Annotated[bool, typer.Option("--undo", help="Let the source be used
 
 def add_move(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("move", rich_help_panel=MOVE)(_move)
+    app.command("move", rich_help_panel=SET_UP)(_move)
 
 
 def _move(
@@ -57,7 +54,7 @@ def _move(
         if here == there:
             raise Usage(f"source and target are both {here}")
         with closing(open_source(here)) as old, closing(open_target(there)) as new:
-            with _progress(2 * rows_to_move(old)) as told:
+            with progress("rows, each twice", 2 * rows_to_move(old)) as told:
                 done = move(old, new, told)
             places = old.place, new.place
     if as_json:
@@ -89,13 +86,3 @@ def _undo(source: str, *, yes: bool) -> None:
             raise Refused("not confirmed, so nothing was done; --yes confirms where nobody can be asked")
         journal.set_mark(None)
         typer.echo(escaped(f"{journal.place} can be used again"))
-
-
-@contextmanager
-def _progress(rows: int) -> Iterator[Told]:
-    """Show how far it is on standard error, if that is a terminal."""
-    console = Console(stderr=True, markup=False, highlight=False, emoji=False)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("rows, each twice", total=rows)
-        yield lambda done: progress.advance(task, done)

@@ -1,18 +1,20 @@
 """The commands about schedules: which there are, and to pause, resume and run one."""
 
 from dataclasses import asdict
-from typing import Annotated, Final
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
+from postlude.cli.answering import deed
 from postlude.cli.display import console, print_json
 from postlude.cli.exits import Refused, errors_in_one_line
 from postlude.cli.journal import acting, reading
 from postlude.cli.naming import full_name
 from postlude.cli.options import JsonOption, StoreOption
+from postlude.cli.panels import LOOK
 from postlude.cli.text import escaped, when
 from postlude.errors import ScheduleNotFound
 from postlude.jobs.schedules import PastTime, ScheduleStatus, not_found
@@ -20,13 +22,12 @@ from postlude.messages.quoting import cut
 from postlude.model.ids import IdSource, id_text
 from postlude.stores.location import DEFAULT_LOCATION
 from postlude.stores.protocol import Store
-
-LOOK: Final = "Look"
+from postlude.stores.values import Deed
 
 app = typer.Typer(
     invoke_without_command=True,
     help="List the schedules, or pause, resume or run one.",
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
 )
 
 NameArgument = Annotated[str, typer.Argument(help="The schedule: its name, or its function's.")]
@@ -59,7 +60,7 @@ def pause(name: NameArgument, store: StoreOption = DEFAULT_LOCATION) -> None:
     """Add no jobs of a schedule until it is resumed, over restarts and deploys."""
     with errors_in_one_line(), acting(store) as journal:
         meant = _meant(journal, name)
-        if not journal.pause_schedule(meant).wait():
+        if not journal.pause_schedule(meant, by=_deed("pause", meant)).wait():
             raise Refused(f"schedule {cut(meant)} is paused already")
         typer.echo(escaped(f"schedule {cut(meant)} is paused"))
 
@@ -69,7 +70,7 @@ def resume(name: NameArgument, store: StoreOption = DEFAULT_LOCATION) -> None:
     """Let a paused schedule go on, with its next due time."""
     with errors_in_one_line(), acting(store) as journal:
         meant = _meant(journal, name)
-        if not journal.resume_schedule(meant).wait():
+        if not journal.resume_schedule(meant, by=_deed("resume", meant)).wait():
             raise Refused(f"schedule {cut(meant)} is not paused")
         typer.echo(escaped(f"schedule {cut(meant)} goes on"))
 
@@ -80,7 +81,7 @@ def run(name: NameArgument, store: StoreOption = DEFAULT_LOCATION, as_json: Json
     with errors_in_one_line(), acting(store) as journal:
         meant = _meant(journal, name)
         id = IdSource().new(journal.now())
-        added = journal.run_schedule(meant, id).wait()
+        added = journal.run_schedule(meant, id, by=_deed("run", meant)).wait()
         if added is None:
             raise ScheduleNotFound(f"schedule {cut(meant)} is not in force any more")
     if as_json:
@@ -89,6 +90,10 @@ def run(name: NameArgument, store: StoreOption = DEFAULT_LOCATION, as_json: Json
         typer.echo(f"another job has its key, and stands for this one: {id_text(id)}")
     else:
         typer.echo(f"added: {id_text(id)}")
+
+
+def _deed(act: str, name: str) -> Deed:
+    return deed(act, f"schedule {name}")
 
 
 def _meant(journal: Store, typed: str) -> str:

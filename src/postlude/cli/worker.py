@@ -10,11 +10,10 @@ import typer
 
 from postlude.app.finding import NoApplication, checked_application
 from postlude.cli.exits import Usage, errors_in_one_line
+from postlude.cli.panels import SET_UP
 from postlude.messages.quoting import quoted
 from postlude.worker.main import Settings, work
 from postlude.worker.orders import Orders
-
-RUN: Final = "Run"
 
 _WITHIN: Final = "Which jobs"
 _END: Final = "Its end"
@@ -25,7 +24,7 @@ _UNITS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 def add_worker(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(rich_help_panel=RUN)(worker)
+    app.command(rich_help_panel=SET_UP)(worker)
 
 
 def worker(

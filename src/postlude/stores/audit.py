@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from postlude.model.job import Cancel
+from postlude.model.job import Added, Cancel
 
 
 class Numbers(NamedTuple):
@@ -16,6 +16,8 @@ def numbers_of(answer: Any) -> Numbers:
     """Return what the answer of a verb comes to that people ask for."""
     if type(answer) is bool:
         return Numbers(int(answer), int(not answer))
+    if answer is None or isinstance(answer, Added):
+        return Numbers(int(answer is not None), int(answer is None))
     if isinstance(answer, int):
         return Numbers(answer, 0)
     done = sum(_is_done(one) for one in answer)

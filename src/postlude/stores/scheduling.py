@@ -7,6 +7,7 @@ from postlude.model.job import Added
 from postlude.model.schedule import Schedule
 from postlude.model.state import State
 from postlude.stores.reply import Reply
+from postlude.stores.values import Deed
 
 
 class ScheduleSet(NamedTuple):
@@ -116,15 +117,15 @@ class Scheduling(Protocol):
         """
         ...
 
-    def pause_schedule(self, name: str) -> Reply[bool]:
+    def pause_schedule(self, name: str, by: Deed | None = None) -> Reply[bool]:
         """Add no jobs of a schedule until `resume_schedule`; False: there is none, or it is paused."""
         ...
 
-    def resume_schedule(self, name: str) -> Reply[bool]:
+    def resume_schedule(self, name: str, by: Deed | None = None) -> Reply[bool]:
         """Undo that; False: there is none, or it is not paused. What was due meanwhile is passed over."""
         ...
 
-    def run_schedule(self, name: str, id: bytes) -> Reply[Added | None]:
+    def run_schedule(self, name: str, id: bytes, by: Deed | None = None) -> Reply[Added | None]:
         """Add a job of a schedule now, whatever its times, also while it is paused; None: there is none.
 
         Its key is met as that of any job: the answer is `KeyTaken` for one that says so.

@@ -179,7 +179,7 @@ class Deed(NamedTuple):
     actor: str
     """Who: `cli:ada@host`."""
     act: str
-    """What: `cancel`, `retry`, `delete`, `pause`, `resume`, `prune`."""
+    """What: `cancel`, `retry`, `delete`, `prune`, `pause`, `resume`, `run`."""
     meant: str
     """Which jobs, or what else was meant, in the words in which that was said."""
     id: bytes

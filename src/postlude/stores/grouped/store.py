@@ -201,17 +201,17 @@ class GroupedStore(Lookups, ABC):
         """Add the jobs of the due times that have come."""
         return self._ask(Verb.FIRE, None)
 
-    def pause_schedule(self, name: str) -> Reply[bool]:
+    def pause_schedule(self, name: str, by: Deed | None = None) -> Reply[bool]:
         """Add no jobs of a schedule."""
-        return self._ask(Verb.PAUSE_SCHEDULE, name)
+        return self._act(Verb.PAUSE_SCHEDULE, name, by)
 
-    def resume_schedule(self, name: str) -> Reply[bool]:
+    def resume_schedule(self, name: str, by: Deed | None = None) -> Reply[bool]:
         """Undo that."""
-        return self._ask(Verb.RESUME_SCHEDULE, name)
+        return self._act(Verb.RESUME_SCHEDULE, name, by)
 
-    def run_schedule(self, name: str, id: bytes) -> Reply[Added | None]:
+    def run_schedule(self, name: str, id: bytes, by: Deed | None = None) -> Reply[Added | None]:
         """Add a job of a schedule now."""
-        return self._ask(Verb.RUN_SCHEDULE, RunCall(name, id))
+        return self._act(Verb.RUN_SCHEDULE, RunCall(name, id), by)
 
     def fold(self) -> Reply[int]:
         """Forget sums of minutes that are long over."""

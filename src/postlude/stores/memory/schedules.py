@@ -2,20 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final, TypeVar
 
 from postlude.clock import Clock
 from postlude.errors import PostludeError
 from postlude.model.cron import BadRule
 from postlude.model.job import Added, NewJob
 from postlude.model.schedule import DueTime, Schedule, digest_of, due_times, job_of, next_after
+from postlude.stores.audit import numbers_of
 from postlude.stores.memory.add import Intake
 from postlude.stores.memory.lock import TellingLock
 from postlude.stores.memory.runners import Runners
 from postlude.stores.memory.shelves import Shelves
 from postlude.stores.reply import Reply
 from postlude.stores.scheduling import Fired, FiredTime, ScheduleRecord, ScheduleTime
+from postlude.stores.values import Deed
 
-KEPT = 1000
+T = TypeVar("T")
+
+KEPT: Final = 1000
 """Due times that are shown of each schedule."""
 
 
@@ -122,31 +127,36 @@ class ScheduleVerbs:
         refused = self._intake.refusal([job])
         return refused if refused is not None else self._intake.queue([job], now)[0]
 
-    def pause_schedule(self, name: str) -> Reply[bool]:
+    def pause_schedule(self, name: str, by: Deed | None = None) -> Reply[bool]:
         with self._lock:
             row = self._in_force(name)
-            if row is None or row.paused is not None:
-                return Reply.of(False)
-            row.paused, row.next = self._clock.now(), None
-            return Reply.of(True)
+            if paused := row is not None and row.paused is None:
+                row.paused, row.next = self._clock.now(), None
+            return Reply.of(self._noted(by, paused))
 
-    def resume_schedule(self, name: str) -> Reply[bool]:
+    def resume_schedule(self, name: str, by: Deed | None = None) -> Reply[bool]:
         with self._lock:
             row = self._in_force(name)
-            if row is None or row.paused is None:
-                return Reply.of(False)
-            row.paused, row.done = None, self._clock.now()
-            row.next = next_after(row.schedule, row.done)
-            self._shelves.said.schedules = True
-            return Reply.of(True)
+            if resumed := row is not None and row.paused is not None:
+                row.paused, row.done = None, self._clock.now()
+                row.next = next_after(row.schedule, row.done)
+                self._shelves.said.schedules = True
+            return Reply.of(self._noted(by, resumed))
 
-    def run_schedule(self, name: str, id: bytes) -> Reply[Added | None]:
+    def run_schedule(self, name: str, id: bytes, by: Deed | None = None) -> Reply[Added | None]:
         with self._lock:
             row, now = self._in_force(name), self._clock.now()
             if row is None:
-                return Reply.of(None)
+                return Reply.of(self._noted(by, None))
             added = self._add_scheduled(job_of(row.schedule, now, id=id), now)
-            return Reply.failed(added) if isinstance(added, PostludeError) else Reply.of(added)
+            return (
+                Reply.failed(added) if isinstance(added, PostludeError) else Reply.of(self._noted(by, added))
+            )
+
+    def _noted(self, by: Deed | None, answer: T) -> T:
+        if by is not None:
+            self._shelves.acts.note(by, self._clock.now(), numbers_of(answer))
+        return answer
 
     def schedules(self) -> Reply[list[ScheduleRecord]]:
         with self._lock:

@@ -24,7 +24,6 @@ from postlude.model.outcome import Finish
 from postlude.model.queues import ALL, Queues
 from postlude.model.refusal import Refusal, all_refused
 from postlude.model.state import Stored
-from postlude.stores.audit import numbers_of
 from postlude.stores.memory import finish as endings
 from postlude.stores.memory import limits as rules
 from postlude.stores.memory import outgoing, upkeep
@@ -229,11 +228,6 @@ class MemoryStore(Looks, ScheduleVerbs):
 
     def delete(self, ids: Sequence[bytes], by: Deed | None = None) -> Reply[list[bool]]:
         return self._locked(lambda: self._noted(by, upkeep.delete(self._shelves, ids)))
-
-    def _noted(self, by: Deed | None, answer: T) -> T:
-        if by is not None:
-            self._shelves.acts.note(by, self._clock.now(), numbers_of(answer))
-        return answer
 
     def publish(self, queue: str, window: int, *, patience: float) -> Reply[Outgoing]:
         call = PublishCall(queue, window, patience)

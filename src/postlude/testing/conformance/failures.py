@@ -13,6 +13,7 @@ from postlude.model.outcome import Failed
 from postlude.stores.protocol import Pause
 from postlude.stores.values import AuditLine, Deed
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
+from postlude.testing.conformance.schedules import declare, schedule
 
 ADA = Deed("cli:ada@host", "retry", "--state failed", b"a" * 16)
 BOB = Deed("cli:bob@host", "delete", "--all", b"b" * 16)
@@ -107,8 +108,23 @@ class AuditCases(Cases):
             (lambda store, jobs: store.pause(Pause("queue", "mail"), by=ADA), 1, 0),
             (lambda store, jobs: store.resume(Pause("queue", "mail"), by=ADA), 0, 1),
             (lambda store, jobs: store.prune(Keep(failures=0), by=ADA), 1, 0),
+            (lambda store, jobs: store.pause_schedule("often", by=ADA), 1, 0),
+            (lambda store, jobs: store.resume_schedule("often", by=ADA), 0, 1),
+            (lambda store, jobs: store.run_schedule("often", bytes([7]) * 16, by=ADA), 1, 0),
+            (lambda store, jobs: store.run_schedule("never", bytes([7]) * 16, by=ADA), 0, 1),
         ],
-        ids=["cancel", "retry", "delete", "pause", "resume", "prune"],
+        ids=[
+            "cancel",
+            "retry",
+            "delete",
+            "pause",
+            "resume",
+            "prune",
+            "pause schedule",
+            "resume schedule",
+            "run",
+            "run none",
+        ],
     )
     def test_an_act_is_written_with_its_numbers(
         self, driver: Driver, ask: Callable[..., Any], done: int, not_done: int
@@ -116,6 +132,7 @@ class AuditCases(Cases):
         (failed,) = fail(driver, raised())
         waits, gone = driver.new(), driver.new()
         driver.add(waits)
+        declare(driver, schedule("often"))
         ask(driver.store, [failed, waits, gone]).wait(PATIENCE)
         (line,) = audit(driver)
         assert line[1:] == (driver.clock.now(), *ADA[:3], done, not_done)
