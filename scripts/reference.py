@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from postlude import config, errors
 from postlude.app import postlude as app
+from postlude.dashboard import access
 from postlude.engines import local
 from postlude.jobs import view
 from postlude.model import limits as policy
@@ -78,6 +79,9 @@ def page() -> str:
     parts += [f"`error.code` is one of {', '.join(f'`{code}`' for code in get_args(view.ErrorCode))}."]
     parts += ["## postlude.metrics", summary(app.Postlude.metrics)]
     parts += [table("parameter", islice(section(app.Postlude.metrics, "Args"), 1, None))]
+    parts += ["## postlude.dashboard", summary(app.Postlude.dashboard)]
+    parts += [table("parameter", section(app.Postlude.dashboard, "Args"))]
+    parts += ["## Access", summary(access.Access), table("parameter", section(access.Access, "Args"))]
     parts += ["## Config", summary(config.Config), table("field", fields_of(config, "Config"))]
     parts += ["## Keep", summary(config.Keep), table("field", fields_of(config, "Keep"))]
     parts += ["## Options of a task", summary(options.TaskOptions)]

@@ -2,6 +2,7 @@
 
 from postlude.app.postlude import Postlude
 from postlude.config import Config, Keep
+from postlude.dashboard.access import Access
 from postlude.engines.local import Local
 from postlude.engines.protocol import Engine
 from postlude.errors import (
@@ -46,6 +47,7 @@ from postlude.tasks.inject.dependencies import injected
 from postlude.tasks.task import Task
 
 __all__ = [
+    "Access",
     "Acted",
     "BackgroundTask",
     "BackgroundTasks",

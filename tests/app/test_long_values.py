@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from postlude import Config, Limit, Local, Postlude, Rate, Retry, RetryLater, Snooze
-from postlude.cli.naming import full_name, whole_id
 from postlude.clock import ManualClock
+from postlude.jobs.naming import full_name, whole_id
 from postlude.model.ids import IdSource
 from postlude.model.job import NewJob
 from postlude.model.retry import Exponential, Fixed, Linear

@@ -23,13 +23,14 @@ LAYERS = (
     Layer("request", ("request",), below=(*TRUTH, "tasks", "jobs", "enqueue")),
     Layer("frameworks", ("frameworks",), below=(*REQUEST,)),
     Layer("web", ("web",), below=(*TRUTH, "jobs", "request")),
-    Layer("app", ("app",), below=(*REQUEST, "engines", "frameworks", "web")),
+    Layer("dashboard", ("dashboard",), below=(*MIDDLE, "web.events")),
+    Layer("app", ("app",), below=(*REQUEST, "engines", "frameworks", "web", "dashboard")),
     Layer("check", ("check",), below=(*REQUEST, "frameworks", "app")),
     Layer("worker", ("worker",), below=(*REQUEST, "app")),
     Layer(
         "doors",
         ("fastapi", "starlette", "cli", "testing", "integrations"),
-        below=(*REQUEST, "engines", "web", "app", "check", "worker"),
+        below=(*REQUEST, "engines", "web", "dashboard", "app", "check", "worker"),
         together=False,
     ),
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 from starlette.applications import Starlette
 
 from postlude.app.components import Components, Counters
+from postlude.app.dashboard import dashboard
 from postlude.app.forwarding import of_lifespan
 from postlude.app.instances import EVERY_POSTLUDE
 from postlude.app.joining import outbox, outboxes_of, within
@@ -187,6 +188,7 @@ class Postlude(Verbs):
         return PassthroughBlocking(self._off, parts.verbs)
 
     metrics = metrics_app
+    dashboard = dashboard
 
     @property
     def counters(self) -> Counters:

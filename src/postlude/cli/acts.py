@@ -12,7 +12,6 @@ from postlude.cli.answering import deed
 from postlude.cli.display import print_json
 from postlude.cli.exits import Refused, Usage, errors_in_one_line
 from postlude.cli.journal import acting
-from postlude.cli.naming import full_name, listed
 from postlude.cli.options import (
     AllOption,
     DryRunOption,
@@ -27,6 +26,7 @@ from postlude.cli.selection import Selection, by_ids, selecting, with_task
 from postlude.cli.text import escaped
 from postlude.errors import JobNotFound
 from postlude.jobs.bulk import MOST, Act, Cancelling, Deleting, Retrying
+from postlude.jobs.naming import full_name, listed
 from postlude.messages.quoting import cut
 from postlude.model.job import Found, JobFilter
 from postlude.stores.location import DEFAULT_LOCATION

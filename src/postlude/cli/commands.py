@@ -15,7 +15,6 @@ from postlude.cli.journal import reading
 from postlude.cli.looks import add_doctor, add_looks
 from postlude.cli.migrate import add_migrate
 from postlude.cli.move import add_move
-from postlude.cli.naming import listed, whole_id
 from postlude.cli.options import (
     JsonOption,
     StoreOption,
@@ -29,6 +28,7 @@ from postlude.errors import JobNotFound
 from postlude.jobs.bulk import MOST
 from postlude.jobs.inspector import JobStatus
 from postlude.jobs.looks import SEARCHED
+from postlude.jobs.naming import listed, whole_id
 from postlude.messages.quoting import cut
 from postlude.model.state import State
 from postlude.stores.location import DEFAULT_LOCATION

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from postlude.cli.naming import listed
 from postlude.cli.text import counted
+from postlude.jobs.naming import listed
 from postlude.messages.quoting import cut
 from postlude.model.job import JobFilter
 from postlude.model.state import State

@@ -6,9 +6,9 @@ from enum import IntEnum
 
 import typer
 
-from postlude.cli.naming import Unclear
 from postlude.cli.text import escaped
 from postlude.errors import JobNotFound, PostludeError, ScheduleNotFound
+from postlude.jobs.naming import Unclear
 
 
 class Exit(IntEnum):

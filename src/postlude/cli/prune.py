@@ -10,7 +10,7 @@ from postlude.cli.display import print_json
 from postlude.cli.exits import Usage, errors_in_one_line
 from postlude.cli.journal import acting
 from postlude.cli.options import DryRunOption, JsonOption, StoreOption, YesOption
-from postlude.cli.selection import moment
+from postlude.cli.selection import moment_of
 from postlude.jobs.bulk import Pruning
 from postlude.jobs.pruning import Bounds, kept_no_longer
 from postlude.stores.location import DEFAULT_LOCATION
@@ -82,4 +82,4 @@ def prune(
 
 
 def _moment(option: str, text: str | None, now: datetime) -> int | None:
-    return None if text is None else moment(option, text, now)
+    return None if text is None else moment_of(option, text, now)

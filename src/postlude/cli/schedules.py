@@ -12,11 +12,11 @@ from postlude.cli.answering import deed
 from postlude.cli.display import console, print_json
 from postlude.cli.exits import Refused, errors_in_one_line
 from postlude.cli.journal import acting, reading
-from postlude.cli.naming import full_name
 from postlude.cli.options import JsonOption, StoreOption
 from postlude.cli.panels import LOOK
 from postlude.cli.text import escaped, when
 from postlude.errors import ScheduleNotFound
+from postlude.jobs.naming import full_name
 from postlude.jobs.schedules import PastTime, ScheduleStatus, not_found
 from postlude.messages.quoting import cut
 from postlude.model.ids import IdSource, id_text

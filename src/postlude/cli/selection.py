@@ -1,14 +1,12 @@
 """What was typed as a filter: one grammar for looking and for acting."""
 
 import inspect
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, get_type_hints
+from datetime import datetime
+from typing import Any, get_type_hints
 
 from postlude.cli.exits import Usage
-from postlude.cli.naming import full_name, whole_id
 from postlude.cli.options import (
     ArgOption,
     ErrorOption,
@@ -21,13 +19,11 @@ from postlude.cli.options import (
     UntilOption,
 )
 from postlude.errors import JobNotFound
+from postlude.jobs.naming import full_name, whole_id
+from postlude.jobs.selection import moment
 from postlude.messages.quoting import cut, quoted
 from postlude.model.job import Found, JobFilter
 from postlude.stores.protocol import Looking
-
-_AGO: Final = re.compile(r"(\d{1,9})\s*(s|m|h|d|w)")
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -68,8 +64,8 @@ class Selection:
             owner=self.owner,
             error=self.error,
             arguments=tuple(_argument(text) for text in self.arg or ()),
-            since=None if self.since is None else moment("--since", self.since, now),
-            until=None if self.until is None else moment("--until", self.until, now),
+            since=_moment("--since", self.since, now),
+            until=_moment("--until", self.until, now),
         )
 
 
@@ -113,24 +109,6 @@ def with_task(wanted: JobFilter, tasks: Sequence[str]) -> JobFilter:
     return wanted if wanted.task is None else replace(wanted, task=full_name(wanted.task, tasks))
 
 
-def moment(option: str, text: str, now: datetime) -> int:
-    """Return the time that was typed (microseconds, UTC): so long ago, or a date.
-
-    Raises:
-        Usage: it is neither.
-    """
-    ago = _AGO.fullmatch(text.strip())
-    try:
-        if ago is not None:
-            time = now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-        else:
-            time = datetime.fromisoformat(text.strip())
-            time = time if time.tzinfo is not None else time.replace(tzinfo=UTC)
-        return (time - _EPOCH) // timedelta(microseconds=1)
-    except (ValueError, OverflowError):
-        raise Usage(f"{option} {quoted(text)}: give 30m, 2h, 7d, or a date, 2026-11-29T08:00") from None
-
-
 def by_ids(journal: Looking, typed: Sequence[str]) -> list[Found]:
     """Return the jobs that are meant by their ids, or how these begin or end; each once.
 
@@ -146,6 +124,22 @@ def by_ids(journal: Looking, typed: Sequence[str]) -> list[Found]:
             raise JobNotFound(f"no job has the id {cut(text)}; it may have been pruned")
         found[record.seq] = Found(record.seq, record.id, record.task, record.state)
     return list(found.values())
+
+
+def _moment(option: str, text: str | None, now: datetime) -> int | None:
+    return None if text is None else moment_of(option, text, now)
+
+
+def moment_of(option: str, text: str, now: datetime) -> int:
+    """Return the time that was typed as an option (microseconds, UTC).
+
+    Raises:
+        Usage: it is none.
+    """
+    try:
+        return moment(text, now)
+    except ValueError as error:
+        raise Usage(f"{option} {error}") from None
 
 
 def _argument(text: str) -> tuple[str, str]:

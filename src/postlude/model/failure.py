@@ -53,11 +53,17 @@ def failure_by(reason: Reason | None) -> Failure:
     return Failure("" if reason is None else reason.value, "")
 
 
+def is_own(path: str) -> bool:
+    """Whether a file is the application's own, and not a library's or Python's."""
+    path = path.replace("\\", "/")
+    return not any(other in path for other in _OTHERS)
+
+
 def place_of(traceback: str) -> str:
     """Return where the application's own code was last, in the last of the tracebacks of a text."""
     found = ""
     for path, line, name in _FRAME.findall(traceback):
-        path = path.replace("\\", "/")
-        if not any(other in path for other in _OTHERS):
+        if is_own(path):
+            path = path.replace("\\", "/")
             found = f"{'/'.join(path.split('/')[-_PARTS:])}:{line}" + (f" in {name}" if name else "")
     return found

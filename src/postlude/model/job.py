@@ -222,6 +222,8 @@ class JobFilter:
     """Created before that."""
     ended_before: int | None = None
     """Ended before that (microseconds, UTC); what has not ended is not meant."""
+    failure: tuple[str, str] | None = None
+    """Failed, and grouped by this: the exception's class and the place (`postlude.model.failure.Failure`)."""
     before: int | None = None
     """Only jobs with a smaller `seq`: the last `seq` of the page before, newest first."""
     within: int | None = None

@@ -27,12 +27,13 @@ class OwnerDependency:
     Args:
         app: whose `dependency_overrides` count.
         owner: the dependency: a function, or `Depends(function)`.
+        of: the argument that it was given as, for errors.
 
     Raises:
         PostludeError: it takes something of the request's body.
     """
 
-    def __init__(self, app: FastAPI, owner: Any) -> None:
+    def __init__(self, app: FastAPI, owner: Any, of: str = "owner=") -> None:
         dependency: Any = owner if hasattr(owner, "dependency") else Depends(owner)
 
         async def endpoint(request: Request, found: Any = dependency) -> Response:
@@ -43,7 +44,7 @@ class OwnerDependency:
         for taken in taken_from_request(self._route):
             if taken.kind == "body_params":
                 raise PostludeError(
-                    f"owner=: {taken.name!r} of {taken.of!r} is of the request's body, which the route "
+                    f"{of}: {taken.name!r} of {taken.of!r} is of the request's body, which the route "
                     f"reads; ask for a header, a cookie or the path, or annotate it so that FastAPI can tell"
                 )
 

@@ -22,8 +22,12 @@ def page(shelves: Shelves, wanted: JobFilter) -> list[Row]:
     if wanted.within is not None and shelves.rows:
         oldest = next(reversed(shelves.rows)) - wanted.within
         rows = takewhile(lambda row: row.seq > oldest, rows)
-    found = (row for row in rows if row.matches(wanted))
+    found = (row for row in rows if row.matches(wanted) and _failed_so(shelves, row, wanted.failure))
     return list(islice(found, wanted.limit))
+
+
+def _failed_so(shelves: Shelves, row: Row, failure: tuple[str, str] | None) -> bool:
+    return failure is None or (row.stored is Stored.FAILED and shelves.failures[row.seq] == failure)
 
 
 def find(shelves: Shelves, wanted: JobFilter) -> list[Found]:

@@ -10,6 +10,11 @@ _ERROR: Final = (
     "job.failures > 0 AND "
     "strpos((SELECT error FROM {s}.attempt AS a WHERE a.job = job.seq ORDER BY n DESC LIMIT 1), {}) > 0"
 )
+_FAILURE: Final = (
+    "job.state = 9 AND (SELECT kind FROM {s}.failure AS f WHERE f.seq = job.seq) = "
+    "(SELECT id FROM {s}.failure_kind WHERE kind = {} AND place = {})"
+)
+_NO_FAILURE: Final = "job.state = 9 AND NOT EXISTS (SELECT 1 FROM {s}.failure AS f WHERE f.seq = job.seq)"
 _ARGUMENT: Final = (
     "EXISTS (SELECT 1 FROM {s}.payload AS p WHERE p.seq = job.seq AND "
     "{s}.named_argument(p.args, {}) IN ({}, {}))"
@@ -46,6 +51,9 @@ def conditions(wanted: JobFilter, schema: str) -> tuple[str, list[Any]]:
     ):
         if value is not None:
             parts.append(condition.format(place(value, kind), s=schema))
+    if wanted.failure is not None:
+        known = [place(each, "text") for each in wanted.failure] if any(wanted.failure) else []
+        parts.append((_FAILURE if known else _NO_FAILURE).format(*known, s=schema))
     for name, value in wanted.arguments:
         written = json.dumps(value, ensure_ascii=False)
         parts.append(

@@ -18,6 +18,12 @@ _ERROR: Final = (
     "instr((SELECT error FROM attempt AS a WHERE a.job = job.seq ORDER BY n DESC LIMIT 1), ?)"
 )
 
+_FAILURE: Final = (
+    "job.state = 9 AND (SELECT kind FROM failure AS f WHERE f.seq = job.seq) = "
+    "(SELECT id FROM failure_kind WHERE kind = ? AND place = ?)"
+)
+_NO_FAILURE: Final = "job.state = 9 AND NOT EXISTS (SELECT 1 FROM failure AS f WHERE f.seq = job.seq)"
+
 _NAMES_OF_STATES: Final[dict[State, frozenset[Stored]]] = {
     state: frozenset(stored for stored in Stored if stored.public is state) for state in State
 }
@@ -54,6 +60,9 @@ def conditions(wanted: JobFilter, jobs_in: Callable[[Stored], int]) -> tuple[str
         if value is not None:
             parts.append(condition)
             values.append(_stored(value))
+    if wanted.failure is not None:
+        parts.append(_FAILURE if any(wanted.failure) else _NO_FAILURE)
+        values += map(_stored, wanted.failure if any(wanted.failure) else ())
     for name, value in wanted.arguments:
         parts.append(
             "EXISTS (SELECT 1 FROM payload AS p WHERE p.seq = job.seq AND CASE "

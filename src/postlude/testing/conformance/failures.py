@@ -8,8 +8,9 @@ import pytest
 from postlude.config import AUDIT_SECONDS, Keep
 from postlude.errors import KeyTaken
 from postlude.model.failure import FailureGroup
-from postlude.model.job import NewJob
+from postlude.model.job import JobFilter, NewJob
 from postlude.model.outcome import Failed
+from postlude.model.state import State
 from postlude.stores.protocol import Pause
 from postlude.stores.values import AuditLine, Deed
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
@@ -61,6 +62,28 @@ class FailureCases(Cases):
             ("KeyError", place, began),
             ("ValueError", place.replace("31", "32"), began),
         ]
+
+    def test_those_of_a_group_are_found(self, driver: Driver) -> None:
+        first, other, second = fail(driver, raised(), raised(line=32), raised())
+        (elsewhere,) = fail(driver, raised(), task="other")
+        (retried,) = fail(driver, raised())
+        once = driver.new("t", once=True)
+        driver.add(once)
+        driver.die_in(once)
+        assert driver.store.retry([retried.id]).wait(PATIENCE) == [True]
+
+        def found(kind: str, place: str) -> list[bytes]:
+            wanted = JobFilter(states=(State.FAILED,), task="t", failure=(kind, place))
+            pages = driver.store.page(wanted).wait(PATIENCE), driver.store.find(wanted).wait(PATIENCE)
+            shown, meant = ([one.id for one in each] for each in pages)
+            assert shown == meant
+            return shown
+
+        assert found("ValueError", "app/shop/mail.py:31 in send") == [second.id, first.id]
+        assert found("ValueError", "app/shop/mail.py:32 in send") == [other.id]
+        assert found("may_have_run", "") == [once.id]
+        assert found("ValueError", "") == found("", "") == []
+        assert elsewhere.id
 
     def test_only_those_since_then(self, driver: Driver) -> None:
         fail(driver, raised())

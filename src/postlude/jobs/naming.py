@@ -1,4 +1,4 @@
-"""What people type in place of whole names and ids."""
+"""Naming: what people type in place of whole names and ids."""
 
 import re
 from collections.abc import Collection, Sequence

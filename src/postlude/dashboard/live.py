@@ -1,0 +1,126 @@
+"""Live: whether anything has changed since a page was written, without a look at the journal."""
+
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Collection
+from threading import Lock
+from typing import Any, Final, TypeVar
+
+from postlude.model.event.jobs import AttemptStarted, EndsWritten, JobsAdded, JobsClaimed, ProgressWritten
+from postlude.stores.protocol import Reading
+from postlude.stores.signals import Signals
+
+T = TypeVar("T")
+
+FRESH: Final = 1.0
+"""Seconds for which what was looked up is shown to others too, also if something changes meanwhile."""
+
+STALE: Final = 15.0
+"""Seconds after which it is looked up although nobody has said that anything changed: leases end in silence,
+and another process's journal may be heard of late."""
+
+IDLE: Final = 60.0
+"""Seconds without a look after which nobody listens any more."""
+
+MOST: Final = 200
+"""Answers that are kept."""
+
+_HEARD: Final = (JobsAdded, JobsClaimed, AttemptStarted, EndsWritten, ProgressWritten)
+
+
+class Pulse(Signals):
+    """Counts what changes in a journal, while somebody looks.
+
+    Args:
+        store: the journal.
+        clock: gives seconds that never run backwards.
+    """
+
+    def __init__(self, store: Reading, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._clock = clock
+        self._lock = Lock()
+        self._changes = 0
+        self._listens = False
+        self._asked = 0.0
+        self._token = ""
+        self._seen = -1
+        self._since = 0.0
+        self._kept: OrderedDict[Any, Any] = OrderedDict()
+
+    def token(self) -> str:
+        """Return what is equal as long as nothing has changed that a page could show."""
+        now = self._clock()
+        with self._lock:
+            self._asked = now
+            if not self._listens:
+                self._listens = True
+                self._store.listen(self)
+                self._store.events.listen(self._hear, *_HEARD)
+                self._renew(now)
+            age = now - self._since
+            if age >= STALE or (age >= FRESH and self._changes != self._seen):
+                self._renew(now)
+            return self._token
+
+    def _renew(self, now: float) -> None:
+        self._token = secrets.token_urlsafe(9)
+        self._seen = self._changes
+        self._since = now
+        self._kept.clear()
+
+    def forget(self) -> None:
+        """Somebody has done something here: whoever looks next sees it."""
+        with self._lock:
+            self._renew(self._clock())
+
+    async def kept(self, key: Any, look: Callable[[], Awaitable[T]]) -> T:
+        """Return what was looked up since the last change; else look it up, for all who ask until then."""
+        token = self.token()
+        if key in self._kept:
+            found: T = self._kept[key]
+            return found
+        found = await look()
+        with self._lock:
+            if self._token == token:
+                self._kept[key] = found
+                while len(self._kept) > MOST:
+                    self._kept.popitem(last=False)
+        return found
+
+    # -- what is heard, from any thread -----------------------------------------------------------
+
+    def _hear(self, event: object) -> None:
+        self._changes += 1
+        if self._clock() - self._asked > IDLE:
+            with self._lock:
+                listened, self._listens = self._listens, False
+                self._kept.clear()
+            if listened:
+                self._store.leave(self)
+                self._store.events.leave(self._hear)
+
+    def ready(self, queues: Collection[str] | None) -> None:
+        """Count it."""
+        self._hear(None)
+
+    def due(self, at: int | None) -> None:
+        """Count it."""
+        self._hear(None)
+
+    def asked(self, runner: int | None) -> None:
+        """Count it."""
+        self._hear(None)
+
+    def paused(self) -> None:
+        """Count it."""
+        self._hear(None)
+
+    def schedules(self) -> None:
+        """Count it."""
+        self._hear(None)
+
+    def changed(self, ids: Collection[bytes] | None) -> None:
+        """Count it."""
+        self._hear(None)

@@ -1,0 +1,82 @@
+"""Pages that nothing has changed on cost no look at the journal."""
+
+from typing import Any
+
+import pytest
+
+from postlude.dashboard.live import FRESH, IDLE, STALE, Pulse
+from tests.dashboard.shop import filled, send, visiting
+
+pytestmark = pytest.mark.anyio
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_an_idle_look_is_answered_without_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with visiting() as visitor:
+        await filled(visitor)
+        pulse = Pulse(visitor.postlude.components.store, clock := Clock())
+        visitor.app._pulse, visitor.app._pulse_of = pulse, visitor.postlude.components
+        first = await visitor.get("/jobs")
+        store: Any = visitor.postlude.components.store
+        for verb in ("page", "counts", "queues", "living", "groups", "history", "paused", "audit"):
+            monkeypatch.setattr(store, verb, None)
+        clock.now += STALE - 1
+        again = await visitor.get("/jobs", headers={"If-None-Match": first.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"] == first.headers["etag"]
+
+
+async def test_what_has_changed_is_shown_after_a_second() -> None:
+    async with visiting() as visitor:
+        await filled(visitor)
+        pulse = Pulse(visitor.postlude.components.store, clock := Clock())
+        visitor.app._pulse, visitor.app._pulse_of = pulse, visitor.postlude.components
+        tag = (await visitor.get("/jobs")).headers["etag"]
+        job = await visitor.postlude.add_task(send, "carol@example.org")
+        assert (await visitor.get("/jobs", headers={"If-None-Match": tag})).status_code == 304
+        clock.now += FRESH
+        answer = await visitor.get("/jobs", headers={"If-None-Match": tag})
+        assert answer.status_code == 200
+        assert job.id in answer.text
+
+
+async def test_it_is_looked_anew_after_a_while_whatever_was_heard() -> None:
+    async with visiting() as visitor:
+        pulse = Pulse(visitor.postlude.components.store, clock := Clock())
+        token = pulse.token()
+        clock.now += STALE
+        assert pulse.token() != token
+
+
+async def test_nobody_listens_when_nobody_looks() -> None:
+    async with visiting() as visitor:
+        store = visitor.postlude.components.store
+        before = dict(store.events.heard)
+        pulse = Pulse(store, clock := Clock())
+        pulse.token()
+        assert store.events.heard != before
+        clock.now += IDLE + 1
+        pulse.changed(None)
+        assert store.events.heard == before
+        clock.now += 1
+        assert pulse.token()
+
+
+async def test_what_is_looked_up_is_looked_up_once() -> None:
+    looks = []
+
+    async def look() -> int:
+        looks.append(1)
+        return len(looks)
+
+    async with visiting() as visitor:
+        pulse = Pulse(visitor.postlude.components.store, Clock())
+        assert [await pulse.kept("a", look), await pulse.kept("a", look)] == [1, 1]
+        pulse.forget()
+        assert await pulse.kept("a", look) == 2
