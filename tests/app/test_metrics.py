@@ -2,6 +2,7 @@
 
 import asyncio
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,14 +12,19 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.requests import Request
 
-from postlude import Postlude
+from postlude import Config, JournalUnavailable, KeyTaken, Postlude
 from postlude.app.exposition import Histogram, Metric, text_of
-from postlude.app.metrics import MOST_TASKS, OTHER, _kind_of, metrics_of
+from postlude.app.measures import MOST_TASKS, OTHER, Measures, kind_of, metrics_of
 from postlude.clock import SECOND
+from postlude.model.counted import TIMES_MISSED, Counted
+from postlude.model.event.runner import LeaseLost
 from postlude.model.history import RUN, Sums
 from postlude.model.outcome import SUCCEEDED, Finish
 from postlude.model.state import State
+from postlude.stores.reply import Reply
+from postlude.stores.scheduling import ScheduleRecord, ScheduleTime
 from postlude.stores.values import Kind, Totals
+from postlude.testing.conformance.schedules import schedule
 from tests.app import work
 from tests.app.serving import becomes, serving
 
@@ -87,7 +93,7 @@ async def test_what_is_told() -> None:
     [("/srv/shop/postlude.db", "sqlite"), ("postgresql://shop@db/shop", "postgresql"), ("memory", "memory")],
 )
 def test_the_kind_of_a_store_is_told_and_not_where_it_is(location: str, kind: str) -> None:
-    assert _kind_of(location) == kind
+    assert kind_of(location) == kind
 
 
 async def test_who_waits_for_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +140,11 @@ def test_tasks_beyond_the_first_are_told_together() -> None:
     sums = Sums[str]()
     for one in totals:
         sums.add_successes([Finish(1, 1, one.task, 0, SECOND, SUCCEEDED, (), "q", SECOND)], str)
-    added, ended, attempts, run, wait, *_ = metrics_of(totals, list(sums.told(0)), [], [], 0, {})
+    told = {one.name: one for one in metrics_of(Measures(totals, list(sums.told(0))))}
+    added, ended, attempts = (
+        told[f"postlude_{name}_total"] for name in ("jobs_added", "jobs_ended", "attempts")
+    )
+    run, wait = (told[f"postlude_{name}_duration_seconds"] for name in ("run", "wait"))
     assert isinstance(run, Histogram)
     assert isinstance(wait, Histogram)
     other = {"task": OTHER, "queue": "q"}
@@ -152,3 +162,77 @@ def test_labels_are_escaped() -> None:
     odd = 'a\\b"c\nd'
     text = text_of([Metric("m", "gauge", "Odd.", [({"task": odd}, 1)])])
     assert parsed(text) == {("m", frozenset({("task", odd)})): 1.0}
+
+
+@pytest.mark.disk
+async def test_what_no_job_tells_of_is_the_sum_of_all_processes(tmp_path: Path) -> None:
+    """Two applications on one journal stand for two processes; both answer alike, also after their end."""
+    location = f"sqlite:///{tmp_path}/jobs.db"
+    both = [Postlude(store=location, packages=["tests"]) for _ in range(2)]
+    first, second = (one.components for one in both)
+    async with serving(both[0]), serving(both[1]):
+        first.store.events.emit(LeaseLost())
+        second.store.events.emit(LeaseLost())
+        second.producer.in_memory(print, "it is a print")
+        job = await both[0].add_task(work.note, "a")
+        await becomes(both[0], job, State.SUCCEEDED)
+        only_one = both[0].task(work.note_sync).using(key="k", on_conflict="raise", delay=60)
+        await both[0].add_task(only_one, "b")
+        with pytest.raises(KeyTaken):
+            await both[0].add_task(only_one, "b")
+        before = parsed((await scrape(both[1].metrics())).text)
+        assert of(before, "postlude_leases_lost_total") == 1  # what the first has counted it has not told yet
+        samples = [parsed((await scrape(one.metrics())).text) for one in both]
+    again = Postlude(store=location, packages=["tests"])
+    samples.append(parsed((await scrape(again.metrics())).text))
+    await again.close()
+    for each in (samples[0], samples[2]):
+        assert of(each, "postlude_leases_lost_total") == 2
+        assert of(each, "postlude_memory_only_total", task="builtins:print") == 1
+        assert of(each, "postlude_adds_refused_total", why="key_taken") == 1
+        assert of(each, "postlude_adds_refused_total", why="unavailable") == 0
+        assert of(each, "postlude_add_duration_seconds_count") == 2
+        assert 0 < of(each, "postlude_add_duration_seconds_sum") < 10
+        assert of(each, "postlude_processes_died_total") == 0
+        assert of(each, "postlude_journal_size_bytes") > 4096
+    assert ("postlude_slots", frozenset({("kind", "async")})) not in samples[2]
+
+
+async def test_what_a_process_knows_of_itself() -> None:
+    postlude = Postlude(
+        store="memory", packages=["tests"], config=Config(threads=3, loop_slots=7, processes=2)
+    )
+    async with serving(postlude):
+        samples = parsed((await scrape(postlude.metrics())).text)
+        assert of(samples, "postlude_slots", kind="async") == 7
+        assert of(samples, "postlude_slots", kind="process") == 2
+        assert of(samples, "postlude_slots_busy", kind="async") == 0
+        assert of(samples, "postlude_threads_hung") == 0
+    assert not [
+        name for name, _ in samples if name in ("postlude_journal_size_bytes", "postlude_outbox_waiting")
+    ]
+
+
+def test_when_schedules_ran_and_what_they_missed() -> None:
+    ran, missed = ScheduleTime(5 * SECOND, True, None, None), ScheduleTime(SECOND, False, None, None)
+    schedules = [
+        ScheduleRecord(schedule(name), "shop", None, None, last)
+        for name, last in (("ran", ran), ("missed", missed), ("new", None))
+    ]
+    counted = [Counted(TIMES_MISSED, "missed", 3), Counted(TIMES_MISSED, "removed", 1)]
+    told = {one.name: one.values for one in metrics_of(Measures(schedules=schedules, counted=counted))}
+    assert told["postlude_schedule_last_run_timestamp_seconds"] == [({"schedule": "ran"}, 5)]
+    assert told["postlude_schedule_missed_total"] == [
+        ({"schedule": "ran"}, 0), ({"schedule": "missed"}, 3), ({"schedule": "new"}, 0),
+        ({"schedule": "removed"}, 1),
+    ]  # fmt: skip
+
+
+async def test_a_journal_that_cannot_be_read_is_no_error_of_the_application(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    postlude = Postlude(store="memory", packages=["tests"])
+    down: Reply[Any] = Reply.failed(JournalUnavailable("the disk is full"))
+    monkeypatch.setattr(postlude.components.store, "totals", lambda: down)
+    response = await scrape(postlude.metrics())
+    assert (response.status_code, response.text) == (503, "Service Unavailable")

@@ -47,6 +47,7 @@ from postlude.stores.protocol import Kind, Pause, Store
 from postlude.tasks.call import Call
 from postlude.tasks.registry import Registry
 from postlude.tasks.schedules import ScheduleBook
+from postlude.telemetry.counting import Counting
 from postlude.telemetry.startup_log import be_heard
 
 
@@ -105,6 +106,7 @@ class Components:
         self.routing = routing = Routing(queues, role)
         execution.queues, execution.promises = routing.here, routing.promises
         execution.slots, execution.concurrency = routing.slots, role.concurrency
+        self.counting = counting = execution.counting = Counting(store.events)
         self.inline = inline or Inline(*given)
         self.worker = Inline(*given, Kind.WORKER)
         """Runs what engines are told of."""
@@ -116,7 +118,6 @@ class Components:
             store, registry, config, self.hub, self.control, self.opened, unstored, self.absence
         )
         self.schedules = Schedules(store, self.opened, self.queries)
-        sync_limits = SyncLimits(store, registry, self.bounds)
         self.producer = Producer(
             store,
             registry,
@@ -126,8 +127,9 @@ class Components:
             self.opened,
             self.queries,
             execution.carried,
-            sync_limits,
+            SyncLimits(store, registry, self.bounds),
             execution.tracers,
+            counting,
         )
         self.producer.bounded_queues = execution.bounded_queues = routing.bounded
         self.producer.here = None if routing.here.every else routing.here

@@ -1,6 +1,7 @@
 """Tasks that ran in memory, because they have no durable form: how many, of which kinds, and where."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from threading import Lock
 from typing import Any, Final, NamedTuple
@@ -11,6 +12,10 @@ from postlude.telemetry.events import Events
 
 MOST_KINDS: Final = 1000
 """Kinds that are told apart; lambdas may come from as many lines as there are."""
+
+
+OTHERS: Final = "other"
+"""Under this name tasks are counted that are told apart no more."""
 
 
 class MemoryTask(NamedTuple):
@@ -44,6 +49,16 @@ class InMemory:
         """Those that have been met, in this order."""
         with self._lock:
             return tuple(self._kinds.values())
+
+    def by_task(self) -> Counter[str]:
+        """Return how often which tasks have, by the names that messages give them; others as `OTHERS`."""
+        with self._lock:
+            calls = Counter[str]()
+            for kind in self._kinds.values():
+                calls[kind.task] += kind.calls
+            if more := self.calls - calls.total():
+                calls[OTHERS] += more
+            return calls
 
     def note(self, function: Callable[..., Any], why: str) -> None:
         """Count a call, and warn if it is the first of its kind."""

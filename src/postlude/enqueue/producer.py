@@ -1,8 +1,10 @@
 """Asking for work: calls become jobs here, are committed, and are given to the runner."""
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Collection, MutableMapping, Sequence
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from postlude.clock import Clock
@@ -14,8 +16,9 @@ from postlude.enqueue.joined.target import Joins
 from postlude.enqueue.ordering import Placed, chain, in_order, new_jobs
 from postlude.enqueue.sync_limits import SyncLimits
 from postlude.enqueue.terms import carry, say_terms
-from postlude.errors import JournalUnavailable
+from postlude.errors import JournalUnavailable, PostludeError
 from postlude.jobs.handle import Enquiries
+from postlude.model.counted import ADD
 from postlude.model.event.jobs import JobsAdded, JobsRefused
 from postlude.model.ids import IdSource
 from postlude.model.job import Added, NewJob
@@ -28,6 +31,7 @@ from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
 from postlude.tasks.context import Carried
 from postlude.tasks.registry import Registry
+from postlude.telemetry.counting import Counting
 from postlude.telemetry.tracing import Tracers
 
 
@@ -45,29 +49,21 @@ class Producer:
         carried: the context variables that travel with jobs.
         sync_limits: tells the journal of limits and rates before it is given jobs.
         tracers: what traces the requests that add jobs.
+        counting: counts what no job tells of.
     """
 
     def __init__(
-        self,
-        store: Store,
-        registry: Registry,
-        config: Config,
-        clock: Clock,
-        inline: InlinePort,
-        opened: Callable[[], Awaitable[None]],
-        enquiries: Enquiries,
-        carried: Carried,
-        sync_limits: SyncLimits,
-        tracers: Tracers,
-    ) -> None:
+        self, store: Store, registry: Registry, config: Config, clock: Clock, inline: InlinePort,
+        opened: Callable[[], Awaitable[None]], enquiries: Enquiries, carried: Carried,
+        sync_limits: SyncLimits, tracers: Tracers, counting: Counting,
+    ) -> None:  # fmt: skip
         self._store, self._events = store, store.events
         self._registry = registry
         self._known = registry.by_function
-        self._config = config
-        self._clock = clock
-        self._inline = inline
-        self._opened = opened
+        self._config, self._clock = config, clock
+        self._inline, self._opened = inline, opened
         self._enquiries = enquiries
+        self._times = counting.adds
         self.sync_limits = sync_limits
         self._tracers = tracers
         self.carried = carried
@@ -86,6 +82,7 @@ class Producer:
         """By loop. The one above is the first of them, and nearly always the only one."""
         self.memory = InMemory(store.events)
         """Tasks that ran in memory, because they have no durable form."""
+        counting.in_memory = self.memory.by_task
 
     def attach(self, runner: Runner) -> None:
         """Give to this runner what its loop's requests add."""
@@ -173,12 +170,16 @@ class Producer:
         holder = None if away else runner.reserve(heads)
         reserved = heads if holder else 0
         reply: Reply[list[Added]] | None = None
+        began = perf_counter()
         try:
             reply = self._store.add(jobs, claim_for=holder, budget=self._config.budget)
             added = await reply
         except BaseException as error:
             self._not_added(error, runner, works, jobs, reserved, reply)
             raise
+        # Here, and without a call: this is on the way of each request.
+        self._times.total += (took := perf_counter() - began)
+        self._times.counts[bisect_left(ADD, took)] += 1
         if JobsAdded in self._events.heard:
             self._events.emit(JobsAdded(jobs, added))
         runner.take(works, added, reserved)
@@ -186,14 +187,9 @@ class Producer:
             self._follow(after, works[0])
 
     def _not_added(
-        self,
-        error: BaseException,
-        runner: Runner,
-        works: Sequence[Work],
-        jobs: Sequence[NewJob],
-        reserved: int,
-        reply: Reply[list[Added]] | None,
-    ) -> None:
+        self, error: BaseException, runner: Runner, works: Sequence[Work], jobs: Sequence[NewJob],
+        reserved: int, reply: Reply[list[Added]] | None,
+    ) -> None:  # fmt: skip
         """The wait for an `add` has ended without its answer."""
         cancelled = isinstance(error, asyncio.CancelledError)
         if cancelled and reply is not None and not reply.withdraw():
@@ -232,10 +228,14 @@ class Producer:
         self.sync_limits.tell()
         jobs = new_jobs(placed, self._config.order_wait)
         reply = self._store.add(jobs, claim_for=holder, budget=self._config.budget)
-        if JobsAdded in self._events.heard or JobsRefused in self._events.heard:
+        if told := JobsAdded in self._events.heard:
             reply.then(partial(self._tell_of, jobs))
         try:
             place(works, await reply)
+        except PostludeError as error:
+            if not told and JobsRefused in self._events.heard:
+                self._events.emit(JobsRefused(jobs, error))
+            raise
         except asyncio.CancelledError:
             if not reply.withdraw() and holder is not None:
                 # It is being committed, and nobody will run it in this call: a later one does.

@@ -71,7 +71,8 @@ class Service:
         await store.declare(self._bounds())
         await lease.join()
         runner = Runner(lease, store, registry, config, clock, execution=self._execution)
-        housekeeping = Housekeeping(runner, store, registry, config, clock, self._publishers, self._schedules)
+        telling = self._publishers, self._schedules, self._execution.counting
+        housekeeping = Housekeeping(runner, store, registry, config, clock, *telling)
         lease.keep(runner, runner.lost)
         housekeeping.start()
         runner.notify()

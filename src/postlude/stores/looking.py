@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from postlude.model.counted import Counted
 from postlude.model.failure import FailureGroup
 from postlude.model.history import ALL_TIME, Sum
 from postlude.model.job import Found, JobFilter, JobRecord
@@ -84,6 +85,17 @@ class Looking(LookingAtSchedules, Protocol):
             before: only lines with a smaller number: that of the last line of the page before.
             limit: how many at most.
         """
+        ...
+
+    def counted(self) -> Reply[list[Counted]]:
+        """Return what processes have counted (`Upkeep.count`), by name and label: no number falls.
+
+        A process tells what it has counted some seconds later, and when it ends in order.
+        """
+        ...
+
+    def size(self) -> Reply[int | None]:
+        """Return how much room it takes on disk, in bytes; None: none."""
         ...
 
     def queues(self) -> Reply[list[QueueState]]:

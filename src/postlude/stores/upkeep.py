@@ -1,9 +1,10 @@
 """The role of a store that is looked after; see `postlude.stores.protocol` for what holds of all of them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from postlude.config import Keep
+from postlude.model.counted import Counted
 from postlude.stores.reply import Reply
 from postlude.stores.values import Deed, Pause, Promoted
 
@@ -33,6 +34,10 @@ class Upkeep(Protocol):
 
     def prune(self, keep: Keep, by: Deed | None = None) -> Reply[int]:
         """Delete a bounded number of finished jobs that are kept no longer; returns how many."""
+        ...
+
+    def count(self, counted: Sequence[Counted]) -> Reply[None]:
+        """Add to what processes have counted, of what no job's row tells; see `Looking.counted`."""
         ...
 
     def fold(self) -> Reply[int]:

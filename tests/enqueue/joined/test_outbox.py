@@ -1,13 +1,17 @@
 """Jobs in transactions of a database that does not have the journal: they wait in a table there."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from postlude import CannotJoin, Postlude
+from postlude.app.measuring import measured, measured_here
+from postlude.enqueue.joined.outbox import Outbox
 from tests.enqueue.joined.cases import Found, JoinedCases
 from tests.enqueue.joined.kinds import MYSQL, SQLITE, TABLE, Begin, Kind, called, note
 from tests.servers.mariadb import INSTALL, MariaDBServer, program
@@ -143,3 +147,34 @@ async def test_what_was_taken_over_by_a_process_that_died_then_is_there_once(tmp
     assert await called(postlude) == [1, 2]
     await postlude.close()
     engine.dispose()
+
+
+@pytest.mark.parametrize("driver", ["sqlite", "sqlite+aiosqlite"])
+async def test_how_many_wait_is_told(tmp_path: Path, driver: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By metrics, which are read on a loop or in a thread."""
+    monkeypatch.setattr(Outbox, "_look", lambda outbox: None)  # nothing is taken over
+    url = f"{driver}:///{tmp_path}/shop.db"
+    is_async = driver != "sqlite"
+    engine = create_async_engine(url) if is_async else create_engine(url)
+    postlude = Postlude(store=f"sqlite:///{tmp_path}/journal.db", packages=["tests"])
+    postlude.outbox(engine)
+    await postlude.open()
+    assert (await measured(postlude.components)).outbox == 0
+    if isinstance(engine, AsyncEngine):
+        async with AsyncSession(engine) as session, session.begin():
+            postlude.within(session).add_task(note, 1)
+    else:
+        with engine.begin() as connection:
+            postlude.within(connection).add_task(note, 1)
+    assert (await measured(postlude.components)).outbox == 1
+    assert (await asyncio.to_thread(measured_here, postlude.components)).outbox == 1
+    # The loop waits for this, so what has to be asked on it is not told.
+    assert measured_here(postlude.components).outbox == (None if is_async else 1)
+    with sqlite3.connect(tmp_path / "shop.db") as db:
+        db.execute("DROP TABLE postlude_outbox")
+    assert (await measured(postlude.components)).outbox is None
+    await postlude.close()
+    if isinstance(engine, AsyncEngine):
+        await engine.dispose()
+    else:
+        engine.dispose()

@@ -1,6 +1,7 @@
 """Which transactions jobs can join, and adding them there."""
 
 import sys
+from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Sequence
 from inspect import iscoroutinefunction
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
@@ -64,6 +65,14 @@ class Outbox(Target, Protocol):
 
     async def close(self) -> None:
         """Take over nothing more."""
+        ...
+
+    async def waiting(self) -> int:
+        """Return how many jobs wait there."""
+        ...
+
+    def waiting_here(self, seconds: float, busy: AbstractEventLoop | None) -> int:
+        """Return it in this thread, which waits so long at most; nothing can be asked of the `busy` loop."""
         ...
 
 

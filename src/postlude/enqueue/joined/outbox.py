@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Column, Engine, MetaData, String, Table, Text, delete, insert, inspect, select
+from sqlalchemy import Column, Engine, MetaData, String, Table, Text, delete, func, insert, inspect, select
 from sqlalchemy.dialects.mysql import LONGTEXT
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -148,6 +148,30 @@ class Outbox:
         if task is not None and not task.done() and task.get_loop() is asyncio.get_running_loop():
             await asyncio.wait([task], timeout=5)
 
+    async def waiting(self) -> int:
+        """Return how many jobs wait there. Raises what the driver does."""
+        if self._async is None:
+            return await asyncio.to_thread(self._waiting)
+        async with self._async.connect() as connection:
+            return int((await connection.execute(_HOW_MANY)).scalar_one())
+
+    def waiting_here(self, seconds: float, busy: asyncio.AbstractEventLoop | None) -> int:
+        """Return it in this thread, which waits so long at most. Raises what the driver does.
+
+        Raises:
+            RuntimeError: the engine is an async one, and its loop is `busy`, or there is none.
+        """
+        if self._async is None:
+            return self._waiting()
+        loop = self._loop
+        if loop is None or loop is busy or not loop.is_running():
+            raise RuntimeError("the outbox's event loop cannot be asked now")
+        return asyncio.run_coroutine_threadsafe(self.waiting(), loop).result(seconds)
+
+    def _waiting(self) -> int:
+        with self.engine.connect() as connection:
+            return int(connection.execute(_HOW_MANY).scalar_one())
+
     # -- taking over -------------------------------------------------------------------------------
 
     def _look(self) -> None:
@@ -238,6 +262,8 @@ def _add_missing(store: Store, jobs: Sequence[NewJob]) -> bool:
         return False
     return True
 
+
+_HOW_MANY: Final = select(func.count()).select_from(_TABLE)
 
 _FIRST: Final = select(_TABLE.c.id, _TABLE.c.job).order_by(_TABLE.c.id).limit(MOST)
 

@@ -1,31 +1,35 @@
-"""Metrics of what happens in this process; whoever gathers them adds the processes up."""
+"""Metrics: counters and gauges of what the journal knows of all processes, histograms of this one.
+
+OpenTelemetry has no histograms that are read, only such as are written to: whoever gathers those adds the
+processes up.
+"""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
+from threading import Lock
 from typing import Any, Final
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
+from postlude.app.measures import MEASURES, Measure, Measures
+from postlude.app.measuring import measured_here
 from postlude.app.postlude import Postlude
 from postlude.clock import SECOND
+from postlude.errors import PostludeError
 from postlude.integrations.capped import Capped
-from postlude.integrations.refusals import why_refused
+from postlude.model.counted import ADD
 from postlude.model.event import Event
 from postlude.model.event.jobs import (
     AttemptEnded,
     AttemptStarted,
     AttemptUnsuccessful,
-    EndStale,
     JobsAdded,
     JobsRefused,
 )
-from postlude.model.event.runner import LeaseLost, LoopStalled
 from postlude.model.history import RUN, WAIT, word_of
 from postlude.telemetry.carrying import CARRIED, Leaving
 from postlude.telemetry.outcomes import waited
-
-ADD: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
-"""Bounds of the buckets of what adds take, in seconds."""
 
 _MOST: Final = 10_000
 """Adds that are measured at once."""
@@ -48,27 +52,19 @@ class Metrics:
             meter, "wait.duration", "from when a first attempt was due to its start", WAIT
         )
         self._add = self._seconds(meter, "add.duration", "that a response waited for the journal", ADD)
-        self._attempts = meter.create_counter("postlude.attempts", "{attempt}", "Attempts that have ended")
-        self._refused = meter.create_counter("postlude.adds.refused", "{job}", "Jobs that were not added")
-        self._lost = meter.create_counter("postlude.leases.lost", "{lease}", "Leases that runners have lost")
-        self._stale = meter.create_counter("postlude.ends.stale", "{attempt}", "Attempts that did not count")
-        self._stalls = meter.create_counter(
-            "postlude.loop.stalls", "{stall}", "Times that a loop stood still"
-        )
-        meter.create_observable_counter(
-            "postlude.memory_only", [self._memory_only], "{task}", "Tasks that ran in memory only"
-        )
-        meter.create_observable_gauge("postlude.threads.hung", [self._hung], "{thread}", "Threads that hang")
-        meter.create_observable_gauge("postlude.slots", [self._slots], "{slot}", "Jobs that can run at once")
-        meter.create_observable_gauge("postlude.slots.busy", [self._busy], "{slot}", "Slots with a job")
+        self._lock = Lock()
+        self._asked: set[str] = set()
+        self._read: Measures | None = None
+        for measure in MEASURES:
+            counts = measure.kind == "counter"
+            make = meter.create_observable_counter if counts else meter.create_observable_gauge
+            observe = partial(self._observe, measure)
+            make(f"postlude.{measure.name}", [observe], measure.unit or "1", measure.about)
         self.hears: Mapping[type[Event], Any] = {
             JobsAdded: self.added,
             JobsRefused: self.refused,
             AttemptStarted: self.started,
             AttemptEnded: self.ended,
-            EndStale: lambda event: self._stale.add(1),
-            LeaseLost: lambda event: self._lost.add(1),
-            LoopStalled: lambda event: self._stalls.add(1),
         }
 
     @staticmethod
@@ -97,10 +93,9 @@ class Metrics:
                 self._add.record(time.perf_counter() - began)
 
     def refused(self, event: JobsRefused) -> None:
-        """Count jobs that were not added, by why."""
+        """What is not added is not measured."""
         for job in event.jobs:
             self._began.pop(job.id, None)
-        self._refused.add(len(event.jobs), {"why": why_refused(event.error)})
 
     # -- running --------------------------------------------------------------------------------
 
@@ -111,7 +106,7 @@ class Metrics:
             self._wait.record(wait, {"task": self._task(event.task), "queue": event.queue})
 
     def ended(self, event: AttemptEnded) -> None:
-        """Count an attempt that had begun, and measure it."""
+        """Measure an attempt that had begun."""
         if isinstance(event, AttemptUnsuccessful) and event.error is None:
             return
         labels = {
@@ -119,31 +114,22 @@ class Metrics:
             "queue": event.queue,
             "outcome": word_of(event.outcome),
         }
-        self._attempts.add(1, labels)
         self._run.record(max(0, event.finished - event.started) / SECOND, labels)
 
-    # -- what is there now ----------------------------------------------------------------------
+    # -- what the journal knows of all processes ------------------------------------------------
 
-    def _memory_only(self, options: CallbackOptions) -> Iterable[Observation]:
-        calls: dict[str, int] = {}
-        for kind in self._postlude.counters.memory_tasks:
-            name = self._task(kind.task)
-            calls[name] = calls.get(name, 0) + kind.calls
-        return [Observation(number, {"task": name}) for name, number in calls.items()]
+    def _observe(self, measure: Measure, options: CallbackOptions) -> list[Observation]:
+        measures = self._now(measure.name)
+        return [] if measures is None else [Observation(n, labels) for labels, n in measure.of(measures)]
 
-    def _hung(self, options: CallbackOptions) -> Iterable[Observation]:
-        return [Observation(self._postlude.counters.hung_threads)]
-
-    def _slots(self, options: CallbackOptions) -> Iterable[Observation]:
-        return [Observation(slots, {"kind": kind}) for kind, (slots, _) in self._of_slots().items()]
-
-    def _busy(self, options: CallbackOptions) -> Iterable[Observation]:
-        return [Observation(busy, {"kind": kind}) for kind, (_, busy) in self._of_slots().items()]
-
-    def _of_slots(self) -> Mapping[str, tuple[int, int]]:
-        found: dict[str, tuple[int, int]] = {}
-        for runner in self._postlude.components.producer.runners:
-            for kind, (slots, busy) in runner.executors.slots.items():
-                before = found.get(kind, (0, 0))
-                found[kind] = before[0] + slots, before[1] + busy
-        return found
+    def _now(self, name: str) -> Measures | None:
+        """Return what there is, read once for all instruments of a collection; None: it cannot be read."""
+        with self._lock:
+            if not self._asked or name in self._asked:
+                self._asked.clear()
+                try:
+                    self._read = measured_here(self._postlude.components)
+                except (PostludeError, TimeoutError):
+                    self._read = None
+            self._asked.add(name)
+            return self._read

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 from postlude.clock import SECOND, Clock
@@ -9,6 +10,7 @@ from postlude.config import Config
 from postlude.errors import PostludeError
 from postlude.model.event.runner import DutyFailed, ParentGone
 from postlude.runner.duties.bury import Burying
+from postlude.runner.duties.counts import CountsTold
 from postlude.runner.duties.duty import Duty
 from postlude.runner.duties.hearing import Hearing
 from postlude.runner.duties.publish import Publish, Publishing
@@ -18,9 +20,13 @@ from postlude.runner.runner import Runner
 from postlude.runner.standstill import Standstill
 from postlude.stores.protocol import Store
 from postlude.tasks.registry import Registry
+from postlude.telemetry.counting import Counting
 
 PUBLISH_EVERY: Final = 0.5
 """Seconds between the times that engines are told of what waits."""
+
+COUNT_EVERY: Final = 10.0
+"""Seconds between the times that the journal is told what this process has counted."""
 
 FOLD_EVERY: Final = 600.0
 """Seconds between the times that sums of minutes which are long over are forgotten."""
@@ -37,6 +43,7 @@ class Housekeeping:
         clock: the time.
         publishers: by queue, who is told of what waits there, because no runner claims it.
         schedules: what this release has of them; None: it leaves them to others.
+        counting: what the journal is told of that no job tells; None: nothing.
     """
 
     def __init__(
@@ -48,6 +55,7 @@ class Housekeeping:
         clock: Clock,
         publishers: Mapping[str, Publish] | None = None,
         schedules: Declared | None = None,
+        counting: Counting | None = None,
     ) -> None:
         self._runner = runner
         self._store = store
@@ -74,6 +82,9 @@ class Housekeeping:
                 else []
             ),
         )
+        self._counts = None if counting is None else CountsTold(store, counting)
+        if self._counts is not None:
+            self._duties += (Duty("count", self._counts.tell, every=COUNT_EVERY, first=COUNT_EVERY),)
         if schedules is None:
             hearing.deaf_to_schedules()
         else:
@@ -106,6 +117,9 @@ class Housekeeping:
         self.cancel()
         if self._task is not None:
             await asyncio.wait([self._task])
+        if self._counts is not None:
+            with suppress(PostludeError):
+                await self._counts.tell()
         for duty in self._led:  # not waited for: if the journal cannot be written, they lapse
             self._store.lead(self._runner.number, duty.name, 0).then(lambda reply: None)
 

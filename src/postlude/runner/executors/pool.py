@@ -32,6 +32,7 @@ from postlude.tasks.context import Carried
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
 from postlude.telemetry.carrying import CARRIED, NO_TRACES
+from postlude.telemetry.counting import Counting
 from postlude.telemetry.events import Events
 from postlude.telemetry.tracing import Tracers
 
@@ -51,6 +52,7 @@ class ExecutionContext:
         concurrency: how many jobs of all other queues run at once together; None: as executors have slots.
         copies: notices which tasks change their arguments.
         tracers: what traces the application's requests.
+        counting: counts what no job tells of.
     """
 
     def __init__(self, carried: Carried | None = None) -> None:
@@ -63,6 +65,7 @@ class ExecutionContext:
         self.concurrency: int | None = None
         self.copies = Copies()
         self.tracers = Tracers()
+        self.counting: Counting | None = None
 
 
 class ExecutorPool:
@@ -101,8 +104,7 @@ class ExecutorPool:
         self._known = 0
         self._events = events
         self._carried = execution.carried
-        self.copies = execution.copies
-        self.tracers = execution.tracers
+        self.copies, self.tracers = execution.copies, execution.tracers
         self._chains = chains
         self._report = reports.report
         if execution.slots or execution.concurrency:

@@ -39,7 +39,8 @@ class Verb(IntEnum):
     FOLD = 25
     PUBLISH = 26
     WITHDRAW = 27
-    ACT = 28
+    COUNT = 28
+    ACT = 29
     """Another verb, with an audit line of it."""
 
 

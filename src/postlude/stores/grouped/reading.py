@@ -5,6 +5,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
+from postlude.model.counted import Counted
 from postlude.model.failure import FailureGroup
 from postlude.model.history import ALL_TIME, Sum
 from postlude.model.job import Found, Hold, JobFilter, JobRecord
@@ -35,6 +36,10 @@ class Reader(Protocol):
     def groups(self, since: int) -> list[FailureGroup]: ...
 
     def audit(self, before: int | None, limit: int) -> list[AuditLine]: ...
+
+    def counted(self) -> list[Counted]: ...
+
+    def size(self) -> int | None: ...
 
     def history(self, since: int, until: int, minutes: int) -> list[Sum]: ...
 
@@ -114,6 +119,14 @@ class Lookups:
     def audit(self, before: int | None = None, limit: int = 50) -> Reply[list[AuditLine]]:
         """Return what people have done, newest first."""
         return self._look(lambda reader: reader.audit(before, limit))
+
+    def counted(self) -> Reply[list[Counted]]:
+        """Return what processes have counted."""
+        return self._look(lambda reader: reader.counted())
+
+    def size(self) -> Reply[int | None]:
+        """Return how much room it takes."""
+        return self._look(lambda reader: reader.size())
 
     def queues(self) -> Reply[list[QueueState]]:
         """Return each queue in which a job has not ended, or that is paused."""

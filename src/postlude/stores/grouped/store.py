@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from postlude.config import Keep
 from postlude.errors import JournalUnavailable
+from postlude.model.counted import Counted
 from postlude.model.job import (
     Added,
     Cancel,
@@ -212,6 +213,10 @@ class GroupedStore(Lookups, ABC):
     def run_schedule(self, name: str, id: bytes, by: Deed | None = None) -> Reply[Added | None]:
         """Add a job of a schedule now."""
         return self._act(Verb.RUN_SCHEDULE, RunCall(name, id), by)
+
+    def count(self, counted: Sequence[Counted]) -> Reply[None]:
+        """Add to what processes have counted."""
+        return self._ask(Verb.COUNT, counted, rows=len(counted))
 
     def fold(self) -> Reply[int]:
         """Forget sums of minutes that are long over."""

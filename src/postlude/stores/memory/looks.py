@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from postlude.clock import Clock
+from postlude.model.counted import Counted
 from postlude.model.failure import FailureGroup
 from postlude.model.history import ALL_TIME, Sum
 from postlude.model.job import Found, JobFilter, JobRecord
@@ -74,6 +75,12 @@ class Looks:
 
     def audit(self, before: int | None = None, limit: int = 50) -> Reply[list[AuditLine]]:
         return self._locked(lambda: self._shelves.acts.page(before, limit))
+
+    def counted(self) -> Reply[list[Counted]]:
+        return self._locked(lambda: [Counted(*of, n) for of, n in sorted(self._shelves.counted.items())])
+
+    def size(self) -> Reply[int | None]:
+        return Reply.of(None)
 
     def ready_ids(self, queue: str, limit: int) -> Reply[list[bytes]]:
         return self._locked(lambda: self._shelves.ready_ids(queue, limit))

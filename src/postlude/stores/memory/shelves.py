@@ -77,6 +77,7 @@ class Shelves:
         self.failures: dict[int, Failure] = {}
         """What those that have failed are grouped by."""
         self.acts = Acts()
+        self.counted = Counter[tuple[str, str]]()
         self.said = Said()
         """What there is to tell of what has been done since this was last told."""
         self._lines: dict[str, WaitingLine] = {}

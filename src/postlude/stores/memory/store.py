@@ -8,6 +8,7 @@ from typing import TypeVar
 from postlude.clock import SECOND, Clock
 from postlude.config import AUDIT_SECONDS, Keep
 from postlude.errors import KeyTaken
+from postlude.model.counted import Counted
 from postlude.model.crash import LOST, STOPPED, End
 from postlude.model.job import (
     Added,
@@ -225,6 +226,12 @@ class MemoryStore(Looks, ScheduleVerbs):
             now = self._clock.now()
             self._shelves.acts.forget(now - round(AUDIT_SECONDS * SECOND))
             return Reply.of(self._shelves.ledger.fold(now))
+
+    def count(self, counted: Sequence[Counted]) -> Reply[None]:
+        with self._lock:
+            for name, label, n in counted:
+                self._shelves.counted[name, label] += n
+            return Reply.of(None)
 
     def delete(self, ids: Sequence[bytes], by: Deed | None = None) -> Reply[list[bool]]:
         return self._locked(lambda: self._noted(by, upkeep.delete(self._shelves, ids)))

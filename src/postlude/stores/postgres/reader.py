@@ -10,6 +10,7 @@ import psycopg
 from postlude.clock import Clock
 from postlude.errors import JournalUnavailable
 from postlude.model.bucket import Bucket
+from postlude.model.counted import Counted, counted_of
 from postlude.model.failure import FailureGroup
 from postlude.model.history import Sum, sum_of
 from postlude.model.job import Found, Hold, JobFilter, JobRecord
@@ -142,6 +143,14 @@ class PostgresReader:
         """Return what people have done, newest first."""
         last = LAST_NUMBER if before is None else before
         return self._answer(lambda: [AuditLine(*row) for row in self._rows("audit", last, limit)])
+
+    def counted(self) -> list[Counted]:
+        """Return what processes have counted."""
+        return self._answer(lambda: [counted_of(key, n) for key, n in self._rows("counted")])
+
+    def size(self) -> int:
+        """Return how much room its tables and indexes take."""
+        return self._answer(lambda: int(self._rows("size", self._schema)[0][0]))
 
     def parked(self) -> list[tuple[str, str]]:
         """Return the distinct (task name, release) pairs of parked jobs."""

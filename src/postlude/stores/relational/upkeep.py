@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from postlude.clock import SECOND
 from postlude.config import AUDIT_SECONDS, Keep
+from postlude.model.counted import Counted, key_of
 from postlude.model.history import MINUTE, MINUTES_KEPT
 from postlude.model.job import ProgressNote
 from postlude.model.state import Stored
@@ -72,6 +73,16 @@ def fold(tx: Transaction, calls: Sequence[None]) -> list[int]:
     tx.run("forget_audit", tx.now - round(AUDIT_SECONDS * SECOND))
     gone = tx.run("forget_minutes", tx.now // MINUTE - MINUTES_KEPT, MINUTES_AT_ONCE)
     return [gone] * len(calls)
+
+
+def count(tx: Transaction, calls: Sequence[Sequence[Counted]]) -> list[None]:
+    """Add to what processes have counted, in the order of their keys: no two may wait for each other."""
+    numbers = Counter[str]()
+    for counted in calls:
+        for one in counted:
+            numbers[key_of(one)] += one.n
+    tx.run_for("add_counted", sorted(numbers.items()))
+    return [None] * len(calls)
 
 
 class Pruner:

@@ -67,6 +67,7 @@ def verbs(runners: Runners, claims: Claims) -> Mapping[Verb, Applies]:
         Verb.RESUME_SCHEDULE: schedules.resume_schedule,
         Verb.RUN_SCHEDULE: schedules.run_schedule,
         Verb.FOLD: upkeep.fold,
+        Verb.COUNT: upkeep.count,
         Verb.PUBLISH: outgoing.publish,
         Verb.WITHDRAW: outgoing.withdraw,
     }

@@ -13,6 +13,7 @@ from pydantic_core import from_json
 from postlude.clock import Clock, SystemClock
 from postlude.errors import JournalUnavailable
 from postlude.model.bucket import Bucket
+from postlude.model.counted import Counted, counted_of
 from postlude.model.failure import FailureGroup
 from postlude.model.history import Sum, sum_of
 from postlude.model.job import Found, Hold, JobFilter, JobRecord
@@ -110,9 +111,22 @@ class JournalReader:
         last = LAST_NUMBER if before is None else before
         return self._answer(lambda: [audit_line(row) for row in self._rows("audit", last, limit)])
 
+    def counted(self) -> list[Counted]:
+        """Return what processes have counted."""
+        text = Cells().text
+        return [counted_of(text("key", key), n) for key, n in self._answer(lambda: self._rows("counted"))]
+
+    def size(self) -> int:
+        """Return how long the file is, and its WAL."""
+        ((pages,),) = self._answer(lambda: self._rows("size"))
+        wal = Path(f"{self.path}-wal")
+        return int(pages) + (wal.stat().st_size if wal.exists() else 0)
+
     def parked(self) -> list[tuple[str, str]]:
         """Return the distinct (task name, release) pairs of parked jobs."""
-        return self._answer(self._parked)
+        text = Cells().text
+        rows = self._answer(lambda: self._rows("parked"))
+        return [(text("task", name), text("release", release)) for name, release in rows]
 
     def ready_ids(self, queue: str, limit: int) -> list[bytes]:
         """Return the jobs of a queue that are ready."""
@@ -133,13 +147,9 @@ class JournalReader:
 
     def paused(self) -> list[Pause]:
         """Return what is paused."""
-        cells = Cells()
-        return self._answer(
-            lambda: [
-                Pause(cells.text("kind", kind), cells.text("name", name))
-                for kind, name in self._rows("paused")
-            ]
-        )
+        text = Cells().text
+        rows = self._answer(lambda: self._rows("paused"))
+        return [Pause(text("kind", kind), text("name", name)) for kind, name in rows]
 
     def queues(self) -> list[QueueState]:
         """Return each queue in which a job has not ended, or that is paused."""
@@ -183,13 +193,6 @@ class JournalReader:
                 return look()
             except apsw.Error as error:
                 raise JournalUnavailable(f"cannot read the journal: {error}") from error
-
-    def _parked(self) -> list[tuple[str, str]]:
-        cells = Cells()
-        return [
-            (cells.text("task", name), cells.text("release", release))
-            for name, release in self._rows("parked")
-        ]
 
     def _rows(self, name: str, *bindings: Any) -> list[tuple[Any, ...]]:
         return self._fetch(SQL[name], bindings)

@@ -32,7 +32,7 @@ from postlude.testing.conformance.failures import AuditCases, FailureCases
 from postlude.testing.conformance.few import FewCases
 from postlude.testing.conformance.finding import FindingCases
 from postlude.testing.conformance.gaps import GapCases
-from postlude.testing.conformance.history import HistoryCases
+from postlude.testing.conformance.history import CountedCases, HistoryCases
 from postlude.testing.conformance.hosts import HostCases
 from postlude.testing.conformance.intake import IntakeCases
 from postlude.testing.conformance.keeping import KeepingCases
@@ -98,6 +98,7 @@ class StoreConformance(
     UpkeepCases,
     TotalCases,
     HistoryCases,
+    CountedCases,
     FailureCases,
     AuditCases,
     FindingCases,

@@ -1,9 +1,12 @@
 """Sums of what happens, by the minute and of all time."""
 
+from random import Random
+
 import pytest
 
 from postlude.clock import SECOND
 from postlude.config import Keep
+from postlude.model.counted import Counted
 from postlude.model.history import ALL_TIME, MINUTE, MINUTES_KEPT, RUN, WAIT, Sum
 from postlude.model.job import Claim
 from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Outcome, Parked, Snoozed
@@ -264,3 +267,32 @@ class HistoryCases(Cases):
             Totals("a", "default", 1, 0, 1, 0),
             Totals("a", "mail", 2, 2, 0, 0),
         ]
+
+
+class CountedCases(Cases):
+    def test_what_processes_have_counted_is_added_up(self, driver: Driver) -> None:
+        assert driver.store.counted().wait(PATIENCE) == []
+        lost, died = Counted("leases_lost", "", 2), Counted("memory_only", "shop:mail é <lambda>", 1)
+        driver.store.count([died, lost, lost]).wait(PATIENCE)
+        driver.store.count([died._replace(label="other"), lost]).wait(PATIENCE)
+        driver.store.count([]).wait(PATIENCE)
+        assert driver.store.counted().wait(PATIENCE) == [
+            lost._replace(n=6),
+            died._replace(label="other"),
+            died,
+        ]
+
+    def test_it_outlives_the_process(self, driver: Driver) -> None:
+        driver.store.count([Counted("leases_lost", "", 2)]).wait(PATIENCE)
+        driver.reopen()
+        driver.store.count([Counted("leases_lost", "", 1)]).wait(PATIENCE)
+        assert driver.store.counted().wait(PATIENCE) == [Counted("leases_lost", "", 3)]
+
+    def test_its_size_is_told_where_it_has_one(self, driver: Driver) -> None:
+        before = driver.store.size().wait(PATIENCE)
+        random = Random(1)
+        for _ in range(20):  # of what no database can compress
+            driver.add(driver.new(payload=b'{"a":["%b"],"k":{}}' % random.randbytes(50_000).hex().encode()))
+        after = driver.store.size().wait(PATIENCE)
+        assert (before is None) is (after is None)
+        assert before is None or after is None or after - before > 500_000

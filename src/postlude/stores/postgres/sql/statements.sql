@@ -120,6 +120,17 @@ ON CONFLICT (id) DO UPDATE SET done = audit.done + excluded.done, not_done = aud
 -- name: audit
 SELECT n, at, actor, act, meant, done, not_done FROM $s.audit WHERE n < $1::bigint ORDER BY n DESC LIMIT $2::bigint
 
+-- name: add_counted
+INSERT INTO $s.meta (key, value) SELECT key, n::text FROM unnest($1::text[], $2::bigint[]) AS c(key, n)
+ON CONFLICT (key) DO UPDATE SET value = (meta.value::bigint + excluded.value::bigint)::text
+
+-- name: counted
+SELECT key, value::bigint FROM $s.meta WHERE starts_with(key, 'count ') ORDER BY key COLLATE "C"
+
+-- name: size
+SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class
+WHERE relnamespace = to_regnamespace($1::text) AND relkind = 'r'
+
 -- name: forget_audit
 DELETE FROM $s.audit WHERE at < $1::bigint
 

@@ -83,6 +83,15 @@ ON CONFLICT DO UPDATE SET done = done + excluded.done, not_done = not_done + exc
 -- name: audit
 SELECT n, at, actor, act, meant, done, not_done FROM audit WHERE n < ?1 ORDER BY n DESC LIMIT ?2
 
+-- name: add_counted
+INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value
+
+-- name: counted
+SELECT key, value FROM meta WHERE key >= 'count ' AND key < 'count!' AND typeof(value) = 'integer' ORDER BY key
+
+-- name: size
+SELECT page_count * page_size FROM pragma_page_count, pragma_page_size
+
 -- name: forget_audit
 DELETE FROM audit WHERE at < ?1
 

@@ -11,6 +11,9 @@ _WHY: Final[dict[type[BaseException], str]] = {
     JournalRefused: "journal_refused",
 }
 
+WHY: Final = (*_WHY.values(), "error")
+"""All of these words."""
+
 
 def why_refused(error: BaseException) -> str:
     """Return it: `unavailable` are those whose clients are told 503."""
