@@ -26,7 +26,7 @@ PYTEST: Final = (
     *(sys.executable, "-m", "pytest", "-q", "-p", "no:xdist"),
     *("-m", EXPRESSION, "--hypothesis-profile=quick"),
 )
-SHARES: Final = 5
+SHARES: Final = 4
 """More than there are cores: some of the tests wait."""
 
 WHOLE_SUITES: Final = {"test_conformance.py": 50_000, "test_toy.py": 50_000}

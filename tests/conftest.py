@@ -38,6 +38,21 @@ def note_journal(connection: apsw.Connection) -> None:
         NEEDED.setdefault("disk", f"it opened {connection.filename}")
 
 
+BEATING: list[Lease] = []
+"""Heartbeats that the running test has started.
+
+Those of applications without a lifespan go on until their process ends: in the log of another test they
+would complain that their journal is closed.
+"""
+keep_beating = Lease.keep
+
+
+def note_lease(self: Lease, *args: Any) -> None:
+    BEATING.append(self)
+    keep_beating(self, *args)
+
+
+Lease.keep = note_lease  # type: ignore[assignment, method-assign]
 sys.addaudithook(note_process)
 apsw.connection_hooks.append(note_journal)
 
@@ -68,34 +83,27 @@ def pytest_sessionfinish() -> None:
     gc.freeze()
 
 
-@pytest.fixture(autouse=True)
-def in_its_group(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail what would make `make unit` slow unseen."""
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Iterator[None]:
+    """Begin to note what the test needs."""
     NEEDED.clear()
     yield
-    marks = {mark.name for mark in request.node.iter_markers()}
-    for mark, reason in NEEDED.items():
-        if not marks & {mark, "slow"}:
-            pytest.fail(f"mark it pytest.mark.{mark}: {reason}", pytrace=False)
 
 
-@pytest.fixture(autouse=True)
-def no_heart_beats_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Stop the heartbeats of applications without a lifespan, which go on until their process ends.
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Fail what would make `make unit` slow unseen, and stop heartbeats that would go on.
 
-    In the log of another test they would complain that their journal is closed.
+    Hooks, not fixtures of every test: those would take a twentieth of the whole.
     """
-    kept = list[Lease]()
-    keep = Lease.keep
-
-    def noted(self: Lease, *args: Any) -> None:
-        kept.append(self)
-        keep(self, *args)
-
-    monkeypatch.setattr(Lease, "keep", noted)
     yield
-    for lease in kept:
-        lease.stop()
+    while BEATING:
+        BEATING.pop().stop()
+    if NEEDED:
+        marks = {mark.name for mark in item.iter_markers()}
+        for mark, reason in NEEDED.items():
+            if not marks & {mark, "slow"}:
+                pytest.fail(f"mark it pytest.mark.{mark}: {reason}", pytrace=False)
 
 
 @pytest.fixture
