@@ -26,6 +26,7 @@ from postlude.stores.postgres.connection import (
     is_ended,
     is_pooled,
     migrate,
+    notify,
     reason,
     shown,
     space_of,
@@ -265,12 +266,10 @@ class PostgresBackend:
         """Tell other processes that something was written: after the commit, for it takes a lock of all."""
         db = self._db
         if self._notifies and self._said and db is not None and not db.closed:
-            try:
-                for said in self._said:
-                    text = written(said, db.info.backend_pid)
-                    db.execute("SELECT pg_notify($1, $2)", [channel_of(self._schema), text])
-            except psycopg.Error:
-                self._forget()
+            for said in self._said:
+                if not notify(db, channel_of(self._schema), written(said, db.info.backend_pid)):
+                    self._forget()
+                    return
 
     def close(self) -> None:
         """Close the connection, and with it give up the locks of runners that were not retired."""

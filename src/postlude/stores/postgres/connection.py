@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Escaping, ExecStatus
 
 from postlude.errors import JournalRefused, JournalUnavailable
 from postlude.stores.postgres.sql import MIGRATIONS
@@ -107,6 +108,20 @@ def connect_durably(url: str, token: str) -> Connection:
 def channel_of(schema: str) -> str:
     """Return what is notified when a journal was written."""
     return f"written_{schema}"
+
+
+def notify(db: Connection, channel: str, text: str) -> bool:
+    """Tell all who listen to a channel; False: the connection is of no use any more.
+
+    It comes after each group, so it goes past the driver's cursor and the server's planner.
+    """
+    encoding = db.info.encoding
+    literal = Escaping(db.pgconn).escape_literal(text.encode(encoding))
+    try:
+        answer = db.pgconn.exec_(b"NOTIFY %b, %b" % (channel.encode(encoding), literal))
+    except psycopg.Error:
+        return False
+    return answer.status == ExecStatus.COMMAND_OK
 
 
 def space_of(schema: str) -> int:

@@ -64,7 +64,9 @@ def unknown() -> Said:
 
 
 class Listener:
-    """A thread that tells listeners what others have written.
+    """A thread that tells listeners what others have written, from when there are any.
+
+    A process that only adds jobs has none. It would be woken by whatever the others add, for nothing.
 
     Args:
         url: where the journal is.
@@ -88,6 +90,10 @@ class Listener:
         self._listeners = listeners
         self.own = 0
         self._stop = threading.Event()
+        self._woken = threading.Event()
+        """Somebody listens, or it is to end."""
+        if listeners:
+            self._woken.set()
         self._db: Connection | None = None
         self._thread = threading.Thread(target=self._run, name="postlude-listener", daemon=True)
         self._thread.start()
@@ -96,14 +102,20 @@ class Listener:
         """What this process writes comes from this process of the server from now on."""
         self.own = sender
 
+    def begin(self) -> None:
+        """Somebody listens. From any thread."""
+        self._woken.set()
+
     def stop(self) -> None:
         """End the thread."""
         self._stop.set()
+        self._woken.set()
         if self._db is not None:
             self._db.close()
         self._thread.join(2 * SEEN_EVERY)
 
     def _run(self) -> None:
+        self._woken.wait()
         while not self._stop.is_set():
             with suppress(psycopg.Error, OSError):
                 self._listen()
@@ -117,6 +129,7 @@ class Listener:
                 self._look(db)
                 return
             db.execute(f"LISTEN {self._channel}")
+            self._listeners.tell(unknown())  # what was written before it was heard
             while not self._stop.is_set():
                 heard = False
                 for message in db.notifies(timeout=SEEN_EVERY, stop_after=1):

@@ -14,6 +14,7 @@ from postlude.stores.postgres.guard import Guard
 from postlude.stores.postgres.listening import Listener
 from postlude.stores.postgres.reader import PostgresReader
 from postlude.stores.postgres.runners import FREE_FOR
+from postlude.stores.signals import Signals
 from postlude.stores.values import Entrance
 
 SYSTEM: Final = SystemClock()
@@ -79,6 +80,12 @@ class PostgresStore(GroupedStore):
         return backend, PostgresReader(
             self._url, self._schema, self._clock, backend.runners.marks, backend.runners.token
         )
+
+    def listen(self, listener: Signals) -> None:
+        """Tell it what has been written, here and by other processes."""
+        super().listen(listener)
+        if self._listener is not None:
+            self._listener.begin()
 
     def entrance(self) -> Entrance:
         """Return by what transactions of applications add jobs by themselves."""
