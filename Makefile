@@ -33,10 +33,11 @@ servers: $(VENV)/.ready
 
 .PHONY: suite
 suite: $(VENV)/.ready servers
-	@# 5: none of those that PYTEST names is of that part. Real servers and times want the machine alone.
+	@# 5: none of those that PYTEST names is of that part. Slow ones mostly wait: for leases, for deaths.
 	@code=0; \
 	$(BIN)/python -m pytest -q -n 2 -m "not slow" $(PYTEST) || [ $$? = 5 ] || code=1; \
-	$(BIN)/python -m pytest -q -m slow $(PYTEST) || [ $$? = 5 ] || code=1; \
+	$(BIN)/python -m pytest -q -n 3 --maxschedchunk=1 -m "slow and not alone" $(PYTEST) || [ $$? = 5 ] || code=1; \
+	$(BIN)/python -m pytest -q -m alone $(PYTEST) || [ $$? = 5 ] || code=1; \
 	exit $$code
 
 .PHONY: unit

@@ -106,6 +106,7 @@ def test_one_limit_of_three_for_all(crew: Crew, report: Report, kind: str) -> No
     assert use.share > 0.45
 
 
+@pytest.mark.alone
 def test_a_rate_of_fifty_a_second(crew: Crew, report: Report) -> None:
     jobs, rate = 250, 50
     prepared(crew, 4, "rated", [{"number": n} for n in range(jobs)])

@@ -12,6 +12,7 @@ from tests.durability.server import Server
 pytestmark = [pytest.mark.slow, pytest.mark.durability]
 
 
+@pytest.mark.alone
 def test_41_sync_tasks_leave_sync_routes_their_threads(
     arena: Arena, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from bench.following import SERVERS, measure
 
-pytestmark = [pytest.mark.slow, pytest.mark.anyio]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.anyio]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")

@@ -18,7 +18,7 @@ from postlude import State
 from tests.servers.postgres import PostgresServer
 from tests.worker.team import Team, eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.process]
+pytestmark = [pytest.mark.slow, pytest.mark.process, pytest.mark.alone]
 
 NOOPS: Final = int(os.environ.get("POSTLUDE_NOOPS", "10000"))
 REST: Final = 15.0

@@ -32,6 +32,11 @@ class PostgresBench(StoreBench):
         assert isinstance(store._clock, ManualClock)
         return self.make(store._clock)  # the server tells the time, and that is the test's
 
+    def hear(self, store: Store) -> None:
+        assert isinstance(store, PostgresStore)
+        assert store._listener is not None
+        assert store._listener.hears.wait(10.0)
+
     def skip_numbers(self, store: Store) -> None:
         with psycopg.connect(self._server.url, autocommit=True) as db:
             db.execute(f"SELECT nextval('{self._schema}.job_seq') FROM generate_series(1, 7)")

@@ -77,6 +77,7 @@ class Listener:
 
     Attributes:
         own: the server's process of this process's writer: what that has written has been told here.
+        hears: whether it has begun.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Listener:
         self._at = statements(schema)["at_turn"]
         self._listeners = listeners
         self.own = 0
+        self.hears = threading.Event()
         self._stop = threading.Event()
         self._woken = threading.Event()
         """Somebody listens, or it is to end."""
@@ -129,7 +131,7 @@ class Listener:
                 self._look(db)
                 return
             db.execute(f"LISTEN {self._channel}")
-            self._listeners.tell(unknown())  # what was written before it was heard
+            self._begun()
             while not self._stop.is_set():
                 heard = False
                 for message in db.notifies(timeout=SEEN_EVERY, stop_after=1):
@@ -140,10 +142,16 @@ class Listener:
                 if not heard and not self._stop.is_set():
                     self._listeners.tell(unknown())
 
+    def _begun(self) -> None:
+        """What is written from now on is heard; what was before may be anything."""
+        self._listeners.tell(unknown())
+        self.hears.set()
+
     def _look(self, db: Connection) -> None:
         """Look for what was written, again and again; at what leaves no such trace, less often."""
-        seen: object = None
-        told = 0.0
+        seen = db.execute(self._at).fetchone()
+        self._begun()
+        told = monotonic()
         while not self._stop.wait(POLL_EVERY):
             now = db.execute(self._at).fetchone()
             if now != seen or monotonic() - told >= LOOK_AFTER:

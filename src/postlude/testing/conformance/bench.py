@@ -41,10 +41,7 @@ class StoreBench:
         raise NotImplementedError
 
     def reopen(self, store: Store, clock: ManualClock) -> Store | None:
-        """Close a store and return another one, not yet open, over the same jobs.
-
-        None: it is not durable; the cases about that are skipped.
-        """
+        """Close a store and return another one, not yet open, over the same jobs; None: it is not durable."""
         return None
 
     def skip_numbers(self, store: Store) -> None:
@@ -56,10 +53,8 @@ class StoreBench:
     def lose_commit(self, store: Store, how: str) -> None:
         """Let the next commit go wrong, if that can be brought about.
 
-        Args:
-            store: the open store.
-            how: `"stored"`: it takes effect, but the connection is lost before that is known; `"gone"`: the
-                same, and it does not; `"conflict"`: others' transactions were in the way, and all is undone.
+        `"stored"`: it takes effect, but the connection is lost before that is known; `"gone"`: the same, and
+        it does not; `"conflict"`: others' transactions were in the way, and all is undone.
         """
 
     def another(self, store: Store, clock: ManualClock) -> Store | None:
@@ -75,6 +70,9 @@ class StoreBench:
         None: all of them are on one host; the cases about that are skipped.
         """
         return None
+
+    def hear(self, store: Store) -> None:
+        """Wait until a store that somebody listens to hears of what others write, if that takes a while."""
 
     def kill(self, store: Store, runner: Enlisted) -> None:
         """Make a runner look dead, where that can be seen before its lease has run out."""

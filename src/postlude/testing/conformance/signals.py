@@ -72,6 +72,8 @@ class SignalCases(Cases):
     def heard(self, driver: Driver) -> Heard:
         heard = Heard()
         driver.store.listen(heard)
+        driver.bench.hear(driver.store)
+        heard.forget()
         return heard
 
     @pytest.fixture
