@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGES = ("postgresql", "pgbouncer", "libfaketime")
+PACKAGES = ("postgresql", "pgbouncer", "libfaketime", "rabbitmq-server", "redis-server")
 
 
 def is_here(package: str) -> bool:
@@ -20,6 +20,10 @@ def is_here(package: str) -> bool:
         return next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None) is not None
     if package == "pgbouncer":
         return (shutil.which(package) or shutil.which(package, path="/usr/sbin")) is not None
+    if package == "redis-server":
+        return shutil.which(package) is not None
+    if package == "rabbitmq-server":
+        return next(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin"), None) is not None
     assert package == "postgresql", package
     known = Path("/usr/lib/postgresql").glob("*/bin/postgres")
     return next(known, None) is not None or shutil.which("postgres") is not None

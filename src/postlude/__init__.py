@@ -1,5 +1,7 @@
 """Postlude: background tasks for FastAPI and Starlette that survive."""
 
+from typing import TYPE_CHECKING, Any
+
 from postlude.app.postlude import Postlude
 from postlude.config import Config, Keep
 from postlude.dashboard.access import Access
@@ -46,6 +48,9 @@ from postlude.tasks.call import Call
 from postlude.tasks.inject.dependencies import injected
 from postlude.tasks.task import Task
 
+if TYPE_CHECKING:
+    from postlude.engines.celery import CeleryEngine
+
 __all__ = [
     "Access",
     "Acted",
@@ -55,6 +60,7 @@ __all__ = [
     "Call",
     "Cancel",
     "CannotJoin",
+    "CeleryEngine",
     "Config",
     "CurrentJob",
     "Discard",
@@ -102,3 +108,14 @@ __all__ = [
     "injected",
     "raise_if_cancelled",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs an extra when it is asked for."""
+    if name != "CeleryEngine":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        from postlude.engines.celery import CeleryEngine
+    except ModuleNotFoundError as error:
+        raise ImportError("CeleryEngine needs Celery: pip install 'postlude[celery]'") from error
+    return CeleryEngine

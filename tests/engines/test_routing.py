@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -233,6 +234,26 @@ async def test_no_runner_takes_what_another_engine_runs(
     assert [(queue, set(published)) for queue, published in engine.published] == [("away", ids)]
     await postlude.drain()
     await postlude.close()
+
+
+@pytest.mark.disk
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_what_a_broker_had_runs_here_when_its_queue_is_run_here_again(
+    tmp_path: Path, log: list[str]
+) -> None:
+    location = f"sqlite:///{tmp_path}/jobs.db"
+    before = Postlude(store=location, queues={"away": Deaf()})
+    job = await before.add_task(before.task(work.note_sync, name="away", queue="away"), "away")
+    assert len((await before.components.store.publish("away", 9, patience=60.0)).ids) == 1
+    await before.close()
+    now = Postlude(store=location)
+    now.task(work.note_sync, name="away", queue="away")
+    await now.open()
+    await now.start()
+    await becomes(now, job, State.SUCCEEDED)
+    await now.drain()
+    await now.close()
 
 
 def test_a_test_that_holds_jobs_holds_those_of_every_engine(log: list[str]) -> None:

@@ -3,11 +3,11 @@
 import pytest
 
 from postlude import Local, Postlude
+from postlude.app.runnable import NothingToRun, checked
 from postlude.model.queues import ALL, only
 from postlude.model.role import Role
 from postlude.worker.orders import Orders
 from postlude.worker.process import say_unknown
-from postlude.worker.runnable import NothingToRun, checked
 
 
 def test_orders_are_written_and_read() -> None:

@@ -8,8 +8,9 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
+from postlude.app.counters import Counters
 from postlude.app.scheduling import schedules_run
 from postlude.app.served import Served, Serving
 from postlude.clock import Clock, JournalClock
@@ -19,7 +20,6 @@ from postlude.engines.protocol import Engine
 from postlude.engines.routing import Routing
 from postlude.enqueue.blocking import Blocking
 from postlude.enqueue.bulk import add_all
-from postlude.enqueue.in_memory import MemoryTask
 from postlude.enqueue.inline import InlinePort
 from postlude.enqueue.joined.joiner import Joiner
 from postlude.enqueue.producer import Producer
@@ -38,6 +38,7 @@ from postlude.model.event.jobs import JobsAdded
 from postlude.model.limits import DeclaredLimits
 from postlude.model.role import this_process
 from postlude.request.route import unstored
+from postlude.runner.by_ids import ByIds
 from postlude.runner.executors.pool import ExecutionContext
 from postlude.runner.inline import Inline
 from postlude.runner.service import Service
@@ -49,17 +50,6 @@ from postlude.tasks.registry import Registry
 from postlude.tasks.schedules import ScheduleBook
 from postlude.telemetry.counting import Counting
 from postlude.telemetry.startup_log import be_heard
-
-
-class Counters(NamedTuple):
-    """What has gone on in this process that an operator should know of."""
-
-    memory_only: int
-    """Tasks that ran in memory, because they have no durable form."""
-    hung_threads: int
-    """Threads that still run a job whose time is over; their places have been replaced."""
-    memory_tasks: tuple[MemoryTask, ...]
-    """The kinds of task that ran in memory: which function, the line that added it, why, and how often."""
 
 
 class Components:
@@ -110,8 +100,9 @@ class Components:
         self.inline = inline or Inline(*given)
         self.worker = Inline(*given, Kind.WORKER)
         """Runs what engines are told of."""
-        kind = Kind.WORKER if role.worker else Kind.APP
-        serving = partial(Service, *given, self.bounds, routing.publishers, kind, declared)
+        kind = Kind.ENGINE if role.told else Kind.WORKER if role.worker else Kind.APP
+        told, carriers = (role.queues if role.told else None), ({} if self._held else routing.carriers)
+        serving = partial(Service, *given, self.bounds, routing.publishers, kind, declared, carriers, told)
         self.control = Control(store, self.opened, self._told, self._paused, registry, queues, config.keep)
         self.absence = Absence(store, config, clock, self._runs_jobs)
         self.queries = JobQueries(
@@ -254,8 +245,9 @@ class Components:
         await self._served.start()
         await self.joiner.start()  # also those that the application's own start has declared
         if not self._held:
+            told = self.role.told and self._served.runner
             try:
-                await self.routing.start(self.worker.run)
+                await self.routing.start(ByIds(self.store, told).run if told else self.worker.run)
             except BaseException:
                 await self._served.stop()
                 raise

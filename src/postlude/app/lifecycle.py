@@ -55,7 +55,9 @@ class Lifespan:
         parked = f", {jobs[State.PARKED]} parked" if jobs[State.PARKED] else ""
         announce(f"journal: {store.location}; {waiting}{parked}")
         if self._components.role.worker:
-            announce(f"this process is a worker, for {_named(self._components.routing.here)}")
+            role = self._components.role
+            here = role.queues if role.told else self._components.routing.here
+            announce(f"this process is a worker, for {_named(here)}")
         elif left := sorted(self._components.routing.left):
             serving = [runner for runner in await store.living() if runner.serves]
             unserved = [name for name in left if not any(name in runner.queues for runner in serving)]

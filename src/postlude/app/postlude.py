@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 from starlette.applications import Starlette
 
-from postlude.app.components import Components, Counters
+from postlude.app.components import Components
+from postlude.app.counters import Counters
 from postlude.app.dashboard import dashboard
 from postlude.app.forwarding import of_lifespan
 from postlude.app.instances import EVERY_POSTLUDE
@@ -17,6 +18,7 @@ from postlude.app.maker import for_role, name_of, refuse_mistaken, root_of
 from postlude.app.metrics import metrics_app
 from postlude.app.router import router
 from postlude.app.scheduling import cron, every
+from postlude.app.told import join_engines
 from postlude.app.verbs import Verbs
 from postlude.clock import Clock, SystemClock
 from postlude.config import Config
@@ -135,6 +137,7 @@ class Postlude(Verbs):
         execution.injection = self._injection
         engines = checked_queues(queues)
         self.work_with(Components(kept, self._registry, self.config, clock, execution, engines, book=book))
+        join_engines(self, engines)
         self._lifespan = self.begin()
         # Already here, for the routes that are made before `install`.
         (hook if self._off is None else hook_if_possible)()

@@ -55,6 +55,12 @@ class Served:
         self._detach = detach
         self._loops: dict[AbstractEventLoop, _Loop] = {}
 
+    @property
+    def runner(self) -> Runner | None:
+        """The runner of the running loop."""
+        loop = self._loops.get(get_running_loop())
+        return None if loop is None else loop.runner
+
     async def start(self) -> None:
         """A lifespan of this loop has begun."""
         loop = self._loops.setdefault(get_running_loop(), _Loop(self._service()))

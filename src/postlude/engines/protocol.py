@@ -1,10 +1,12 @@
 """What an engine does. The suite in `postlude.testing.conformance` says the same, as tests."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol, runtime_checkable
 
 from postlude.model.limits import Limit, Rate
 from postlude.model.refusal import Refused
+from postlude.model.role import Role
 
 Run = Callable[[Sequence[bytes]], Awaitable[Sequence[Refused]]]
 """Runs the jobs of these ids in this process, and no others; see `postlude.runner.inline.Inline.run`."""
@@ -74,4 +76,43 @@ class Engine(Protocol):
 
     def abandon(self) -> None:
         """The lifespan has ended without its shutdown: begin nothing more. Waits for nothing."""
+        ...
+
+
+Serve = Callable[[Role], AbstractAsyncContextManager[None]]
+"""Runs the application's lifespan without a server, in a process that has this role, around what is done."""
+
+
+@runtime_checkable
+class Carrier(Engine, Protocol):
+    """An engine whose broker carries the ids of jobs to processes elsewhere.
+
+    The journal has an outbox for each of its queues (`postlude.stores.outgoing`), and one process for all
+    gives the broker what is in it. What the broker does not take waits in the journal, and what it loses is
+    given to it again.
+    """
+
+    @property
+    def epoch(self) -> int:
+        """Changes when what the broker has been given may be gone: it was away, or a queue of it was."""
+        ...
+
+    async def reach(self, queue: str) -> str | None:
+        """Make sure that the broker can be given messages for a queue; returns why it cannot now.
+
+        Asked before each `send`, so it looks only from time to time. Never waits for longer than a few
+        seconds, and raises nothing.
+        """
+        ...
+
+    async def send(self, queue: str, ids: Sequence[bytes]) -> Sequence[bytes]:
+        """Give the broker a message with the id of each of these jobs, and nothing else.
+
+        Returns:
+            the ids of those that it has not confirmed. It may have some of them all the same.
+        """
+        ...
+
+    def joined(self, queues: Sequence[str], serve: Serve) -> None:
+        """An application has it for these queues; `serve` starts that in a process of the engine's worker."""
         ...

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from functools import partial
 
 from postlude.engines.local import Local
-from postlude.engines.protocol import Engine, Run
+from postlude.engines.protocol import Carrier, Engine, Run
 from postlude.errors import PostludeError
 from postlude.messages.quoting import quoted
 from postlude.model.event.jobs import JobsAdded
 from postlude.model.limits import DeclaredLimits, bounds_of
-from postlude.model.queues import Queues, all_but, only
+from postlude.model.queues import NONE, Queues, all_but, only
 from postlude.model.role import SERVER, Role
 
 
@@ -48,12 +48,21 @@ class Routing:
         elsewhere = {name: engine for name, engine in queues.items() if not engine.here}
         self.left = frozenset(name for name, engine in queues.items() if _for_workers(engine))
         """The queues that servers leave to workers."""
-        self.here = (
-            _worked_through(role.queues, elsewhere) if role.worker else all_but(self.left | elsewhere.keys())
-        )
+        if role.told:
+            self.here = NONE
+        elif role.worker:
+            self.here = _worked_through(role.queues, elsewhere)
+        else:
+            self.here = all_but(self.left | elsewhere.keys())
         """The queues of which this process's runners claim what waits."""
-        self.publishers = {name: partial(engine.publish, name) for name, engine in elsewhere.items()}
-        """For each other queue, who is told of what waits in it."""
+        self.carriers = {name: one for name, one in elsewhere.items() if isinstance(one, Carrier)}
+        """For each queue that has a broker, the engine that gives it messages."""
+        self.publishers = {
+            name: partial(engine.publish, name)
+            for name, engine in elsewhere.items()
+            if name not in self.carriers
+        }
+        """For each other queue that is not run here, who is told of what waits in it."""
         self.bounded = frozenset(
             name for name, engine in queues.items() if engine.limit is not None or engine.rate is not None
         )

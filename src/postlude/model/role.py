@@ -18,6 +18,8 @@ class Role:
     """How many jobs it runs at once, of all kinds; None: as `Config` says."""
     grace: float | None = None
     """How long its end waits for jobs, in seconds; None: as `Config` says."""
+    told: bool = False
+    """It works through nothing by itself: an engine tells it which jobs of its queues it is to run."""
 
 
 SERVER: Final = Role()

@@ -51,7 +51,7 @@ class Taker(Protocol):
         """Whether it may be given a suspect."""
         ...
 
-    def accept(self, claims: Sequence[Claim]) -> None:
+    def accept(self, claims: Sequence[Claim]) -> object:
         """Take claims, and start what fits."""
         ...
 

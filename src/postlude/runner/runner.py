@@ -154,11 +154,11 @@ class Runner:
         """Whether it may be given a suspect: it runs one at a time."""
         return self._held.suspect is None
 
-    def accept(self, claims: Sequence[Claim]) -> None:
+    def accept(self, claims: Sequence[Claim]) -> Sequence[Work]:
         """Take claims, and start what fits; one that comes after the end of claiming goes back."""
         if self.draining:
             self._store.release(self._lease.runner, holds_of(claims))
-            return
+            return ()
         expected, known = self._held.expected, self.waiters.known
         if self.executors.keeps_back is not None:
             self.pauses.trust(claims)
@@ -173,6 +173,7 @@ class Runner:
         # At once: the places that are left say what is claimed next.
         for work in self._held.ready(self._chains.heads(works)):
             self.executors.submit(work)
+        return works
 
     async def audit(self) -> None:
         """End what somebody else cancelled; release what cannot start, and claims unknown here."""

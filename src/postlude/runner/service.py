@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from postlude.clock import Clock
 from postlude.config import Config
 from postlude.model.limits import DeclaredLimits
+from postlude.model.queues import Queues
 from postlude.runner.attempt.logs import log_keeper
 from postlude.runner.duties.loop import Housekeeping
+from postlude.runner.duties.outbox import Broker, Outbox
 from postlude.runner.duties.publish import Publish
 from postlude.runner.duties.schedules import Declared
 from postlude.runner.executors.pool import ExecutionContext
@@ -30,6 +32,8 @@ class Service:
         publishers: by queue, who is told of what waits there, because no runner claims it.
         kind: what the journal is told that it is a part of.
         schedules: what this release has of them; None: it leaves them to others.
+        brokers: by queue, who is given the ids of what waits there; see `Outbox`.
+        told: the queues of which an engine tells this process what to run; None: this is no such process.
     """
 
     def __init__(
@@ -43,8 +47,12 @@ class Service:
         publishers: Mapping[str, Publish],
         kind: Kind = Kind.APP,
         schedules: Declared | None = None,
+        brokers: Mapping[str, Broker] | None = None,
+        told: Queues | None = None,
     ) -> None:
         self._kind, self._schedules = kind, schedules
+        self._brokers, self._told = brokers or {}, told
+        self._outboxes: list[Outbox] = []
         self._publishers = publishers
         self._store = store
         self._registry = registry
@@ -66,15 +74,26 @@ class Service:
         """Enlist, begin to renew the lease, recover what was left, and begin to claim."""
         store, registry, config, clock = self._store, self._registry, self._config, self._clock
         queues, slots = self._execution.queues, self._execution.concurrency or config.slots
+        if self._told is not None:
+            queues = self._told
         new = NewRunner(config.release, config.lease, self._kind, queues, slots)
         lease = Lease(store, config, clock, new)
         await store.declare(self._bounds())
+        if self._told is None:  # a broker had them before this release: nobody else would claim them
+            await store.withdraw(queues)
         await lease.join()
-        runner = Runner(lease, store, registry, config, clock, execution=self._execution)
+        claims = self._told is None
+        runner = Runner(lease, store, registry, config, clock, claims=claims, execution=self._execution)
         telling = self._publishers, self._schedules, self._execution.counting
         housekeeping = Housekeeping(runner, store, registry, config, clock, *telling)
         lease.keep(runner, runner.lost)
         housekeeping.start()
+        self._outboxes = [
+            Outbox(queue, broker, store, lambda: runner.number, config, clock)
+            for queue, broker in self._brokers.items()
+        ]
+        for outbox in self._outboxes:
+            outbox.start()
         runner.notify()
         self._components = lease, runner, housekeeping
         self._logs.start()
@@ -100,6 +119,8 @@ class Service:
         lease.marks.draining()  # no job is charged with this death
         runner.abandon()
         housekeeping.cancel()
+        for outbox in self._outboxes:
+            outbox.cancel()
         lease.stop()
         self._put_back()
         self._logs.stop()
@@ -113,6 +134,8 @@ class Service:
         try:
             self._put_back()
             await housekeeping.stop()
+            for outbox in self._outboxes:
+                await outbox.stop()
             await lease.leave(await runner.drain(self._config.grace), draining=True)
             self._components = None  # not before: who is cancelled meanwhile is abandoned
             self._logs.stop()

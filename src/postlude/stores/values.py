@@ -21,6 +21,8 @@ class Kind(StrEnum):
     """Calls from outside, such as requests where no lifespan runs: it runs nothing by itself."""
     WORKER = "worker"
     """A process that does nothing else."""
+    ENGINE = "engine"
+    """A process of an engine's worker: it runs the jobs of its queues when it is told their ids."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from typing import Final
 
 from postlude.app.finding import find
 from postlude.app.postlude import Postlude
+from postlude.app.runnable import checked
+from postlude.app.without_server import LifespanFailed, running
 from postlude.errors import PostludeError
 from postlude.model.event.jobs import EndsWritten
 from postlude.model.event.runner import ParentGone
@@ -21,10 +23,8 @@ from postlude.model.role import become
 from postlude.runner.memory_use import resident_bytes
 from postlude.telemetry.process import EVENTS
 from postlude.telemetry.startup_log import speak_up
-from postlude.worker.lifespan import LifespanFailed, running
 from postlude.worker.orders import Orders
 from postlude.worker.parent import Parent
-from postlude.worker.runnable import checked
 
 NOT_STARTED: Final = 3
 """The exit code of a process whose application cannot be imported or started."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from postlude.errors import JournalUnavailable, Snooze
-from postlude.model.event import Event, journal, request, runner, schedules, worker
+from postlude.model.event import Event, broker, journal, request, runner, schedules, worker
 from postlude.model.event import jobs as job
 from postlude.model.event.journal import DamagedRow, Harm, MendedNumber, WalReader
 from postlude.model.event.runner import JobName
@@ -23,6 +23,7 @@ JOBS: Final = "postlude.jobs"
 RUNNER: Final = "postlude.runner"
 ROOT: Final = "postlude"
 WORKER: Final = "postlude.worker"
+BROKER: Final = "postlude.broker"
 
 
 def raised() -> ValueError:
@@ -575,6 +576,24 @@ OF_SCHEDULES: Final[list[Line]] = [
     ),
 ]  # fmt: skip
 
+OF_BROKERS: Final[list[Line]] = [
+    (broker.JobsPublished("reports", 3), BROKER, "DEBUG", "published jobs of queue reports: 3"),
+    (
+        broker.BrokerLost("reports", "ConnectionRefusedError: no"),
+        BROKER, "WARNING",
+        "the broker of queue reports takes nothing now, jobs wait in the journal meanwhile: "
+        "ConnectionRefusedError: no",
+    ),
+    (
+        broker.BrokerReached("reports"),
+        BROKER, "INFO", "the broker of queue reports takes messages again",
+    ),
+    (
+        broker.EngineFailed(ERROR),
+        BROKER, "ERROR", "this process of the worker ends: the application has not started in it",
+    ),
+]  # fmt: skip
+
 DIED: Final = "died with signal 9 (SIGKILL)"
 MEMORY: Final = "; perhaps the system had no memory left"
 
@@ -636,4 +655,4 @@ OF_WORKERS: Final[list[Line]] = [
     (worker.WorkerStopped(), WORKER, "INFO", "the worker has ended"),
 ]  # fmt: skip
 
-ALL: Final = [*OF_JOBS, *OF_RUNNERS, *OF_JOURNALS, *OF_REQUESTS, *OF_WORKERS, *OF_SCHEDULES]
+ALL: Final = [*OF_JOBS, *OF_RUNNERS, *OF_JOURNALS, *OF_REQUESTS, *OF_WORKERS, *OF_SCHEDULES, *OF_BROKERS]

@@ -4,14 +4,14 @@ from logging import INFO
 
 from postlude.model.event.jobs import ArgumentsChanged
 from postlude.telemetry.events import Events
-from postlude.telemetry.logging import jobs, journal, request, runner, schedules, worker
+from postlude.telemetry.logging import broker, jobs, journal, request, runner, schedules, worker
 
 
 def logged() -> Events:
     """Return a dispatcher whose events are written to the log."""
     events = Events()
-    written = (jobs.lines(), runner.LINES, journal.LINES, request.LINES, schedules.LINES, worker.LINES)
-    for lines in written:
+    others = runner.LINES, journal.LINES, request.LINES, schedules.LINES, worker.LINES, broker.LINES
+    for lines in (jobs.lines(), *others):
         for kind, write in lines.items():
             events.listen(write, kind)
     events.listen(jobs.arguments_changed, ArgumentsChanged, when=lambda: jobs.JOBS.shows(INFO))

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from postlude.app.postlude import Postlude
 from postlude.errors import PostludeError
 
 
@@ -14,7 +13,7 @@ class LifespanFailed(PostludeError):
 
 
 @asynccontextmanager
-async def running(postlude: Postlude) -> AsyncIterator[None]:
+async def running(postlude: Any) -> AsyncIterator[None]:
     """Run the lifespan of a Postlude's application around what is done; without one, the Postlude's own.
 
     Raises:

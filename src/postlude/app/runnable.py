@@ -1,6 +1,7 @@
 """Whether an application has jobs that a worker can run."""
 
-from postlude.app.postlude import Postlude
+from typing import Any, Protocol, TypeVar
+
 from postlude.errors import PostludeError
 from postlude.stores.memory import MemoryStore
 
@@ -9,7 +10,18 @@ class NothingToRun(PostludeError):
     """No job of an application can be run by another process."""
 
 
-def checked(postlude: Postlude) -> Postlude:
+class _Stores(Protocol):
+    @property
+    def off(self) -> bool: ...
+
+    @property
+    def components(self) -> Any: ...
+
+
+P = TypeVar("P", bound=_Stores)
+
+
+def checked(postlude: P) -> P:
     """Return an application's Postlude, if a worker can run its jobs.
 
     Raises:

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from postlude import Postlude
-from postlude.worker.lifespan import LifespanFailed, running
+from postlude.app.without_server import LifespanFailed, running
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,52 @@
+"""An application in a process of an engine's worker: its lifespan, and what it is for the journal there."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from postlude.app.components import Components
+from postlude.app.maker import for_role
+from postlude.app.runnable import checked
+from postlude.app.without_server import running
+from postlude.engines.protocol import Carrier, Engine
+from postlude.model.role import Role, become
+
+
+def join_engines(postlude: Any, engines: Mapping[str, Engine]) -> None:
+    """Tell the engines that have workers of their own how an application is started there."""
+    carriers = {id(engine): engine for engine in engines.values() if isinstance(engine, Carrier)}
+    for engine in carriers.values():
+        queues = [name for name, one in engines.items() if one is engine]
+        engine.joined(queues, partial(serving_as, postlude))
+
+
+@asynccontextmanager
+async def serving_as(postlude: Any, role: Role) -> AsyncIterator[None]:
+    """Run the lifespan of a Postlude's application, in a process that is this for it.
+
+    The application may have been imported before it was known what the process is.
+
+    Raises:
+        NothingToRun: no other process can run its jobs.
+        LifespanFailed: the application's start, or its end.
+    """
+    checked(postlude)
+    become(role)
+    postlude.config = for_role(postlude.config, role)
+    postlude.work_with(_anew(postlude.components, postlude))
+    async with running(postlude):
+        yield
+
+
+def _anew(before: Components, postlude: Any) -> Components:
+    """Return components that are as this process is to be; nothing of those before has begun."""
+    return Components(
+        before.store,
+        before.registry,
+        postlude.config,
+        before.clock,
+        before.execution,
+        before.queues,
+        book=before.book,
+    )

@@ -1,0 +1,105 @@
+"""The command that runs Celery's worker for an application: `postlude celery worker`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from postlude.app.finding import NoApplication, find
+from postlude.app.postlude import Postlude
+from postlude.app.runnable import checked
+from postlude.cli.exits import Usage, errors_in_one_line
+from postlude.cli.panels import SET_UP
+from postlude.messages.quoting import quoted
+
+POOLS: Final = ("prefork", "threads", "solo")
+
+group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+def add_celery(app: typer.Typer) -> None:
+    """Add the command."""
+    app.add_typer(
+        group, name="celery", help="Celery's workers, for queues of CeleryEngine.", rich_help_panel=SET_UP
+    )
+
+
+@group.callback()
+def _group() -> None:
+    """Celery's workers, for queues of CeleryEngine."""
+
+
+@group.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def worker(
+    context: typer.Context,
+    application: Annotated[
+        str,
+        typer.Argument(help="Where the Postlude is, or the application that has it: main:postlude."),
+    ],
+    queues: Annotated[
+        list[str] | None, typer.Option("--queues", help="Only these: mail,reports; can be repeated.")
+    ] = None,
+    concurrency: Annotated[
+        int | None,
+        typer.Option("--concurrency", min=1, help="Processes, or threads; otherwise one for each processor."),
+    ] = None,
+    pool: Annotated[str, typer.Option("--pool", help="prefork, threads or solo.")] = "prefork",
+    grace: Annotated[
+        float | None,
+        typer.Option("--grace", min=0, help="Seconds that its end waits for jobs; otherwise as Config says."),
+    ] = None,
+    app_dir: Annotated[
+        Path,
+        typer.Option("--app-dir", help="Where modules are looked for first.", exists=True, file_okay=False),
+    ] = Path(),
+) -> None:
+    """Run the jobs of queues that CeleryEngine runs, in a worker of Celery's.
+
+    The application's lifespan runs in each of its processes. What else is written goes to `celery worker`:
+    --max-tasks-per-child=1000, --loglevel=INFO. SIGTERM and Ctrl-C let running jobs end within the grace
+    period, and give back the others; a second one ends at once.
+    """
+    with errors_in_one_line():
+        if pool not in POOLS:
+            raise Usage(f"--pool {quoted(pool)}: give {', '.join(POOLS)}")
+        # Before Celery is imported: its own SIGTERM waits for running jobs, however long they take.
+        os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+        try:
+            postlude = checked(find(application, os.path.abspath(app_dir)))
+        except NoApplication as error:
+            raise Usage(str(error)) from error
+        celery, names = _chosen(postlude, queues or [])
+        celery.conf.worker_soft_shutdown_timeout = postlude.config.grace if grace is None else grace
+        arguments = ["worker", "--queues", ",".join(names), "--pool", pool, "--loglevel", "WARNING"]
+        arguments += ["--hostname", f"postlude-{os.getpid()}@%h", "--without-gossip", "--without-mingle"]
+        if concurrency is not None:
+            arguments += ["--concurrency", str(concurrency)]
+    celery.worker_main([*arguments, *context.args])
+    sys.exit(0)
+
+
+def _chosen(postlude: Postlude, given: list[str]) -> tuple[Any, list[str]]:
+    """Return the application of Celery's whose worker is to run, and the queues.
+
+    Raises:
+        Usage: no queue is meant, or queues of several brokers.
+    """
+    try:
+        from postlude.engines.celery import CeleryEngine
+    except ImportError as error:
+        raise Usage("Celery is not installed: pip install 'postlude[celery]'") from error
+    engines = {name: one for name, one in postlude.components.queues.items() if isinstance(one, CeleryEngine)}
+    if not engines:
+        raise Usage('no queue of it is run by CeleryEngine: Postlude(queues={"reports": CeleryEngine(...)})')
+    names = [name.strip() for text in given for name in text.split(",")] or sorted(engines)
+    for name in names:
+        if name not in engines:
+            raise Usage(
+                f"--queues {name}: that is no queue of CeleryEngine; there are: {', '.join(sorted(engines))}"
+            )
+    apps = {id(engines[name].app): engines[name].app for name in names}
+    if len(apps) > 1:
+        raise Usage(f"{', '.join(names)} have brokers of their own: start a worker for each, with --queues")
+    return next(iter(apps.values())), names

@@ -1,0 +1,215 @@
+"""Giving a broker the ids of jobs: the outbox of one queue, kept by the process that leads it."""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from math import inf
+from typing import Final, Protocol
+
+from postlude.clock import SECOND, Clock
+from postlude.compat import running_loop
+from postlude.config import Config
+from postlude.errors import PostludeError
+from postlude.model.event.broker import BrokerLost, BrokerReached, JobsPublished
+from postlude.model.event.runner import DutyFailed
+from postlude.model.queues import only
+from postlude.stores.loops import call_on
+from postlude.stores.protocol import Kind, LivingRunner, Store
+from postlude.stores.signals import Signals
+
+WINDOW: Final = 16
+"""Jobs of a queue that are published at once at least: twice as many as there are slots, if that is more."""
+
+LOOK_EVERY: Final = 1.0
+"""Seconds between looks at who runs jobs, and at the broker, where nothing else gives cause to."""
+
+SHORTEST: Final = 0.005
+LONGEST: Final = 0.1
+"""Seconds between looks whether a full window has room: the first pause, and the longest."""
+
+AGAIN: Final = 0.5
+LATEST: Final = 5.0
+"""Seconds until a broker that is away is tried again: the first pause, and the longest."""
+
+IDLE_PATIENCE: Final = 3.0
+"""Seconds after which a published job is published again while a slot is free: its message must be lost."""
+
+BUSY_PATIENCE: Final = 60.0
+"""Seconds after which it is while all slots are taken: its message may wait for one."""
+
+
+class Broker(Protocol):
+    """What an outbox gives ids to; `postlude.engines.protocol.Carrier` says what each of these does."""
+
+    @property
+    def epoch(self) -> int: ...
+
+    async def reach(self, queue: str) -> str | None: ...
+
+    async def send(self, queue: str, ids: Sequence[bytes]) -> Sequence[bytes]: ...
+
+
+class _Ready(Signals):
+    """Hears that jobs of a queue are ready; from any thread."""
+
+    def __init__(self, queue: str, news: asyncio.Event) -> None:
+        self._queue, self._news = queue, news
+        self._loop = asyncio.get_running_loop()
+
+    def ready(self, queues: Collection[str] | None) -> None:
+        if queues is None or self._queue in queues:
+            if running_loop() is self._loop:
+                self._news.set()
+            else:
+                call_on(self._loop, self._news.set)
+
+
+class Outbox:
+    """The outbox of one queue. Made on the runner's loop.
+
+    Args:
+        queue: whose jobs are published.
+        broker: who is given their ids.
+        store: the journal, which says which these are.
+        number: the runner's, of now.
+        config: the lease, for which the lead is asked.
+        clock: the boot clock measures pauses.
+    """
+
+    def __init__(
+        self,
+        queue: str,
+        broker: Broker,
+        store: Store,
+        number: Callable[[], int],
+        config: Config,
+        clock: Clock,
+    ) -> None:
+        self._queue = queue
+        self._broker = broker
+        self._store = store
+        self._number = number
+        self._config = config
+        self._clock = clock
+        self._duty = f"publish {queue}"
+        self._news = asyncio.Event()
+        self._listener = _Ready(queue, self._news)
+        self._led: tuple[int, int] | None = None
+        """As which runner it leads, and until when it need not ask again."""
+        self._epoch: int | None = None
+        """The broker's, when all that was published was in it; None: not known."""
+        self._slots, self._idle = 0, 0
+        self._looked = -inf
+        self._away = 0.0
+        self._vain = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._store.listen(self._listener)
+        self._task = asyncio.get_running_loop().create_task(
+            self._run(), name=f"postlude-outbox {self._queue}"
+        )
+
+    def cancel(self) -> None:
+        """End with the loop's next turn."""
+        self._store.leave(self._listener)
+        if self._task is not None:
+            self._task.cancel()
+
+    async def stop(self) -> None:
+        """End; another process can lead at once."""
+        self.cancel()
+        if self._task is not None:
+            await asyncio.wait([self._task])
+        if self._led is not None:
+            self._store.lead(self._number(), self._duty, 0).then(lambda reply: None)
+
+    async def _run(self) -> None:
+        while True:
+            self._news.clear()
+            try:
+                pause, heeds_news = await self._turn()
+            except PostludeError as error:
+                self._store.events.emit(DutyFailed(error))
+                pause, heeds_news = LOOK_EVERY, False
+            if heeds_news:
+                await self._wait(pause)
+            else:
+                await asyncio.sleep(pause)
+
+    async def _wait(self, seconds: float) -> None:
+        timer = asyncio.get_running_loop().call_later(seconds, self._news.set)
+        try:
+            await self._news.wait()
+        finally:
+            timer.cancel()
+
+    async def _turn(self) -> tuple[float, bool]:
+        """Publish what may be; returns the seconds until the next turn, and whether news bring it forward."""
+        if not await self._leads():
+            self._epoch = None
+            return LOOK_EVERY, False
+        if (why := await self._broker.reach(self._queue)) is not None:
+            return self._lost(why), False
+        epoch = self._broker.epoch
+        await self._look_around()
+        patience = IDLE_PATIENCE if self._idle > 0 else BUSY_PATIENCE
+        if self._epoch != epoch:
+            patience = 0.0
+        window = max(WINDOW, 2 * self._slots)
+        outgoing = await self._store.publish(self._queue, window, patience=patience)
+        if outgoing.ids:
+            missed = await self._broker.send(self._queue, outgoing.ids)
+            if missed:
+                await self._store.withdraw(only({self._queue}), missed)
+            taken = len(outgoing.ids) - len(missed)
+            if taken and JobsPublished in self._store.events.heard:
+                self._store.events.emit(JobsPublished(self._queue, taken))
+            if missed:
+                return self._lost(f"it has not taken {len(missed)} of {len(outgoing.ids)} messages"), False
+        if self._away:
+            self._away = 0.0
+            self._store.events.emit(BrokerReached(self._queue))
+        self._epoch = epoch
+        return self._until_next(bool(outgoing.ids), outgoing.left, outgoing.again), True
+
+    def _lost(self, why: str) -> float:
+        self._epoch = None
+        if not self._away:
+            self._store.events.emit(BrokerLost(self._queue, why))
+        self._away = min(max(AGAIN, 2 * self._away), LATEST)
+        return self._away
+
+    def _until_next(self, found: bool, left: bool, again: int | None) -> float:
+        if found or not left:
+            self._vain = 0.0
+        else:
+            self._vain = min(max(SHORTEST, 2 * self._vain), LONGEST)
+        if left:
+            return max(self._vain, SHORTEST)
+        later = LOOK_EVERY if again is None else (again - self._store.now()) / SECOND
+        return min(max(later, SHORTEST), LOOK_EVERY)
+
+    async def _look_around(self) -> None:
+        """Look, now and then, how many slots there are for the queue, and how many of them are free."""
+        now = self._clock.boot() / SECOND
+        if now - self._looked < LOOK_EVERY:
+            return
+        self._looked = now
+        told = [runner for runner in await self._store.living() if serves_by_id(runner, self._queue)]
+        self._slots = sum(runner.slots or 1 for runner in told)
+        self._idle = sum(max(0, (runner.slots or 1) - runner.holds) for runner in told)
+
+    async def _leads(self) -> bool:
+        """Whether this runner publishes for all: for a lease longer than until it asks again."""
+        now, number, seconds = self._clock.boot(), self._number(), self._config.lease
+        if self._led is not None and self._led[0] == number and now < self._led[1]:
+            return True
+        leads = await self._store.lead(number, self._duty, seconds)
+        self._led = (number, now + round(seconds / 3 * SECOND)) if leads else None
+        return leads
+
+
+def serves_by_id(runner: LivingRunner, queue: str) -> bool:
+    """Whether a runner runs the jobs of a queue when an engine tells it their ids."""
+    return runner.kind == Kind.ENGINE and queue in runner.queues

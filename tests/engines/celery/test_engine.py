@@ -1,0 +1,130 @@
+"""What an application says of a queue that Celery's workers run."""
+
+import asyncio
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from celery import Celery
+from typer.testing import CliRunner
+
+from postlude import CeleryEngine, Limit, Local, Postlude, Rate
+from postlude.cli.commands import app as command
+from postlude.engines.celery.inbox import TASK
+from postlude.engines.protocol import Carrier, Engine
+from postlude.engines.routing import Routing
+from postlude.model.queues import NONE, only
+from postlude.model.role import SERVER, Role
+
+URL = "amqp://user:secret@localhost//"
+EITHER = (
+    'CeleryEngine: give the broker\'s URL, "amqp://localhost//" or "redis://localhost", or an application of '
+    "Celery's, app=celery_app"
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, EITHER),
+        ({"broker_url": URL, "app": Celery("x", set_as_current=False)}, EITHER),
+        ({"broker_url": URL, "limit": 4}, "CeleryEngine(limit=4): give Limit(...)"),
+        (
+            {"broker_url": URL, "rate": Limit(4)},
+            "CeleryEngine(rate=Limit(concurrent=4, per=None)): give Rate(...)",
+        ),
+        (
+            {"broker_url": URL, "limit": Limit(4, per="tenant")},
+            "CeleryEngine(limit=Limit(per='tenant')): a queue's jobs are of many tasks; "
+            "give that limit to the task",
+        ),
+        (
+            {"broker_url": URL, "queue_type": "stream"},
+            'CeleryEngine(queue_type=\'stream\'): give "classic" or "quorum"',
+        ),
+    ],
+)
+def test_what_cannot_be_said_of_a_queue(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as raised:
+        CeleryEngine(**options)
+    assert str(raised.value) == message
+
+
+def test_its_own_application_has_the_queues_and_the_task() -> None:
+    engine = CeleryEngine(URL, queue_type="quorum")
+    postlude = Postlude(store="memory", queues={"reports": engine, "mail": engine, "default": Local()})
+    assert sorted(queue.name for queue in engine.app.conf.task_queues) == ["mail", "reports"]
+    assert {queue.queue_arguments["x-queue-type"] for queue in engine.app.conf.task_queues} == {"quorum"}
+    task = engine.app.tasks[TASK]
+    assert (task.acks_late, task.ignore_result, engine.app.conf.worker_prefetch_multiplier) == (
+        False,
+        True,
+        1,
+    )
+    assert isinstance(engine, Carrier)
+    assert "secret" not in repr(engine)
+    assert postlude.components.routing.publishers == {}
+
+
+def test_an_application_that_is_handed_in_keeps_its_settings() -> None:
+    theirs = Celery("shop", broker=URL, set_as_current=False)
+    theirs.conf.worker_prefetch_multiplier = 7
+    engine = CeleryEngine(app=theirs)
+    another = CeleryEngine(app=theirs, limit=Limit(2), rate=Rate(3))
+    Postlude(store="memory", queues={"reports": engine, "mail": another})
+    assert engine.app is theirs
+    assert (theirs.conf.task_queues, theirs.conf.worker_prefetch_multiplier) == (None, 7)
+    assert engine.inbox is another.inbox
+    assert TASK in theirs.tasks
+
+
+def test_a_process_of_its_worker_claims_nothing_by_itself() -> None:
+    queues: dict[str, Engine] = {"reports": CeleryEngine(URL), "default": Local()}
+    assert Routing(queues, Role(True, only({"reports"}), 1, told=True)).here == NONE
+    routing = Routing(queues, SERVER)
+    assert ("reports" in routing.here, "default" in routing.here) == (False, True)
+    assert set(routing.carriers) == {"reports"}
+    assert routing.promises == {"reports": 0.0}
+
+
+def test_before_the_application_has_started_the_broker_is_given_nothing() -> None:
+    engine = CeleryEngine(URL)
+    engine.publish("reports", [bytes(16)])
+    assert asyncio.run(engine.reach("reports")) == "the application has not started"
+    assert asyncio.run(engine.send("reports", [bytes(16)])) == [bytes(16)]
+
+
+@pytest.mark.process
+def test_celery_is_not_imported_where_it_is_not_asked_for() -> None:
+    code = "import sys, postlude, postlude.cli.commands; print('celery' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("--pool gevent", "--pool 'gevent': give prefork, threads, solo"),
+        (
+            "--queues reports,nothing",
+            "--queues nothing: that is no queue of CeleryEngine; there are: mail, reports",
+        ),
+        ("", "mail, reports have brokers of their own: start a worker for each, with --queues"),
+    ],
+)
+def test_what_cannot_be_typed(typed: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("postlude.cli.celery.checked", lambda postlude: postlude)
+    done = CliRunner().invoke(command, ["celery", "worker", f"{__name__}:two_brokers", *typed.split()])
+    assert (done.exit_code, done.stderr) == (2, f"postlude: {message}\n")
+
+
+def test_an_application_without_such_a_queue_has_no_worker_of_celery(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("postlude.cli.celery.checked", lambda postlude: postlude)
+    done = CliRunner().invoke(command, ["celery", "worker", f"{__name__}:local"])
+    assert done.stderr == (
+        'postlude: no queue of it is run by CeleryEngine: Postlude(queues={"reports": CeleryEngine(...)})\n'
+    )
+
+
+two_brokers = Postlude(store="memory", queues={"reports": CeleryEngine(URL), "mail": CeleryEngine(URL)})
+local = Postlude(store="memory")

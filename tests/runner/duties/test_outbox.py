@@ -1,0 +1,201 @@
+"""What a broker is given, by whom, and when again."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+
+from postlude import Config
+from postlude.clock import ManualClock
+from postlude.model.event.broker import BrokerLost, BrokerReached, JobsPublished
+from postlude.model.ids import IdSource
+from postlude.model.job import NewJob
+from postlude.model.outcome import SUCCEEDED, Finish
+from postlude.model.queues import NONE, only
+from postlude.model.state import State
+from postlude.runner.duties import outbox
+from postlude.runner.duties.outbox import IDLE_PATIENCE, LOOK_EVERY, WINDOW, Outbox
+from postlude.stores.memory import MemoryStore
+from postlude.stores.protocol import Kind, NewRunner, Store
+from postlude.telemetry.events import Events
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
+
+IDS = IdSource()
+
+
+class FakeBroker:
+    """Takes what it is given, unless it is away."""
+
+    def __init__(self) -> None:
+        self.epoch = 1
+        self.away: str | None = None
+        self.refuses: set[bytes] = set()
+        self.sent: list[bytes] = []
+
+    async def reach(self, queue: str) -> str | None:
+        return self.away
+
+    async def send(self, queue: str, ids: Sequence[bytes]) -> Sequence[bytes]:
+        self.sent += [id for id in ids if id not in self.refuses]
+        return [id for id in ids if id in self.refuses]
+
+    def given(self) -> list[bytes]:
+        """Return what it has been given since this was last asked."""
+        given, self.sent = self.sent, []
+        return given
+
+
+class Office:
+    """A journal with an outbox, which takes its turns when it is told to."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.store: Store = MemoryStore(self.clock)
+        self.broker = FakeBroker()
+        self.number = self.enlist(NewRunner("r", 15.0, queues=NONE))
+        self.outbox = self.another(self.number)
+
+    def another(self, number: int) -> Outbox:
+        return Outbox("q", self.broker, self.store, lambda: number, Config(lease=15.0), self.clock)
+
+    def enlist(self, new: NewRunner) -> int:
+        return self.store.enlist(new).result().runner
+
+    def child(self, slots: int = 1) -> int:
+        return self.enlist(NewRunner("r", 1e9, Kind.ENGINE, only({"q"}), slots))
+
+    def add(self, jobs: int) -> list[bytes]:
+        now = self.clock.now()
+        new = [NewJob(IDS.new(now), "t", "q", b'{"a":[],"k":{}}', now) for _ in range(jobs)]
+        self.store.add(new).result()
+        return [job.id for job in new]
+
+    def run(self, runner: int, *ids: bytes) -> list[Finish]:
+        claimed = self.store.claim(runner, len(ids), suspect=True, ids=ids).result()
+        now = self.clock.now()
+        return [Finish(claim.seq, claim.fence, "t", now, now, SUCCEEDED) for claim in claimed.claims]
+
+    async def turn(self, after: float = 0.0) -> list[bytes]:
+        """Let time pass, and take a turn; returns what the broker is given."""
+        self.clock.advance(after)
+        self.store.renew(self.number).result()
+        await self.outbox._turn()
+        return self.broker.given()
+
+
+async def test_a_window_is_out_and_refilled_as_jobs_are_claimed() -> None:
+    office = Office()
+    ids = office.add(WINDOW + 3)
+    child = office.child()
+    assert await office.turn() == ids[:WINDOW]
+    assert await office.turn() == []
+    office.run(child, *ids[:2])
+    assert await office.turn() == ids[WINDOW : WINDOW + 2]
+
+
+async def test_with_many_slots_twice_as_many() -> None:
+    office = Office()
+    office.child(slots=WINDOW)
+    ids = office.add(3 * WINDOW)
+    assert await office.turn() == ids[: 2 * WINDOW]
+
+
+async def test_one_process_does_it_for_all() -> None:
+    office = Office()
+    number = office.enlist(NewRunner("r", 15.0, queues=NONE))
+    other = office.another(number)
+    ids = office.add(1)
+    assert await office.turn() == ids
+    office.add(1)
+    assert await other._turn() == (LOOK_EVERY, False)
+    assert office.broker.given() == []
+    office.store.retire(office.number, draining=True).result()
+    await other._turn()
+    assert len(office.broker.given()) == 2, "what the one before had published it may not have sent"
+
+
+async def test_what_is_not_taken_waits_in_the_journal() -> None:
+    office = Office()
+    told: list[object] = []
+    office.store.events.listen(told.append, BrokerLost)
+    office.store.events.listen(told.append, BrokerReached)
+    office.store.events.listen(told.append, JobsPublished)
+    first, second = office.add(2)
+    office.broker.refuses = {second}
+    pause, heeds_news = await office.outbox._turn()
+    assert (office.broker.given(), heeds_news) == ([first], False)
+    assert pause > 0
+    office.broker.away = "nobody there"
+    assert (await office.outbox._turn())[0] == 2 * pause
+    assert office.store.ready_ids("q", 9).result() == [second]
+    office.broker.away, office.broker.refuses = None, set()
+    assert set(await office.turn()) == {first, second}, "what it had may be gone"
+    assert told == [
+        JobsPublished("q", 1),
+        BrokerLost("q", "it has not taken 1 of 2 messages"),
+        JobsPublished("q", 2),
+        BrokerReached("q"),
+    ]
+
+
+async def test_a_broker_that_was_away_is_given_all_again() -> None:
+    office = Office()
+    ids = office.add(2)
+    assert await office.turn() == ids
+    office.broker.epoch += 1
+    assert await office.turn() == ids
+    assert await office.turn() == []
+
+
+async def test_a_slot_is_free_and_its_message_does_not_come() -> None:
+    office = Office()
+    ids = office.add(1)
+    assert await office.turn() == ids
+    assert await office.turn(IDLE_PATIENCE) == [], "nobody is there to take it"
+    office.child()
+    assert await office.turn(LOOK_EVERY) == ids
+    assert await office.turn(IDLE_PATIENCE) == []
+    assert await office.turn(IDLE_PATIENCE) == ids
+
+
+async def test_long_jobs_ahead_make_no_storm_of_messages() -> None:
+    """A hundred jobs of ten minutes, for one slot: 1,000 minutes."""
+    office = Office()
+    ids = set(office.add(100))
+    child = office.child()
+    messages = Counter(await office.turn())
+    while ids:
+        done = next(id for id in messages if id in ids)
+        (finish,) = office.run(child, done)
+        for _ in range(40):
+            messages.update(await office.turn(15.0))
+        assert office.store.finish([finish]).result() == [True]
+        ids.discard(done)
+        messages.update(await office.turn())
+    assert max(messages.values()) <= 8, "doubling: 1, 2, 4 ... minutes, in the 160 that its window waits"
+
+
+async def test_a_job_that_is_added_is_published_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "LOOK_EVERY", 60.0)
+    office = Office()
+    office.outbox.start()
+    for _ in range(2):
+        ids = office.add(1)
+        async with asyncio.timeout(5):
+            while not office.broker.sent:
+                await asyncio.sleep(0.001)
+        assert office.broker.given() == ids
+    await office.outbox.stop()
+    assert office.store.lead(office.enlist(NewRunner("r", 15.0)), "publish q", 9).result(), "it has let go"
+    record = office.store.get(ids[0]).result()
+    assert record is not None
+    assert record.state is State.QUEUED
+
+
+async def test_nothing_is_said_where_nobody_listens() -> None:
+    office = Office()
+    office.store.events = Events()
+    office.add(1)
+    assert len(await office.turn()) == 1
