@@ -119,7 +119,10 @@ class Sums(Generic[T]):
 
     def add(self, task: T, queue: str, outcome: str, n: int = 1) -> None:
         """Count what takes no time, or of which nobody knows how much."""
-        self._of(task, queue, outcome)[0] += n
+        cells = self.cells.get((task, queue, outcome))
+        if cells is None:
+            cells = self.cells[task, queue, outcome] = [0] * CELLS
+        cells[0] += n
 
     def add_end(self, task: T, queue: str, finish: Finish, after: Stored) -> None:
         """Count the end of an attempt, which brings its job to this state."""
@@ -161,11 +164,14 @@ class Sums(Generic[T]):
         """Forget everything."""
         self.cells.clear()
 
-    def rows(self, minute: int) -> Iterator[tuple[int | T | str, ...]]:
-        """Give what is to be added to the sums of a minute, and to those of all time, in a fixed order."""
+    def rows(self, minute: int) -> list[tuple[int | T | str, ...]]:
+        """Return what is to be added to the sums of a minute, and to those of all time, in a fixed order."""
+        found: list[tuple[int | T | str, ...]] = []
+        known = sorted(self.cells.items())
         for when in (ALL_TIME, minute):
-            for (task, queue, outcome), cells in sorted(self.cells.items()):
-                yield (when, task, queue, outcome, *cells)
+            for (task, queue, outcome), cells in known:
+                found.append((when, task, queue, outcome, *cells))
+        return found
 
     def merge(self, other: "Sums[T]") -> None:
         """Add what stands in another one."""

@@ -1,6 +1,5 @@
 """One attempt: finding the function and the arguments, running it, keeping what it returns."""
 
-from collections.abc import Callable
 from contextvars import Context
 from functools import partial
 from typing import Any, Final
@@ -84,11 +83,6 @@ def bound_in_time(work: Work, task: Task[..., Any], now: int) -> float | None:
         line = "TimeoutError: the time for all of its attempts was over before this one could start"
         raise Unrunnable(Failed(line, line, None, Reason.DEADLINE))
     return left if timeout is None else min(timeout, left)
-
-
-def current_of(work: Work, report: Callable[[CurrentJob], None]) -> CurrentJob:
-    """Return what a task sees of its job, in an attempt that starts now."""
-    return CurrentJob(work.id, work.name, work.queue, work.failures + 1, report, work.given.opts)
 
 
 def surroundings(work: Work, current: CurrentJob, carried: Carried) -> Context:

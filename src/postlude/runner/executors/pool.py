@@ -9,12 +9,13 @@ from typing import Any, Final
 
 from postlude.clock import Clock
 from postlude.config import Config
+from postlude.jobs.current import CurrentJob
 from postlude.model.event.jobs import AttemptStarted
 from postlude.model.event.runner import JobName, LoopClosed, Missed
 from postlude.model.job import FreeSlots
 from postlude.model.outcome import Cancelled, Outcome
 from postlude.model.queues import ALL
-from postlude.runner.attempt.execution import Unrunnable, bound_in_time, current_of, ready, surroundings
+from postlude.runner.attempt.execution import Unrunnable, bound_in_time, ready, surroundings
 from postlude.runner.attempt.injection import Injection
 from postlude.runner.attempt.progress import Reports
 from postlude.runner.attempt.work import Stopping, Work, names_of
@@ -96,15 +97,11 @@ class ExecutorPool:
         events: Events,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._lease = lease
-        self._clock = clock
-        self._registry = registry
-        self._bounded_queues = execution.bounded_queues
+        self._lease, self._clock, self._registry = lease, clock, registry
         self._bounded: list[Task[..., Any]] | None = None
         self._known = 0
-        self._events = events
-        self._carried = execution.carried
-        self.copies, self.tracers = execution.copies, execution.tracers
+        self._bounded_queues, self._events = execution.bounded_queues, events
+        self._carried, self.copies, self.tracers = execution.carried, execution.copies, execution.tracers
         self._chains = chains
         self._report = reports.report
         if execution.slots or execution.concurrency:
@@ -130,6 +127,7 @@ class ExecutorPool:
         among = {queue: partial(self._executor_among, kinds) for queue, kinds in own.items()}
         rest = partial(self._executor_among, shared)
         self._doors = Doors.of_slots(execution.slots, among, execution.concurrency, rest)
+        self._has_doors = bool(self._doors)
         self.members: tuple[Executor, ...] = (
             *self._shared,
             *self._doors,
@@ -201,7 +199,7 @@ class ExecutorPool:
                 work.started = self._clock.now()
                 self._ended(work, error)
                 return
-        if self._doors and (door := self._doors.of(work)) is not None:
+        if self._has_doors and (door := self._doors.of(work)) is not None:
             door.submit(work)
             return
         (self._async if task.is_async else self._executor_for(task)).submit(work)
@@ -278,7 +276,9 @@ class ExecutorPool:
             self._lease.marks.started(work.seq, work.fence, now)
             if work.follower is not None:
                 self._chains.started(work)
-            work.current = current_of(work, self._report)
+            work.current = CurrentJob(
+                work.id, work.name, work.queue, work.failures + 1, self._report, work.given.opts
+            )
             if seconds is not None:
                 self.timeouts.limit(work, seconds)
             context = surroundings(work, work.current, self._carried)

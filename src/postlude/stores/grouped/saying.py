@@ -13,13 +13,19 @@ from postlude.stores.values import ClaimCall
 _CHANGING: Final = frozenset({Verb.RELEASE, Verb.UNPARK, Verb.FREE})
 """Verbs that say how many jobs they have changed."""
 
+_TOLD: Final = _CHANGING | {
+    *(Verb.CLAIM, Verb.PROMOTE, Verb.CANCEL, Verb.RETRY, Verb.RETIRE, Verb.REAP),
+    *(Verb.PAUSE, Verb.RESUME, Verb.DECLARE),
+}
+"""Those of which there is anything to say; not `ADD` and `FINISH`, of which each job has one."""
+
 
 def note(said: Said, verb: Verb, calls: Sequence[Any], answers: Sequence[Any]) -> None:
     """Note it; what jobs are ready, and for which times they wait, is noted where they are brought there."""
     if verb is Verb.ACT:
         for call, answer in zip(calls, answers, strict=True):
-            _note(said, call.verb, [call.argument], [answer])
-    else:
+            note(said, call.verb, [call.argument], [answer])
+    elif verb in _TOLD:
         _note(said, verb, calls, answers)
 
 

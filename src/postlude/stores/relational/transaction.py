@@ -156,7 +156,7 @@ class Transaction(ABC):
         if self._left:
             self.run_for("add_left", [(task, "", state, jobs) for (task, state), jobs in self._left.items()])
         if self.sums.cells:
-            self.run_for("add_sums", list(self.sums.rows(self.now // MINUTE)))
+            self.run_for("add_sums", self.sums.rows(self.now // MINUTE))
 
     def settle(self, stored: bool) -> None:
         """It is committed, or never will be: do what was to be done then."""

@@ -77,7 +77,11 @@ class SqliteTransaction(Transaction):
         """
         chunks, start, changes = _chunks(name), 0, 0
         while start < len(rows):
-            size = next((size for size in chunks if start + size <= len(rows)), len(rows) - start)
+            for size in chunks:  # without a call: this is done for each statement of a group
+                if start + size <= len(rows):
+                    break
+            else:
+                size = len(rows) - start
             part = rows[start : start + size]
             self.db.execute(_for_rows(name, size), tuple(chain.from_iterable(part)))
             changes += self.db.changes()
