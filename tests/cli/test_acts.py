@@ -20,6 +20,8 @@ from postlude.cli.commands import app
 from postlude.clock import ManualClock
 from postlude.errors import JournalUnavailable
 from postlude.jobs import bulk
+from postlude.jobs import plan as plans
+from postlude.jobs.plan import Plan
 from postlude.model.ids import id_text
 from postlude.model.job import JobFilter, NewJob
 from postlude.model.outcome import Failed, Parked, Succeeded
@@ -253,14 +255,14 @@ def test_jobs_that_end_meanwhile_are_not_counted_as_done(driver: Driver) -> None
     act = Meddling(bulk.Cancelling(), first_is_cancelled)
     found = driver.store.find(JobFilter()).wait(5)
     said: list[str] = []
-    plan = acting.Plan.of(act, found)
+    plan = Plan.of(act, found)
     done = acting.carry_out(plan, driver.store, dry_run=False, yes=True, say=said.append)
     assert said[-1] == "3 cancelled; 1 not: had ended"
     assert (done["done"], done["not_done"]) == ({"cancelled": 3}, {"had ended": 1})
 
 
 def test_jobs_that_come_later_are_not_caught(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acting, "PIECE", 2)
+    monkeypatch.setattr(plans, "PIECE", 2)
     driver.add(*(driver.new() for _ in range(5)))
     late: list[NewJob] = []
 
@@ -268,7 +270,7 @@ def test_jobs_that_come_later_are_not_caught(driver: Driver, monkeypatch: pytest
         late.append(driver.new())
         driver.add(late[-1])
 
-    plan = acting.Plan.of(Meddling(bulk.Cancelling(), another_comes), driver.store.find(JobFilter()).wait(5))
+    plan = Plan.of(Meddling(bulk.Cancelling(), another_comes), driver.store.find(JobFilter()).wait(5))
     acting.carry_out(plan, driver.store, dry_run=False, yes=True, say=lambda line: None)
     assert len(late) == 3
     assert states(driver, *late) == [State.QUEUED] * 3
@@ -277,7 +279,7 @@ def test_jobs_that_come_later_are_not_caught(driver: Driver, monkeypatch: pytest
 def test_interrupted_in_the_middle_it_says_how_far_it_came(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(acting, "PIECE", 2)
+    monkeypatch.setattr(plans, "PIECE", 2)
     jobs = [driver.new() for _ in range(5)]
     driver.add(*jobs)
     pieces = iter((False, True))
@@ -287,7 +289,7 @@ def test_interrupted_in_the_middle_it_says_how_far_it_came(
             os.kill(os.getpid(), signal.SIGINT)
 
     act = Meddling(bulk.Cancelling(), somebody_interrupts)
-    plan = acting.Plan.of(act, driver.store.find(JobFilter()).wait(5))
+    plan = Plan.of(act, driver.store.find(JobFilter()).wait(5))
     said: list[str] = []
     with pytest.raises(typer.Exit) as stopped:
         acting.carry_out(plan, driver.store, dry_run=False, yes=True, say=said.append)
@@ -305,7 +307,7 @@ def test_interrupted_twice_it_does_not_wait_for_the_journal(driver: Driver) -> N
         os.kill(os.getpid(), signal.SIGINT)
 
     act = Meddling(bulk.Cancelling(), somebody_insists)
-    plan = acting.Plan.of(act, driver.store.find(JobFilter()).wait(5))
+    plan = Plan.of(act, driver.store.find(JobFilter()).wait(5))
     said: list[str] = []
     signal.signal(signal.SIGINT, signal.default_int_handler)  # who starts tests may have it ignored
     with pytest.raises(typer.Exit) as stopped:
@@ -318,7 +320,7 @@ def test_interrupted_twice_it_does_not_wait_for_the_journal(driver: Driver) -> N
 def test_where_the_journal_fails_in_the_middle_it_says_how_far_it_came(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(acting, "PIECE", 2)
+    monkeypatch.setattr(plans, "PIECE", 2)
     driver.add(*(driver.new() for _ in range(5)))
     pieces = iter((False, True))
 
@@ -327,7 +329,7 @@ def test_where_the_journal_fails_in_the_middle_it_says_how_far_it_came(
             raise JournalUnavailable("the disk is full")
 
     act = Meddling(bulk.Cancelling(), the_disk_fails)
-    plan = acting.Plan.of(act, driver.store.find(JobFilter()).wait(5))
+    plan = Plan.of(act, driver.store.find(JobFilter()).wait(5))
     said: list[str] = []
     with pytest.raises(JournalUnavailable):
         acting.carry_out(plan, driver.store, dry_run=False, yes=True, say=said.append)

@@ -35,6 +35,9 @@ async def pay(card: Card) -> str:
     return card.get_secret_value()
 
 
+async def sweep() -> None: ...
+
+
 class Visitor:
     """Looks at a dashboard.
 
@@ -63,9 +66,13 @@ class Visitor:
 
 
 @asynccontextmanager
-async def visiting(access: Access | None = None, **options: Any) -> AsyncIterator[Visitor]:
-    """Serve a shop with a journal in memory, and look at it."""
+async def visiting(
+    access: Access | None = None, *, sweeps: bool = False, **options: Any
+) -> AsyncIterator[Visitor]:
+    """Serve a shop with a journal in memory, and look at it; perhaps with a schedule."""
     postlude = Postlude(store="memory", packages=["tests"])
+    if sweeps:
+        postlude.every(3600, name="sweep")(postlude.task(sweep))
     async with serving(postlude):
         yield Visitor(postlude, access, **options)
 

@@ -59,7 +59,7 @@ async def test_a_list_is_what_its_filter_means() -> None:
         assert (await text(visitor, '/jobs?q=tenant:acme error:"no answer for 2"')).count("<tr data-id") == 1
         assert "No job matches" in await text(visitor, "/jobs?q=queue:nothing")
         assert "write one of" in await text(visitor, "/jobs?q=state:bogus")
-        assert ids["later"] in await text(visitor, f"/jobs?q={ids['later'][:13]}")
+        assert ids["later"] in await text(visitor, f"/jobs?q={ids['later'][:18]}")
 
 
 async def test_menus_become_words_of_the_filter() -> None:

@@ -168,7 +168,7 @@ def _call(memory: MemoryStore, verb: Verb, argument: Any, **by: Any) -> Any:
     call: Any = getattr(memory, verb.name.lower(), None)
     match verb:
         case Verb.ADD:
-            reply = call(argument[0], claim_for=argument[1])
+            reply = call(argument[0], claim_for=argument[1], **by)
         case Verb.ACT:
             return _call(memory, argument.verb, argument.argument, by=argument.by)
         case Verb.UNPARK:

@@ -4,21 +4,22 @@ import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Final
 
 import typer
 
-from postlude.cli.answering import Answered, deed
+from postlude.cli.answering import deed
 from postlude.cli.exits import Exit, Refused
 from postlude.cli.progress import progress
 from postlude.cli.text import counted, escaped, exactly
 from postlude.errors import JobNotFound, PostludeError
-from postlude.jobs.bulk import PIECE, Act, Acted, Asked
+from postlude.jobs.bulk import PIECE, Acted, Asked
+from postlude.jobs.deeds import Answered
 from postlude.jobs.inspector import JobStatus
+from postlude.jobs.plan import Plan
 from postlude.messages.quoting import cut
 from postlude.model.ids import id_text
 from postlude.model.job import Found
@@ -28,50 +29,24 @@ from postlude.stores.protocol import Store
 SAMPLES: Final = 5
 
 
-@dataclass
-class Plan:
-    """What is to be done, and to which jobs: fixed when it is made, so later jobs are not caught.
+def in_words(plan: Plan, store: Store, *, more: bool) -> list[str]:
+    """Say what is to be done, with samples if these are several jobs.
 
-    Attributes:
-        act: what.
-        jobs: to which; newest first.
-        skipped: how many more are meant, in each state that the act can do nothing with.
+    Args:
+        store: tells of the samples.
+        more: it is asked for, and not only told.
     """
-
-    act: Act
-    jobs: list[Found]
-    skipped: Counter[State]
-
-    @classmethod
-    def of(cls, act: Act, found: Iterable[Found]) -> "Plan":
-        """Sort jobs by whether something can be done with them."""
-        jobs: list[Found] = []
-        skipped = Counter[State]()
-        for one in found:
-            if one.state in act.states:
-                jobs.append(one)
-            else:
-                skipped[one.state] += 1
-        return cls(act, jobs, skipped)
-
-    def in_words(self, store: Store, *, more: bool) -> list[str]:
-        """Say what is to be done, with samples if these are several jobs.
-
-        Args:
-            store: tells of the samples.
-            more: it is asked for, and not only told.
-        """
-        states = Counter(job.state for job in self.jobs)
-        told = ", ".join(f"{states[state]:,} {state}" for state in State if states[state])
-        lines = [f"{self.act.verb}: {counted(len(self.jobs))} ({told})"] if self.jobs else []
-        if more:
-            lines += [f"  {_in_a_line(store, job)}" for job in self.jobs[:SAMPLES]]
-            if len(self.jobs) > SAMPLES:
-                lines.append(f"  … and {len(self.jobs) - SAMPLES:,} more")
-        if self.skipped:
-            told = ", ".join(f"{count:,} {state}" for state, count in sorted(self.skipped.items()))
-            lines.append(f"left alone: {told}")
-        return lines
+    states = Counter(job.state for job in plan.jobs)
+    told = ", ".join(f"{states[state]:,} {state}" for state in State if states[state])
+    lines = [f"{plan.act.verb}: {counted(len(plan.jobs))} ({told})"] if plan.jobs else []
+    if more:
+        lines += [f"  {_in_a_line(store, job)}" for job in plan.jobs[:SAMPLES]]
+        if len(plan.jobs) > SAMPLES:
+            lines.append(f"  … and {len(plan.jobs) - SAMPLES:,} more")
+    if plan.skipped:
+        told = ", ".join(f"{count:,} {state}" for state, count in sorted(plan.skipped.items()))
+        lines.append(f"left alone: {told}")
+    return lines
 
 
 def carry_out(
@@ -94,7 +69,7 @@ def carry_out(
     if not plan.jobs and not plan.skipped:
         raise JobNotFound("no job is meant")
     ask = len(plan.jobs) > 1 and not yes
-    for line in plan.in_words(store, more=dry_run or ask):
+    for line in in_words(plan, store, more=dry_run or ask):
         say(line)
     if not plan.jobs:
         raise Refused(f"nothing to {plan.act.verb}")
@@ -133,14 +108,8 @@ def _in_pieces(plan: Plan, store: Asked, acted: Acted, say: Callable[[str], None
 
 
 def _until_pressed(plan: Plan, store: Asked, acted: Acted, pressed: Callable[[], bool]) -> None:
-    jobs = plan.jobs
-    with progress("jobs", len(jobs), worth_it=len(jobs) > PIECE) as told:
-        for start in range(0, len(jobs), PIECE):
-            if pressed():
-                return
-            piece = [job.id for job in jobs[start : start + PIECE]]
-            plan.act(store, piece, acted)
-            told(len(piece))
+    with progress("jobs", len(plan.jobs), worth_it=len(plan.jobs) > PIECE) as told:
+        plan.carry_out(store, acted, pressed, told)
 
 
 @contextmanager

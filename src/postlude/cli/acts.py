@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from postlude.cli.acting import Plan, carry_out
+from postlude.cli.acting import carry_out
 from postlude.cli.answering import deed
 from postlude.cli.display import print_json
 from postlude.cli.exits import Refused, Usage, errors_in_one_line
@@ -27,6 +27,7 @@ from postlude.cli.text import escaped
 from postlude.errors import JobNotFound
 from postlude.jobs.bulk import MOST, Act, Cancelling, Deleting, Retrying
 from postlude.jobs.naming import full_name, listed
+from postlude.jobs.plan import Plan
 from postlude.messages.quoting import cut
 from postlude.model.job import Found, JobFilter
 from postlude.stores.location import DEFAULT_LOCATION

@@ -5,13 +5,14 @@ from typing import Annotated, Final
 
 import typer
 
-from postlude.cli.acting import Plan, carry_out
+from postlude.cli.acting import carry_out
 from postlude.cli.display import print_json
 from postlude.cli.exits import Usage, errors_in_one_line
 from postlude.cli.journal import acting
 from postlude.cli.options import DryRunOption, JsonOption, StoreOption, YesOption
 from postlude.cli.selection import moment_of
 from postlude.jobs.bulk import Pruning
+from postlude.jobs.plan import Plan
 from postlude.jobs.pruning import Bounds, kept_no_longer
 from postlude.stores.location import DEFAULT_LOCATION
 

@@ -9,6 +9,9 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from postlude.dashboard.access import Access, Ask, NoAccess, access_of
+from postlude.dashboard.actions import again, bulk, holding
+from postlude.dashboard.actions.form import BadForm, NotAllowed
+from postlude.dashboard.actions.operations import Operations
 from postlude.dashboard.assets import Assets
 from postlude.dashboard.desk import Desk
 from postlude.dashboard.live import Pulse
@@ -30,11 +33,25 @@ PAGES: Final[Mapping[str, Page]] = {
     "/schedules": schedules.page,
     "/processes": processes.page,
     "/audit": audit.page,
+    "/jobs/again": again.page,
+    "/operation": bulk.operation,
 }
 """By path. Names stand behind `?`: one with `/`, `.` or `%` in it is no path that all servers pass on."""
 
-ACTIONS: Final[Mapping[str, Page]] = {}
+ACTIONS: Final[Mapping[str, Page]] = {
+    "/act": bulk.act,
+    "/act/confirm": bulk.confirm,
+    "/operation/stop": bulk.stop,
+    "/pause": holding.pause,
+    "/resume": holding.resume,
+    "/schedules/pause": holding.pause_schedule,
+    "/schedules/resume": holding.resume_schedule,
+    "/schedules/run": holding.run_schedule,
+    "/jobs/again": again.again,
+}
 """What is sent by POST."""
+
+_CODES: Final = ((NotAllowed, 403), (BadForm, 400))
 
 _JOB: Final = re.compile(r"/jobs/([^/]+)")
 _EVENTS: Final = re.compile(r"/jobs/([^/]+)/events")
@@ -55,6 +72,7 @@ class Dashboard:
         self._ask = ask
         self._look = look
         self._assets = Assets()
+        self._operations = Operations()
         self._pulse: Pulse | None = None
         self._pulse_of: Desk | None = None
 
@@ -98,8 +116,9 @@ class Dashboard:
             await desk.opened()
             pulse = self._pulse_for(desk)
             visit = Visit(
-                request, desk, pulse, access, root, path, self._look, self._assets, date_of(desk.store.now())
-            )
+                request, desk, pulse, access, root, path, self._look, self._assets,
+                date_of(desk.store.now()), self._operations,
+            )  # fmt: skip
             found = _handler(request.method, path)
             if found is None:
                 return await visit.page("missing.html", "Not found", "", status=404, what="page")
@@ -116,7 +135,8 @@ class Dashboard:
         except PostludeError as error:
             if visit is None:
                 raise
-            return await visit.page("refused.html", "Not done", "", status=409, why=str(error))
+            status = next((code for kind, code in _CODES if isinstance(error, kind)), 409)
+            return await visit.page("refused.html", "Not done", "", status=status, why=str(error))
 
     def _pulse_for(self, desk: Desk) -> Pulse:
         """The pulse of the journal; of another one, where tests have given it."""

@@ -1,10 +1,11 @@
 """The site: what all pages have around them, and one visit to it."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -15,8 +16,11 @@ from postlude.dashboard.assets import Assets
 from postlude.dashboard.desk import Desk
 from postlude.dashboard.live import Pulse
 from postlude.dashboard.templating import render
-from postlude.dashboard.words import Moment, date_of, moment, short_name
+from postlude.dashboard.words import Moment, counted, date_of, moment, short_name
 from postlude.stores.values import AuditLine, Pause
+
+if TYPE_CHECKING:
+    from postlude.dashboard.actions.operations import Operations
 
 ENTRIES: Final = (
     ("now", "", "Now", "n"),
@@ -96,7 +100,6 @@ class Frame:
     """What has been done, said once."""
     query: str = ""
     """What stands in the search field."""
-    etag: str = ""
     live: bool = True
     """Whether the script looks for changes."""
 
@@ -119,6 +122,7 @@ class Visit:
         look: how the dashboard looks.
         assets: its style sheet and script.
         now: the journal's time.
+        operations: what is being done to many jobs.
     """
 
     request: Request
@@ -130,6 +134,7 @@ class Visit:
     look: Look
     assets: Assets
     now: datetime
+    operations: "Operations"
 
     def url(self, path: str = "", /, **query: Any) -> str:
         """Return the address of a page."""
@@ -157,7 +162,16 @@ class Visit:
         return await self.pulse.kept(key, looked)
 
     async def page(
-        self, template: str, heading: str, here: str, /, status: int = 200, query: str = "", **values: Any
+        self,
+        template: str,
+        heading: str,
+        here: str,
+        /,
+        status: int = 200,
+        query: str = "",
+        *,
+        live: bool = True,
+        **values: Any,
     ) -> Response:
         """Write a page.
 
@@ -167,12 +181,13 @@ class Visit:
             here: the key of its entry.
             status: of the answer.
             query: what stands in the search field.
+            live: whether the script keeps it true.
             values: what its template has beside the frame.
         """
-        frame = await self._frame(heading, here, query)
+        frame = await self._frame(heading, here, query, live and status == 200)
         return HTMLResponse(render(template, frame=frame, url=self.url, **values), status)
 
-    async def _frame(self, heading: str, here: str, query: str) -> Frame:
+    async def _frame(self, heading: str, here: str, query: str, live: bool) -> Frame:
         entries = (Entry(name, self.url(path), letter, key == here) for key, path, name, letter in ENTRIES)
         return Frame(
             heading=heading,
@@ -189,8 +204,9 @@ class Visit:
             store=self.desk.store.location,
             now=moment(self.now, self.now),  # type: ignore[arg-type]
             read_only=not self.access.act & RIGHTS,
-            said=self.asked("said"),
+            said=said_of(self.asked("done")),
             query=query,
+            live=live,
         )
 
     async def _banners(self) -> tuple[Banner, ...]:
@@ -211,6 +227,34 @@ class Visit:
             None if act is None else self.moment(act.at),
             self.url("jobs", q=f"{what.kind}:{_quoted(what.name)} state:queued"),
         )
+
+
+_DONE: Final = re.compile(r"(\w+)\.(\d{1,9})\.(\d{1,9})")
+_SAID: Final = {
+    "retry": "run again",
+    "cancel": "cancelled, or asked to stop",
+    "delete": "deleted",
+}
+_SAID_OF_ONE: Final = {
+    "pause": ("Paused.", "It is paused already."),
+    "resume": ("It goes on.", "It was not paused."),
+    "run": ("A job was added.", "No job was added."),
+    "edit": ("This is the new job; the other one is as it was.", ""),
+}
+
+
+def said_of(code: str) -> str:
+    """Return what has been done in words; an address can say nothing else."""
+    found = _DONE.fullmatch(code)
+    if found is None:
+        return ""
+    act, done, not_done = found[1], int(found[2]), int(found[3])
+    if act in _SAID_OF_ONE:
+        return _SAID_OF_ONE[act][0 if done else 1]
+    if act not in _SAID:
+        return ""
+    rest = f" {counted(not_done)} had changed meanwhile, or another one has the key." if not_done else ""
+    return f"{counted(done)} {_SAID[act]}.{rest}"
 
 
 def _quoted(name: str) -> str:

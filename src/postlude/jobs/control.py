@@ -15,6 +15,7 @@ from postlude.model.event.jobs import CancelAsked, JobRetried, Paused, Resumed
 from postlude.model.ids import id_bytes
 from postlude.model.job import DEFAULT_QUEUE, Cancel, JobFilter
 from postlude.stores.protocol import Pause, Store
+from postlude.stores.values import Deed
 from postlude.tasks.registry import Registry
 from postlude.tasks.task import Task
 
@@ -116,11 +117,11 @@ class Control:
             JobNotFound: no task called so has any job.
             JournalUnavailable: the journal cannot be written now; a note says what had been done.
         """
-        return await self._act_on_all(Cancelling(self._cancelled), which)
+        return await self._act_on_all(self._cancelling(), which)
 
     async def retry_all(self, **which: Unpack[Which]) -> Acted:
         """Run all jobs again that are meant, if they have failed or were cancelled; see `cancel_all`."""
-        return await self._act_on_all(Retrying(lambda id: self._store.events.emit(JobRetried(id))), which)
+        return await self._act_on_all(self._retrying(), which)
 
     async def delete_all(self, **which: Unpack[Which]) -> Acted:
         """Remove all jobs that are meant and have ended; see `cancel_all`."""
@@ -140,6 +141,20 @@ class Control:
         await self._opened()
         bounds = Bounds.of(keep or self._keep, self._store.now())
         return await asyncio.to_thread(prune, self._store, bounds)
+
+    def act(self, verb: str) -> Act:
+        """Return what does this to many jobs: `cancel`, `retry` or `delete`; runners here hear of it at once.
+
+        Raises:
+            KeyError: no act is called so.
+        """
+        return {"cancel": self._cancelling, "retry": self._retrying, "delete": Deleting}[verb]()
+
+    def _cancelling(self) -> Act:
+        return Cancelling(self._cancelled)
+
+    def _retrying(self) -> Act:
+        return Retrying(lambda id: self._store.events.emit(JobRetried(id)))
 
     async def _act_on_all(self, act: Act, which: Which) -> Acted:
         await self._opened()
@@ -163,13 +178,16 @@ class Control:
                 the pen would otherwise stop nothing, and say that it has.
             JournalUnavailable: the journal cannot be written now.
         """
-        what = _pause(queue, task)
+        return await self.pause_it(_pause(queue, task))
+
+    async def pause_it(self, what: Pause, by: Deed | None = None) -> bool:
+        """Pause a queue or a task, for somebody who is named; see `pause`."""
         await self._opened()
         paused = await self._store.paused()
         left = [each for each in self._names_of(what) if each not in paused]
         if left and not await self._is_known(what):
             raise NothingToPause(await self._advice(what))
-        changed = any([await self._store.pause(each) for each in left])
+        changed = any([await self._store.pause(each, by) for each in left])
         self._store.events.emit(Paused(left))
         await self._paused(self._names_of(what), True)
         return changed
@@ -214,10 +232,13 @@ class Control:
             PostludeError: neither or both are given.
             JournalUnavailable: the journal cannot be written now.
         """
+        return await self.resume_it(_pause(queue, task))
+
+    async def resume_it(self, what: Pause, by: Deed | None = None) -> bool:
+        """Resume a queue or a task, for somebody who is named; see `resume`."""
         await self._opened()
-        what = _pause(queue, task)
         names = self._names_of(what)
-        resumed = any([await self._store.resume(each) for each in names])
+        resumed = any([await self._store.resume(each, by) for each in names])
         self._store.events.emit(Resumed(names))
         await self._paused(names, False)
         return resumed

@@ -37,6 +37,8 @@ class Opts:
     """The name of the schedule that it comes from."""
     scheduled_for: int | None = None
     """The due time that it comes from."""
+    parent: str | None = None
+    """The id of the job that it is a changed copy of."""
 
     def of_schedule(self, name: str, due: int | None) -> "Opts":
         """Return the same for the job of a schedule's due time; None: somebody has run it by hand."""
@@ -59,6 +61,8 @@ class Opts:
             found["s"] = self.schedule
         if self.scheduled_for is not None:
             found["f"] = self.scheduled_for
+        if self.parent is not None:
+            found["p"] = self.parent
         return json.dumps(found, separators=(",", ":")) if found else None
 
     def over(self, retry: Retry) -> Retry:
@@ -85,7 +89,7 @@ def read_opts(text: str | None) -> Opts:
         return NONE
     if not isinstance(found, dict):
         return NONE
-    attempts, schedule = _whole(found.get("n")), found.get("s")
+    attempts, schedule, parent = _whole(found.get("n")), found.get("s"), found.get("p")
     return Opts(
         timeout=_seconds(found.get("t")),
         expires=_whole(found.get("x")),
@@ -94,6 +98,7 @@ def read_opts(text: str | None) -> Opts:
         backoff=_read_backoff(found.get("b")),
         schedule=schedule if type(schedule) is str else None,
         scheduled_for=_whole(found.get("f")),
+        parent=parent if type(parent) is str else None,
     )
 
 

@@ -17,7 +17,12 @@ class Intake(Protocol):
     """
 
     def add(
-        self, jobs: Sequence[NewJob], *, claim_for: int | None = None, budget: float | None = None
+        self,
+        jobs: Sequence[NewJob],
+        *,
+        claim_for: int | None = None,
+        budget: float | None = None,
+        by: Deed | None = None,
     ) -> Reply[list[Added]]:
         """Store jobs, all or none, in this order.
 
@@ -47,7 +52,8 @@ class Intake(Protocol):
         never `JournalUnavailable`, on which clients try again.
 
         An answer that does not come within `budget` seconds is `JournalUnavailable`; then the
-        jobs are not stored, or are cancelled before anybody could start them.
+        jobs are not stored, or are cancelled before anybody could start them. What people add by hand (`by`)
+        has no budget, and is not born claimed.
         """
         ...
 

@@ -25,4 +25,6 @@ def numbers_of(answer: Any) -> Numbers:
 
 
 def _is_done(answer: Any) -> bool:
-    return answer is True or (isinstance(answer, Cancel) and answer is not Cancel.TOO_LATE)
+    if isinstance(answer, Cancel):
+        return answer is not Cancel.TOO_LATE
+    return answer is True or isinstance(answer, Added)

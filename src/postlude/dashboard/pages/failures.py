@@ -192,7 +192,7 @@ async def group(visit: Visit) -> Response:
         one for one in await groups_since(visit, 0) if (one.task, one.kind, one.place) == (task, kind, place)
     ]
     if not found:
-        return await visit.page("missing.html", "None left", "failures", status=404, what="failure")
+        return await visit.page("missing.html", "None left", "failures", what="failure")
     shown = await _group(visit, found[0])
     return await visit.page("group.html", f"{shown.row.kind} in {shown.row.name}", "failures", page=shown)
 
@@ -203,7 +203,7 @@ async def _group(visit: Visit, one: FailureGroup) -> GroupPage:
     wanted = JobFilter(states=(State.FAILED,), task=one.task, failure=(one.kind, one.place), limit=COMPARED)
     records: list[JobRecord] = await visit.kept(("jobs", wanted), lambda: store.page(wanted))
     newest: JobRecord | None = await visit.kept(("job", one.newest), lambda: store.get(one.newest))
-    selection = Selection(task=one.task, kind=one.kind or "-", place=one.place)
+    selection = Selection(task=one.task, kind=one.kind or "-", place=one.place or None)
     raw = ""
     if newest is not None and newest.attempts:
         masker, parameters = masker_of(visit.desk.registry, one.task)

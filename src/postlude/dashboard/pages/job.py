@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -16,6 +17,7 @@ from postlude.dashboard.words import Moment, length, short_name
 from postlude.jobs.inspector import AttemptStatus, JobStatus, LogStatus
 from postlude.jobs.view import is_merged
 from postlude.model.ids import id_bytes
+from postlude.model.overrides import Opts, read_opts
 from postlude.model.state import State
 
 _STATES: Final = {
@@ -114,7 +116,9 @@ async def page(visit: Visit) -> Response:
     """Answer with the job."""
     asked = visit.path.rpartition("/")[2]
     status = await visit.desk.inspector.get(asked)
-    shown = await _shown(visit, status, asked)
+    record = await visit.desk.store.get(id_bytes(status.id))
+    opts = read_opts(None if record is None else record.given.opts)
+    shown = await _shown(visit, status, asked, opts)
     return await visit.page("job.html", shown.name, "jobs", page=shown)
 
 
@@ -134,7 +138,7 @@ async def events(visit: Visit) -> Response:
     )
 
 
-async def _shown(visit: Visit, status: JobStatus, asked: str) -> JobPage:
+async def _shown(visit: Visit, status: JobStatus, asked: str, opts: Opts) -> JobPage:
     masker, parameters = masker_of(visit.desk.registry, status.task)
     called = Called(status.arguments, parameters, masker)
     name = short_name(status.task)
@@ -146,7 +150,7 @@ async def _shown(visit: Visit, status: JobStatus, asked: str) -> JobPage:
     if status.state is State.SUCCEEDED and "results" in sees and status.result is not None:
         found = masker.value(status.result)
         result = Value("", found, found == MASK)
-    edit = visit.url("jobs/again", id=status.id) if "edit" in visit.access.act and called.readable else ""
+    edit = visit.url("jobs/again", id=status.id) if _may_edit(visit) and called.readable else ""
     return JobPage(
         id=status.id,
         task=status.task,
@@ -158,7 +162,7 @@ async def _shown(visit: Visit, status: JobStatus, asked: str) -> JobPage:
         merged=merged,
         acts=acts,
         edit=edit,
-        facts=tuple(_facts(visit, status, masker)),
+        facts=tuple(_facts(visit, status, masker, opts)),
         events=tuple(events_of(visit, status, masker)),
         line=line(visit, status),
         attempts=attempts,
@@ -178,7 +182,11 @@ async def _shown(visit: Visit, status: JobStatus, asked: str) -> JobPage:
     )
 
 
-def _facts(visit: Visit, status: JobStatus, masker: Masker) -> Iterator[Fact]:
+def _may_edit(visit: Visit) -> bool:
+    return "edit" in visit.access.act and "arguments" in visit.access.see
+
+
+def _facts(visit: Visit, status: JobStatus, masker: Masker, opts: Opts) -> Iterator[Fact]:
     yield Fact("Task", status.task, href=visit.url("tasks/one", name=status.task))
     yield Fact("Queue", status.queue, href=visit.url("jobs", q=f'queue:"{status.queue}"'))
     for name, time in (
@@ -189,6 +197,10 @@ def _facts(visit: Visit, status: JobStatus, masker: Masker) -> Iterator[Fact]:
     ):
         if time is not None:
             yield Fact(name, moment=visit.moment(time))
+    if opts.parent is not None:
+        yield Fact("Changed copy of", opts.parent, href=visit.url(f"jobs/{quote(opts.parent, safe='')}"))
+    if opts.schedule is not None:
+        yield Fact("Schedule", opts.schedule, href=visit.url("schedules"))
     of = "" if status.max_attempts is None else f" of {status.max_attempts}"
     yield Fact("Attempt", f"{status.attempt}{of}")
     if status.priority:

@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from postlude.dashboard.pages.rows import JobRow, rows_of
 from postlude.dashboard.site import Visit
 from postlude.dashboard.words import short_name
+from postlude.jobs.bulk import Cancelling, Deleting, Retrying
 from postlude.jobs.looks import SEARCHED
 from postlude.jobs.naming import Unclear
 from postlude.jobs.selection import BadSelection, Selection, parse
@@ -20,6 +21,8 @@ from postlude.stores.protocol import Counts
 
 PAGE: Final = 50
 """Jobs on a page."""
+
+_ACTS: Final = {"retry": Retrying.states, "cancel": Cancelling.states, "delete": Deleting.states}
 
 SPANS: Final = (("15m", "15 minutes"), ("1h", "hour"), ("24h", "24 hours"), ("7d", "7 days"))
 
@@ -151,6 +154,8 @@ async def _by_id(visit: Visit, which: Which, counts: list[Counts]) -> Response:
         ids = [one.id for one in newest if one.id.hex().endswith(digits)][:PAGE]
     if len(ids) == 1:
         return RedirectResponse(visit.url(f"jobs/{id_text(ids[0])}"), 303)
+    if len(ids) > 1:
+        which.wrong = "The ids of several jobs begin or end so; give more of it. These are some of them."
     found = [await store.get(id) for id in ids]
     shown = _shown(visit, which, counts, [one for one in found if one is not None], more=False, first=True)
     return await visit.page("jobs.html", "Jobs", "jobs", query=which.text, page=shown)
@@ -185,8 +190,14 @@ def _shown(
         older=older,
         total=which.total,
         filtered=which.selection.restricts or bool(which.wrong),
-        acts=tuple(act for act in ("retry", "cancel", "delete") if act in visit.access.act),
+        acts=_acts(visit, which.selection.states),
     )
+
+
+def _acts(visit: Visit, states: tuple[State, ...]) -> tuple[str, ...]:
+    """Return what whoever looks may do with jobs in some of these states; none: in any."""
+    may = [(act, those) for act, those in _ACTS.items() if act in visit.access.act]
+    return tuple(act for act, those in may if not states or those.intersection(states))
 
 
 def _tabs(visit: Visit, which: Which, counts: Sequence[Counts]) -> tuple[Tab, ...]:

@@ -36,7 +36,7 @@ function countOn() {
 
 // Pages that keep true -------------------------------------------------------------------------------------
 const busy = () => document.hidden || stopped || !document.body.hasAttribute("data-live")
-  || document.querySelector("dialog[open], input[name=id]:checked, main form[data-editing]") !== null
+  || document.querySelector("dialog[open], input[type=checkbox][name=id]:checked, main form[data-editing]") !== null
   || !(getSelection()?.isCollapsed ?? true);
 
 function plan(milliseconds) {
@@ -148,9 +148,9 @@ function arrange() {
   follow();
   choose();
 }
-const picked = () => [...document.querySelectorAll("input[name=id]:checked")];
+const picked = () => [...document.querySelectorAll("input[type=checkbox][name=id]:checked")];
 function choose() {
-  for (const one of document.querySelectorAll("input[name=id]")) one.closest("tr").classList.toggle("chosen", one.checked);
+  for (const one of document.querySelectorAll("input[type=checkbox][name=id]")) one.closest("tr").classList.toggle("chosen", one.checked);
   const bar = document.querySelector(".selection");
   if (!bar) return;
   const number = picked().length;
@@ -159,7 +159,7 @@ function choose() {
   for (const one of bar.querySelectorAll("button[data-needs-selection]")) one.disabled = !number;
   const all = document.getElementById("pick-all");
   if (all) {
-    all.checked = number > 0 && number === document.querySelectorAll("input[name=id]").length;
+    all.checked = number > 0 && number === document.querySelectorAll("input[type=checkbox][name=id]").length;
     all.indeterminate = number > 0 && !all.checked;
   }
 }
@@ -172,10 +172,10 @@ document.addEventListener("click", event => {
     return;
   }
   if (target.id === "pick-all") {
-    for (const one of document.querySelectorAll("input[name=id]")) one.checked = target.checked;
+    for (const one of document.querySelectorAll("input[type=checkbox][name=id]")) one.checked = target.checked;
     choose();
   } else if (target.name === "id") {
-    const boxes = [...document.querySelectorAll("input[name=id]")];
+    const boxes = [...document.querySelectorAll("input[type=checkbox][name=id]")];
     if (event.shiftKey && lastPicked && boxes.includes(lastPicked)) {
       const [from, to] = [boxes.indexOf(lastPicked), boxes.indexOf(target)].sort((a, b) => a - b);
       for (const one of boxes.slice(from, to + 1)) one.checked = target.checked;
@@ -261,7 +261,7 @@ addEventListener("keydown", event => {
     case "/": event.preventDefault(); (document.getElementById("q") ?? document.querySelector(".find input")).focus(); break;
     case "j": step(1); break;
     case "k": step(-1); break;
-    case "x": document.activeElement?.closest?.("tr")?.querySelector("input[name=id]")?.click(); break;
+    case "x": document.activeElement?.closest?.("tr")?.querySelector("input[type=checkbox][name=id]")?.click(); break;
     case ".": stop(); break;
     case "?": help.showModal(); break;
   }

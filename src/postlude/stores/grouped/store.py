@@ -102,9 +102,16 @@ class GroupedStore(Lookups, ABC):
             self._told.remove(call)
 
     def add(
-        self, jobs: Sequence[NewJob], *, claim_for: int | None = None, budget: float | None = None
+        self,
+        jobs: Sequence[NewJob],
+        *,
+        claim_for: int | None = None,
+        budget: float | None = None,
+        by: Deed | None = None,
     ) -> Reply[list[Added]]:
         """Store jobs, all or none."""
+        if by is not None:
+            return self._act(Verb.ADD, (jobs, None), by, rows=len(jobs))
         if self._writer is None:
             return Reply.failed(JournalUnavailable("the journal is not open"))
         return self._writer.submit(Verb.ADD, (jobs, claim_for), rows=len(jobs), budget=budget)

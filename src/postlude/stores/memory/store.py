@@ -77,12 +77,19 @@ class MemoryStore(Looks, ScheduleVerbs):
         """So nothing is to be ended."""
 
     def add(
-        self, jobs: Sequence[NewJob], *, claim_for: int | None = None, budget: float | None = None
+        self,
+        jobs: Sequence[NewJob],
+        *,
+        claim_for: int | None = None,
+        budget: float | None = None,
+        by: Deed | None = None,
     ) -> Reply[list[Added]]:
         with self._lock:
             refused = self._intake.refusal(jobs)
             if refused is not None:
                 return Reply.failed(refused)
+            if by is not None:
+                return Reply.of(self._noted(by, self._intake.queue(jobs, self._clock.now())))
             runner = None if claim_for is None else self._runners.get(claim_for)
             if runner is not None and self._intake.may_bear(jobs, runner):
                 return Reply.of(self._intake.bear(jobs, runner, self._clock.now()))

@@ -11,6 +11,7 @@ from postlude.model.failure import FailureGroup
 from postlude.model.job import JobFilter, NewJob
 from postlude.model.outcome import Failed
 from postlude.model.state import State
+from postlude.model.terms import Conflict
 from postlude.stores.protocol import Pause
 from postlude.stores.values import AuditLine, Deed
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
@@ -185,6 +186,17 @@ class AuditCases(Cases):
         driver.bench.lose_commit(driver.store, how)
         assert driver.store.retry([job.id], by=ADA).wait(PATIENCE) == [True]
         assert [line[2:] for line in audit(driver)] == [(*ADA[:3], 1, 0)]
+
+    def test_jobs_that_are_added_by_hand_have_a_line(self, driver: Driver) -> None:
+        first, second = driver.new(), driver.new(key="k")
+        (added, other) = driver.store.add([first, second], by=ADA._replace(act="edit")).wait(PATIENCE)
+        assert (added.fence, other.seq) == (0, added.seq + 1)
+        assert [(one.act, one.done, one.not_done) for one in audit(driver)] == [("edit", 2, 0)]
+        taken = driver.new(key="k", conflict=Conflict.RAISE)
+        with pytest.raises(KeyTaken):
+            driver.store.add([taken], by=BOB).wait(PATIENCE)
+        assert len(audit(driver)) == 1
+        assert {claim.id for claim in driver.claim(driver.enlist())} == {first.id, second.id}
 
     def test_lines_come_in_pages_newest_first_and_outlive_the_process(self, driver: Driver) -> None:
         for number in range(5):
