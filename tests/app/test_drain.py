@@ -15,6 +15,7 @@ from postlude.model.job import Added, NewJob
 from postlude.model.state import State
 from postlude.stores.memory.store import MemoryStore
 from postlude.stores.reply import Reply
+from postlude.stores.values import Deed
 
 pytestmark = pytest.mark.anyio
 
@@ -132,13 +133,18 @@ class SlowStore(MemoryStore):
         self._open: list[tuple[Reply[list[Added]], Reply[list[Added]]]] = []
 
     def add(
-        self, jobs: Sequence[NewJob], *, claim_for: int | None = None, budget: float | None = None
+        self,
+        jobs: Sequence[NewJob],
+        *,
+        claim_for: int | None = None,
+        budget: float | None = None,
+        by: Deed | None = None,
     ) -> Reply[list[Added]]:
         stored: Reply[list[Added]]
         if self.fails:
             stored = Reply.failed(JournalUnavailable("the disk is full"))
         else:
-            stored = super().add(jobs, claim_for=claim_for, budget=budget)
+            stored = super().add(jobs, claim_for=claim_for, budget=budget, by=by)
         told: Reply[list[Added]] = Reply.here()
         self._open.append((told, stored))
         return told

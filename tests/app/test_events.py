@@ -32,6 +32,7 @@ from postlude.model.job import Added, Cancel, NewJob
 from postlude.model.outcome import SUCCEEDED, Failed
 from postlude.stores.memory import MemoryStore
 from postlude.stores.reply import Reply
+from postlude.stores.values import Deed
 from postlude.telemetry.events import Events
 from tests.app.serving import serving
 
@@ -178,10 +179,15 @@ class SlowStore(MemoryStore):
         self.slow: list[tuple[Reply[list[Added]], Reply[list[Added]]]] = []
 
     def add(
-        self, jobs: Sequence[NewJob], *, claim_for: int | None = None, budget: float | None = None
+        self,
+        jobs: Sequence[NewJob],
+        *,
+        claim_for: int | None = None,
+        budget: float | None = None,
+        by: Deed | None = None,
     ) -> Reply[list[Added]]:
         slow: Reply[list[Added]] = Reply.here()
-        self.slow.append((slow, super().add(jobs, claim_for=claim_for, budget=budget)))
+        self.slow.append((slow, super().add(jobs, claim_for=claim_for, budget=budget, by=by)))
         return slow
 
 

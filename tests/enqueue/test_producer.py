@@ -17,6 +17,7 @@ from postlude.runner.attempt.work import Work
 from postlude.runner.runner import Runner
 from postlude.stores.memory.store import MemoryStore
 from postlude.stores.reply import Reply
+from postlude.stores.values import Deed
 from tests.app.serving import serving
 
 pytestmark = pytest.mark.anyio
@@ -38,12 +39,17 @@ class SlowStore(MemoryStore):
         self._told: list[tuple[Reply[list[Added]], Reply[list[Added]]]] = []
 
     def add(
-        self, jobs: Sequence[NewJob], *, claim_for: int | None = None, budget: float | None = None
+        self,
+        jobs: Sequence[NewJob],
+        *,
+        claim_for: int | None = None,
+        budget: float | None = None,
+        by: Deed | None = None,
     ) -> Reply[list[Added]]:
         self.adds.append((len(jobs), claim_for))
         slow: Reply[list[Added]] = Slow(self) if self.withdraws else Reply.here()
         if not self.withdraws:
-            self._told.append((slow, super().add(jobs, claim_for=claim_for, budget=budget)))
+            self._told.append((slow, super().add(jobs, claim_for=claim_for, budget=budget, by=by)))
         return slow
 
     def answer(self, refusal: Exception | None = None) -> None:
