@@ -15,87 +15,102 @@ from fastapi import Depends, FastAPI
 from postlude import CeleryEngine, Config, Postlude, Retry, current_job
 from postlude.model.retry import Fixed
 
-FOLDER = Path(os.environ["SHOP_FOLDER"])
-CONFIG = Config(reap_every=0.3, poll_every=0.1, grace=5.0)
+QUEUE = "reports"
 
 
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    await asyncio.sleep(float(os.environ.get("SHOP_STARTS_FOR", "0")))
-    app.state.loop = asyncio.get_running_loop()
-    app.state.opened = True
-    yield
-    say("closed", 0)
+class Shop:
+    """The application.
+
+    Args:
+        folder: where it notes what happens.
+        store: its journal.
+        broker: of its queue.
+        starts_for: seconds that its start takes.
+    """
+
+    def __init__(self, folder: Path, store: str, broker: str, starts_for: float = 0.0) -> None:
+        self._said = folder / "said"
+        self._starts_for = starts_for
+        self.engine = CeleryEngine(broker)
+        self.app = FastAPI(lifespan=self._lifespan)
+        self.postlude = Postlude(
+            self.app,
+            store=store,
+            config=Config(reap_every=0.3, poll_every=0.1, grace=5.0, lease=6.0),
+            queues={QUEUE: self.engine},
+        )
+        task = self.postlude.task
+        self.note = task(self._note, name="note", queue=QUEUE)
+        self.takes = task(self._takes, name="takes", queue=QUEUE)
+        self.on_loop = task(self._on_loop(), name="on_loop", queue=QUEUE)
+        self.flaky = task(self._flaky, name="flaky", queue=QUEUE, retry=Retry(3, Fixed(0.1)))
+        self.poison = task(self._poison, name="poison", queue=QUEUE)
+        self.hungry = task(self._hungry, name="hungry", queue=QUEUE)
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    @asynccontextmanager
+    async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.sleep(self._starts_for)
+        self.loop = asyncio.get_running_loop()
+        yield
+        self.say("closed", 0)
+
+    def say(self, what: str, number: int) -> None:
+        """Note something: a whole line, of many processes."""
+        line = f"{time.monotonic():.6f} {os.getpid()} {threading.get_ident()} {what} {number}\n"
+        with self._said.open("a") as file:
+            file.write(line)
+
+    def _note(self, number: int) -> int:
+        self.say("begins", number)
+        self.say("ends", number)
+        return 2 * number
+
+    def _takes(self, number: int, seconds: float) -> int:
+        self.say("begins", number)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            time.sleep(0.02)
+        self.say("ends", number)
+        return number
+
+    def _on_loop(self) -> Any:
+        shop = self
+
+        async def session() -> AsyncIterator[Any]:
+            """A resource of the loop that the lifespan has."""
+            async with asyncio.Lock():
+                yield shop.loop
+
+        async def on_loop(number: int, loop: Any = Depends(session)) -> int:
+            assert loop is asyncio.get_running_loop(), "another loop"
+            shop.say("begins", number)
+            await asyncio.sleep(0)
+            await current_job().progress(1, 1, "done")
+            shop.say("ends", number)
+            return number
+
+        return on_loop
+
+    async def _flaky(self, number: int) -> int:
+        self.say("begins", number)
+        if current_job().attempt < 2:
+            raise ValueError(number)
+        self.say("ends", number)
+        return number
+
+    def _poison(self, number: int) -> None:
+        self.say("begins", number)
+        ctypes.string_at(0)
+
+    def _hungry(self, number: int) -> None:
+        """Ends as one that the system has no memory for."""
+        self.say("begins", number)
+        os.kill(os.getpid(), 9)
 
 
-app = FastAPI(lifespan=lifespan)
-postlude = Postlude(
-    app,
-    store=os.environ["SHOP_STORE"],
-    config=CONFIG,
-    queues={"reports": CeleryEngine(os.environ["SHOP_BROKER"])},
-)
-celery_app = postlude.components.queues["reports"].app  # type: ignore[attr-defined]
-
-
-def say(what: str, number: int) -> None:
-    """Note something, whole lines from many processes."""
-    line = f"{time.time():.6f} {os.getpid()} {threading.get_ident()} {what} {number}\n"
-    with (FOLDER / "said").open("a") as file:
-        file.write(line)
-
-
-@postlude.task(queue="reports")
-def note(number: int) -> int:
-    say("begins", number)
-    say("ends", number)
-    return 2 * number
-
-
-@postlude.task(queue="reports")
-def takes(number: int, seconds: float) -> int:
-    say("begins", number)
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        time.sleep(0.02)
-    say("ends", number)
-    return number
-
-
-async def session() -> AsyncIterator[Any]:
-    """A resource of the loop that the lifespan has."""
-    lock = asyncio.Lock()
-    async with lock:
-        yield app.state.loop
-
-
-@postlude.task(queue="reports")
-async def on_loop(number: int, loop: Any = Depends(session)) -> int:
-    assert loop is asyncio.get_running_loop(), "another loop"
-    say("begins", number)
-    await asyncio.sleep(0)
-    await current_job().progress(1, 1, "done")
-    say("ends", number)
-    return number
-
-
-@postlude.task(queue="reports", retry=Retry(3, Fixed(0.1)))
-async def flaky(number: int) -> int:
-    say("begins", number)
-    if current_job().attempt < 2:
-        raise ValueError(number)
-    say("ends", number)
-    return number
-
-
-@postlude.task(queue="reports")
-def poison(number: int) -> None:
-    say("begins", number)
-    ctypes.string_at(0)
-
-
-@postlude.task(queue="reports")
-def hungry(number: int) -> None:
-    """Takes all the memory that there is."""
-    say("begins", number)
-    os.kill(os.getpid(), 9)
+def from_environment() -> Shop:
+    """Return the one that a worker was started for."""
+    told = os.environ
+    starts_for = float(told.get("SHOP_STARTS_FOR", "0"))
+    return Shop(Path(told["SHOP_FOLDER"]), told["SHOP_STORE"], told["SHOP_BROKER"], starts_for)

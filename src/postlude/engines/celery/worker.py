@@ -72,7 +72,8 @@ class Workers:
         queues = sorted(consumed & self._serves.keys())
         self._prefork = _pool_of(sender).endswith("prefork:TaskPool")
         slots = 1 if self._prefork else int(sender.concurrency or 1)
-        self._role = Role(True, only(set(queues)), slots, told=True)
+        # Celery has waited for what runs when a process of its ends: what is left then is given back.
+        self._role = Role(True, only(set(queues)), slots, grace=0.0, told=True)
         self._inbox.begin = self._start
 
     def _forked(self, **_: Any) -> None:

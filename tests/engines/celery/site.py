@@ -1,0 +1,128 @@
+"""A journal, a broker and workers of Celery's, with an application in this process that adds jobs."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from postlude import Job
+from tests.engines.celery.shop import Shop
+
+ROOT = Path(__file__).parents[3]
+
+PATIENCE = 60.0
+
+
+class Site:
+    """Where it happens.
+
+    Args:
+        folder: of its own.
+        broker: the broker's URL.
+        store: the journal; None: in SQLite, in the folder.
+        starts_for: seconds that the application's start takes.
+    """
+
+    def __init__(self, folder: Path, broker: str, store: str | None = None, starts_for: float = 0.0) -> None:
+        self.folder = folder
+        self.store = store or f"sqlite:///{folder}/jobs.db"
+        self._environment = os.environ | {
+            "SHOP_FOLDER": str(folder), "SHOP_STORE": self.store, "SHOP_BROKER": broker,
+            "SHOP_STARTS_FOR": str(starts_for), "C_FORCE_ROOT": "1", "PYTHONWARNINGS": "ignore",
+        }  # fmt: skip
+        self.shop = Shop(folder, self.store, broker)
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def start(self, *options: str, concurrency: int = 2, pool: str = "prefork") -> subprocess.Popen[bytes]:
+        """Start a worker."""
+        command = Path(sys.executable).with_name("postlude")
+        worker = subprocess.Popen(
+            [
+                str(command), "celery", "worker", "tests.engines.celery.running:postlude",
+                "--app-dir", str(ROOT), "--concurrency", str(concurrency), "--pool", pool, *options,
+            ],
+            env=self._environment, cwd=ROOT, stdout=subprocess.DEVNULL,
+            stderr=(self.folder / "worker.log").open("ab"), start_new_session=True,
+        )  # fmt: skip
+        self.workers.append(worker)
+        return worker
+
+    def start_plain(self, *options: str) -> subprocess.Popen[bytes]:
+        """Start Celery's own command."""
+        command = Path(sys.executable).with_name("celery")
+        worker = subprocess.Popen(
+            [str(command), "-A", "tests.engines.celery.running:celery_app", "worker", *options],
+            env=self._environment, cwd=ROOT, stdout=subprocess.DEVNULL,
+            stderr=(self.folder / "worker.log").open("ab"), start_new_session=True,
+        )  # fmt: skip
+        self.workers.append(worker)
+        return worker
+
+    @staticmethod
+    def children(worker: subprocess.Popen[bytes]) -> list[int]:
+        """Return the processes that run a worker's jobs."""
+        with suppress(OSError):
+            told = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text()
+            return [int(pid) for pid in told.split()]
+        return []
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Shop]:
+        """Do what the application's lifespan does, beside the workers."""
+        postlude = self.shop.postlude
+        await postlude.open()
+        try:
+            await postlude.start()
+            try:
+                yield self.shop
+            finally:
+                await postlude.drain()
+        finally:
+            await postlude.close()
+
+    async def results(self, jobs: list[Job[Any]]) -> list[Any]:
+        return [await job.result(timeout=PATIENCE) for job in jobs]
+
+    def runs(self) -> dict[int, list[tuple[float, float | None, int]]]:
+        """Return of each job when its runs have begun and ended, and in which process."""
+        found: dict[int, list[tuple[float, float | None, int]]] = defaultdict(list)
+        open_runs: dict[tuple[str, str, str], int] = {}
+        said = self.folder / "said"
+        for line in said.read_text().splitlines() if said.exists() else ():
+            at, pid, thread, what, number = line.split()
+            runs = found[int(number)]
+            if what == "begins":
+                open_runs[pid, thread, number] = len(runs)
+                runs.append((float(at), None, int(pid)))
+            elif what == "ends" and (place := open_runs.pop((pid, thread, number), None)) is not None:
+                runs[place] = (runs[place][0], float(at), int(pid))
+        return found
+
+    def overlaps(self) -> list[int]:
+        """Return the jobs of which two runs were under way at once; of one that was killed nobody knows."""
+        bad = []
+        for number, runs in self.runs().items():
+            whole = sorted((begin, end) for begin, end, _ in runs if end is not None)
+            bad += [number for (_, end), (begin, _) in pairwise(whole) if begin < end]
+        return bad
+
+    def close(self) -> None:
+        for worker in self.workers:
+            if worker.poll() is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(worker.pid, signal.SIGKILL)
+                worker.wait(30)
+
+    def log(self) -> str:
+        """What the workers have said."""
+        path = self.folder / "worker.log"
+        return path.read_text() if path.exists() else ""
+
+
+Fault = Callable[[], None]

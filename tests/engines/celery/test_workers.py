@@ -1,0 +1,171 @@
+"""Celery's own worker, in processes: how jobs run there, and what its end and its deaths mean for them."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from postlude import State
+from postlude.engines.celery.inbox import TASK
+from postlude.model.state import Reason
+from tests.engines.celery.shop import QUEUE
+from tests.engines.celery.site import PATIENCE, Site
+from tests.servers.rabbitmq import RabbitMQServer
+from tests.servers.redis import RedisServer
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.process,
+    pytest.mark.disk,
+    pytest.mark.anyio,
+    pytest.mark.parametrize("anyio_backend", ["asyncio"]),
+]
+
+
+@pytest.fixture
+def site(redis: RedisServer, tmp_path: Path) -> Iterator[Site]:
+    redis.command("FLUSHALL")
+    site = Site(tmp_path, redis.url)
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def at_rabbitmq(rabbitmq: RabbitMQServer, tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path, rabbitmq.url)
+    yield site
+    site.close()
+
+
+async def begun(site: Site, number: int, times: int = 1) -> int:
+    """Return the process that has begun a job so often, when one has."""
+    async with asyncio.timeout(PATIENCE):
+        while len(runs := site.runs().get(number, [])) < times:
+            await asyncio.sleep(0.02)
+    return runs[times - 1][2]
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+async def test_sync_and_async_jobs_run_in_every_pool(site: Site, pool: str) -> None:
+    site.start(pool=pool)
+    async with site.serving() as shop:
+        add = shop.postlude.add_task
+        jobs = [
+            await add(task, number) for task in (shop.note, shop.on_loop, shop.flaky) for number in range(20)
+        ]
+        assert await site.results(jobs) == [2 * number for number in range(20)] + 2 * [*range(20)]
+        status = await jobs[30].status()
+        assert status.progress is not None
+        assert status.progress.message == "done"
+    assert {pid for runs in site.runs().values() for *_, pid in runs if runs} - {os.getpid()}, "elsewhere"
+
+
+async def test_celerys_own_command_is_a_worker_too(site: Site) -> None:
+    site.start_plain("--concurrency", "1", "--pool", "threads")
+    async with site.serving() as shop:
+        assert await (await shop.postlude.add_task(shop.on_loop, 1)).result(timeout=PATIENCE) == 1
+
+
+async def test_a_thousand_async_jobs_meet_their_own_loop(at_rabbitmq: Site) -> None:
+    at_rabbitmq.start()
+    async with at_rabbitmq.serving() as shop:
+        jobs = await shop.postlude.add_tasks([shop.on_loop.call(number) for number in range(1000)])
+        assert await at_rabbitmq.results(jobs) == list(range(1000))
+    assert {number: len(runs) for number, runs in at_rabbitmq.runs().items() if number} == dict.fromkeys(
+        range(1, 1000), 1
+    )
+
+
+async def test_a_child_is_killed_while_it_runs_a_job(site: Site) -> None:
+    site.start(concurrency=1)
+    async with site.serving() as shop:
+        job = await shop.postlude.add_task(shop.takes, 1, 1.5)
+        others = [await shop.postlude.add_task(shop.note, number) for number in (2, 3)]
+        os.kill(await begun(site, 1), signal.SIGKILL)
+        assert await site.results([job, *others]) == [1, 4, 6]
+    assert len(site.runs()[1]) == 2
+
+
+async def test_a_worker_is_killed_while_it_runs_a_job(site: Site) -> None:
+    first = site.start(concurrency=1)
+    async with site.serving() as shop:
+        job = await shop.postlude.add_task(shop.takes, 1, 1.5)
+        waiting = [await shop.postlude.add_task(shop.note, number) for number in range(2, 30)]
+        await begun(site, 1)
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait(10)
+        site.start(concurrency=1)
+        assert await site.results([job, *waiting]) == [1, *(2 * number for number in range(2, 30))]
+    assert len(site.runs()[1]) == 2
+
+
+async def test_a_job_that_kills_its_process_is_ended_after_three(site: Site) -> None:
+    site.start(concurrency=1)
+    async with site.serving() as shop:
+        job = await shop.postlude.add_task(shop.hungry, 1)
+        other = await shop.postlude.add_task(shop.note, 2)
+        async with asyncio.timeout(PATIENCE):
+            while (status := await job.status()).state is not State.FAILED:
+                await asyncio.sleep(0.05)
+        assert status.reason is Reason.KILLED
+        assert await other.result(timeout=PATIENCE) == 4
+    assert len(site.runs()[1]) == 3
+
+
+async def test_a_worker_that_is_told_to_end_lets_short_jobs_end(site: Site) -> None:
+    worker = site.start(concurrency=2)
+    async with site.serving() as shop:
+        jobs = [await shop.postlude.add_task(shop.takes, number, 0.5) for number in (1, 2)]
+        await begun(site, 1)
+        worker.send_signal(signal.SIGTERM)
+        assert await site.results(jobs) == [1, 2]
+        assert await asyncio.to_thread(worker.wait, 15) == 0
+    assert [len(site.runs()[number]) for number in (1, 2)] == [1, 1]
+    assert "closed" in (site.folder / "said").read_text(), "the application's own end has run"
+
+
+async def test_a_job_runs_for_longer_than_rabbitmq_waits_for_an_acknowledgement(
+    at_rabbitmq: Site, rabbitmq: RabbitMQServer
+) -> None:
+    rabbitmq.control("eval", "application:set_env(rabbit, consumer_timeout, 2000).")
+    worker = at_rabbitmq.start(concurrency=1)
+    try:
+        async with at_rabbitmq.serving() as shop:
+            job = await shop.postlude.add_task(shop.takes, 1, 5.0)
+            assert await job.result(timeout=PATIENCE) == 1
+            assert await (await shop.postlude.add_task(shop.note, 2)).result(timeout=PATIENCE) == 4
+        assert worker.poll() is None
+        assert len(at_rabbitmq.runs()[1]) == 1
+        assert "PRECONDITION" not in at_rabbitmq.log()
+    finally:
+        rabbitmq.control("eval", "application:set_env(rabbit, consumer_timeout, 20000).")
+
+
+async def test_a_message_that_comes_ten_times_is_one_run(site: Site) -> None:
+    site.start(concurrency=2)
+    async with site.serving() as shop:
+        job = await shop.postlude.add_task(shop.takes, 1, 1.0)
+        for _ in range(10):
+            shop.engine.app.send_task(TASK, [job.id], queue=QUEUE)
+        assert await job.result(timeout=PATIENCE) == 1
+        shop.engine.app.send_task(TASK, [job.id], queue=QUEUE)  # late
+        assert await (await shop.postlude.add_task(shop.note, 2)).result(timeout=PATIENCE) == 4
+    assert len(site.runs()[1]) == 1
+
+
+async def test_while_the_broker_is_away_jobs_are_added_as_ever(redis: RedisServer, site: Site) -> None:
+    site.start(concurrency=1)
+    async with site.serving() as shop:
+        assert await (await shop.postlude.add_task(shop.note, 1)).result(timeout=PATIENCE) == 2
+        redis.stop()
+        try:
+            since = time.monotonic()
+            jobs = [await shop.postlude.add_task(shop.note, number) for number in range(2, 52)]
+            assert time.monotonic() - since < 5.0
+        finally:
+            redis.start()
+        assert await site.results(jobs) == [2 * number for number in range(2, 52)]
