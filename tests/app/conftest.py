@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.app import work
+from tests.journals import LOCATIONS, located
 
 Location = str
 
@@ -18,10 +19,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture(params=["memory", pytest.param("sqlite:///jobs.db", id="sqlite", marks=pytest.mark.disk)])
+@pytest.fixture(params=LOCATIONS)
 def location(request: pytest.FixtureRequest) -> Location:
     """Where a journal is: each of the kinds."""
-    return str(request.param)
+    return located(request)
 
 
 @pytest.fixture

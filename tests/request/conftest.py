@@ -13,6 +13,7 @@ from postlude.frameworks.fastapi import hook, internals
 from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import Store
 from postlude.stores.sqlite import SqliteStore
+from tests.journals import LOCATIONS, SERVER, drop, located, on_server
 from tests.request import calls
 from tests.request.recorder import Recorder, RecordingPostlude
 
@@ -28,25 +29,30 @@ def log() -> Iterator[list[str]]:
     calls.LOG.clear()
 
 
-@pytest.fixture(params=["memory", pytest.param("sqlite", marks=pytest.mark.disk)])
+@pytest.fixture(params=LOCATIONS)
 def make_desk(request: pytest.FixtureRequest, tmp_path: Path, log: list[str]) -> Iterator[MakeDesk]:
     """Make a desk with a journal of its own. After the test, its books must be in order."""
     made: list[Recorder] = []
+    location = located(request)
 
     def make() -> Recorder:
         clock = SystemClock()
 
         def make_store() -> Store:
-            if request.param == "memory":
+            if location == "memory":
                 return MemoryStore(clock)
+            if request.param == SERVER:
+                return on_server(location, schema=f"jobs{len(made)}")
             return SqliteStore(tmp_path / f"jobs{len(made)}.db", clock=clock)
 
         made.append(Recorder(log, make_store))
         return made[-1]
 
     yield make
-    for port in made:
+    for number, port in enumerate(made):
         port.close_the_books()
+        if request.param == SERVER:
+            drop(location, f"jobs{number}")
 
 
 @pytest.fixture

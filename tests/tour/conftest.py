@@ -12,18 +12,20 @@ import pytest
 
 from postlude.runner.attempt import progress as reports
 from tests.app.serving import serving
+from tests.journals import LOCATIONS, located
 from tests.tour import preamble
 
 Visiting = Callable[[ModuleType], AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
-@pytest.fixture(params=["memory", pytest.param("sqlite:///jobs.db", id="sqlite", marks=pytest.mark.disk)])
+@pytest.fixture(params=LOCATIONS)
 def journal(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Let each Postlude made from now on have a journal of this kind, as an operator would."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("POSTLUDE_STORE", request.param)
+    location = located(request)
+    monkeypatch.setenv("POSTLUDE_STORE", location)
     monkeypatch.setattr(reports, "EVERY", 0.02)  # progress is read soon after it is told
-    return str(request.param)
+    return location
 
 
 def imported(name: str) -> ModuleType:

@@ -9,6 +9,7 @@ from postlude import JobFailed, JobNotFound
 from postlude.model.job import Cancel
 from postlude.model.state import State
 from tests.app.serving import becomes, eventually, serving
+from tests.journals import skip_where_leases_run_by_a_clock_that_jumps
 from tests.tour.preamble import many
 
 pytestmark = pytest.mark.anyio
@@ -53,7 +54,8 @@ async def test_add_many(mail: ModuleType, atomic: bool) -> None:
     assert last.seq - first.seq == 1000
 
 
-async def test_many_that_are_added_run(mail: ModuleType) -> None:
+async def test_many_that_are_added_run(mail: ModuleType, journal: str) -> None:
+    skip_where_leases_run_by_a_clock_that_jumps(journal)
     async with serving(mail.postlude):
         await mail.add_many()
 
