@@ -18,7 +18,7 @@ from postlude.config import Config, Keep
 from postlude.tasks.options import TaskOptions
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
-NAMES: Final = ("from-backgroundtasks", "from-celery", "uploads", "deploying", "runbook")
+NAMES: Final = ("from-backgroundtasks", "from-celery", "uploads", "deploying", "runbook", "tutorial")
 PAGES: Final = {name: (DOCS / f"{name}.md").read_text("utf-8") for name in NAMES}
 
 
