@@ -14,7 +14,12 @@ def deed(act: str, meant: str) -> Deed:
         act: the command.
         meant: which jobs, or what else, in the words in which that was typed.
     """
-    return deeds.deed(f"cli:{_user()}@{socket.gethostname()}", act, meant)
+    return deeds.deed(actor(), act, meant)
+
+
+def actor() -> str:
+    """Return who has typed it."""
+    return f"cli:{_user()}@{socket.gethostname()}"
 
 
 def _user() -> str:

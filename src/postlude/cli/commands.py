@@ -10,6 +10,7 @@ import typer
 from postlude.cli.acts import add_acts
 from postlude.cli.celery import add_celery
 from postlude.cli.check import add_check
+from postlude.cli.dashboard import add_dashboard
 from postlude.cli.display import console, print_job, print_jobs, print_json
 from postlude.cli.exits import errors_in_one_line
 from postlude.cli.journal import reading
@@ -130,6 +131,6 @@ for add in (
     *(add_looks, add_schedules),
     add_acts,
     *(add_doctor, add_check),
-    *(add_worker, add_celery, add_migrate, add_move),
+    *(add_worker, add_celery, add_dashboard, add_migrate, add_move),
 ):
     add(app)

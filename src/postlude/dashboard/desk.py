@@ -5,7 +5,6 @@ from typing import Protocol
 
 from postlude.jobs.control import Control
 from postlude.jobs.inspector import Inspector
-from postlude.jobs.schedules import Schedules
 from postlude.jobs.subscriptions import Hub
 from postlude.stores.protocol import Store
 from postlude.tasks.registry import Registry
@@ -31,7 +30,6 @@ class Desk(Protocol):
     store: Store
     control: Control
     inspector: Inspector
-    schedules: Schedules
     registry: Registry
     hub: Hub
 
