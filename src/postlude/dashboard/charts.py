@@ -43,19 +43,19 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """A moment at which something else happened."""
-
-    x: float
-    title: str
-
-
-@dataclass(frozen=True, slots=True)
 class Key:
     """What a colour stands for."""
 
     kind: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a chart's table, and where it leads."""
+
+    cells: tuple[str, ...]
+    href: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,11 @@ class Chart:
     bars: tuple[Bar, ...]
     lines: tuple[Line, ...]
     slots: tuple[Slot, ...]
-    marks: tuple[Mark, ...]
     labels: tuple[str, ...]
     """Below it, from left to right."""
     keys: tuple[Key, ...]
     heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple["Row", ...]
     """The table, newest first."""
     empty: bool
 

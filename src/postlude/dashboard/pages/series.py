@@ -151,9 +151,13 @@ def ended_chart(
         query = f"{words} since:{begin:%Y-%m-%dT%H:%M} until:{end:%Y-%m-%dT%H:%M}".strip()
         return text, visit.url("jobs", q=query)
 
+    told_of = [told(minute, one) for minute, one in steps]
     rows = [
-        (clock(minute, span), f"{one.added:,}", f"{one.succeeded:,}", f"{one.failed:,}", f"{one.cancelled:,}")
-        for minute, one in reversed(steps)
+        charts.Row(
+            (clock(minute, span), *(f"{n:,}" for n in (one.added, one.succeeded, one.failed, one.cancelled))),
+            href,
+        )
+        for (minute, one), (_, href) in zip(reversed(steps), reversed(told_of), strict=True)
         if one.added or one.ended
     ]
     return charts.Chart(
@@ -161,8 +165,7 @@ def ended_chart(
         top=number(top),
         bars=charts.stacked(columns, top),
         lines=(),
-        slots=charts.slots([told(minute, one) for minute, one in steps]),
-        marks=(),
+        slots=charts.slots(told_of),
         labels=_labels(steps, span),
         keys=(
             charts.Key("succeeded", "succeeded"),
@@ -207,7 +210,7 @@ def _lines(
     found = [[value(one) for _, one in steps] for _, value in lines]
     top = charts.ceiling(max([value for values in found for value in values if value is not None] or [0]))
     rows = [
-        (clock(minute, span), *(length(value(one)) for _, value in lines))
+        charts.Row((clock(minute, span), *(length(value(one)) for _, value in lines)), "")
         for minute, one in reversed(steps)
         if any(value(one) is not None for _, value in lines)
     ]
@@ -225,7 +228,6 @@ def _lines(
         bars=(),
         lines=tuple(charts.line(values, top, kind) for values, kind in zip(found, kinds, strict=True)),
         slots=charts.slots(titles),
-        marks=(),
         labels=_labels(steps, span),
         keys=tuple(charts.Key(kind, name) for kind, (name, _) in zip(kinds, lines, strict=True)),
         heads=("Time (UTC)", *(name for name, _ in lines)),
