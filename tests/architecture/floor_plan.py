@@ -27,10 +27,11 @@ LAYERS = (
     Layer("app", ("app",), below=(*REQUEST, "engines", "frameworks", "web", "dashboard")),
     Layer("check", ("check",), below=(*REQUEST, "frameworks", "app")),
     Layer("worker", ("worker",), below=(*REQUEST, "app")),
+    Layer("new", ("new",), below=TRUTH),
     Layer(
         "doors",
         ("fastapi", "starlette", "cli", "testing", "integrations"),
-        below=(*REQUEST, "engines", "web", "dashboard", "app", "check", "worker"),
+        below=(*REQUEST, "engines", "web", "dashboard", "app", "check", "worker", "new"),
         together=False,
     ),
 )

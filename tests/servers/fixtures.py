@@ -1,4 +1,4 @@
-"""Servers and databases of their own for tests."""
+"""Servers, brokers and databases of their own for tests."""
 
 import time
 from collections.abc import Iterator
@@ -8,6 +8,8 @@ import psycopg
 import pytest
 
 from tests.servers.postgres import PostgresServer
+from tests.servers.rabbitmq import RabbitMQServer
+from tests.servers.redis import RedisServer
 
 
 @pytest.fixture(scope="session")
@@ -59,3 +61,19 @@ def database(databases: tuple[str, str]) -> Iterator[str]:
 def another_database(databases: tuple[str, str]) -> Iterator[str]:
     """The URL of a second one."""
     yield from _emptied(databases[1])
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitMQServer]:
+    """A RabbitMQ for the tests of a process, which waits 20 seconds for an acknowledgement."""
+    server = RabbitMQServer("consumer_timeout = 20000")
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[RedisServer]:
+    """A Redis for the tests of a process."""
+    server = RedisServer()
+    yield server
+    server.close()

@@ -17,6 +17,7 @@ from postlude.cli.journal import reading
 from postlude.cli.looks import add_doctor, add_looks
 from postlude.cli.migrate import add_migrate
 from postlude.cli.move import add_move
+from postlude.cli.new import add_new
 from postlude.cli.options import (
     JsonOption,
     StoreOption,
@@ -131,6 +132,6 @@ for add in (
     *(add_looks, add_schedules),
     add_acts,
     *(add_doctor, add_check),
-    *(add_worker, add_celery, add_dashboard, add_migrate, add_move),
+    *(add_new, add_worker, add_celery, add_dashboard, add_migrate, add_move),
 ):
     add(app)
