@@ -62,6 +62,22 @@ async def test_a_list_is_what_its_filter_means() -> None:
         assert ids["later"] in await text(visitor, f"/jobs?q={ids['later'][:18]}")
 
 
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("state=failed", "state:failed"),
+        ("state=failed&until=1h&q=tenant:acme", "until:1h tenant:acme state:failed"),
+        ("state=bogus", "state:bogus"),
+        ("state=&queue=mail", "queue:mail"),
+    ],
+)
+async def test_an_address_may_name_a_state(address: str, words: str) -> None:
+    async with visiting() as visitor:
+        answer = await visitor.get(f"/jobs?{address}")
+        assert answer.status_code == 303
+        assert httpx.URL(answer.headers["location"]).params["q"] == words
+
+
 async def test_menus_become_words_of_the_filter() -> None:
     async with visiting() as visitor:
         await filled(visitor)

@@ -22,6 +22,9 @@ from postlude.stores.protocol import Counts
 PAGE: Final = 50
 """Jobs on a page."""
 
+_FIELDS: Final = ("state", "task", "queue", "since", "until")
+"""What an address may name by itself, beside the filter in words."""
+
 _ACTS: Final = {"retry": Retrying.states, "cancel": Cancelling.states, "delete": Deleting.states}
 
 SPANS: Final = (("15m", "15 minutes"), ("1h", "hour"), ("24h", "24 hours"), ("7d", "7 days"))
@@ -122,9 +125,7 @@ class Which:
 
 async def page(visit: Visit) -> Response:
     """Answer with the list."""
-    if menus := {
-        name: visit.asked(name) for name in ("task", "queue", "since") if name in visit.request.query_params
-    }:
+    if menus := {name: visit.asked(name) for name in _FIELDS if name in visit.request.query_params}:
         return RedirectResponse(visit.url("jobs", q=_with(visit.asked("q"), menus)), 303)
     counts: list[Counts] = await visit.kept("counts", visit.desk.store.counts)
     which = Which(visit, counts)
@@ -162,14 +163,15 @@ async def _by_id(visit: Visit, which: Which, counts: list[Counts]) -> Response:
 
 
 def _with(text: str, menus: dict[str, str]) -> str:
-    """Return a filter with what was chosen in the menus."""
+    """Return a filter with what was chosen in the menus, or written into the address."""
+    state = menus.pop("state", "")
     try:
         selection = parse(text)
     except BadSelection:
         return text
     for name, value in menus.items():
         selection = replace(selection, **{name: value or None})  # type: ignore[arg-type]
-    return selection.words()
+    return f"{selection.words()} state:{state}".strip() if state else selection.words()
 
 
 def _shown(
