@@ -68,8 +68,7 @@ class Runner:
         self.thread = threading.get_ident()
         self._lease = lease
         self._store = store
-        self._config = config
-        self._clock = clock
+        self._config, self._clock = config, clock
         self._events = store.events
         self._outcomes = Outcomes(random.Random(), config.max_error, self._events)
         self._chains = Chains(self.loop, config.order_wait, lambda work: self.executors.submit(work))
@@ -87,6 +86,7 @@ class Runner:
         self.reserve, self.take, self.start = self._held.reserve, self._held.take, self._held.start
         self._unstarted = Unstarted(self._held, self._starting, self.executors, self._chains)
         self._finisher = Finisher(store, self._offered, self._written)
+        self.offer_ends = self._finisher.offer  # those that wait for company
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
         self.waiters = waiters or Waiters(store, execution.promises)

@@ -46,7 +46,10 @@ class Claims:
 
     def _claim(self, tx: Transaction, call: ClaimCall) -> Claimed:
         follow_clock(tx)
-        queues = tx.value("ready_queues", call.runner)
+        if call.ids is not None:
+            queues = "[]" if tx.value("is_enlisted", call.runner) else None
+        else:
+            queues = tx.value("ready_queues", call.runner)
         if queues is None:  # there is no such runner any more
             return Claimed([], refused=all_refused(call.ids, Refusal.BURIED))
         self._turn += 1

@@ -423,6 +423,9 @@ WITH RECURSIVE waiting (queue) AS (
 )
 SELECT queue FROM waiting WHERE queue IS NOT NULL
 
+-- name: is_enlisted
+SELECT EXISTS (SELECT 1 FROM $s.runner WHERE id = $1::bigint)
+
 -- name: ready_ids
 SELECT id FROM $s.job WHERE state = 0 AND queue = $1::text ORDER BY suspect, priority, coalesce(position, seq)
 LIMIT $2::bigint

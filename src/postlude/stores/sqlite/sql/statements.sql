@@ -361,6 +361,9 @@ WITH RECURSIVE $waiting
 SELECT CASE WHEN EXISTS (SELECT 1 FROM runner WHERE id = ?1)
     THEN (SELECT json_group_array(queue) FROM waiting WHERE queue IS NOT NULL) END
 
+-- name: is_enlisted
+SELECT EXISTS (SELECT 1 FROM runner WHERE id = ?1)
+
 -- name: ready_ids
 SELECT id FROM job WHERE state = 0 AND queue = ?1 ORDER BY suspect, priority, seq LIMIT ?2
 
