@@ -604,6 +604,6 @@ def test_the_help_has_four_panels_and_each_command_is_in_one() -> None:
         "Look": ["jobs", "show", "queues", "tasks", "processes", "watch", "schedules"],
         "Act": ["retry", "cancel", "delete", "prune", "pause", "resume"],
         "Check": ["doctor", "check"],
-        "Set up": ["worker", "dashboard", "migrate", "move", "celery"],
+        "Set up": ["new", "add", "worker", "dashboard", "migrate", "move", "celery"],
     }
     assert "--install-completion" in panels["Options"]

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from postlude.cli.acts import add_acts
+from postlude.cli.add import add_add
 from postlude.cli.celery import add_celery
 from postlude.cli.check import add_check
 from postlude.cli.dashboard import add_dashboard
@@ -132,6 +133,6 @@ for add in (
     *(add_looks, add_schedules),
     add_acts,
     *(add_doctor, add_check),
-    *(add_new, add_worker, add_celery, add_dashboard, add_migrate, add_move),
+    *(add_new, add_add, add_worker, add_celery, add_dashboard, add_migrate, add_move),
 ):
     add(app)
