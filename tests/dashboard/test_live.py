@@ -4,7 +4,19 @@ from typing import Any
 
 import pytest
 
-from postlude.dashboard.live import FRESH, IDLE, STALE, Pulse
+from postlude import Access
+from postlude.dashboard.live import (
+    FRESH,
+    IDLE,
+    LATEST,
+    MOST_FOR_GOOD,
+    OVER,
+    SHARE,
+    SOONEST,
+    STALE,
+    Pace,
+    Pulse,
+)
 from tests.dashboard.shop import filled, send, visiting
 
 pytestmark = pytest.mark.anyio
@@ -80,3 +92,53 @@ async def test_what_is_looked_up_is_looked_up_once() -> None:
         assert [await pulse.kept("a", look), await pulse.kept("a", look)] == [1, 1]
         pulse.forget()
         assert await pulse.kept("a", look) == 2
+
+
+async def test_who_sees_as_much_is_given_the_same_page() -> None:
+    async with visiting() as visitor:
+        ids = await filled(visitor)
+        ada = await visitor.get("/jobs")
+        visitor.access = Access.reader("eve")
+        eve = await visitor.get("/jobs")
+        assert "bob@example.org" in ada.text
+        assert "bob@example.org" not in eve.text
+        assert ids["sent"] in eve.text
+        redirected = await visitor.get("/jobs?q=&since=1h")
+        assert (redirected.status_code, (await visitor.get("/jobs?q=&since=1h")).status_code) == (303, 303)
+
+
+async def test_what_is_over_is_looked_up_once_for_all_times() -> None:
+    looks = []
+
+    async def look() -> int:
+        looks.append(1)
+        return len(looks)
+
+    async with visiting() as visitor:
+        pulse = Pulse(visitor.postlude.components.store, Clock())
+        assert await pulse.for_good("a", look) == 1
+        pulse.forget()
+        assert await pulse.for_good("a", look) == 1
+        for number in range(MOST_FOR_GOOD):
+            await pulse.for_good(number, look)
+        assert await pulse.for_good("a", look) == MOST_FOR_GOOD + 2
+
+
+def test_pages_ask_less_often_where_that_costs_much() -> None:
+    pace = Pace(clock := Clock())
+    for _ in range(8):  # each second costs four times its share, at first
+        clock.now += OVER
+        pace.spent(OVER * 4 * SHARE * SOONEST / pace.pause)
+    assert pace.pause == pytest.approx(4 * SOONEST)
+    clock.now += OVER
+    pace.spent(OVER)
+    assert pace.pause == LATEST
+    clock.now += OVER
+    pace.spent(0)
+    assert pace.pause == SOONEST
+
+
+async def test_a_page_is_told_when_to_ask_again() -> None:
+    async with visiting() as visitor:
+        answer = await visitor.get("/")
+        assert float(answer.headers["postlude-poll"]) == SOONEST

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from postlude.dashboard.access import Access, Ask, NoAccess, access_of
@@ -53,6 +53,12 @@ ACTIONS: Final[Mapping[str, Page]] = {
 
 _CODES: Final = ((NotAllowed, 403), (BadForm, 400))
 
+POLL: Final = "Postlude-Poll"
+"""The header that says in how many seconds a page should ask again."""
+
+_OWN: Final = ("etag", "refresh")
+"""Headers that pages set themselves."""
+
 _JOB: Final = re.compile(r"/jobs/([^/]+)")
 _EVENTS: Final = re.compile(r"/jobs/([^/]+)/events")
 _STATIC: Final = "/static/"
@@ -75,6 +81,11 @@ class Dashboard:
         self._operations = Operations()
         self._pulse: Pulse | None = None
         self._pulse_of: Desk | None = None
+
+    def forget(self) -> None:
+        """Show nothing that was looked up before: the next page asks the journal."""
+        if self._pulse is not None:
+            self._pulse.forget()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -160,13 +171,25 @@ def _handler(method: str, path: str) -> Page | Response | None:
 
 
 async def _live(visit: Visit, page: Page) -> Response:
-    """Answer with a page, or with 304 if nothing has changed since the browser had it."""
-    tag = f'W/"{visit.pulse.token()}"'
+    """Answer with a page, or with 304 if nothing has changed since the browser had it.
+
+    Who asks for the same page in the same second, and sees as much, is given the same.
+    """
+    pulse = visit.pulse
+    tag = f'W/"{pulse.token()}"'
+    headers = {"ETag": tag, POLL: f"{pulse.pace.pause:.1f}"}
     if visit.request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers={"ETag": tag})
-    response = await page(visit)
-    response.headers.setdefault("ETag", tag)
-    return response
+        return Response(status_code=304, headers=headers)
+    asked = ("page", str(visit.request.url), visit.access, int(visit.now.timestamp()))
+    response: Response = await pulse.kept(asked, lambda: page(visit))
+    if not isinstance(response, HTMLResponse):
+        pulse.drop(asked)
+        return response
+    answer = HTMLResponse(response.body, response.status_code)
+    answer.headers.update(
+        {**headers, **{name: response.headers[name] for name in _OWN if name in response.headers}}
+    )
+    return answer
 
 
 def paths_of(scope: Scope) -> tuple[str, str]:

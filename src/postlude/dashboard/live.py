@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Collection
 from threading import Lock
 from typing import Any, Final, TypeVar
 
-from postlude.model.event.jobs import AttemptStarted, EndsWritten, JobsAdded, JobsClaimed, ProgressWritten
+from postlude.model.event.jobs import EndsWritten, JobsAdded, JobsClaimed, ProgressWritten
 from postlude.stores.protocol import Reading
 from postlude.stores.signals import Signals
 
@@ -26,7 +26,45 @@ IDLE: Final = 60.0
 MOST: Final = 200
 """Answers that are kept."""
 
-_HEARD: Final = (JobsAdded, JobsClaimed, AttemptStarted, EndsWritten, ProgressWritten)
+MOST_FOR_GOOD: Final = 6
+"""Answers that are kept although something changes: each may be some megabytes."""
+
+_HEARD: Final = (JobsAdded, JobsClaimed, EndsWritten, ProgressWritten)
+"""What happens to many jobs in one write. Not that attempts start: a value would be made for each."""
+
+SOONEST: Final = 2.0
+LATEST: Final = 30.0
+"""Seconds after which a page asks again, at least and at most."""
+
+SHARE: Final = 0.02
+"""So much of a thread's time the pages of one process may take, all together; then they ask less often."""
+
+OVER: Final = 10.0
+"""Seconds over which that is counted."""
+
+
+class Pace:
+    """Says how often pages should ask, by what answering them has cost.
+
+    Args:
+        clock: gives seconds that never run backwards.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._spent = 0.0
+        self.pause = SOONEST
+        """Seconds after which a page asks again."""
+
+    def spent(self, seconds: float) -> None:
+        """A page has cost so much of the thread's time."""
+        self._spent += seconds
+        passed = self._clock() - self._began
+        if passed >= OVER:
+            wanted = self.pause * self._spent / passed / SHARE
+            self.pause = min(LATEST, max(SOONEST, wanted))
+            self._began, self._spent = self._clock(), 0.0
 
 
 class Pulse(Signals):
@@ -48,6 +86,8 @@ class Pulse(Signals):
         self._seen = -1
         self._since = 0.0
         self._kept: OrderedDict[Any, Any] = OrderedDict()
+        self._for_good: OrderedDict[Any, Any] = OrderedDict()
+        self.pace = Pace(clock)
 
     def token(self) -> str:
         """Return what is equal as long as nothing has changed that a page could show."""
@@ -87,6 +127,22 @@ class Pulse(Signals):
                 self._kept[key] = found
                 while len(self._kept) > MOST:
                     self._kept.popitem(last=False)
+        return found
+
+    def drop(self, key: Any) -> None:
+        """Keep this no longer."""
+        with self._lock:
+            self._kept.pop(key, None)
+
+    async def for_good(self, key: Any, look: Callable[[], Awaitable[T]]) -> T:
+        """Return what does not change any more: looked up once, for all, also after changes."""
+        if key in self._for_good:
+            self._for_good.move_to_end(key)
+            found: T = self._for_good[key]
+            return found
+        found = self._for_good[key] = await look()
+        while len(self._for_good) > MOST_FOR_GOOD:
+            self._for_good.popitem(last=False)
         return found
 
     # -- what is heard, from any thread -----------------------------------------------------------

@@ -1,6 +1,7 @@
 """The site: what all pages have around them, and one visit to it."""
 
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,6 +32,9 @@ ENTRIES: Final = (
     ("processes", "processes", "Processes", "p"),
 )
 """The pages that each page leads to: key, path, what it is called, and the letter behind `g`."""
+
+BESIDE: Final = 2.0
+"""So many times what writing a page costs it costs in all: what it has to be made of first, too."""
 
 SEARCHED_ACTS: Final = 200
 """Audit lines among which is looked for who has paused something."""
@@ -185,7 +189,10 @@ class Visit:
             values: what its template has beside the frame.
         """
         frame = await self._frame(heading, here, query, live and status == 200)
-        return HTMLResponse(render(template, frame=frame, url=self.url, **values), status)
+        began = time.thread_time()
+        text = render(template, frame=frame, url=self.url, **values)
+        self.pulse.pace.spent(BESIDE * (time.thread_time() - began))
+        return HTMLResponse(text, status)
 
     async def _frame(self, heading: str, here: str, query: str, live: bool) -> Frame:
         entries = (Entry(name, self.url(path), letter, key == here) for key, path, name, letter in ENTRIES)

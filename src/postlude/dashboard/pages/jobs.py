@@ -119,7 +119,7 @@ class Which:
     @property
     def bounded(self) -> bool:
         """Whether only the newest jobs are looked at: no index knows those that are meant, or may not."""
-        alone = Selection(states=self.selection.states, key=self.selection.key)
+        alone = Selection(states=self.selection.states)
         return self.total > SEARCHED and not self.everywhere and self.selection != alone
 
 

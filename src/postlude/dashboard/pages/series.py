@@ -54,14 +54,33 @@ def span_links(visit: Visit, here: Span, path: str, **query: str) -> tuple[SpanL
     return tuple(SpanLink(one.name, visit.url(path, span=one.name, **query), one is here) for one in SPANS)
 
 
+OPEN: Final = 2
+"""Minutes that may still change: a write is counted in the minute in which it began."""
+
+
 async def sums_of(visit: Visit, span: Span) -> list[Sum]:
-    """Return what has happened in a span that ends now."""
+    """Return what has happened in a span that ends now. Steps that are over are looked up once."""
     until = visit.desk.store.now() // MINUTE
-    since = (until - span.minutes) // span.step * span.step + span.step
-    found: list[Sum] = await visit.kept(
-        ("history", since, until, span.step), lambda: visit.desk.store.history(since, until, span.step)
+    since = first_minute(until, span)
+    begun = max(since, (until - OPEN) // span.step * span.step)
+    over: list[Sum] = []
+    if begun > since:
+        over = await visit.pulse.for_good(
+            ("history", since, begun, span.step), lambda: _history(visit, since, begun - 1, span.step)
+        )
+    fresh: list[Sum] = await visit.kept(
+        ("history", begun, until, span.step), lambda: _history(visit, begun, until, span.step)
     )
-    return found
+    return [*over, *fresh]
+
+
+async def _history(visit: Visit, since: int, until: int, step: int) -> list[Sum]:
+    return await visit.desk.store.history(since, until, step)
+
+
+def first_minute(until: int, span: Span) -> int:
+    """Return the first minute of a span that ends in this one."""
+    return (until - span.minutes) // span.step * span.step + span.step
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +139,7 @@ def figures_of(sums: Iterable[Sum]) -> Figures:
 def by_step(visit: Visit, sums: Iterable[Sum], span: Span) -> list[tuple[int, Figures]]:
     """Return the figures of each step of a span, oldest first: its first minute, and what happened in it."""
     until = visit.desk.store.now() // MINUTE
-    first = (until - span.minutes) // span.step * span.step + span.step
+    first = first_minute(until, span)
     found: dict[int, list[Sum]] = {minute: [] for minute in range(first, until + 1, span.step)}
     for one in sums:
         if one.minute in found:

@@ -3,7 +3,7 @@ const root = document.body.dataset.root;
 const QUICK = 2000, SLOW = 10000, REST = 5 * 60 * 1000;
 
 let tag = null, held = false, stopped = false, touched = Date.now(), waiting = null, timer = 0;
-let skew = 0;
+let skew = 0, pace = QUICK;
 
 // Times ----------------------------------------------------------------------------------------------------
 const UNITS = [["d", 86400], ["h", 3600], ["min", 60]];
@@ -48,6 +48,7 @@ async function look() {
   const began = performance.now();
   try {
     const answer = await fetch(location.href, { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store", redirect: "error" });
+    pace = Math.max(QUICK, 1000 * (Number(answer.headers.get("Postlude-Poll")) || 0));
     if (answer.status === 200) {
       tag = answer.headers.get("ETag");
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -55,7 +56,7 @@ async function look() {
     }
   } catch { /* the server is away: the next look finds it */ }
   const took = performance.now() - began;
-  plan(Math.max(Date.now() - touched > REST ? SLOW : QUICK, took * 20));
+  plan(Math.max(Date.now() - touched > REST ? SLOW : pace, took * 20));
 }
 function take(fresh) {
   learn(fresh);
@@ -154,6 +155,7 @@ function choose() {
   const bar = document.querySelector(".selection");
   if (!bar) return;
   const number = picked().length;
+  bar.classList.toggle("some", number > 0);
   const told = bar.querySelector(".chosen-number");
   if (told) told.textContent = number ? `${number} selected` : "";
   for (const one of bar.querySelectorAll("button[data-needs-selection]")) one.disabled = !number;

@@ -19,8 +19,8 @@ _ERROR: Final = (
 )
 
 _FAILURE: Final = (
-    "job.state = 9 AND (SELECT kind FROM failure AS f WHERE f.seq = job.seq) = "
-    "(SELECT id FROM failure_kind WHERE kind = ? AND place = ?)"
+    "job.seq IN (SELECT f.seq FROM failure AS f WHERE f.kind = "
+    "(SELECT id FROM failure_kind WHERE kind = ? AND place = ?))"
 )
 _NO_FAILURE: Final = "job.state = 9 AND NOT EXISTS (SELECT 1 FROM failure AS f WHERE f.seq = job.seq)"
 
@@ -39,9 +39,12 @@ def conditions(wanted: JobFilter, jobs_in: Callable[[Stored], int]) -> tuple[str
     parts: list[str] = []
     values: list[Any] = []
     indexed = _by_index(wanted.states, jobs_in)
+    if wanted.failure is not None and any(wanted.failure):
+        indexed = f"{_FAILURE} AND job.state = 9"
+        values += map(_stored, wanted.failure)
     if indexed is not None:
         parts.append(indexed)
-    elif wanted.states:
+    if wanted.states and (indexed is None or wanted.failure is not None):
         parts.append(_in_states(wanted.states))
     if wanted.within is not None and indexed is None:
         parts.append("job.seq > (SELECT coalesce(max(seq), 0) FROM job) - ?")
@@ -60,9 +63,8 @@ def conditions(wanted: JobFilter, jobs_in: Callable[[Stored], int]) -> tuple[str
         if value is not None:
             parts.append(condition)
             values.append(_stored(value))
-    if wanted.failure is not None:
-        parts.append(_FAILURE if any(wanted.failure) else _NO_FAILURE)
-        values += map(_stored, wanted.failure if any(wanted.failure) else ())
+    if wanted.failure is not None and not any(wanted.failure):
+        parts.append(_NO_FAILURE)
     for name, value in wanted.arguments:
         parts.append(
             "EXISTS (SELECT 1 FROM payload AS p WHERE p.seq = job.seq AND CASE "
@@ -70,9 +72,13 @@ def conditions(wanted: JobFilter, jobs_in: Callable[[Stored], int]) -> tuple[str
         )
         values += [f"$.k.{json.dumps(_stored(name))}", _stored(value), json.dumps(value, ensure_ascii=False)]
     where = f"WHERE {' AND '.join(parts)} " if parts else ""
-    # `+`: not by the order of jobs, or all of them would be looked at for the few that an index knows.
-    order = "+job.seq" if indexed is not None else "job.seq"
-    return f"{where}ORDER BY {order} DESC LIMIT ?", [*values, wanted.limit]
+    values.append(wanted.limit)
+    if indexed is None:
+        return f"{where}ORDER BY job.seq DESC LIMIT ?", values
+    # `+`: not by the order of jobs, or all of them would be looked at for the few that an index knows. First
+    # which, then what there is to tell of each: sorted with all of that, 20,000 take four times as long.
+    which = f"SELECT job.seq FROM job {where}ORDER BY +job.seq DESC LIMIT ?"
+    return f"WHERE job.seq IN ({which}) ORDER BY job.seq DESC", values
 
 
 def _by_index(states: tuple[State, ...], jobs_in: Callable[[Stored], int]) -> str | None:
