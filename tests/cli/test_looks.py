@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 from postlude.cli import doctor
 from postlude.cli.commands import app
 from postlude.clock import SystemClock
-from postlude.model.job import NewJob
-from postlude.model.outcome import Finish, Parked, Succeeded
+from postlude.model.job import Claim, NewJob
+from postlude.model.outcome import Failed, Finish, Outcome, Parked, Succeeded
 from postlude.model.queues import only
 from postlude.model.state import Reason
 from postlude.model.terms import Terms
@@ -55,6 +55,16 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Journal
     journal = Journal(tmp_path / "postlude.db")
     yield journal
     journal.store.close()
+
+
+def end(journal: Journal, outcome: Outcome, ago: float = 0) -> Claim:
+    """End the job that is ready, so many seconds ago."""
+    runner = journal.enlist().runner
+    (claim,) = journal.store.claim(runner, 1, suspect=False).wait(5).claims
+    at = SystemClock().now() - round(ago * 1e6)
+    finish = Finish(claim.seq, claim.fence, claim.task, at, at, outcome)
+    assert journal.store.finish([finish]).wait(5) == [True]
+    return claim
 
 
 def run(*arguments: str, code: int = 0) -> Result:
@@ -238,6 +248,45 @@ def test_what_has_ended_is_told_by_the_second(journal: Journal, monkeypatch: pyt
             [Finish(claim.seq, claim.fence, claim.task, 1, 2, Succeeded(None)) for claim in claims]
         ).wait(5)
 
-    monkeypatch.setattr("postlude.cli.looks.time.sleep", they_end)
+    monkeypatch.setattr("postlude.cli.watch.time.sleep", they_end)
     *_, last = run("watch", "--json", "--looks", "2", "--every", "2").stdout.splitlines()
     assert json.loads(last)["ended_per_second"]["succeeded"] == 1.5
+
+
+def test_what_was_pruned_meanwhile_has_ended_too(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal.add()
+    claim = end(journal, Succeeded(None))
+
+    def it_goes(seconds: float) -> None:
+        journal.add()
+        end(journal, Succeeded(None))
+        journal.store.delete([claim.id]).wait(5)
+
+    monkeypatch.setattr("postlude.cli.watch.time.sleep", it_goes)
+    *_, last = run("watch", "--json", "--looks", "2", "--every", "2").stdout.splitlines()
+    assert json.loads(last)["ended_per_second"]["succeeded"] == 0.5
+
+
+def test_a_look_that_takes_its_time_is_no_burst(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal.add()
+    times = iter([100.0, 140.0])
+    monkeypatch.setattr("postlude.cli.watch.time.monotonic", lambda: next(times, 140.0))
+
+    def it_ends(seconds: float) -> None:
+        end(journal, Succeeded(None))
+
+    monkeypatch.setattr("postlude.cli.watch.time.sleep", it_ends)
+    *_, last = run("watch", "--json", "--looks", "2", "--every", "2").stdout.splitlines()
+    assert json.loads(last)["ended_per_second"]["succeeded"] == 1 / 40
+
+
+def test_what_has_failed_lately_is_shown_in_groups(journal: Journal) -> None:
+    for _ in range(2):
+        journal.add()
+        end(journal, Failed("ValueError: no", ""))
+    journal.add("shop:old")
+    end(journal, Failed("OldError: no", ""), ago=700)
+    heads, row = [line.split() for line in run("watch", "--looks", "1").stdout.splitlines()[-2:]]
+    assert (heads, row) == (["failed", "lately", "jobs", "error", "at"], ["shop:send", "2", "ValueError"])
+    told = json.loads(run("watch", "--json", "--looks", "1").stdout)
+    assert told["failures"] == [{"task": "shop:send", "kind": "ValueError", "place": "", "jobs": 2}]

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from postlude.cli import acting
 from postlude.cli.commands import app
-from postlude.clock import SECOND, ManualClock
+from postlude.clock import SECOND, ManualClock, SystemClock
 from postlude.model.ids import id_text
 from postlude.model.job import NewJob
 from postlude.model.outcome import Failed, Outcome, Succeeded
@@ -85,10 +85,13 @@ def test_what_is_kept_no_longer_goes(driver: Driver, typed: list[str], stays: li
     assert left(driver, [*jobs, waiting]) == [*stays, 6]
 
 
-def test_so_long_ago_counts_from_the_journals_time(driver: Driver) -> None:
-    jobs = ended(driver, Succeeded(None))
-    assert run("--succeeded-before", "5s", "--yes").exit_code == 0
-    assert left(driver, jobs) == []
+@pytest.mark.parametrize(("typed", "gone"), [("90m", 1), ("1m", 2), ("150m", 0)])
+def test_so_long_ago_counts_from_now(driver: Driver, typed: str, gone: int) -> None:
+    clock = driver.clock
+    clock.advance((SystemClock().now() - clock.now()) / SECOND - 2 * 3600)
+    jobs = ended(driver, Succeeded(None), Succeeded(None))  # two hours ago, and one
+    assert run("--succeeded-before", typed, "--yes").exit_code == (0 if gone else 3)
+    assert left(driver, jobs) == [0, 1][gone:]
 
 
 def test_it_tells_first_and_asks(driver: Driver) -> None:
