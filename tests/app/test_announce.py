@@ -65,6 +65,18 @@ def test_a_traceback_follows_its_line(capsys: Captured, unconfigure: Call) -> No
     assert (rest[0], rest[-1]) == ("Traceback (most recent call last):", "ValueError: why")
 
 
+def test_a_line_that_cannot_be_written_is_told_as_logging_tells_it(
+    capsys: Captured, unconfigure: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unconfigure()
+    be_heard()
+    monkeypatch.setattr(logging, "raiseExceptions", True)
+    log.warning("%d is late", "it")
+    told = capsys.readouterr().err
+    assert "--- Logging error ---" in told
+    assert "is late" in told
+
+
 def test_information_is_shown_to_who_asks_for_it(capsys: Captured, unconfigure: Call) -> None:
     unconfigure()
     be_heard()

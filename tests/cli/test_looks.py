@@ -213,8 +213,13 @@ def test_parked_jobs(journal: Journal) -> None:
 def test_a_full_disk_and_a_long_wal(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(2**40, 2**40, doctor.LEAST_FREE - 1))
-    monkeypatch.setattr(doctor, "LONG_WAL", 0)
-    assert codes(journal) == ["disk-full", "long-wal"]
+    assert codes(journal) == ["disk-full"]
+    assert "disk-full: 199 MiB are free for the journal" in run("doctor", code=1).stdout
+    wal = Path("postlude.db-wal")
+    os.truncate(wal, 256 * 1024**2)  # what SQLite has not written is empty
+    assert codes(journal) == ["disk-full"]
+    os.truncate(wal, 256 * 1024**2 + 1)
+    assert "long-wal: the WAL has 256 MiB: a program keeps" in run("doctor", code=1).stdout
 
 
 def test_what_cannot_be_looked_at_is_no_clean_bill(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from postlude import Postlude
-from postlude.app.measures import Measures, metrics_of
+from postlude.app.measures import MOST_TASKS, Measures, metrics_of
+from postlude.integrations.capped import MOST_TASKS as CAPPED
 from postlude.integrations.opentelemetry import instrument
 
 PAGE = (Path(__file__).parents[2] / "docs" / "telemetry.md").read_text("utf-8")
@@ -49,6 +50,11 @@ def test_so_are_those_for_prometheus() -> None:
     table = PAGE.partition("## Prometheus")[2].partition("| metric |")[2].partition("\n\n")[0]
     named = re.findall(r"`(postlude_\w+)`", table)
     assert named == [metric.name for metric in metrics_of(Measures())]
+
+
+def test_so_many_tasks_are_told_apart_as_it_says() -> None:
+    assert f"`task` is one of the {MOST_TASKS} that the journal has met first" in PAGE
+    assert f"`task` has {CAPPED} values, then `other`" in PAGE.replace("\n", " ")
 
 
 @pytest.mark.process

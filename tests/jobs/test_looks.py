@@ -1,6 +1,7 @@
 """Looking at a journal as a whole from programs: awaited, and from sync code."""
 
 import asyncio
+import dataclasses
 import inspect
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from postlude import JobNotFound, Keep, Pause, Postlude, State
 from postlude.clock import SECOND, ManualClock
 from postlude.config import Config
 from postlude.enqueue.blocking import Blocking
-from postlude.jobs import looks, pruning
+from postlude.jobs import looks, pruning, statuses
 from postlude.jobs.bulk import Acted
 from postlude.jobs.pruning import Bounds
 from postlude.jobs.statuses import Happened
@@ -268,3 +269,11 @@ def test_all_is_read_only_where_more_are_there_than_are_kept(
     assert pruning.kept_no_longer(driver.store, Bounds(successes=0, failures=2)) == []
     assert asked_for == []
     assert len(pruning.kept_no_longer(driver.store, Bounds(failures=1))) == 1
+
+
+def test_what_is_told_is_a_value() -> None:
+    found = [kind for kind in vars(statuses).values() if dataclasses.is_dataclass(kind)]
+    assert len(found) >= 7
+    for kind in found:
+        if kind.__module__ == statuses.__name__:
+            assert kind.__dataclass_params__.frozen, kind  # type: ignore[union-attr]
