@@ -80,7 +80,9 @@ async def demo(directory: Path, port: int, store: str = "") -> int:
     with listen(port) as listening:
         async with mail_server(chosen(directory)) as smtp_port:
             settings = replace(chosen(directory), smtp_port=smtp_port, store=store)
-            say(f"The shop is open:  http://127.0.0.1:{listening.getsockname()[1]}/")
+            address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+            say(f"The shop is open:  {address}")
+            say(f"Its dashboard:     {address}background/")
             say(f"Mail server: 127.0.0.1:{smtp_port}")
             say(f"Journal: {store or directory / 'postlude.db'}")
             say("Stop with Ctrl-C.")

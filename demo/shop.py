@@ -28,6 +28,7 @@ app = FastAPI(title="Postlude's demo shop")
 postlude.install(app)
 app.include_router(postlude.router(prefix="/jobs", owner=visitor))
 app.mount("/page", StaticFiles(directory=PAGE))
+app.mount("/background", postlude.dashboard(auth="local", title="Teapots & Co.", environment="demo"))
 
 Name = Annotated[str, Field(min_length=1, max_length=60, pattern=r"^[^\r\n]+$")]
 

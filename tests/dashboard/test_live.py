@@ -1,10 +1,11 @@
 """Pages that nothing has changed on cost no look at the journal."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from postlude import Access
+from postlude import Access, Postlude
 from postlude.dashboard.live import (
     FRESH,
     IDLE,
@@ -17,6 +18,8 @@ from postlude.dashboard.live import (
     Pace,
     Pulse,
 )
+from postlude.model.event.jobs import JobsAdded
+from tests.app.serving import serving
 from tests.dashboard.shop import filled, send, visiting
 
 pytestmark = pytest.mark.anyio
@@ -142,3 +145,33 @@ async def test_a_page_is_told_when_to_ask_again() -> None:
     async with visiting() as visitor:
         answer = await visitor.get("/")
         assert float(answer.headers["postlude-poll"]) == SOONEST
+
+
+async def test_what_is_told_of_before_it_can_be_seen_is_looked_for_once_more() -> None:
+    async with visiting() as visitor:
+        pulse = Pulse(visitor.postlude.components.store, clock := Clock())
+        pulse.token()
+        clock.now += FRESH
+        pulse.changed(None)  # a commit has begun, and may end after the next look
+        early = pulse.token()
+        clock.now += FRESH
+        late = pulse.token()
+        clock.now += FRESH
+        assert early != late == pulse.token()
+
+
+@pytest.mark.disk
+async def test_commits_are_heard_of_where_jobs_are_added_to_a_file(tmp_path: Path) -> None:
+    postlude = Postlude(store=f"sqlite:///{tmp_path}/shop.db", packages=["tests"])
+    async with serving(postlude):
+        store: Any = postlude.components.store
+        pulse = Pulse(store, clock := Clock())
+        token = pulse.token()
+        added = store.events.heard.get(JobsAdded, ())
+        assert [one for one in added if getattr(one, "__self__", None) is pulse] == []
+        await postlude.add_task(postlude.task(send).using(delay=3600), "ada@example.org")
+        clock.now += FRESH
+        assert pulse.token() != token
+        clock.now += IDLE + 1
+        pulse.changed(None)
+        assert pulse._note not in store._told

@@ -1,5 +1,6 @@
 """The dashboard's application: who asks, what for, and the headers of all answers."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
@@ -18,6 +19,7 @@ from postlude.dashboard.live import Pulse
 from postlude.dashboard.pages import audit, failures, job, jobs, now, processes, schedules, tasks
 from postlude.dashboard.security import HEADERS, NO_STORE, ForeignRequest, refuse_foreign
 from postlude.dashboard.site import Look, Visit
+from postlude.dashboard.templating import prepare
 from postlude.dashboard.words import date_of
 from postlude.errors import JobNotFound, JournalUnavailable, PostludeError
 
@@ -79,6 +81,7 @@ class Dashboard:
         self._look = look
         self._assets = Assets()
         self._operations = Operations()
+        self._prepared = False
         self._pulse: Pulse | None = None
         self._pulse_of: Desk | None = None
 
@@ -125,6 +128,9 @@ class Dashboard:
         visit = None
         try:
             await desk.opened()
+            if not self._prepared:
+                await asyncio.to_thread(prepare)
+                self._prepared = True
             pulse = self._pulse_for(desk)
             visit = Visit(
                 request, desk, pulse, access, root, path, self._look, self._assets,

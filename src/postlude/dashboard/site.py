@@ -33,8 +33,8 @@ ENTRIES: Final = (
 )
 """The pages that each page leads to: key, path, what it is called, and the letter behind `g`."""
 
-BESIDE: Final = 2.0
-"""So many times what writing a page costs it costs in all: what it has to be made of first, too."""
+BESIDE: Final = 4.0
+"""So many times what writing a page costs it costs in all, with reading what it has."""
 
 SEARCHED_ACTS: Final = 200
 """Audit lines among which is looked for who has paused something."""

@@ -7,6 +7,14 @@ from typing import Any
 from postlude.dashboard.words import counted, number
 
 
+@cache
+def prepare() -> None:
+    """Compile all templates. Blocks for a tenth of a second, once: not on a loop that others wait for."""
+    environment = _environment()
+    for name in environment.list_templates():
+        environment.get_template(name)
+
+
 def check() -> None:
     """Make sure that there is what writes templates.
 

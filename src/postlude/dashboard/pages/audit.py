@@ -1,5 +1,6 @@
 """Audit: what people have done, newest first."""
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +11,8 @@ from postlude.dashboard.words import Moment
 from postlude.stores.values import AuditLine
 
 PAGE: Final = 50
+
+_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,8 @@ class AuditRow:
     meant: str
     done: int
     not_done: int
+    href: str
+    """The way to the job, if it was one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +41,13 @@ class AuditPage:
 
 def rows_of_lines(visit: Visit, lines: list[AuditLine]) -> tuple[AuditRow, ...]:
     """Return lines as they stand in a list."""
-    return tuple(
-        AuditRow(one.number, visit.moment(one.at), one.actor, one.act, one.meant, one.done, one.not_done)
-        for one in lines
-    )
+    return tuple(_row(visit, one) for one in lines)
+
+
+def _row(visit: Visit, one: AuditLine) -> AuditRow:
+    href = visit.url(f"jobs/{one.meant}") if _ID.fullmatch(one.meant) else ""
+    at = visit.moment(one.at)
+    return AuditRow(one.number, at, one.actor, one.act, one.meant, one.done, one.not_done, href)
 
 
 async def page(visit: Visit) -> Response:

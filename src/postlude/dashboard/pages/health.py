@@ -76,19 +76,6 @@ def _processes(visit: Visit, seen: Seen) -> Iterator[Sentence]:
             "Processes",
             visit.url("processes"),
         )
-    died = sum(one.n for one in seen.hour if one.outcome in DEATHS)
-    if died:
-        told = counted(died, "attempt was", "attempts were")
-        yield Sentence(
-            "warn",
-            f"{told} cut off by the death of a process in the last hour.",
-            "Processes",
-            visit.url("processes"),
-        )
-    releases = {one.release for one in serving if one.release}
-    if len(releases) > 1:
-        told = f"Processes of {len(releases)} releases run side by side."
-        yield Sentence("warn", told, "Processes", visit.url("processes"))
 
 
 def _failures(visit: Visit, seen: Seen) -> Iterator[Sentence]:
@@ -144,6 +131,19 @@ def _usual_wait(hour: Sequence[Sum], queue: str) -> float | None:
 
 
 def _others(visit: Visit, seen: Seen) -> Iterator[Sentence]:
+    died = sum(one.n for one in seen.hour if one.outcome in DEATHS)
+    if died:
+        told = counted(died, "attempt was", "attempts were")
+        yield Sentence(
+            "warn",
+            f"{told} cut off by the death of a process in the last hour.",
+            "Processes",
+            visit.url("processes"),
+        )
+    releases = {one.release for one in seen.living if one.serves and one.release}
+    if len(releases) > 1:
+        told = f"Processes of {len(releases)} releases run side by side."
+        yield Sentence("warn", told, "Processes", visit.url("processes"))
     if seen.parked:
         names = sorted({short_name(task) for task, _ in seen.parked})
         many = counted(len(seen.parked), "job is", "jobs are")
