@@ -603,7 +603,7 @@ def test_the_help_has_four_panels_and_each_command_is_in_one() -> None:
     assert {name: commands for name, commands in panels.items() if name != "Options"} == {
         "Look": ["jobs", "show", "queues", "tasks", "processes", "watch", "schedules"],
         "Act": ["retry", "cancel", "delete", "prune", "pause", "resume"],
-        "Check": ["doctor", "check"],
+        "Check": ["doctor", "check", "verify"],
         "Set up": ["new", "add", "worker", "dashboard", "migrate", "move", "celery"],
     }
     assert "--install-completion" in panels["Options"]

@@ -19,7 +19,8 @@ from postlude.model.terms import Conflict
 from postlude.stores.protocol import NewRunner
 from postlude.stores.sqlite import SqliteStore
 from postlude.stores.sqlite.sql import SQL
-from postlude.testing.conformance.bench import PATIENCE, Driver, StoreBench
+from postlude.testing.conformance.bench import PATIENCE, Driver
+from postlude.testing.conformance.hurting import StoreBench
 from tests.stores.benches import MemoryBench, SqliteBench
 
 pytestmark = pytest.mark.anyio

@@ -27,6 +27,7 @@ from postlude.cli.panels import LOOK
 from postlude.cli.schedules import add_schedules
 from postlude.cli.selection import Selection, selecting, with_task
 from postlude.cli.text import escaped
+from postlude.cli.verify import add_verify
 from postlude.cli.worker import add_worker
 from postlude.errors import JobNotFound
 from postlude.jobs.bulk import MOST
@@ -132,7 +133,7 @@ def show(
 for add in (
     *(add_looks, add_schedules),
     add_acts,
-    *(add_doctor, add_check),
+    *(add_doctor, add_check, add_verify),
     *(add_new, add_add, add_worker, add_celery, add_dashboard, add_migrate, add_move),
 ):
     add(app)

@@ -8,7 +8,7 @@ from postlude.model.history import ALL_TIME, Sum
 from postlude.model.job import Found, JobFilter, JobRecord
 from postlude.stores.reply import Reply
 from postlude.stores.scheduling import LookingAtSchedules
-from postlude.stores.values import AuditLine, Counts, LivingRunner, Pause, QueueState, Totals
+from postlude.stores.values import AuditLine, Contradiction, Counts, LivingRunner, Pause, QueueState, Totals
 
 
 class Looking(LookingAtSchedules, Protocol):
@@ -39,6 +39,13 @@ class Looking(LookingAtSchedules, Protocol):
 
     def find(self, wanted: JobFilter) -> Reply[list[Found]]:
         """Return which jobs are meant, newest first: of as many as there are, with as little as acts need."""
+        ...
+
+    def contradictions(self) -> Reply[list[Contradiction]]:
+        """Return what is stored and cannot be true; nothing, unless somebody has damaged it.
+
+        All rows are looked at, while others write: some seconds for a million.
+        """
         ...
 
     def ids_beginning(self, digits: str) -> Reply[list[bytes]]:

@@ -203,6 +203,17 @@ class AuditLine(NamedTuple):
     """How many it was not done to, since it was too late."""
 
 
+class Contradiction(NamedTuple):
+    """Something in a journal that cannot be true."""
+
+    code: str
+    says: str
+    """What there is, in words that come after the number."""
+    many: int
+    job: bytes | None
+    """The id of one of the jobs, if it is of jobs."""
+
+
 LAST_NUMBER: Final = 2**63 - 1
 
 

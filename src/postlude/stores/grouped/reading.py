@@ -12,7 +12,7 @@ from postlude.model.job import Found, Hold, JobFilter, JobRecord
 from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause, QueueState, Totals
 from postlude.stores.reply import Reply
 from postlude.stores.scheduling import ScheduleRecord, ScheduleTime
-from postlude.stores.values import AuditLine
+from postlude.stores.values import AuditLine, Contradiction
 
 T = TypeVar("T")
 
@@ -36,6 +36,7 @@ class Reader(Protocol):
     def groups(self, since: int) -> list[FailureGroup]: ...
 
     def audit(self, before: int | None, limit: int) -> list[AuditLine]: ...
+    def contradictions(self) -> list[Contradiction]: ...
 
     def counted(self) -> list[Counted]: ...
 
@@ -115,6 +116,10 @@ class Lookups:
     def groups(self, since: int = 0) -> Reply[list[FailureGroup]]:
         """Return which failures are of one kind."""
         return self._look(lambda reader: reader.groups(since))
+
+    def contradictions(self) -> Reply[list[Contradiction]]:
+        """Return what is stored and cannot be true."""
+        return self._look(lambda reader: reader.contradictions())
 
     def audit(self, before: int | None = None, limit: int = 50) -> Reply[list[AuditLine]]:
         """Return what people have done, newest first."""

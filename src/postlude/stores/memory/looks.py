@@ -19,7 +19,7 @@ from postlude.stores.memory.shelves import Shelves
 from postlude.stores.protocol import Counts, Totals
 from postlude.stores.reply import Reply
 from postlude.stores.signals import Listeners
-from postlude.stores.values import AuditLine, LivingRunner, QueueState
+from postlude.stores.values import AuditLine, Contradiction, LivingRunner, QueueState
 
 T = TypeVar("T")
 
@@ -72,6 +72,10 @@ class Looks:
 
     def groups(self, since: int = 0) -> Reply[list[FailureGroup]]:
         return self._locked(lambda: looking.groups(self._shelves, since))
+
+    def contradictions(self) -> Reply[list[Contradiction]]:
+        """Return nothing: nobody else writes here."""
+        return Reply.of([])
 
     def audit(self, before: int | None = None, limit: int = 50) -> Reply[list[AuditLine]]:
         return self._locked(lambda: self._shelves.acts.page(before, limit))

@@ -21,11 +21,12 @@ from postlude.stores.postgres.finding import conditions
 from postlude.stores.postgres.marks import PostgresMarks
 from postlude.stores.postgres.sql import statements
 from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause, QueueState, Totals
+from postlude.stores.relational.contradictions import found
 from postlude.stores.relational.overview import explained, queue_states
 from postlude.stores.relational.records import record
 from postlude.stores.relational.schedule_records import schedule_record, schedule_time
 from postlude.stores.scheduling import ScheduleRecord, ScheduleTime
-from postlude.stores.values import LAST_NUMBER, AuditLine, Tally, totals_of
+from postlude.stores.values import LAST_NUMBER, AuditLine, Contradiction, Tally, totals_of
 
 T = TypeVar("T")
 
@@ -138,6 +139,10 @@ class PostgresReader:
         return self._answer(
             lambda: [FailureGroup(name, *rest) for name, _, *rest in self._rows("groups", since)]
         )
+
+    def contradictions(self) -> list[Contradiction]:
+        """Return what is stored and cannot be true."""
+        return self._answer(lambda: list(found(self._rows)))
 
     def audit(self, before: int | None, limit: int) -> list[AuditLine]:
         """Return what people have done, newest first."""

@@ -15,16 +15,18 @@ from postlude.errors import JournalUnavailable
 from postlude.model.bucket import Bucket
 from postlude.model.counted import Counted, counted_of
 from postlude.model.failure import FailureGroup
-from postlude.model.history import Sum, sum_of
+from postlude.model.history import Sum
 from postlude.model.job import Found, Hold, JobFilter, JobRecord
-from postlude.model.state import Reason, State, Stored
+from postlude.model.state import Reason, Stored
 from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause, QueueState, Totals
 from postlude.stores.relational.cells import Cells, as_bytes, from_bytes
 from postlude.stores.relational.columns import NAMES
+from postlude.stores.relational.contradictions import found
 from postlude.stores.relational.overview import audit_line, explained, living_runners, queue_states
 from postlude.stores.relational.records import record
 from postlude.stores.relational.schedule_records import schedule_record, schedule_time
 from postlude.stores.scheduling import ScheduleRecord, ScheduleTime
+from postlude.stores.sqlite import summed
 from postlude.stores.sqlite.connection import VERSION, open_reader
 from postlude.stores.sqlite.files import JournalFiles
 from postlude.stores.sqlite.finding import conditions
@@ -32,7 +34,7 @@ from postlude.stores.sqlite.locks.marks import is_dead, marks_path
 from postlude.stores.sqlite.sql import SQL
 from postlude.stores.sqlite.starts import Starts
 from postlude.stores.sqlite.watcher import Outlook
-from postlude.stores.values import LAST_NUMBER, AuditLine, Tally, totals_of
+from postlude.stores.values import LAST_NUMBER, AuditLine, Contradiction, totals_of
 
 T = TypeVar("T")
 
@@ -92,19 +94,23 @@ class JournalReader:
 
     def counts(self) -> list[Counts]:
         """Return how many jobs each task has in each state."""
-        return self._answer(self._counts)
+        return self._answer(lambda: summed.counts(self._rows("counts")))
 
     def totals(self) -> list[Totals]:
         """Return how many jobs each task has had."""
-        return self._answer(lambda: totals_of(self._tallies()))
+        return self._answer(lambda: totals_of(summed.tallies(self._rows("tallies"))))
 
     def history(self, since: int, until: int, minutes: int) -> list[Sum]:
         """Return what has happened, minute by minute."""
-        return self._answer(lambda: list(self._history(since, until, minutes)))
+        return self._answer(lambda: list(summed.history(self._rows("history", since, until, minutes))))
 
     def groups(self, since: int) -> list[FailureGroup]:
         """Return which failures are of one kind."""
-        return self._answer(lambda: list(self._groups(since)))
+        return self._answer(lambda: list(summed.groups(self._rows("groups", since))))
+
+    def contradictions(self) -> list[Contradiction]:
+        """Return what is stored and cannot be true."""
+        return self._answer(lambda: [*summed.damage(self._rows("integrity")), *found(self._rows)])
 
     def audit(self, before: int | None, limit: int) -> list[AuditLine]:
         """Return what people have done, newest first."""
@@ -260,40 +266,3 @@ class JournalReader:
             for token, runner in living_runners(self._rows("living"), self._clock.boot())
             if not is_dead(marks_path(self._runners, token))
         ]
-
-    def _tallies(self) -> Iterator[Tally]:
-        """Give what is there, and what has been, of one moment: the two change places."""
-        cells = Cells()
-        for name, number, state, jobs, queue in self._rows("tallies"):
-            kept = state if type(state) is str else cells.stored(state).name.lower()
-            of = cells.maybe_text("queue", queue)
-            yield Tally(self._task(cells, name, number), kept, cells.whole("n", jobs), of)
-
-    def _history(self, since: int, until: int, minutes: int) -> Iterator[Sum]:
-        cells = Cells()
-        for minute, name, number, queue, outcome, *numbers in self._rows("history", since, until, minutes):
-            named = (
-                self._task(cells, name, number),
-                cells.text("queue", queue),
-                cells.text("outcome", outcome),
-            )
-            yield sum_of(minute, *named, [cells.whole("n", one) for one in numbers])
-
-    def _groups(self, since: int) -> Iterator[FailureGroup]:
-        cells = Cells()
-        for name, number, kind, place, jobs, first, last, id in self._rows("groups", since):
-            texts = self._task(cells, name, number), cells.text("kind", kind), cells.text("place", place)
-            times = cells.whole("finished", first), cells.whole("finished", last)
-            yield FailureGroup(*texts, jobs, *times, cells.id("id", id))
-
-    @staticmethod
-    def _task(cells: Cells, name: object, number: object) -> str:
-        return f"(unknown task {number})" if name is None else cells.text("task", name)
-
-    def _counts(self) -> list[Counts]:
-        found: dict[tuple[str, State], int] = {}
-        cells = Cells()
-        for name, number, state, jobs in self._rows("counts"):
-            key = (self._task(cells, name, number), cells.stored(state).public)
-            found[key] = found.get(key, 0) + cells.whole("n", jobs)
-        return [Counts(task, state, jobs) for (task, state), jobs in sorted(found.items()) if jobs > 0]

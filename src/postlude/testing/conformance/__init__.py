@@ -19,7 +19,7 @@ values of assertions that fail.
 """
 
 from postlude.testing.conformance.asking import AskingCases, CancelledCases
-from postlude.testing.conformance.bench import LEASE, Driver, StoreBench
+from postlude.testing.conformance.bench import LEASE, Driver
 from postlude.testing.conformance.choice import ChoiceCases
 from postlude.testing.conformance.claims import ClaimCases
 from postlude.testing.conformance.clocks import ClockCases
@@ -34,6 +34,7 @@ from postlude.testing.conformance.finding import FindingCases
 from postlude.testing.conformance.gaps import GapCases
 from postlude.testing.conformance.history import CountedCases, HistoryCases
 from postlude.testing.conformance.hosts import HostCases
+from postlude.testing.conformance.hurting import StoreBench
 from postlude.testing.conformance.intake import IntakeCases
 from postlude.testing.conformance.keeping import KeepingCases
 from postlude.testing.conformance.keys import KeyCases

@@ -7,7 +7,8 @@ import pytest
 from postlude.clock import SECOND, JournalClock, ManualClock
 from postlude.model.state import State
 from postlude.stores.protocol import NewRunner, Store
-from postlude.testing.conformance.bench import LEASE, PATIENCE, Cases, Driver, StoreBench
+from postlude.testing.conformance.bench import LEASE, PATIENCE, Cases, Driver
+from postlude.testing.conformance.hurting import StoreBench
 
 AHEAD = 30.0
 """Seconds by which the other host's clock is ahead."""

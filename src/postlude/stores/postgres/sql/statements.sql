@@ -831,3 +831,45 @@ WHERE s.removed IS NULL ORDER BY s.name
 -- name: schedule_times
 SELECT t.due, t.job, job.id, job.state FROM $s.schedule AS t LEFT JOIN $s.job ON job.seq = t.job
 WHERE t.name = $1::text ORDER BY t.due DESC LIMIT $2::integer
+
+-- name: wrong_tally
+-- What cannot be true, and how often it is: see relational/contradictions.py.
+SELECT count(*), NULL FROM (
+    SELECT task, state FROM (SELECT task, state, n FROM ($stats) AS stat UNION ALL SELECT task, state, -count(*) AS n FROM $s.job WHERE NOT EXISTS (SELECT 1 FROM $s.joined WHERE joined.seq = job.seq) GROUP BY task, state) AS each
+    GROUP BY task, state HAVING sum(n) <> 0
+) AS wrong
+
+-- name: wrong_runner
+SELECT count(*), min(encode(id, 'hex')) FROM $s.job
+WHERE state = 3 AND NOT EXISTS (SELECT 1 FROM $s.runner WHERE runner.id = job.runner)
+
+-- name: wrong_claim
+SELECT count(*), min(encode(id, 'hex')) FROM $s.job WHERE state = 3 AND fence < 1
+
+-- name: wrong_arguments
+SELECT count(*), min(encode(id, 'hex')) FROM $s.job
+WHERE state < 8 AND NOT EXISTS (SELECT 1 FROM $s.payload WHERE payload.seq = job.seq)
+
+-- name: wrong_task
+SELECT count(*), min(encode(id, 'hex')) FROM $s.job
+WHERE NOT EXISTS (SELECT 1 FROM $s.task_name WHERE task_name.id = job.task) AND NOT EXISTS (SELECT 1 FROM $s.joined WHERE joined.seq = job.seq)
+
+-- name: wrong_end
+SELECT count(*), min(encode(id, 'hex')) FROM $s.job WHERE state >= 8 AND finished IS NULL
+
+-- name: wrong_follower
+SELECT count(*), min(encode(id, 'hex')) FROM $s.job
+WHERE state = 2 AND follows IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM $s.job AS before WHERE before.seq = job.follows)
+
+-- name: wrong_leftovers
+SELECT sum(n)::bigint, NULL FROM (
+    SELECT count(*) AS n FROM $s.payload WHERE NOT EXISTS (SELECT 1 FROM $s.job WHERE job.seq = payload.seq) UNION ALL
+    SELECT count(*) AS n FROM $s.result WHERE NOT EXISTS (SELECT 1 FROM $s.job WHERE job.seq = result.seq) UNION ALL
+    SELECT count(*) AS n FROM $s.progress WHERE NOT EXISTS (SELECT 1 FROM $s.job WHERE job.seq = progress.seq) UNION ALL
+    SELECT count(*) AS n FROM $s.note WHERE NOT EXISTS (SELECT 1 FROM $s.job WHERE job.seq = note.seq) UNION ALL
+    SELECT count(*) AS n FROM $s.failure WHERE NOT EXISTS (SELECT 1 FROM $s.job WHERE job.seq = failure.seq) UNION ALL
+    SELECT count(*) AS n FROM $s.attempt WHERE NOT EXISTS (SELECT 1 FROM $s.job WHERE job.seq = attempt.job) UNION ALL
+    SELECT count(*) AS n FROM $s.log WHERE NOT EXISTS (SELECT 1 FROM $s.job WHERE job.seq = log.job) UNION ALL
+    SELECT count(*) AS n FROM $s.alias WHERE NOT EXISTS (SELECT 1 FROM $s.job WHERE job.seq = alias.job)
+) AS each

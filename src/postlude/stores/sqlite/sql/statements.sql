@@ -821,3 +821,49 @@ SELECT key, value FROM meta
 
 -- name: tokens
 SELECT token FROM runner
+
+-- name: wrong_tally
+-- What cannot be true, and how often it is: see relational/contradictions.py.
+SELECT count(*), NULL FROM (
+    SELECT task, state FROM (SELECT task, state, n FROM stat UNION ALL SELECT task, state, -count(*) AS n FROM job GROUP BY task, state) AS each
+    GROUP BY task, state HAVING sum(n) <> 0
+) AS wrong
+
+-- name: wrong_runner
+SELECT count(*), min(hex(id)) FROM job
+WHERE state = 3 AND NOT EXISTS (SELECT 1 FROM runner WHERE runner.id = job.runner)
+
+-- name: wrong_claim
+SELECT count(*), min(hex(id)) FROM job WHERE state = 3 AND fence < 1
+
+-- name: wrong_arguments
+SELECT count(*), min(hex(id)) FROM job
+WHERE state < 8 AND NOT EXISTS (SELECT 1 FROM payload WHERE payload.seq = job.seq)
+
+-- name: wrong_task
+SELECT count(*), min(hex(id)) FROM job
+WHERE NOT EXISTS (SELECT 1 FROM task_name WHERE task_name.id = job.task)
+
+-- name: wrong_end
+SELECT count(*), min(hex(id)) FROM job WHERE state >= 8 AND finished IS NULL
+
+-- name: wrong_follower
+SELECT count(*), min(hex(id)) FROM job
+WHERE state = 2 AND follows IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM job AS before WHERE before.seq = job.follows)
+
+-- name: wrong_leftovers
+SELECT sum(n), NULL FROM (
+    SELECT count(*) AS n FROM payload WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.seq = payload.seq) UNION ALL
+    SELECT count(*) AS n FROM result WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.seq = result.seq) UNION ALL
+    SELECT count(*) AS n FROM progress WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.seq = progress.seq) UNION ALL
+    SELECT count(*) AS n FROM note WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.seq = note.seq) UNION ALL
+    SELECT count(*) AS n FROM about WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.seq = about.seq) UNION ALL
+    SELECT count(*) AS n FROM failure WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.seq = failure.seq) UNION ALL
+    SELECT count(*) AS n FROM attempt WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.seq = attempt.job) UNION ALL
+    SELECT count(*) AS n FROM log WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.seq = log.job) UNION ALL
+    SELECT count(*) AS n FROM alias WHERE NOT EXISTS (SELECT 1 FROM job WHERE job.seq = alias.job)
+) AS each
+
+-- name: integrity
+PRAGMA integrity_check(10)
