@@ -223,7 +223,9 @@ def test_only_so_many_traces_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = tracers.capture()
     context.detach(token)
     jobs: list[Any] = [SimpleNamespace(id=bytes([n]), fence=0, started=0, trace=kept) for n in range(3)]
-    tracers.keep(jobs)
+    claimed_at_once = SimpleNamespace(id=bytes([8]), fence=1, started=0, trace=kept)
+    without = SimpleNamespace(id=bytes([9]), fence=0, started=0, trace=None)
+    tracers.keep([*jobs, claimed_at_once, without])  # these two need no place
     claimed: list[Any] = [SimpleNamespace(id=bytes([n]), fence=1, started=0, trace=None) for n in range(3)]
     tracers.give(claimed)
     assert [job.trace for job in claimed] == [None, kept, kept]

@@ -135,6 +135,15 @@ def test_whether_somebody_cares_now() -> None:
     assert events.wanted(ArgumentsChanged)
 
 
+def test_one_that_comes_back_without_a_condition_cares_always() -> None:
+    events, heard = Events(), list[Event]()
+    events.listen(heard.append, ArgumentsChanged, when=lambda: False)
+    listener = next(iter(events.heard[ArgumentsChanged]))
+    events.leave(listener)
+    events.listen(listener, ArgumentsChanged)
+    assert events.wanted(ArgumentsChanged)
+
+
 def test_they_come_and_go_while_others_hear() -> None:
     events = Events()
     heard = heard_of(events, LeaseLost)

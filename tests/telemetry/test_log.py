@@ -104,3 +104,18 @@ def test_a_record_says_where_it_comes_from(logger: logging.Logger, caplog: pytes
     assert first.exc_info is not None
     assert first.exc_info[0] is KeyError
     assert caplog.records[2].__dict__["task"] == "t"
+
+
+def test_what_is_shown_has_a_level_and_somebody_who_hears_it(logger: logging.Logger) -> None:
+    own = Log("postlude.test_log")
+    logger.propagate = False
+    logger.setLevel(logging.INFO)
+    try:
+        assert not own.shows(logging.WARNING)
+        logger.addHandler(logging.NullHandler())
+        assert own.shows(logging.WARNING)
+        assert own.shows(logging.INFO)
+        assert not own.shows(logging.DEBUG)
+    finally:
+        logger.propagate = True
+        logger.setLevel(logging.NOTSET)
