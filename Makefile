@@ -23,6 +23,10 @@ demo: $(VENV)/.ready ## a small shop with a page: sign up, upload orders, kill t
 demo-postgres: $(VENV)/.ready servers ## the same with its journal in a PostgreSQL of its own, and two workers
 	@$(BIN)/python -m demo.run postgres
 
+.PHONY: demo-celery
+demo-celery: $(VENV)/.ready servers ## the same with a worker of Celery's that imports orders (BROKER=rabbitmq, redis)
+	@$(BIN)/python -m demo.run celery $(BROKER)
+
 .PHONY: test
 test: $(VENV)/.ready ## everything that must pass: lint, types, all tests (also on the newest Python here)
 	@$(BIN)/python scripts/stages.py $(STAGES)

@@ -1,6 +1,11 @@
 """The shop's Postlude, in a module of its own, so that tasks need not import the application."""
 
-from demo.visitors import visitor
-from postlude import Postlude
+import os
 
-postlude = Postlude(owner=visitor)
+from demo.visitors import visitor
+from postlude import CeleryEngine, Local, Postlude
+
+broker = os.environ.get("DEMO_BROKER", "")
+
+# The one setting by which Celery's workers run the reports, on RabbitMQ or Redis.
+postlude = Postlude(owner=visitor, queues={"reports": CeleryEngine(broker) if broker else Local()})

@@ -1,7 +1,8 @@
 """The demo's supervisor (`make demo`): a mail server, and a shop that is restarted whenever it dies.
 
 With the argument `postgres` (`make demo-postgres`) its journal is in a PostgreSQL server of its own, which is
-gone in the end, and two workers run jobs beside the shop.
+gone in the end, and two workers run jobs beside the shop. With `celery` (`make demo-celery`) a worker of
+Celery's imports orders, by a RabbitMQ of its own; with `celery redis` by a Redis.
 
 PORT chooses the page's port (otherwise a free one), DEMO_DIR a directory to keep the journal in
 (otherwise a temporary one), DEMO_PACE how many seconds a slow mail takes, DEMO_OUTAGE how many seconds
@@ -23,6 +24,8 @@ from pathlib import Path
 from demo.mail_server import mail_server
 from demo.settings import Settings
 from tests.servers.postgres import PostgresServer
+from tests.servers.rabbitmq import RabbitMQServer
+from tests.servers.redis import RedisServer
 
 ROOT = Path(__file__).parents[1]
 RESTART_PAUSE = 1.0
@@ -39,7 +42,7 @@ class PortTaken(Exception):
 
 
 class NoServer(Exception):
-    """There is no PostgreSQL that could be started."""
+    """There is no PostgreSQL, RabbitMQ or Redis that could be started."""
 
 
 def main() -> int:
@@ -53,8 +56,8 @@ def main() -> int:
             say("What it keeps is deleted when it stops; DEMO_DIR=folder keeps it.")
             stack.callback(say, f"Deleting {directory}: journal and mails; DEMO_DIR=folder keeps them.")
         try:
-            store = chosen_store(stack, sys.argv[1:])
-            return asyncio.run(demo(Path(directory).resolve(), chosen_port(), store))
+            store, broker = chosen_store(stack, sys.argv[1:]), chosen_broker(stack, sys.argv[1:])
+            return asyncio.run(demo(Path(directory).resolve(), chosen_port(), store, broker))
         except (PortTaken, NoServer) as error:
             say(f"The demo cannot start: {error}")
             return 1
@@ -72,19 +75,34 @@ def chosen_store(stack: contextlib.ExitStack, arguments: Sequence[str]) -> str:
     return server.url
 
 
-async def demo(directory: Path, port: int, store: str = "") -> int:
+def chosen_broker(stack: contextlib.ExitStack, arguments: Sequence[str]) -> str:
+    """Return where the broker is, having started it; empty: there is to be none."""
+    if list(arguments[:1]) != ["celery"]:
+        return ""
+    say("Starting a broker ...")
+    try:
+        server = RedisServer() if "redis" in arguments else RabbitMQServer()
+    except RuntimeError as error:
+        raise NoServer(str(error)) from error
+    stack.callback(server.close)
+    return server.url
+
+
+async def demo(directory: Path, port: int, store: str = "", broker: str = "") -> int:
     """Start the mail server and keep the shop alive; returns the exit code."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with listen(port) as listening:
         async with mail_server(chosen(directory)) as smtp_port:
-            settings = replace(chosen(directory), smtp_port=smtp_port, store=store)
+            settings = replace(chosen(directory), smtp_port=smtp_port, store=store, broker=broker)
             address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
             say(f"The shop is open:  {address}")
             say(f"Its dashboard:     {address}background/")
             say(f"Mail server: 127.0.0.1:{smtp_port}")
             say(f"Journal: {store or directory / 'postlude.db'}")
+            if broker:
+                say(f"Broker: {broker}")
             say("Stop with Ctrl-C.")
             async with workers(settings):
                 return await keep_alive(listening, settings, stop)
@@ -144,12 +162,20 @@ async def start(listening: socket.socket, settings: Settings) -> asyncio.subproc
 
 @contextlib.asynccontextmanager
 async def workers(settings: Settings) -> AsyncIterator[None]:
-    """Have two workers beside the shop, if its journal is one that they can share with it over a network."""
-    if not settings.store:
+    """Have two workers beside the shop, if its journal is one that they can share with it over a network; or
+    one of Celery's, if there is a broker."""
+    if settings.broker:
+        words = "celery", "worker", "demo.shop:postlude", "--concurrency", "2"
+        parent = await run("demo.worker", *words, settings=settings)
+        say(f"A worker of Celery's imports orders, in two processes; their parent is process {parent.pid}.")
+    elif settings.store:
+        parent = await run(
+            "demo.worker", "worker", "demo.shop:postlude", "--processes", "2", settings=settings
+        )
+        say(f"Two workers run jobs beside it; their parent is process {parent.pid}.")
+    else:
         yield
         return
-    parent = await run("demo.worker", "demo.shop:postlude", "--processes", "2", settings=settings)
-    say(f"Two workers run jobs beside it; their parent is process {parent.pid}.")
     try:
         yield
     finally:

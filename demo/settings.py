@@ -21,6 +21,8 @@ class Settings:
     """How long the mail server refuses when the page's button is pressed."""
     store: str = ""
     """Where the journal is; empty: a file in the directory."""
+    broker: str = ""
+    """That of the workers that run the reports; empty: the shop runs them. `demo.jobs` reads it by itself."""
 
     @property
     def mailbox(self) -> Path:
@@ -45,6 +47,7 @@ class Settings:
             "DEMO_SMTP_PORT": str(self.smtp_port),
             "DEMO_PACE": str(self.pace),
             "DEMO_OUTAGE": str(self.outage_seconds),
+            "DEMO_BROKER": self.broker,
         } | ({"POSTLUDE_STORE": self.store} if self.store else {})
 
 

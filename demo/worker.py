@@ -1,4 +1,4 @@
-"""The shop's workers: `postlude worker`, which ends with the supervisor."""
+"""The shop's workers: `postlude worker` and `postlude celery worker`, which end with the supervisor."""
 
 import sys
 import threading
@@ -8,5 +8,5 @@ from postlude.cli import main
 
 if __name__ == "__main__":
     threading.Thread(target=outlive_nobody, daemon=True).start()
-    sys.argv[:1] = ["postlude", "worker"]
+    sys.argv[0] = "postlude"
     main()
