@@ -199,7 +199,7 @@ class Components:
     def _told(self, id: bytes) -> None:
         """A job that runs was asked to stop: tell the runners here, one of which may have it."""
         self.hub.note(id)
-        for runner in self.producer.runners:
+        for runner in [*self.producer.runners, *self.inline.runners, *self.worker.runners]:
             call_on(runner.loop, runner.cancel, id)
 
     async def _paused(self, what: Sequence[Pause], paused: bool) -> None:

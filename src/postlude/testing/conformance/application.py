@@ -12,6 +12,7 @@ from postlude.app.postlude import Postlude
 from postlude.clock import SystemClock
 from postlude.config import Config
 from postlude.engines.protocol import Engine
+from postlude.jobs.current import current_job
 from postlude.jobs.handle import Job
 from postlude.model.limits import Limit, Rate
 from postlude.model.retry import Fixed, Retry
@@ -66,6 +67,8 @@ class Application:
         self.note = self.postlude.task(self._note, name="note", queue=QUEUE)
         self.last = self.postlude.task(self._last, name="last", queue=QUEUE)
         self.fail = self.postlude.task(self._fail, name="fail", queue=QUEUE, retry=Retry(2, Fixed(0.05)))
+        self.hangs = self.postlude.task(self._hangs, name="hangs", queue=QUEUE, retry=Retry(1))
+        self.broken = self.postlude.task(self._broken, name="broken", queue=QUEUE, retry=Retry(1))
         self.elsewhere = self.postlude.task(self._note, name="elsewhere")
 
     async def _note(self, number: int) -> int:
@@ -91,6 +94,15 @@ class Application:
             raise ValueError(number)
         return number
 
+    async def _hangs(self, number: int) -> None:
+        with self._lock:
+            self.ran[number] += 1
+        await current_job().progress(number, 100, "hangs")
+        await asyncio.Event().wait()
+
+    async def _broken(self, number: int) -> None:
+        raise LookupError(number)
+
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Postlude]:
         """Do what the application's lifespan does."""
@@ -110,6 +122,12 @@ class Application:
 
     async def state(self, job: Job[Any]) -> State:
         return (await self.postlude.inspector.get(job.id)).state
+
+    async def until_state(self, job: Job[Any], state: State) -> None:
+        async def is_there() -> bool:
+            return await self.state(job) is state
+
+        await self.until(is_there)
 
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(PATIENCE):

@@ -103,6 +103,47 @@ class EngineConformance:
         assert app.ran == Counter([2])
 
     @case
+    async def test_what_raises_has_failed_with_its_error(self, bench: EngineBench) -> None:
+        app = Application(bench)
+        async with app.serving() as postlude:
+            (job,) = await app.add(app.broken, 7)
+            await app.until_state(job, State.FAILED)
+            assert (await postlude.inspector.get(job.id)).error == "LookupError: 7"
+
+    @case
+    async def test_what_runs_is_cancelled_and_says_how_far_it_was(self, bench: EngineBench) -> None:
+        app = Application(bench)
+        async with app.serving() as postlude:
+            (job,) = await app.add(app.hangs, 7)
+            await app.until_state(job, State.RUNNING)
+
+            async def told() -> bool:
+                return (await postlude.inspector.get(job.id)).progress is not None
+
+            await app.until(told)
+            assert await postlude.cancel(job.id) is Cancel.ASKED
+            await app.until_state(job, State.CANCELLED)
+            progress = (await postlude.inspector.get(job.id)).progress
+            assert progress is not None
+            assert (progress.done, progress.total, progress.message) == (7, 100, "hangs")
+
+    @case
+    async def test_what_takes_too_long_has_failed(self, bench: EngineBench) -> None:
+        app = Application(bench)
+        async with app.serving() as postlude:
+            (job,) = await app.add(app.hangs.using(timeout=0.2), 7)
+            await app.until_state(job, State.FAILED)
+            assert (await postlude.inspector.get(job.id)).reason is Reason.TIMED_OUT
+
+    @case
+    async def test_a_key_makes_one_of_two_calls(self, bench: EngineBench) -> None:
+        app = Application(bench)
+        async with app.serving():
+            first, second = await app.add(app.note.using(key="k", delay=bench.a_while), 7, 7)
+            assert [await job.result(timeout=PATIENCE) for job in (first, second)] == [14, 14]
+        assert app.ran == Counter([7])
+
+    @case
     async def test_its_limit_holds(self, bench: EngineBench) -> None:
         app = Application(bench, limit=Limit(1))
         async with app.serving():
