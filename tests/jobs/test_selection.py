@@ -64,13 +64,20 @@ def test_a_time_that_is_none() -> None:
         parse("since:yesterday").filter(NOW)
 
 
+def test_arguments_that_are_called_like_words_of_the_filter() -> None:
+    found = parse("arg.key:7 arg.state:new tenant:acme key:8")
+    assert found.arguments == (("key", "7"), ("state", "new"), ("tenant", "acme"))
+    assert found.key == "8"
+    assert found.words() == "key:8 arg.key:7 arg.state:new tenant:acme"
+
+
 def test_one_word_can_be_taken_away() -> None:
     assert parse("state:failed queue:mail tenant:acme").without("tenant").words() == "state:failed queue:mail"
 
 
 words = st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda text: text == text.strip())
 fields = {name: st.none() | words for name in (*ONCE, "id")}
-names = words.filter(lambda name: name not in (*ONCE, "state", "id"))
+names = words
 
 
 @given(

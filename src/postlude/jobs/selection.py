@@ -25,10 +25,13 @@ _WORD: Final = re.compile(
 _PLAIN: Final = re.compile(r'[^\s"\\]+')
 _ID: Final = re.compile(r"[0-9a-fA-F-]{4,36}")
 
-ONCE: Final = ("task", "queue", "key", "owner", "error", "since", "until", "kind", "place")
+ONCE: Final = ("task", "queue", "key", "owner", "error", "since", "until", "failure", "raised")
 """Names that can be said once; `state` can be said more than once, and all others are arguments'."""
 
 OWN: Final = (*ONCE, "state", "id")
+
+ARGUMENT: Final = "arg."
+"""Begins the name of an argument that is called like one of these."""
 
 
 class BadSelection(PostludeError):
@@ -47,9 +50,10 @@ class Selection:
     error: str | None = None
     since: str | None = None
     until: str | None = None
-    kind: str | None = None
-    """The exception's class that failures are grouped by; with `place`."""
-    place: str | None = None
+    failure: str | None = None
+    """The exception's class that failures are grouped by, with `raised`; `-`: nobody knows."""
+    raised: str | None = None
+    """Where the application has raised it."""
     arguments: tuple[tuple[str, str], ...] = ()
     id: str | None = None
     """An id, or how one begins or ends."""
@@ -78,7 +82,9 @@ class Selection:
                 yield name, value
         if self.id is not None:
             yield "id", self.id
-        yield from self.arguments
+        for name, value in self.arguments:
+            reserved = name in OWN or not name or name.startswith(ARGUMENT)
+            yield (f"{ARGUMENT}{name}" if reserved else name), value
         if self.bare is not None:
             yield "", self.bare
 
@@ -163,7 +169,7 @@ def _made(said: list[tuple[str, str]]) -> Selection:
                 raise BadSelection(f"{told}; one is enough, and a text with spaces has quotation marks")
             once[name] = value
         else:
-            arguments.append((name, value))
+            arguments.append((name.removeprefix(ARGUMENT), value))
     return Selection(states=tuple(dict.fromkeys(states)), arguments=tuple(arguments), **once)
 
 

@@ -199,9 +199,9 @@ async def _wanted(visit: Visit, words: str, done: Act, now: datetime) -> JobFilt
         raise BadForm(str(error)) from None
     if selection.id is not None:
         raise BadForm("a filter by id is not for all that match: tick the jobs instead")
-    if selection.kind is not None:
-        kind = "" if selection.kind == "-" else selection.kind
-        wanted = replace(wanted, states=(State.FAILED,), failure=(kind, selection.place or ""))
+    if selection.failure is not None:
+        kind = "" if selection.failure == "-" else selection.failure
+        wanted = replace(wanted, states=(State.FAILED,), failure=(kind, selection.raised or ""))
     if not wanted.states:  # who says nothing of states means those that the act is for
         wanted = replace(wanted, states=tuple(sorted(done.states)))
     return replace(wanted, limit=MOST)

@@ -203,7 +203,7 @@ async def _group(visit: Visit, one: FailureGroup) -> GroupPage:
     wanted = JobFilter(states=(State.FAILED,), task=one.task, failure=(one.kind, one.place), limit=COMPARED)
     records: list[JobRecord] = await visit.kept(("jobs", wanted), lambda: store.page(wanted))
     newest: JobRecord | None = await visit.kept(("job", one.newest), lambda: store.get(one.newest))
-    selection = Selection(task=one.task, kind=one.kind or "-", place=one.place or None)
+    selection = Selection(task=one.task, failure=one.kind or "-", raised=one.place or None)
     raw = ""
     if newest is not None and newest.attempts:
         masker, parameters = masker_of(visit.desk.registry, one.task)
@@ -256,7 +256,7 @@ def _with(visit: Visit, selection: Selection, name: str, value: str, named: set[
 
 
 def _fields(selection: Selection) -> dict[str, Any]:
-    return {name: getattr(selection, name) for name in ("task", "kind", "place")}
+    return {name: getattr(selection, name) for name in ("task", "failure", "raised")}
 
 
 def _text(value: Any) -> str:

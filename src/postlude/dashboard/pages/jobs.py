@@ -110,9 +110,9 @@ class Which:
             self.filter: JobFilter | None = self.selection.filter(visit.now)
         except (BadSelection, Unclear) as error:
             self.wrong, self.filter = str(error), None
-        if self.filter is not None and self.selection.kind is not None:
-            kind = "" if self.selection.kind == "-" else self.selection.kind
-            failure = (kind, self.selection.place or "")
+        if self.filter is not None and self.selection.failure is not None:
+            kind = "" if self.selection.failure == "-" else self.selection.failure
+            failure = (kind, self.selection.raised or "")
             self.filter = replace(self.filter, states=(State.FAILED,), failure=failure)
         self.everywhere = visit.asked("all") == "1"
 
@@ -237,7 +237,7 @@ def _menus(which: Which) -> tuple[Menu, ...]:
 def _chips(visit: Visit, selection: Selection) -> tuple[Chip, ...]:
     names: list[tuple[str, Any]] = [
         (name, getattr(selection, name))
-        for name in ("queue", "key", "owner", "error", "since", "until", "kind", "place")
+        for name in ("queue", "key", "owner", "error", "since", "until", "failure", "raised")
         if getattr(selection, name) is not None
     ]
     return tuple(
