@@ -187,6 +187,8 @@ def _state(job: JobStatus) -> Text:
 def _print_attempt(out: Console, attempt: AttemptStatus) -> None:
     time = f"{exactly(attempt.started)} to {exactly(attempt.finished)}"
     where = f"{escaped(attempt.host)}, process {attempt.pid}"
+    if attempt.release:
+        where += f", release {escaped(attempt.release)}"
     out.print()
     out.print(Text(f"attempt {attempt.number}: {time}, {where}", "bold"), soft_wrap=True)
     trace = attempt.traceback.rstrip() or attempt.error

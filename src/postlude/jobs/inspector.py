@@ -48,6 +48,7 @@ class AttemptStatus(BaseModel):
     traceback: str
     host: str
     pid: int
+    release: str = Field("", description="Of its process, as `Config(release=)` says; empty: it says none.")
 
 
 class JobProgress(BaseModel):
@@ -253,6 +254,7 @@ def _attempt(record: AttemptRecord) -> AttemptStatus:
         traceback=record.traceback,
         host=record.host,
         pid=record.pid,
+        release=record.release,
     )
 
 

@@ -154,6 +154,8 @@ class AttemptRecord:
     traceback: str
     host: str
     pid: int
+    release: str = ""
+    """Of its process; empty: it has named none."""
 
 
 @dataclass(frozen=True, slots=True)

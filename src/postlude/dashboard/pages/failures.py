@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -51,6 +52,8 @@ class GroupRow:
     name: str
     jobs: int
     href: str
+    release: str
+    """That has run the newest of them; empty: it is not known."""
     first: Moment | None
     last: Moment | None
     recent: bool
@@ -100,6 +103,8 @@ class GroupPage:
     parts: tuple[Part, ...]
     raw: str
     newest: str
+    releases: tuple[str, ...]
+    """Those that have run the oldest and the newest that were compared, in this order."""
     shared: tuple[Shared, ...]
     compared: int
     samples: tuple[JobRow, ...]
@@ -157,12 +162,18 @@ async def _row(visit: Visit, group: FailureGroup, day: list[Sum]) -> GroupRow:
         name=short_name(group.task),
         jobs=group.jobs,
         href=visit.url("failures/group", task=group.task, kind=group.kind or "-", place=group.place),
+        release=_release(record),
         first=visit.moment(group.first),
         last=visit.moment(group.last),
         recent=visit.age(group.last) < 600,
         spark=charts.spark(spark),
         sparked=sum(spark),
     )
+
+
+def _release(record: JobRecord | None) -> str:
+    """Return the release that has run a job's last attempt; empty: it is not known."""
+    return record.attempts[-1].release if record is not None and record.attempts else ""
 
 
 def _kind(kind: str) -> str:
@@ -215,6 +226,7 @@ async def _group(visit: Visit, one: FailureGroup) -> GroupPage:
         parts=parts_of(raw) if raw.strip() else (),
         raw=raw,
         newest="" if newest is None else visit.url(f"jobs/{visit.desk.inspector.read(newest).id}"),
+        releases=await _releases(visit, records),
         shared=_shared(visit, records, selection) if "arguments" in visit.access.see else (),
         compared=len(records),
         samples=rows_of(visit, records[:SAMPLES]),
@@ -223,6 +235,15 @@ async def _group(visit: Visit, one: FailureGroup) -> GroupPage:
         once=one.kind == Reason.MAY_HAVE_RUN,
         acts=tuple(act for act in ("retry", "delete", "pause") if act in visit.access.act),
     )
+
+
+async def _releases(visit: Visit, records: list[JobRecord]) -> tuple[str, ...]:
+    """Return the releases of the oldest and of the newest; lists of jobs come without attempts."""
+    found: dict[str, None] = {}
+    for one in [*records[-1:], *reversed(records[:SAMPLES])]:
+        record: JobRecord | None = await visit.kept(("job", one.id), partial(visit.desk.store.get, one.id))
+        found[_release(record)] = None
+    return tuple(release for release in found if release)
 
 
 def _shared(visit: Visit, records: list[JobRecord], selection: Selection) -> tuple[Shared, ...]:

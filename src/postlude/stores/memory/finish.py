@@ -34,8 +34,8 @@ def may_finish(row: Row, fence: int) -> bool:
     return may_be_written(row.stored, row.unended, row.fence, fence)
 
 
-def write_finish(shelves: Shelves, row: Row, finish: Finish, now: int) -> None:
-    """Write an attempt's end."""
+def write_finish(shelves: Shelves, row: Row, finish: Finish, now: int, of: str) -> None:
+    """Write an attempt's end; `of`: the release that has run it."""
     outcome = finish.outcome
     after, due, reason, release, note, attempt = ending(outcome, asked=row.cancel_asked is not None)
     shelves.ledger.of(now).add_end(row.job.task, finish.queue, finish, after)
@@ -51,7 +51,7 @@ def write_finish(shelves: Shelves, row: Row, finish: Finish, now: int) -> None:
     if isinstance(outcome, Succeeded):
         row.result = outcome.result
     if attempt is not None:
-        _note_attempt(row, finish, *attempt)
+        _note_attempt(row, finish, *attempt, of)
     if release is not None:
         row.release, row.note = release, note
     elif due is None:  # neither parked nor to go on: it has ended
@@ -62,7 +62,7 @@ def write_finish(shelves: Shelves, row: Row, finish: Finish, now: int) -> None:
     ready_follower(shelves, row)
 
 
-def _note_attempt(row: Row, finish: Finish, error: str, traceback: str) -> None:
+def _note_attempt(row: Row, finish: Finish, error: str, traceback: str, release: str) -> None:
     row.failures += 1
     attempt = AttemptRecord(
         number=row.failures,
@@ -72,6 +72,7 @@ def _note_attempt(row: Row, finish: Finish, error: str, traceback: str) -> None:
         traceback=traceback,
         host=socket.gethostname(),
         pid=os.getpid(),
+        release=release,
     )
     row.attempts = (*row.attempts, attempt)
 

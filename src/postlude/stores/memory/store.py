@@ -187,8 +187,10 @@ class MemoryStore(Looks, ScheduleVerbs):
                 row = self._shelves.rows.get(finish.seq)
                 accepted = row is not None and endings.may_finish(row, finish.fence)
                 if row is not None and accepted:
+                    holder = self._runners.get(row.runner)
                     self._let_go(row)
-                    endings.write_finish(self._shelves, row, finish, now)
+                    release = "" if holder is None else holder.new.release
+                    endings.write_finish(self._shelves, row, finish, now, release)
                 written.append(accepted)
         return Reply.of(written)
 

@@ -84,7 +84,7 @@ def record(
 
 
 def _attempt(row: Row, cells: Cells) -> AttemptRecord:
-    number, started, finished, error, traceback, host, pid = row
+    number, started, finished, error, traceback, host, pid, release = row
     return AttemptRecord(
         number=cells.whole("attempt", number),
         started=cells.whole("started", started),
@@ -93,6 +93,7 @@ def _attempt(row: Row, cells: Cells) -> AttemptRecord:
         traceback=cells.text("traceback", traceback),
         host=cells.text("host", host),
         pid=cells.whole("pid", pid),
+        release=cells.text("release", release),
     )
 
 

@@ -44,6 +44,7 @@ class EndingCases(Cases):
         assert (attempt.number, attempt.error, attempt.traceback) == (1, end.error, end.traceback)
         assert (attempt.started, attempt.finished) == (now - SECOND, now)
         assert attempt.host
+        assert attempt.release == "r1"
         assert attempt.pid > 0
 
     def test_failure_with_another_attempt(self, driver: Driver) -> None:

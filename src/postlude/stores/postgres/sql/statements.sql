@@ -531,12 +531,16 @@ INSERT INTO $s.note (seq, text) SELECT * FROM unnest($1::bigint[], $2::text[])
 ON CONFLICT (seq) DO UPDATE SET text = excluded.text
 
 -- name: add_attempts
-INSERT INTO $s.attempt (job, n, started, finished, error, traceback, host, pid)
+INSERT INTO $s.attempt (job, n, started, finished, error, traceback, host, pid, release)
 SELECT * FROM unnest(
-    $1::bigint[], $2::integer[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::integer[]
+    $1::bigint[], $2::integer[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::integer[],
+    $9::text[]
 )
 ON CONFLICT (job, n) DO UPDATE SET started = excluded.started, finished = excluded.finished, error = excluded.error,
-    traceback = excluded.traceback, host = excluded.host, pid = excluded.pid
+    traceback = excluded.traceback, host = excluded.host, pid = excluded.pid, release = excluded.release
+
+-- name: release_of
+SELECT coalesce((SELECT release FROM $s.runner WHERE host = $1 AND pid = $2::integer ORDER BY id DESC LIMIT 1), '')
 
 -- name: held_back
 SELECT seq, task, lane, state FROM $s.job WHERE seq = ANY($list) AND state = 2 AND reason IS NULL
@@ -731,7 +735,7 @@ SELECT value FROM $s.result WHERE seq = $1::bigint
 SELECT attempt, lines FROM $s.log WHERE job = $1::bigint ORDER BY place
 
 -- name: attempts
-SELECT n, started, finished, error, traceback, host, pid FROM $s.attempt WHERE job = $1::bigint ORDER BY n
+SELECT n, started, finished, error, traceback, host, pid, release FROM $s.attempt WHERE job = $1::bigint ORDER BY n
 
 -- name: counts
 SELECT task_name.name, stat.state, stat.n FROM ($stats) AS stat JOIN $s.task_name ON task_name.id = stat.task

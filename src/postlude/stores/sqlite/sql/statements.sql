@@ -474,7 +474,10 @@ WHERE job.seq = f.column1
 INSERT OR REPLACE INTO note (seq, text) VALUES (?, ?)
 
 -- name: add_attempts
-INSERT OR REPLACE INTO attempt (job, n, started, finished, error, traceback, host, pid) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT OR REPLACE INTO attempt (job, n, started, finished, error, traceback, host, pid, release) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+
+-- name: release_of
+SELECT coalesce((SELECT release FROM runner WHERE host = ?1 AND pid = ?2 ORDER BY id DESC LIMIT 1), '')
 
 -- name: held_back
 SELECT json_group_array(json_array(seq, task, lane, state)) FROM job
@@ -706,7 +709,7 @@ SELECT value FROM result WHERE seq = ?
 SELECT attempt, lines FROM log WHERE job = ? ORDER BY rowid
 
 -- name: attempts
-SELECT n, started, finished, error, traceback, host, pid FROM attempt WHERE job = ? ORDER BY n
+SELECT n, started, finished, error, traceback, host, pid, release FROM attempt WHERE job = ? ORDER BY n
 
 -- name: counts
 SELECT task_name.name, stat.task, stat.state, stat.n FROM stat LEFT JOIN task_name ON task_name.id = stat.task

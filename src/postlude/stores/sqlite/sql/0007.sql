@@ -1,0 +1,3 @@
+-- Version 7: of which release a process was in which an attempt failed: its row has gone when that is asked.
+
+ALTER TABLE attempt ADD COLUMN release TEXT NOT NULL DEFAULT '';
