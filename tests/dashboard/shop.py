@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import httpx
 from pydantic import PlainSerializer, SecretStr
 
-from postlude import Access, Postlude
+from postlude import Access, Config, Postlude
 from postlude.model.state import State
+from postlude.stores.protocol import Store
 from tests.app.serving import becomes, serving
 
 LOCAL = ("127.0.0.1", 1234)
@@ -67,10 +68,15 @@ class Visitor:
 
 @asynccontextmanager
 async def visiting(
-    access: Access | None = None, *, sweeps: bool = False, **options: Any
+    access: Access | None = None,
+    *,
+    sweeps: bool = False,
+    config: Config | None = None,
+    store: str | Store = "memory",
+    **options: Any,
 ) -> AsyncIterator[Visitor]:
     """Serve a shop with a journal in memory, and look at it; perhaps with a schedule."""
-    postlude = Postlude(store="memory", packages=["tests"])
+    postlude = Postlude(store=store, packages=["tests"], config=config)
     if sweeps:
         postlude.every(3600, name="sweep")(postlude.task(sweep))
     async with serving(postlude):

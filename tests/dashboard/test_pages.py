@@ -7,10 +7,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from postlude import Access, Postlude
+from postlude import Access, Config, Limit, Postlude
+from postlude.clock import ManualClock
 from postlude.dashboard.app import paths_of
-from tests.app.serving import serving
-from tests.dashboard.shop import Visitor, filled, send, visiting
+from postlude.model.state import State
+from postlude.stores.memory.store import MemoryStore
+from tests.app.serving import becomes, serving
+from tests.dashboard.shop import Visitor, charge, filled, send, visiting
 
 pytestmark = pytest.mark.anyio
 
@@ -38,13 +41,56 @@ async def test_now_says_what_is_wrong_and_leads_to_it() -> None:
     async with visiting() as visitor:
         await filled(visitor)
         told = await text(visitor, "/")
-        assert "3 jobs failed in the last 10 min: GatewayDown in charge." in told
+        assert "3 jobs failed in the last 10 min: GatewayDown in charge. The last: <time" in told
         link = told.split('class="go" href="')[1].split('"')[0]
         group = await text(visitor, link)
     assert "GatewayDown" in group
     assert "tenant = acme" in group
     assert "in 3 of 3" in group
     assert "raise GatewayDown" in group
+
+
+async def test_what_fails_most_now_is_not_what_has_failed_most_today() -> None:
+    clock = ManualClock()
+    async with visiting(store=MemoryStore(clock)) as visitor:
+        postlude = visitor.postlude
+        before = [await postlude.add_task(charge, number) for number in range(5)]
+        for job in before:
+            await becomes(postlude, job, State.FAILED)
+        clock.set(3600)
+        for job in [await postlude.add_task(charge, 6), *[await postlude.add_task(lose) for _ in range(3)]]:
+            await becomes(postlude, job, State.FAILED)
+        told = await text(visitor, "/")
+    assert "4 jobs failed in the last 10 min, 3 of them LookupError in lose." in told
+
+
+async def lose() -> None:
+    raise LookupError("no template")
+
+
+async def test_all_that_waits_in_a_paused_queue_is_counted() -> None:
+    """A limit blocks all but a few of them: none of those is ready."""
+    async with visiting() as visitor:
+        postlude = visitor.postlude
+        limited = postlude.task(send, name="limited", queue="mail", limit=Limit(1))
+        await postlude.pause("mail")
+        jobs = [await postlude.add_task(limited, f"{number}@example.org") for number in range(5)]
+        told = await text(visitor, "/")
+        assert "Queue mail is paused; 5 jobs wait in it." in told
+        assert "5 jobs wait." in await text(visitor, "/processes")
+        for job in jobs:
+            assert "Waits: the queue mail is paused." in await text(visitor, f"/jobs/{job.id}")
+        await postlude.resume("mail")
+
+
+async def test_failures_tell_their_release() -> None:
+    async with visiting(config=Config(release="r42")) as visitor:
+        ids = await filled(visitor)
+        told = await text(visitor, "/")
+        assert "release r42" in told
+        group = await text(visitor, told.split('class="go" href="')[1].split('"')[0])
+        assert "in release <code>r42</code>" in group
+        assert "release r42" in await text(visitor, f"/jobs/{ids['failed']}")
 
 
 async def test_a_list_is_what_its_filter_means() -> None:

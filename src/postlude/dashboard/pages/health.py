@@ -7,7 +7,7 @@ from typing import Final
 
 from postlude.dashboard.charts import quantile
 from postlude.dashboard.site import Visit
-from postlude.dashboard.words import counted, in_a_row, length, rough, short_name
+from postlude.dashboard.words import Moment, counted, in_a_row, length, rough, short_name
 from postlude.jobs.selection import Selection
 from postlude.model.failure import FailureGroup
 from postlude.model.history import DEATHS, ENDS, MINUTE, WAIT, Sum
@@ -36,6 +36,8 @@ class Sentence:
     href: str
     resume: tuple[str, str] | None = None
     """What a button resumes: its kind and name."""
+    last: Moment | None = None
+    """When it happened last: whether it is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Seen:
     hour: Sequence[Sum]
     """What happened in the last hour, by the minute."""
     groups: Sequence[FailureGroup]
+    """Of the last minutes (`RECENT`), the largest first."""
     parked: Sequence[tuple[str, str]]
     """The tasks and reasons of parked jobs."""
     hung: int
@@ -100,21 +103,23 @@ def _failures(visit: Visit, seen: Seen) -> Iterator[Sentence]:
     top = fresh[0]
     which = f"{top.kind.rpartition('.')[2] or 'failures'} in {short_name(top.task)}"
     href = visit.url("failures/group", task=top.task, kind=top.kind or "-", place=top.place)
-    yield Sentence(
-        level, f"{told}, most of them {which}." if len(fresh) > 1 else f"{told}: {which}.", "Look", href
-    )
+    told = f"{told}, {top.jobs:,} of them {which}." if len(fresh) > 1 else f"{told}: {which}."
+    newest = visit.moment(max(group.last for group in fresh))
+    yield Sentence(level, told, "Look", href, last=newest)
 
 
 def _queues(visit: Visit, seen: Seen) -> Iterator[Sentence]:
     for one in seen.queues:
         href = visit.url("jobs", q=f"state:queued {Selection(queue=one.name).words()}")
+        waiting = one.ready + one.blocked  # a limit blocks all but a few, also while nothing runs
         if one.paused:
-            if one.ready:
-                told = f"Queue {one.name} is paused; {counted(one.ready, 'job waits', 'jobs wait')} in it."
+            if waiting:
+                told = f"Queue {one.name} is paused; {counted(waiting, 'job waits', 'jobs wait')} in it."
                 yield Sentence("warn", told, "Show", href, ("queue", one.name))
             continue
-        if one.ready and is_unserved(one.name, seen.living):
-            told = f"Nobody works queue {one.name}: no process that lives takes it; {one.ready:,} wait."
+        if waiting and is_unserved(one.name, seen.living):
+            told = f"Nobody works queue {one.name}: no process that lives takes it; "
+            told += f"{counted(waiting, 'waits', 'wait')}."
             yield Sentence("bad", told, "Show", href)
         elif one.ready and one.oldest is not None:
             age = visit.age(one.oldest)
@@ -136,7 +141,7 @@ def _others(visit: Visit, seen: Seen) -> Iterator[Sentence]:
         told = counted(died, "attempt was", "attempts were")
         yield Sentence(
             "warn",
-            f"{told} cut off by the death of a process in the last hour.",
+            f"{told} cut off by the end of a process, or its death, in the last hour.",
             "Processes",
             visit.url("processes"),
         )

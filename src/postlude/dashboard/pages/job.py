@@ -19,6 +19,7 @@ from postlude.jobs.view import is_merged
 from postlude.model.ids import id_bytes
 from postlude.model.overrides import Opts, read_opts
 from postlude.model.state import State
+from postlude.stores.values import Pause
 
 _STATES: Final = {
     "retry": (State.FAILED, State.CANCELLED),
@@ -118,7 +119,12 @@ async def page(visit: Visit) -> Response:
     status = await visit.desk.inspector.get(asked)
     record = await visit.desk.store.get(id_bytes(status.id))
     opts = read_opts(None if record is None else record.given.opts)
-    shown = await _shown(visit, status, asked, opts)
+    pauses: list[Pause] = await visit.kept("paused", visit.desk.store.paused)
+    its = (("queue", status.queue), ("task", status.task))
+    paused = next(
+        (f"the {one.kind} {short_name(one.name)}" for one in pauses if (one.kind, one.name) in its), ""
+    )
+    shown = await _shown(visit, status, asked, opts, paused)
     return await visit.page("job.html", shown.name, "jobs", page=shown)
 
 
@@ -138,7 +144,7 @@ async def events(visit: Visit) -> Response:
     )
 
 
-async def _shown(visit: Visit, status: JobStatus, asked: str, opts: Opts) -> JobPage:
+async def _shown(visit: Visit, status: JobStatus, asked: str, opts: Opts, paused: str) -> JobPage:
     masker, parameters = masker_of(visit.desk.registry, status.task)
     called = Called(status.arguments, parameters, masker)
     name = short_name(status.task)
@@ -157,7 +163,7 @@ async def _shown(visit: Visit, status: JobStatus, asked: str, opts: Opts) -> Job
         name=name,
         task_href=visit.url("tasks/one", name=status.task),
         state=word_of(status),
-        headline=masker.text(headline(visit, status, name)),
+        headline=masker.text(headline(visit, status, name, paused)),
         explained=masker.text(explained(status)),
         merged=merged,
         acts=acts,
@@ -239,13 +245,18 @@ def _attempt(visit: Visit, status: JobStatus, one: AttemptStatus, masker: Masker
         number=one.number,
         kind="failed",
         error=masker.text(one.error),
-        where=f"{one.host}, process {one.pid}" if one.host else "",
+        where=_where(one),
         took=length(max(0.0, (one.finished - one.started).total_seconds())),
         moment=visit.moment(one.finished),
         parts=parts_of(text) if text.strip() else (),
         raw=text,
         logs=_logs(visit, status, one.number, masker),
     )
+
+
+def _where(one: AttemptStatus) -> str:
+    told = [f"{one.host}, process {one.pid}"] if one.host else []
+    return ", ".join(told + ([f"release {one.release}"] if one.release else []))
 
 
 def _logs(visit: Visit, status: JobStatus, attempt: int, masker: Masker) -> tuple[LogLine, ...]:

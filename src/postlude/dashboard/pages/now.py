@@ -9,7 +9,7 @@ from starlette.responses import Response
 from postlude.dashboard import charts
 from postlude.dashboard.pages.audit import AuditRow, rows_of_lines
 from postlude.dashboard.pages.failures import GroupRow, groups_since, rows_of_groups
-from postlude.dashboard.pages.health import Seen, Sentence, health
+from postlude.dashboard.pages.health import RECENT, Seen, Sentence, health
 from postlude.dashboard.pages.series import (
     SPANS,
     SpanLink,
@@ -80,7 +80,7 @@ async def page(visit: Visit) -> Response:
         queues,
         living,
         hour,
-        groups,
+        await groups_since(visit, RECENT * 60) if groups else [],
         [(record.task, str(record.reason)) for record in parked],
         counters.hung_threads,
         counters.memory_only,

@@ -56,7 +56,7 @@ async def page(visit: Visit) -> Response:
         releases=tuple(releases) if len(releases) > 1 else (),
         holds=sum(one.holds for one in living),
         slots=sum(one.slots or 0 for one in serving),
-        waiting=sum(one.ready for one in queues),
+        waiting=sum(one.ready + one.blocked for one in queues),
         interrupted=sum(one.n for one in day if one.outcome in DEATHS),
     )
     return await visit.page("processes.html", "Processes", "processes", page=shown)

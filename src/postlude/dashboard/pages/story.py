@@ -34,8 +34,16 @@ class Event:
     more: str = ""
 
 
-def headline(visit: Visit, status: JobStatus, name: str) -> str:
-    """Say in one sentence where a job is, and why."""
+def headline(visit: Visit, status: JobStatus, name: str, paused: str = "") -> str:
+    """Say in one sentence where a job is, and why.
+
+    Args:
+        visit: the request.
+        status: the job.
+        name: what its function is called.
+        paused: its queue, or its task, if that is paused: `the queue mail`. That comes before limits, which
+            block all but a few jobs of a paused queue while nothing runs.
+    """
     of = f" of {status.max_attempts}" if status.max_attempts else ""
     kind = (status.error or "").partition(":")[0]
     match word_of(status):
@@ -66,7 +74,7 @@ def headline(visit: Visit, status: JobStatus, name: str) -> str:
         case "scheduled":
             return f"Is due {_until(visit, status.due)}."
         case _:
-            return _waits(status, name)
+            return f"Waits: {paused} is paused." if paused else _waits(status, name)
 
 
 def _waits(status: JobStatus, name: str) -> str:
