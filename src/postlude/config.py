@@ -133,8 +133,8 @@ class Config:
 
     release: str = ""
     """What identifies the code that this process runs: a version, a commit. `postlude processes` shows it,
-    attempts that fail keep it, and `postlude doctor` says when two run side by side. 200 characters at most; ""
-    by default."""
+    attempts that fail keep it, and `postlude doctor` says when two run side by side. 200 characters at
+    most; "" by default."""
 
     @property
     def slots(self) -> int:
