@@ -52,6 +52,10 @@ unit: $(VENV)/.ready ## the tests that need neither a disk nor other processes, 
 versions: $(VENV)/.ready ## many releases of FastAPI and Starlette, each Python here (VERSIONS="--all", "0.137.0 ...")
 	@$(BIN)/python scripts/versions.py $(VERSIONS)
 
+.PHONY: package
+package: $(VENV)/.ready ## wheel and sdist, the same in two builds (PACKAGE="--extras": each extra alone; "--oldest": unit tests with oldest dependencies)
+	@$(BIN)/python scripts/package.py $(PACKAGE)
+
 .PHONY: lint
 lint: $(VENV)/.ready ## ruff: rules and format
 	$(BIN)/python -m ruff check .

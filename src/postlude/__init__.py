@@ -51,6 +51,8 @@ from postlude.tasks.task import Task
 if TYPE_CHECKING:
     from postlude.engines.celery import CeleryEngine
 
+    __version__: str
+
 __all__ = [
     "Access",
     "Acted",
@@ -111,7 +113,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs an extra when it is asked for."""
+    """Import what needs an extra, or time, when it is asked for."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("postlude")
     if name != "CeleryEngine":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

@@ -57,7 +57,7 @@ def exception_handlers(middleware: ExceptionMiddleware) -> tuple[dict[Any, Any],
 def worker_thread(loop: asyncio.AbstractEventLoop) -> AbstractContextManager[Any]:
     """Let this thread count as one of anyio's beside a loop, so that `anyio.from_thread` works in it.
 
-    anyio 4.0 to 4.16.
+    anyio 4.11 to 4.16; those before it want a scope of their own in the thread.
     """
     return claim_worker_thread(AsyncIOBackend, loop)
 

@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 import pytest
 
+from postlude.new import project as module
 from postlude.new.project import CannotMake, Project, Variant
 
 
@@ -31,6 +32,13 @@ def test_what_a_variant_has(variant: Variant, postgres: bool, broker: str) -> No
 @pytest.mark.parametrize("name", ["shop", "web-shop", "web_shop2", "a", "a" * 24])
 def test_these_are_names(name: str) -> None:
     Project(name, Variant.SQLITE)
+
+
+@pytest.mark.parametrize("name", ["celery", "json"])
+def test_names_are_taken_also_where_nothing_has_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    with pytest.raises(CannotMake, match="hide another"):
+        Project(name, Variant.SQLITE)
 
 
 @pytest.mark.parametrize(

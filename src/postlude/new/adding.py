@@ -49,7 +49,7 @@ def changed(source: str, *, app: str | None = None, router: bool = True, dashboa
     _refuse_second(module)
     lines = _lines(source)
     newline = "\r\n" if lines[0].endswith("\r\n") else "\n"
-    before = lines[made.line - 1].encode()[: made.column].decode()
+    before = lines[made.line - 1][: made.column]
     if before.strip():
         raise CannotMake(
             f"line {made.line} has more than one statement: put `postlude = Postlude({made.name})` after it"
