@@ -222,6 +222,14 @@ def test_a_group_is_retried_by_two_clicks(watched: Watched, shop: Shop) -> None:
     expect(page.locator("tbody tr").first).to_contain_text("retry")
 
 
+def test_what_fails_now_is_retried_from_the_first_page(watched: Watched, shop: Shop) -> None:
+    page = watched.page
+    page.goto(shop.url)
+    page.get_by_role("button", name="Retry them …").click()
+    page.get_by_role("button", name="Retry 4 jobs").click()
+    expect(page.get_by_role("status").first).to_contain_text("4 jobs run again.")
+
+
 def test_selected_jobs_are_deleted(watched: Watched, shop: Shop) -> None:
     page = watched.page
     page.goto(f"{shop.url}/jobs?q=state:succeeded")

@@ -1,6 +1,7 @@
 """What the pages show of jobs, and what they hide."""
 
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -44,6 +45,11 @@ async def test_now_says_what_is_wrong_and_leads_to_it() -> None:
         assert "3 jobs failed in the last 10 min: GatewayDown in charge. The last: <time" in told
         link = told.split('class="go" href="')[1].split('"')[0]
         group = await text(visitor, link)
+        words = told.split("Retry them …")[0].rpartition('name="q" value="')[2].split('"><button')[0]
+        shown = await visitor.post("/act", data={"act_all": "retry", "q": words})
+        assert "Retry 3 jobs?" in shown.text
+        visitor.access = Access.reader("bob")
+        assert "Retry them" not in await text(visitor, "/")
     assert "GatewayDown" in group
     assert "tenant = acme" in group
     assert "in 3 of 3" in group
@@ -66,6 +72,14 @@ async def test_what_fails_most_now_is_not_what_has_failed_most_today() -> None:
 
 async def lose() -> None:
     raise LookupError("no template")
+
+
+@pytest.mark.disk
+async def test_what_is_no_id_is_told_so(tmp_path: Path) -> None:
+    async with visiting(store=f"sqlite:///{tmp_path}/jobs.db") as visitor:
+        await filled(visitor)
+        for id in ("zz", "0" * 33, "-g"):
+            assert "Ids consist of the digits" in await text(visitor, f"/jobs?q=id:{id}")
 
 
 async def test_all_that_waits_in_a_paused_queue_is_counted() -> None:

@@ -260,6 +260,8 @@ def said_of(code: str) -> str:
         return _SAID_OF_ONE[act][0 if done else 1]
     if act not in _SAID:
         return ""
+    if not done and not not_done:
+        return "Nothing was done: there was nothing left to do."
     rest = f" {counted(not_done)} had changed meanwhile, or another one has the key." if not_done else ""
     return f"{counted(done)} {_SAID[act]}.{rest}"
 

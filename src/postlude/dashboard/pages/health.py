@@ -11,7 +11,7 @@ from postlude.dashboard.words import Moment, counted, in_a_row, length, rough, s
 from postlude.jobs.selection import Selection
 from postlude.model.failure import FailureGroup
 from postlude.model.history import DEATHS, ENDS, MINUTE, WAIT, Sum
-from postlude.model.state import State
+from postlude.model.state import Reason, State
 from postlude.stores.protocol import LivingRunner, QueueState
 from postlude.stores.values import is_unserved
 
@@ -36,6 +36,8 @@ class Sentence:
     href: str
     resume: tuple[str, str] | None = None
     """What a button resumes: its kind and name."""
+    retry: str = ""
+    """What a button retries, in the words of a filter: first it is shown which those are."""
     last: Moment | None = None
     """When it happened last: whether it is over."""
 
@@ -105,7 +107,12 @@ def _failures(visit: Visit, seen: Seen) -> Iterator[Sentence]:
     href = visit.url("failures/group", task=top.task, kind=top.kind or "-", place=top.place)
     told = f"{told}, {top.jobs:,} of them {which}." if len(fresh) > 1 else f"{told}: {which}."
     newest = visit.moment(max(group.last for group in fresh))
-    yield Sentence(level, told, "Look", href, last=newest)
+    words = (
+        ""
+        if top.kind == Reason.MAY_HAVE_RUN
+        else Selection(task=top.task, failure=top.kind or "-", raised=top.place or None).words()
+    )
+    yield Sentence(level, told, "Look", href, retry=words, last=newest)
 
 
 def _queues(visit: Visit, seen: Seen) -> Iterator[Sentence]:

@@ -1,5 +1,6 @@
 """Jobs: a list by a filter, newest first."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,8 @@ _FIELDS: Final = ("state", "task", "queue", "since", "until")
 """What an address may name by itself, beside the filter in words."""
 
 _ACTS: Final = {"retry": Retrying.states, "cancel": Cancelling.states, "delete": Deleting.states}
+
+_DIGITS: Final = re.compile(r"[0-9a-f]{0,32}")
 
 SPANS: Final = (("15m", "15 minutes"), ("1h", "hour"), ("24h", "24 hours"), ("7d", "7 days"))
 
@@ -148,6 +151,8 @@ async def page(visit: Visit) -> Response:
 async def _by_id(visit: Visit, which: Which, counts: list[Counts]) -> Response:
     """Go to the one job that is meant, or show those whose ids begin or end so."""
     digits = (which.selection.id or "").replace("-", "").lower()
+    if not _DIGITS.fullmatch(digits):
+        digits, which.wrong = "", "Ids consist of the digits 0 to 9 and a to f, 32 of them at most."
     store = visit.desk.store
     ids = await store.ids_beginning(digits) if digits else []
     if not ids and digits:
