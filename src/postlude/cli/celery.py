@@ -2,7 +2,9 @@
 
 import os
 import sys
+import time
 from pathlib import Path
+from time import monotonic
 from typing import Annotated, Any, Final
 
 import typer
@@ -15,6 +17,19 @@ from postlude.cli.panels import SET_UP
 from postlude.messages.quoting import quoted
 
 POOLS: Final = ("prefork", "threads", "solo")
+
+BROKEN_OFF: Final = 1
+"""The exit code of Celery's worker when an error has ended it; told to end, it has another."""
+
+SHORTEST: Final = 1.0
+LONGEST: Final = 30.0
+"""Seconds until it is started afresh: the first pause, and the longest."""
+
+GOOD_AFTER: Final = 60.0
+"""Seconds after which a worker that breaks off is one that had worked."""
+
+PAUSED: Final = "POSTLUDE_CELERY_PAUSED"
+"""The variable by which a worker tells the one that takes its place how long it has paused."""
 
 group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -59,7 +74,8 @@ def worker(
 
     The application's lifespan runs in each of its processes. What else is written goes to `celery worker`:
     --max-tasks-per-child=1000, --loglevel=INFO. SIGTERM and Ctrl-C let running jobs end within the grace
-    period, and give back the others; a second one ends at once.
+    period, and give back the others; a second one ends at once. If Celery's worker breaks off by an error,
+    it is started afresh.
     """
     with errors_in_one_line():
         if pool not in POOLS:
@@ -76,8 +92,28 @@ def worker(
         arguments += ["--hostname", f"postlude-{os.getpid()}@%h", "--without-gossip", "--without-mingle"]
         if concurrency is not None:
             arguments += ["--concurrency", str(concurrency)]
-    celery.worker_main([*arguments, *context.args])
-    sys.exit(0)
+    begun = monotonic()
+    code = celery.worker_main([*arguments, *context.args])
+    if code == BROKEN_OFF:
+        start_afresh(monotonic() - begun)
+    sys.exit(code)
+
+
+def start_afresh(ran: float) -> None:
+    """Take this process's place by the same command, after a pause that doubles while it breaks off early.
+
+    Celery ends when it meets an error that it has not foreseen, as in a reconnect to a broker that has come
+    back: the jobs of the queue would wait until somebody starts the worker again.
+
+    Args:
+        ran: for how many seconds it did.
+    """
+    before = 0.0 if ran >= GOOD_AFTER else float(os.environ.get(PAUSED, "0"))
+    pause = min(max(SHORTEST, 2 * before), LONGEST)
+    typer.echo(f"postlude celery worker: it has broken off, and is started afresh in {pause:g} s", err=True)
+    time.sleep(pause)
+    os.environ[PAUSED] = str(pause)
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def _chosen(postlude: Postlude, given: list[str]) -> tuple[Any, list[str]]:

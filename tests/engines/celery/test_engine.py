@@ -128,3 +128,25 @@ def test_an_application_without_such_a_queue_has_no_worker_of_celery(monkeypatch
 
 two_brokers = Postlude(store="memory", queues={"reports": CeleryEngine(URL), "mail": CeleryEngine(URL)})
 local = Postlude(store="memory")
+
+
+@pytest.mark.parametrize(
+    ("code", "ran", "paused", "pause"),
+    [(1, 0.0, "", 1.0), (1, 0.0, "8", 16.0), (1, 0.0, "30", 30.0), (1, 99.0, "8", 1.0), (0, 0.0, "", None)],
+)
+def test_a_worker_that_breaks_off_is_started_afresh(
+    code: int, ran: float, paused: str, pause: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter([0.0, ran])
+    done: list[Any] = []
+    monkeypatch.setattr("postlude.cli.celery.checked", lambda postlude: postlude)
+    monkeypatch.setattr("postlude.cli.celery.monotonic", lambda: next(times))
+    monkeypatch.setattr("postlude.cli.celery.time.sleep", done.append)
+    monkeypatch.setattr("postlude.cli.celery.os.execv", lambda program, words: done.append(words[1:]))
+    monkeypatch.setattr("postlude.cli.celery.sys.orig_argv", ["python", "-m", "it"])
+    monkeypatch.setattr(Celery, "worker_main", lambda self, argv: code)
+    monkeypatch.setenv("POSTLUDE_CELERY_PAUSED", paused or "0")
+    monkeypatch.setenv("REMAP_SIGTERM", "SIGQUIT")
+    words = ["celery", "worker", f"{__name__}:two_brokers", "--queues", "mail"]
+    assert CliRunner().invoke(command, words).exit_code == code
+    assert done == ([] if pause is None else [pause, ["-m", "it"]])

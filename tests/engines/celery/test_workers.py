@@ -64,6 +64,16 @@ async def test_sync_and_async_jobs_run_in_every_pool(site: Site, pool: str) -> N
     assert {pid for runs in site.runs().values() for *_, pid in runs if runs} - {os.getpid()}, "elsewhere"
 
 
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+async def test_a_worker_alone_publishes_what_it_runs(site: Site, pool: str) -> None:
+    """Whoever has added the job is gone."""
+    postlude = site.shop.postlude
+    job = await postlude.add_task(site.shop.note, 1)
+    site.start(pool=pool)
+    assert await job.result(timeout=PATIENCE) == 2
+    await postlude.close()
+
+
 async def test_celerys_own_command_is_a_worker_too(site: Site) -> None:
     site.start_plain("--concurrency", "1", "--pool", "threads")
     async with site.serving() as shop:

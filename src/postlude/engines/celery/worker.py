@@ -49,6 +49,7 @@ class Workers:
         self._prefork = False
         signals.worker_init.connect(self._begins, weak=False)
         signals.worker_process_init.connect(self._forked, weak=False)
+        signals.worker_ready.connect(self._ready, weak=False)
         signals.worker_process_shutdown.connect(self._ends, weak=False)
         signals.worker_shutdown.connect(self._ends, weak=False)
 
@@ -84,6 +85,11 @@ class Workers:
         with suppress(ValueError):  # a thread's
             signal.signal(signal.SIGTERM, self._told_to_end)
         self._start()
+
+    def _ready(self, **_: Any) -> None:
+        """It takes messages. In threads nothing else begins the application, which may be who publishes."""
+        if not self._prefork:
+            self._start()
 
     def _start(self) -> None:
         with self._lock:
