@@ -85,3 +85,26 @@ def test_what_is_no_application(folder: Path) -> None:
     result = CliRunner().invoke(app, ["check", "nonsense", "--app-dir", str(folder)])
     assert result.exit_code == 1
     assert "write module:name" in result.output
+
+
+CELERY = (
+    SOURCE.replace("lambda: None", "print, 1")
+    + """
+from celery import Celery
+celery = Celery("shop")
+@celery.task(shared=False)
+def early(): ...
+"""
+)
+
+
+def test_an_application_of_celery_s_is_looked_at_if_it_is_named(folder: Path) -> None:
+    done = run(folder, "--celery", "checked_shop:celery", source=CELERY)
+    assert "PL010 info: checked_shop.early is acknowledged before it runs" in done.stdout
+    assert "PL010" not in run(folder, source=CELERY).stdout
+
+
+def test_what_is_none_of_celery_s_is_said(folder: Path) -> None:
+    done = run(folder, "--celery", "checked_shop:app", source=CELERY)
+    assert done.exit_code == 1
+    assert "that is no application of Celery's" in done.stderr

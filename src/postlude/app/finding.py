@@ -43,6 +43,20 @@ def find(text: str, directory: str) -> Postlude:
         NoApplication: there is none.
         Exception: whatever the import raises.
     """
+    return _postlude_of(imported(text, directory), text)
+
+
+def imported(text: str, directory: str) -> Any:
+    """Import what a text names.
+
+    Args:
+        text: `module:name`.
+        directory: where modules are looked for first.
+
+    Raises:
+        NoApplication: there is no such module, or nothing of that name in it.
+        Exception: whatever the import raises.
+    """
     module, _, path = checked_application(text).partition(":")
     if directory not in sys.path:
         sys.path.insert(0, directory)
@@ -60,7 +74,7 @@ def find(text: str, directory: str) -> Postlude:
             found = getattr(found, name)
         except AttributeError as error:
             raise NoApplication(f"{module} has no {quoted(path)}: {error}") from error
-    return _postlude_of(found, text)
+    return found
 
 
 def _postlude_of(found: Any, text: str) -> Postlude:

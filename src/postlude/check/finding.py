@@ -34,6 +34,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "PL006": Rule("a response with a background of its own, beside the request's tasks", Level.INFO),
     "PL008": Rule("waiting jobs that this release cannot run", Level.ERROR),
     "PL009": Rule("a version that Postlude does not support", Level.ERROR),
+    "PL010": Rule("what Celery does otherwise", Level.INFO),
 }
 """Every rule by its id. An id is never given to another rule."""
 

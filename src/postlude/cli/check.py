@@ -5,12 +5,11 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
-from postlude.app.finding import NoApplication, find
-from postlude.app.postlude import Postlude
+from postlude.app.finding import NoApplication, find, imported
 from postlude.check.checking import check as look_at
 from postlude.check.finding import Level, Report
 from postlude.check.report import as_github, as_json, as_text
@@ -18,6 +17,8 @@ from postlude.cli.exits import Exit, errors_in_one_line
 from postlude.cli.journal import reading
 from postlude.cli.panels import CHECK
 from postlude.cli.text import escaped
+
+T = TypeVar("T")
 
 
 class Format(StrEnum):
@@ -47,6 +48,10 @@ def check(
     journal: Annotated[
         str | None, typer.Option(help="Also look for waiting jobs of this journal that the code cannot run.")
     ] = None,
+    celery: Annotated[
+        str | None,
+        typer.Option(help="Also look at an application of Celery's, which is moved from: shop.celery:app."),
+    ] = None,
     format: Annotated[Format, typer.Option(help="Who reads the report.")] = Format.TEXT,
     fail_level: Annotated[Level, typer.Option(help="Exit with 1 if something is so bad, or worse.")] = (
         Level.ERROR
@@ -54,15 +59,28 @@ def check(
 ) -> None:
     """Import an application, and look for what is certain to be wrong with its tasks."""
     with errors_in_one_line():
-        postlude = _imported(application, app_dir)
+        postlude = _imported(application, app_dir, find)
+        other = None if celery is None else _celery(celery, app_dir)
         with nullcontext() if journal is None else reading(journal) as opened:
-            report = look_at(postlude, postlude.application, opened)
+            report = look_at(postlude, postlude.application, opened, other)
     typer.echo(_WRITES[format](report, Path.cwd()))
     if any(_LEVELS.index(one.severity) >= _LEVELS.index(fail_level) for one in report.findings):
         raise typer.Exit(Exit.FAILED)
 
 
-def _imported(application: str, directory: Path) -> Postlude:
+def _celery(text: str, directory: Path) -> Any:
+    """Import an application of Celery's.
+
+    Raises:
+        NoApplication: it is none, or cannot be imported.
+    """
+    found = _imported(text, directory, imported)
+    if not hasattr(found, "tasks") or not hasattr(found, "conf"):
+        raise NoApplication(f"--celery {text}: that is no application of Celery's")
+    return found
+
+
+def _imported(application: str, directory: Path, find: Callable[[str, str], T]) -> T:
     """Import an application.
 
     Raises:
