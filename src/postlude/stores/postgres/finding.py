@@ -10,9 +10,10 @@ _ERROR: Final = (
     "job.failures > 0 AND "
     "strpos((SELECT error FROM {s}.attempt AS a WHERE a.job = job.seq ORDER BY n DESC LIMIT 1), {}) > 0"
 )
+# `+ 0`: by the few failures of the kind, and not by the index of all.
 _FAILURE: Final = (
-    "job.state = 9 AND (SELECT kind FROM {s}.failure AS f WHERE f.seq = job.seq) = "
-    "(SELECT id FROM {s}.failure_kind WHERE kind = {} AND place = {})"
+    "job.state + 0 = 9 AND job.seq IN (SELECT f.seq FROM {s}.failure AS f WHERE f.kind = "
+    "(SELECT id FROM {s}.failure_kind WHERE kind = {} AND place = {}))"
 )
 _NO_FAILURE: Final = "job.state = 9 AND NOT EXISTS (SELECT 1 FROM {s}.failure AS f WHERE f.seq = job.seq)"
 _ARGUMENT: Final = (
@@ -30,7 +31,10 @@ def conditions(wanted: JobFilter, schema: str) -> tuple[str, list[Any]]:
         values.append(_stored(value))
         return f"${len(values)}::{kind}"
 
-    if wanted.states:
+    by_failure = wanted.failure is not None and any(wanted.failure)
+    if by_failure and wanted.states and State.FAILED not in wanted.states:
+        parts.append("false")
+    elif wanted.states and not by_failure:
         shown = ", ".join(str(int(one)) for one in Stored if one.public in wanted.states)
         hidden = ", ".join(str(int(one)) for one in Stored if one.public not in wanted.states)
         parked = State.PARKED in wanted.states  # with it belongs what is in a state that is unknown here
@@ -60,7 +64,11 @@ def conditions(wanted: JobFilter, schema: str) -> tuple[str, list[Any]]:
             _ARGUMENT.format(place(name, "text"), place(value, "text"), place(written, "text"), s=schema)
         )
     where = f"WHERE {' AND '.join(parts)} " if parts else ""
-    return f"{where}ORDER BY job.seq DESC LIMIT {place(wanted.limit, 'bigint')}", values
+    which = f"{where}ORDER BY job.seq DESC LIMIT {place(wanted.limit, 'bigint')}"
+    if by_failure:  # first which: all that is told of each costs more than finding them
+        which = f"SELECT job.seq FROM {schema}.job AS job {which}"
+        which = f"WHERE job.seq = ANY(ARRAY({which})) ORDER BY job.seq DESC"
+    return which, values
 
 
 def _stored(value: Any) -> Any:
