@@ -16,8 +16,9 @@ from postlude.stores.loops import call_on
 from postlude.stores.protocol import Kind, LivingRunner, Store
 from postlude.stores.signals import Signals
 
-WINDOW: Final = 16
-"""Jobs of a queue that are published at once at least: twice as many as there are slots, if that is more."""
+WINDOW: Final = 64
+"""Jobs of a queue that are published at once at least: twice as many as slots, if these are more. A turn
+takes some 25 ms, so that 16 of them would be 640 jobs a second at most."""
 
 LOOK_EVERY: Final = 1.0
 """Seconds between looks at who runs jobs, and at the broker, where nothing else gives cause to."""
