@@ -205,6 +205,12 @@ def test_a_dry_run_tells_all_and_does_nothing(driver: Driver, how: list[str]) ->
     assert states(driver, *jobs) == [State.FAILED] * 7
 
 
+def test_as_many_as_are_shown_are_all(driver: Driver) -> None:
+    failed(driver, *[driver.new("shop:send") for _ in range(acting.SAMPLES)])
+    lines = run("retry", "--all", "--dry-run").stdout.splitlines()
+    assert (len(lines), [line for line in lines if "more" in line]) == (1 + acting.SAMPLES, [])
+
+
 def test_many_need_a_yes_where_nobody_can_be_asked(driver: Driver) -> None:
     jobs = [driver.new(), driver.new()]
     failed(driver, *jobs)

@@ -433,7 +433,8 @@ def test_a_directory_is_no_journal(folder: Path) -> None:
 
 
 def test_the_version() -> None:
-    assert run("--version").stdout == f"postlude {version('postlude')}\n"
+    found = CliRunner().invoke(app, ["--version"])
+    assert (found.exit_code, found.output) == (0, f"postlude {version('postlude')}\n")
 
 
 @pytest.mark.parametrize("command", [["jobs"], ["show", "0199b7c4-0000-7000-8000-000000000000"]])
@@ -588,6 +589,7 @@ def test_it_says_that_not_all_were_searched_unless_they_were(
     driver.add(driver.new(), driver.new())
     told = "The newest 1 of 2 jobs were searched; --search-all looks at all."
     assert told in run("jobs", "--key", "k").stdout.splitlines()
+    assert told in run("jobs", "--queue", "default", "--limit", "1").stdout.splitlines()
     assert told not in run("jobs", "--key", "k", "--search-all").stdout.splitlines()
     assert told not in run("jobs").stdout.splitlines()
 

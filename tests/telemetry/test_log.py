@@ -119,3 +119,13 @@ def test_what_is_shown_has_a_level_and_somebody_who_hears_it(logger: logging.Log
     finally:
         logger.propagate = True
         logger.setLevel(logging.NOTSET)
+
+
+def test_a_logger_with_a_level_of_its_own_is_decided(logger: logging.Logger) -> None:
+    own = Log("postlude.test_log")
+    assert own.undecided
+    logger.setLevel(logging.INFO)
+    try:
+        assert not own.undecided
+    finally:
+        logger.setLevel(logging.NOTSET)

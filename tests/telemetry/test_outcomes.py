@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 
 from postlude.errors import Discard
-from postlude.model.event.jobs import AttemptEnded, AttemptUnsuccessful
+from postlude.model.event.jobs import AttemptEnded, AttemptStarted, AttemptUnsuccessful
 from postlude.model.history import word_of
 from postlude.model.outcome import SUCCEEDED, Cancelled, Failed, Outcome, Parked, Snoozed
 from postlude.model.state import Reason
 from postlude.runner.attempt.outcome import own_frames
 from postlude.runner.executors.process.failures import ChildFailed
-from postlude.telemetry.outcomes import error_type, reason_of
+from postlude.telemetry.carrying import LATER
+from postlude.telemetry.outcomes import error_type, reason_of, waited
 
 FAILED = Failed("smtplib.SMTPException: full", "Traceback")
 EVENT = AttemptUnsuccessful(bytes(16), "app:f", "default", 1, 1, 2, FAILED, None, None)
@@ -60,3 +61,20 @@ def test_of_what_comes_as_text_or_was_never_raised_the_text_says_it() -> None:
 def test_what_has_not_failed_has_none() -> None:
     assert error_type(replace(EVENT, outcome=Cancelled())) is None
     assert error_type(AttemptEnded(bytes(16), "app:f", "default", 1, 1, 2, SUCCEEDED)) is None
+
+
+@pytest.mark.parametrize(
+    ("started", "first", "texts", "seconds"),
+    [
+        (5_000_000, True, {}, 3.0),
+        (5_000_000, True, {LATER: "4500000"}, 0.5),
+        (5_000_000, True, {LATER: "soon"}, 3.0),
+        (5_000_000, False, {}, None),
+        (1_000_000, True, {}, 0.0),  # another host's clock is ahead
+    ],
+)
+def test_how_long_a_first_attempt_has_waited(
+    started: int, first: bool, texts: dict[str, str], seconds: float | None
+) -> None:
+    event = AttemptStarted(bytes(16), "app:f", "default", 1, 2_000_000, started, first)
+    assert waited(event, texts) == seconds

@@ -38,11 +38,6 @@ class Bounds:
             keep.failures,
         )
 
-    @property
-    def restricts(self) -> bool:
-        """Whether it says anything."""
-        return self != Bounds()
-
 
 def kept_no_longer(store: Looking, bounds: Bounds) -> list[Found]:
     """Return the jobs that have ended and are kept no longer, newest first. Blocks.
