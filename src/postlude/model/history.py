@@ -106,6 +106,9 @@ _WAITS: Final = 3 + RUN_BUCKETS
 
 T = TypeVar("T", bound=int | str)
 
+Row = tuple[int | T | str, ...]
+"""Of which minute, task, queue and outcome; and the numbers."""
+
 
 class Sums(Generic[T]):
     """Adds up what happens in one write, or in one minute; tasks go by their numbers, or by their names."""
@@ -164,14 +167,23 @@ class Sums(Generic[T]):
         """Forget everything."""
         self.cells.clear()
 
-    def rows(self, minute: int) -> list[tuple[int | T | str, ...]]:
-        """Return what is to be added to the sums of a minute, and to those of all time, in a fixed order."""
-        found: list[tuple[int | T | str, ...]] = []
+    def rows(self, minute: int, *, apart: bool) -> tuple[list[Row[T]], list[Row[T]]]:
+        """Return what is to be added to the sums of a minute, and to those of all time, in a fixed order.
+
+        Args:
+            minute: the minute.
+            apart: jobs that came are first, with their number alone; without it, all have all numbers.
+        """
+        numbers: list[Row[T]] = []
+        measured: list[Row[T]] = []
         known = sorted(self.cells.items())
         for when in (ALL_TIME, minute):
             for (task, queue, outcome), cells in known:
-                found.append((when, task, queue, outcome, *cells))
-        return found
+                if apart and outcome == ADDED:
+                    numbers.append((when, task, queue, outcome, cells[0]))
+                else:
+                    measured.append((when, task, queue, outcome, *cells))
+        return numbers, measured
 
     def merge(self, other: "Sums[T]") -> None:
         """Add what stands in another one."""

@@ -263,6 +263,7 @@ SUMMED: Final = ("minute", "task", "queue", "outcome", *SUM_CELLS)
 PARTS: Final = {
     "summed": _listed(SUMMED),
     "summed_values": _values(SUMMED),
+    "number_values": f"({', '.join(['?'] * 5 + ['0'] * (len(SUMMED) - 5))})",
     "sum_cells": _listed(SUM_CELLS),
     "sum_of_cells": ", ".join(f"sum({name})" for name in SUM_CELLS),
     "added_up": ", ".join(f"{name} = {name} + excluded.{name}" for name in SUM_CELLS),

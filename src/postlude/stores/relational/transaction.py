@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from postlude.model.failure import Failure
 from postlude.model.history import MINUTE, Sums
@@ -31,6 +31,9 @@ class Transaction(ABC):
     __slots__ = (
         "_deltas", "_left", "afterwards", "known_rules", "names", "now", "otherwise", "said", "sums", "waits",
     )  # fmt: skip
+
+    APART: ClassVar[bool] = False
+    """Whether sums of jobs that came, which have no times, have a statement of their own (`add_numbers`)."""
 
     def __init__(self, now: int, names: dict[str, int], rules: Rules | None = None) -> None:
         self.now = now
@@ -156,7 +159,11 @@ class Transaction(ABC):
         if self._left:
             self.run_for("add_left", [(task, "", state, jobs) for (task, state), jobs in self._left.items()])
         if self.sums.cells:
-            self.run_for("add_sums", self.sums.rows(self.now // MINUTE))
+            numbers, measured = self.sums.rows(self.now // MINUTE, apart=self.APART)
+            if numbers:
+                self.run_for("add_numbers", numbers)
+            if measured:
+                self.run_for("add_sums", measured)
 
     def settle(self, stored: bool) -> None:
         """It is committed, or never will be: do what was to be done then."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import chain
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import apsw
 from pydantic_core import from_json
@@ -50,6 +50,9 @@ class SqliteTransaction(Transaction):
     """
 
     __slots__ = ("db",)
+
+    APART: ClassVar[bool] = True
+    """Here a statement is no round trip: adding to one number of forty takes half as long as to all."""
 
     def __init__(
         self, db: apsw.Connection, now: int, names: dict[str, int], rules: Rules | None = None

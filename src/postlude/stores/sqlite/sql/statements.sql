@@ -42,6 +42,10 @@ ON CONFLICT DO UPDATE SET n = n + excluded.n
 INSERT INTO sums ($summed) VALUES $summed_values
 ON CONFLICT DO UPDATE SET $added_up
 
+-- name: add_numbers
+INSERT INTO sums ($summed) VALUES $number_values
+ON CONFLICT DO UPDATE SET n = n + excluded.n
+
 -- name: history
 SELECT ?3 * (minute / ?3), task_name.name, sums.task, queue, outcome, $sum_of_cells
 FROM sums LEFT JOIN task_name ON task_name.id = sums.task
