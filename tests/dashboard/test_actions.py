@@ -377,3 +377,28 @@ async def test_who_does_not_see_arguments_does_not_change_them() -> None:
         answer = await visitor.get(f"/jobs/again?id={ids['failed']}")
         assert answer.status_code == 409
         assert "acme" not in answer.text
+
+
+async def test_what_would_be_done_has_an_address_that_does_nothing() -> None:
+    """The browser's way back leads to it: what answers a POST would be sent again, with a warning."""
+    async with visiting() as visitor:
+        ids = await filled(visitor)
+        told = (await visitor.get("/act", params={"act_all": "retry", "q": "state:failed"})).text
+        assert "Retry 3 jobs?" in told
+        assert (
+            "Retry 1 job?" in (await visitor.get("/act", params={"act": "retry", "id": ids["failed"]})).text
+        )
+        assert (await visitor.postlude.inspector.get(ids["failed"])).state is State.FAILED
+        visitor.access = Access.reader("bob")
+        assert (await visitor.get("/act", params={"act_all": "retry"})).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "site, status", [("cross-site", 403), ("same-site", 403), ("none", 200), ("same-origin", 200)]
+)
+async def test_no_other_site_leads_to_what_would_be_done(site: str, status: int) -> None:
+    async with visiting() as visitor:
+        await filled(visitor)
+        query = {"act_all": "delete", "q": "state:failed"}
+        answer = await visitor.get("/act", params=query, headers={"Sec-Fetch-Site": site})
+        assert answer.status_code == status

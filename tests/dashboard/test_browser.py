@@ -230,6 +230,18 @@ def test_what_fails_now_is_retried_from_the_first_page(watched: Watched, shop: S
     expect(page.get_by_role("status").first).to_contain_text("4 jobs run again.")
 
 
+def test_the_way_back_after_an_act_sends_nothing_again(watched: Watched, shop: Shop) -> None:
+    page = watched.page
+    page.goto(f"{shop.url}/jobs?q=state:succeeded")
+    page.get_by_role("button", name="Delete all …").click()
+    page.get_by_role("button", name="Delete 12 jobs").click()
+    expect(page.get_by_role("status").first).to_contain_text("12 jobs deleted.")
+    page.go_back()
+    expect(page.get_by_role("heading", name="Delete 0 jobs?")).to_be_visible()
+    page.get_by_role("link", name="Do nothing").click()
+    expect(page.get_by_text("No job matches.")).to_be_visible()
+
+
 def test_selected_jobs_are_deleted(watched: Watched, shop: Shop) -> None:
     page = watched.page
     page.goto(f"{shop.url}/jobs?q=state:succeeded")

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from postlude.dashboard.charts import HEIGHT, WIDTH, ceiling, line, quantile, slots, spans, stacked
 
 
-@pytest.mark.parametrize("value, top", [(0, 1), (0.03, 0.05), (1, 1), (7, 10), (11, 20), (23, 25)])
+@pytest.mark.parametrize(
+    "value, top", [(0, 1), (5e-324, 5e-324), (0.03, 0.05), (1, 1), (7, 10), (11, 20), (23, 25)]
+)
 def test_the_top_is_round(value: float, top: float) -> None:
     assert ceiling(value) == pytest.approx(top)
 

@@ -37,6 +37,7 @@ PAGES: Final[Mapping[str, Page]] = {
     "/audit": audit.page,
     "/jobs/again": again.page,
     "/operation": bulk.operation,
+    "/act": bulk.shown,
 }
 """By path. Names stand behind `?`: one with `/`, `.` or `%` in it is no path that all servers pass on."""
 
@@ -52,6 +53,9 @@ ACTIONS: Final[Mapping[str, Page]] = {
     "/jobs/again": again.again,
 }
 """What is sent by POST."""
+
+_SHOWN: Final = frozenset({"/act"})
+"""Pages that offer to do what their address says: no other site may send people there."""
 
 _CODES: Final = ((NotAllowed, 403), (BadForm, 400))
 
@@ -112,7 +116,7 @@ class Dashboard:
             return _not_found()
         if isinstance(access, Response):
             return access
-        if request.method == "POST":
+        if request.method == "POST" or path in _SHOWN:
             try:
                 refuse_foreign(request)
             except ForeignRequest as error:

@@ -86,7 +86,8 @@ def ceiling(value: float) -> float:
         power *= 10
     while value <= power:
         power /= 10
-    return next(step * power for step in _STEPS if value <= step * power)
+    # Dividing by ten again and again loses a little, so that none of them may be large enough.
+    return next((step * power for step in _STEPS if value <= step * power), value)
 
 
 def stacked(columns: Sequence[Sequence[tuple[str, float]]], top: float) -> tuple[Bar, ...]:

@@ -28,7 +28,7 @@ class ForeignRequest(PostludeError):
 
 
 def refuse_foreign(request: Request) -> None:
-    """Refuse what another site has had a browser send.
+    """Refuse what another site has had a browser send, or ask for.
 
     Browsers say it themselves, on https and on this machine by `Sec-Fetch-Site`, on plain http by `Origin`.
 
@@ -36,6 +36,9 @@ def refuse_foreign(request: Request) -> None:
         ForeignRequest: it comes from elsewhere, or does not say where from. The text names the header.
     """
     site = request.headers.get("sec-fetch-site")
+    looks = request.method in ("GET", "HEAD")
+    if looks and (site is None or site.strip().lower() == "none"):
+        return  # by its address, or by a browser that says nothing with pages
     if site is not None:
         if site.strip().lower() != "same-origin":
             raise ForeignRequest(f"Sec-Fetch-Site is {site[:40]!r}, and not 'same-origin'")

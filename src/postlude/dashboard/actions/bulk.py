@@ -7,7 +7,7 @@ from typing import Final, cast
 from starlette.responses import RedirectResponse, Response
 
 from postlude.dashboard.access import Right
-from postlude.dashboard.actions.form import BadForm, Form, back, by, need, read_form
+from postlude.dashboard.actions.form import BadForm, Form, back, by, form_in_address, need, read_form
 from postlude.dashboard.actions.operations import Operation
 from postlude.dashboard.pages.rows import JobRow, rows_of
 from postlude.dashboard.site import Visit
@@ -55,7 +55,15 @@ class Preview:
 
 async def act(visit: Visit) -> Response:
     """Do something to one job; of several, show what would be done."""
-    form = await read_form(visit)
+    return await _act(visit, await read_form(visit), at_once=True)
+
+
+async def shown(visit: Visit) -> Response:
+    """Show what would be done, by an address: the browser's way back leads here again, and sends nothing."""
+    return await _act(visit, form_in_address(visit), at_once=False)
+
+
+async def _act(visit: Visit, form: Form, *, at_once: bool) -> Response:
     verb, everything = form.one("act"), False
     if form.one("act_all"):
         verb, everything = form.one("act_all"), True
@@ -65,7 +73,7 @@ async def act(visit: Visit) -> Response:
     found = await _by_ids(visit, form.all("id"))
     plan = Plan.of(done, found)
     words = " ".join(id_text(one.id) for one in found)
-    if len(found) == 1 and verb != "delete":
+    if at_once and len(found) == 1 and verb != "delete":
         return await _carry_out(visit, form, plan, words)
     hidden = [("act", verb), ("jobs", str(len(plan.jobs))), *(("id", id_text(one.id)) for one in plan.jobs)]
     shown = await _preview(visit, form, plan, counted(len(found)) + " that were selected", hidden)

@@ -73,8 +73,21 @@ async def read_form(visit: Visit) -> Form:
         body += chunk
         if len(body) > LARGEST:
             raise BadForm(f"more was sent than {LARGEST:,} bytes")
+    return _form_of(bytes(body))
+
+
+def form_in_address(visit: Visit) -> Form:
+    """Return what a form has put into the address.
+
+    Raises:
+        BadForm: it is no form.
+    """
+    return _form_of(visit.request.scope.get("query_string", b""))
+
+
+def _form_of(sent: bytes) -> Form:
     try:
-        text = body.decode("ascii")
+        text = sent.decode("ascii")
         fields = parse_qs(text, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="replace")
     except ValueError as error:
         raise BadForm(f"what was sent is no form: {error}") from None
