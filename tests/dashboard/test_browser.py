@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import (
@@ -228,6 +229,30 @@ def test_what_fails_now_is_retried_from_the_first_page(watched: Watched, shop: S
     page.get_by_role("button", name="Retry them …").click()
     page.get_by_role("button", name="Retry 4 jobs").click()
     expect(page.get_by_role("status").first).to_contain_text("4 jobs run again.")
+
+
+def test_a_job_that_goes_while_it_is_looked_at_is_told(watched: Watched, shop: Shop) -> None:
+    page = watched.page
+    id = shop.add(shop.send, 1, "ada@example.org", "globex")
+    shop.ended(id)
+    page.goto(f"{shop.url}/jobs/{id}")
+    expect(page.locator(".lead")).to_contain_text("Succeeded")
+    form = {"act": "delete", "id": id, "jobs": "1"}
+    httpx.post(f"{shop.url}/act/confirm", data=form, headers={"Sec-Fetch-Site": "same-origin"})
+    expect(page.get_by_text("No such job, or it has been pruned")).to_be_visible()
+    watched.wrong.clear()  # the browser notes the 404
+
+
+def test_what_was_done_is_said_once(watched: Watched, shop: Shop) -> None:
+    page = watched.page
+    page.goto(f"{shop.url}/jobs?q=state:failed")
+    page.locator("tr[data-id] input").nth(0).check()
+    page.get_by_role("button", name="Retry", exact=True).click()
+    expect(page.get_by_role("status").first).to_contain_text("1 job runs again.")
+    expect(page.locator("#q")).to_have_value("state:failed")
+    page.reload()
+    expect(page.locator("#q")).to_have_value("state:failed")
+    expect(page.locator(".said")).to_have_count(0)
 
 
 def test_the_way_back_after_an_act_sends_nothing_again(watched: Watched, shop: Shop) -> None:

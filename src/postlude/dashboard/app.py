@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.types import Receive, Scope, Send
 
 from postlude.dashboard.access import Access, Ask, NoAccess, access_of
-from postlude.dashboard.actions import again, bulk, holding
+from postlude.dashboard.actions import again, bulk, holding, watching
 from postlude.dashboard.actions.form import BadForm, NotAllowed
 from postlude.dashboard.actions.operations import Operations
 from postlude.dashboard.assets import Assets
@@ -36,7 +36,7 @@ PAGES: Final[Mapping[str, Page]] = {
     "/processes": processes.page,
     "/audit": audit.page,
     "/jobs/again": again.page,
-    "/operation": bulk.operation,
+    "/operation": watching.page,
     "/act": bulk.shown,
 }
 """By path. Names stand behind `?`: one with `/`, `.` or `%` in it is no path that all servers pass on."""
@@ -44,7 +44,7 @@ PAGES: Final[Mapping[str, Page]] = {
 ACTIONS: Final[Mapping[str, Page]] = {
     "/act": bulk.act,
     "/act/confirm": bulk.confirm,
-    "/operation/stop": bulk.stop,
+    "/operation/stop": watching.stop,
     "/pause": holding.pause,
     "/resume": holding.resume,
     "/schedules/pause": holding.pause_schedule,

@@ -263,7 +263,8 @@ def said_of(code: str) -> str:
     if not done and not not_done:
         return "Nothing was done: there was nothing left to do."
     rest = f" {counted(not_done)} had changed meanwhile, or another one has the key." if not_done else ""
-    return f"{counted(done)} {_SAID[act]}.{rest}"
+    said = "runs again" if act == "retry" and done == 1 else _SAID[act]
+    return f"{counted(done)} {said}.{rest}"
 
 
 def _quoted(name: str) -> str:

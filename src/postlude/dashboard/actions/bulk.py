@@ -85,7 +85,10 @@ async def confirm(visit: Visit) -> Response:
     form = await read_form(visit)
     done = _act_of(visit, form.one("act"))
     if form.all("id"):
-        found = await _by_ids(visit, form.all("id"))
+        try:
+            found = await _by_ids(visit, form.all("id"))
+        except JobNotFound:  # somebody else has deleted them meanwhile
+            return back(visit, Form({"back": [visit.url("jobs")]}), f"{done.verb}.0.0")
         plan = Plan.of(done, found)
         words = form.one("q") if form.one("at") else " ".join(id_text(one.id) for one in found)
     else:
@@ -103,63 +106,6 @@ async def confirm(visit: Visit) -> Response:
         )
         return await visit.page("preview.html", _heading(plan), "jobs", status=422, page=shown)
     return await _carry_out(visit, form, plan, words)
-
-
-async def stop(visit: Visit) -> Response:
-    """Leave the rest of an operation alone."""
-    form = await read_form(visit)
-    operation = visit.operations.get(form.one("id"))
-    if operation is not None:
-        need(visit, cast(Right, operation.plan.act.verb))
-        operation.stopped = True
-    return back(visit, form, otherwise=f"operation?id={form.one('id')}")
-
-
-@dataclass(frozen=True, slots=True)
-class OperationPage:
-    """What the page of an operation shows."""
-
-    id: str
-    verb: str
-    words: str
-    user: str
-    jobs: int
-    handled: int
-    done: tuple[tuple[str, int], ...]
-    not_done: tuple[tuple[str, int], ...]
-    ended: bool
-    stopped: bool
-    error: str
-    may_stop: bool
-
-
-async def operation(visit: Visit) -> Response:
-    """Answer with how far an operation is."""
-    one = visit.operations.get(visit.asked("id"))
-    if one is None:
-        return await visit.page("missing.html", "Not known here", "", status=404, what="operation")
-    verb = one.plan.act.verb
-    shown = OperationPage(
-        id=one.id,
-        verb=verb,
-        words=one.words or "all jobs",
-        user=one.user,
-        jobs=len(one.plan.jobs),
-        handled=one.handled,
-        done=tuple(one.acted.done.items()),
-        not_done=tuple(one.acted.not_done.items()),
-        ended=one.ended,
-        stopped=one.stopped,
-        error=one.error,
-        may_stop=verb in visit.access.act,
-    )
-    answer = await visit.page(
-        "operation.html", f"{verb.capitalize()} {counted(shown.jobs)}", "jobs", page=shown
-    )
-    answer.headers["ETag"] = f'W/"{one.id}.{one.handled}.{one.ended}.{one.stopped}"'
-    if not one.ended:
-        answer.headers["Refresh"] = "2"  # for those without scripts
-    return answer
 
 
 def _act_of(visit: Visit, verb: str) -> Act:

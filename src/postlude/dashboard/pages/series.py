@@ -258,7 +258,7 @@ def _lines(
 def _labels(steps: Sequence[tuple[int, Figures]], span: Span) -> tuple[str, ...]:
     if not steps:
         return ()
-    return clock(steps[0][0], span), clock(steps[len(steps) // 2][0], span), "now"
+    return f"{clock(steps[0][0], span)} UTC", clock(steps[len(steps) // 2][0], span), "now"
 
 
 def clock(minute: int, span: Span) -> str:

@@ -47,7 +47,8 @@ async function look() {
   if (busy()) return plan(QUICK);
   const began = performance.now();
   try {
-    const answer = await fetch(location.href, { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store", redirect: "error" });
+    const answer = await fetch(location.href, { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store", redirect: "manual" });
+    if (over(answer)) return location.reload();
     pace = Math.max(QUICK, 1000 * (Number(answer.headers.get("Postlude-Poll")) || 0));
     if (answer.status === 200) {
       tag = answer.headers.get("ETag");
@@ -57,6 +58,11 @@ async function look() {
   } catch { /* the server is away: the next look finds it */ }
   const took = performance.now() - began;
   plan(Math.max(Date.now() - touched > REST ? SLOW : pace, took * 20));
+}
+function over(answer) { // whoever looks has been signed out, or what they look at has gone
+  if (answer.type === "opaqueredirect" || answer.status === 401) return true;
+  const ours = answer.headers.has("Content-Security-Policy"); // and not a proxy's, while the server is away
+  return answer.status === 404 && ours && !location.pathname.endsWith("/operation"); // other processes do not know it
 }
 function take(fresh) {
   learn(fresh);
@@ -291,3 +297,10 @@ learn(document);
 arrange();
 setInterval(countOn, 1000);
 plan(QUICK);
+
+// What has been done is said once, and not again by a reload or by an address that was kept.
+const shown = new URL(location.href);
+if (shown.searchParams.has("done")) {
+  shown.searchParams.delete("done");
+  history.replaceState(history.state, "", shown);
+}
