@@ -184,6 +184,20 @@ async def test_so_are_more_than_a_page_can_name(monkeypatch: pytest.MonkeyPatch)
         assert await state_of(visitor, jobs[1].id) is State.FAILED
 
 
+async def test_none_that_has_come_since_is_among_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "MOST_IDS", 1)
+    async with visiting() as visitor:
+        later = visitor.postlude.task(send).using(delay=3600)
+        shown_jobs = [await visitor.postlude.add_task(later, to) for to in ("ada", "bob")]
+        shown = await visitor.post("/act", data={"act_all": "cancel", "q": "state:queued"})
+        assert "id" not in hidden(shown)
+        late = await visitor.postlude.add_task(later, "eve")
+        answer = await visitor.post("/act/confirm", data=hidden(shown))
+        assert answer.headers["location"].endswith("done=cancel.2.0")
+        assert [await state_of(visitor, job.id) for job in shown_jobs] == [State.CANCELLED] * 2
+        assert await state_of(visitor, late.id) is State.QUEUED
+
+
 async def failed_again(visitor: Visitor, id: str) -> bool | None:
     status = await visitor.postlude.inspector.get(id)
     return True if status.state is State.FAILED and status.attempt == 2 else None
