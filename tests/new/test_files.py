@@ -24,6 +24,7 @@ VARIANTS = pytest.mark.parametrize("variant", Variant)
 NAMES = ("shop", "web-shop", "a-name-as-long-as-it-may")
 
 
+@functools.cache
 def of(variant: Variant, name: str = "shop") -> Mapping[str, str]:
     return files(Project(name, variant))
 
