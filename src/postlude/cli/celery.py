@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 from time import monotonic
 from typing import Annotated, Any, Final
@@ -93,7 +94,11 @@ def worker(
         if concurrency is not None:
             arguments += ["--concurrency", str(concurrency)]
     begun = monotonic()
-    code = celery.worker_main([*arguments, *context.args])
+    try:
+        code = celery.worker_main([*arguments, *context.args])
+    except Exception:  # what has ended it meets it again while it shuts down
+        traceback.print_exc()
+        code = BROKEN_OFF
     if code == BROKEN_OFF:
         start_afresh(monotonic() - begun)
     sys.exit(code)

@@ -144,7 +144,13 @@ def test_a_worker_that_breaks_off_is_started_afresh(
     monkeypatch.setattr("postlude.cli.celery.time.sleep", done.append)
     monkeypatch.setattr("postlude.cli.celery.os.execv", lambda program, words: done.append(words[1:]))
     monkeypatch.setattr("postlude.cli.celery.sys.orig_argv", ["python", "-m", "it"])
-    monkeypatch.setattr(Celery, "worker_main", lambda self, argv: code)
+
+    def worker_main(self: Celery, argv: list[str]) -> int:
+        if paused == "8":
+            raise AttributeError("'NoneType' object has no attribute 'hostname'")
+        return code
+
+    monkeypatch.setattr(Celery, "worker_main", worker_main)
     monkeypatch.setenv("POSTLUDE_CELERY_PAUSED", paused or "0")
     monkeypatch.setenv("REMAP_SIGTERM", "SIGQUIT")
     words = ["celery", "worker", f"{__name__}:two_brokers", "--queues", "mail"]
