@@ -37,15 +37,29 @@ NO_TESTS: Final = 5
 
 
 def shares() -> list[list[str]]:
-    """Return the files of each pytest: about as much to do for each, by their sizes."""
-    files = [file for file in (ROOT / "tests").rglob("test_*.py") if not left_out(EXPRESSION, file)]
-    sizes = {file: file.stat().st_size + WHOLE_SUITES.get(file.name, 0) for file in files}
+    """Return the files of each pytest: about as much to do for each, by their sizes.
+
+    Those of a small folder stay together: they import the same, and what they read and parse they keep.
+    """
+    sizes = {
+        file: file.stat().st_size + WHOLE_SUITES.get(file.name, 0)
+        for file in sorted((ROOT / "tests").rglob("test_*.py"))
+        if not left_out(EXPRESSION, file)
+    }
+    folders: dict[str, list[Path]] = {}
+    for file in sizes:
+        folders.setdefault(file.relative_to(ROOT / "tests").parts[0], []).append(file)
+    small = sum(sizes.values()) / (2 * SHARES)
+    parts: list[list[Path]] = []
+    for files in folders.values():
+        together = sum(map(sizes.__getitem__, files)) <= small
+        parts += [files] if together else [[file] for file in files]
     found: list[list[str]] = [[] for _ in range(SHARES)]
     given = [0] * SHARES
-    for file in sorted(files, key=lambda file: (-sizes[file], file)):
+    for part in sorted(parts, key=lambda part: -sum(map(sizes.__getitem__, part))):
         least = given.index(min(given))
-        found[least].append(str(file.relative_to(ROOT)))
-        given[least] += sizes[file]
+        found[least] += [str(file.relative_to(ROOT)) for file in part]
+        given[least] += sum(map(sizes.__getitem__, part))
     return found
 
 

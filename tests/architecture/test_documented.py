@@ -49,6 +49,7 @@ def quoted(text: str) -> Iterator[str]:
                     yield word
 
 
+@functools.cache
 def names_in_messages() -> dict[str, str]:
     """Return the names, each with where it stands."""
     found: dict[str, str] = {}
