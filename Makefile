@@ -45,7 +45,7 @@ suite: $(VENV)/.ready servers
 	exit $$code
 
 .PHONY: unit
-unit: $(VENV)/.ready ## the tests that need neither a disk nor other processes, in some 20 seconds
+unit: $(VENV)/.ready ## the tests that need neither a disk nor other processes, in some 18 seconds
 	@$(BIN)/python scripts/unit.py $(PYTEST)
 
 .PHONY: versions
