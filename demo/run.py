@@ -17,6 +17,7 @@ import socket
 import sys
 import tempfile
 import time
+import webbrowser
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -104,8 +105,16 @@ async def demo(directory: Path, port: int, store: str = "", broker: str = "") ->
             if broker:
                 say(f"Broker: {broker}")
             say("Stop with Ctrl-C.")
+            open_in_browser(f"{address}background/")
             async with workers(settings):
                 return await keep_alive(listening, settings, stop)
+
+
+def open_in_browser(address: str) -> None:
+    """Open a page where somebody sits at a screen; it comes as soon as the server answers."""
+    screen = sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if screen and sys.stdout.isatty():
+        webbrowser.open(address)
 
 
 def chosen(directory: Path) -> Settings:
