@@ -23,8 +23,10 @@ pytestmark = [pytest.mark.process, pytest.mark.disk]
 
 PATIENCE = 10.0
 WRITERS = (
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'postlude-writer%'"
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+    "WHERE application_name LIKE 'postlude-writer%'"
 )
+"""Ends their sessions, and waits until they have ended: until then they hold their locks."""
 
 
 @pytest.fixture
