@@ -148,7 +148,8 @@ async def test_servers_and_workers_killed_one_by_one(
     verdict.assert_clean()
     assert verdict.figures["kills"] == kills
     assert set(load.answers) == {200}
-    assert len(runners) >= 3, "processes took the places of those that were killed"
+    # Two processes have always run, but one of them may have left nothing for the other.
+    assert len(runners) >= 2, "processes took the places of those that were killed"
     if run == "workers":
         assert not runners & dead, "servers have run nothing"
 

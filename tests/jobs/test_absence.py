@@ -19,7 +19,7 @@ from postlude.jobs.absence import NOBODY
 from postlude.model.state import State
 from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import NewRunner
-from tests.app.serving import becomes, serving
+from tests.app.serving import becomes, eventually, serving
 from tests.app.work import note, say
 
 QUICK = Config(poll_every=0.005, tune_gc=False, reap_every=0)
@@ -210,9 +210,12 @@ async def test_a_journal_that_cannot_be_read_fails_no_request(
 
     with monkeypatch.context() as patch:
         patch.setattr(postlude.components.store, "enlist", refuse)
-        assert (await asking.get("/")).status_code == 200
-        while "could not be looked at: not now" not in caplog.text:
-            await asyncio.sleep(0)
+
+        async def told() -> bool | None:
+            assert (await asking.get("/")).status_code == 200  # it is looked at once a second at most
+            return "could not be looked at: not now" in caplog.text or None
+
+        await eventually(told)
 
 
 def test_a_journal_in_memory_is_not_opened_for_a_look(caplog: pytest.LogCaptureFixture) -> None:
