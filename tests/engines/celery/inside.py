@@ -1,6 +1,7 @@
 """An engine whose worker is one of Celery's, in threads of this process."""
 
 import asyncio
+import logging
 import threading
 from contextlib import ExitStack, suppress
 from typing import Any
@@ -20,6 +21,7 @@ class Inside(CeleryEngine):
         super().__init__(*arguments, **options)
         self._threads = threads
         self._workers_here = ExitStack()
+        self._level = logging.root.level
 
     async def start(self, run: Run) -> None:
         await super().start(run)
@@ -39,11 +41,12 @@ class Inside(CeleryEngine):
         await asyncio.to_thread(self.end)
 
     def end(self) -> None:
-        """Stop the worker, if there is one."""
+        """Stop the worker, if there is one; Celery has set the level of all logging."""
         waker = threading.Timer(0.1, self._wake)
         waker.start()
         self._workers_here.close()
         waker.cancel()
+        logging.root.setLevel(self._level)
 
     def _wake(self) -> None:
         """Let a worker see that it is to stop: with RabbitMQ it looks when a message comes."""
