@@ -20,7 +20,7 @@ from tests.durability.load import Load
 from tests.durability.server import Server
 from tests.servers.postgres import PostgresServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.durability]
+pytestmark = [pytest.mark.slow, pytest.mark.durability, pytest.mark.alone]
 
 RESTARTS: Final = int(os.environ.get("POSTLUDE_RESTARTS", "3"))
 RESUMES: Final = 5.0
