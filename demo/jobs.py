@@ -7,5 +7,5 @@ from postlude import CeleryEngine, Local, Postlude
 
 broker = os.environ.get("DEMO_BROKER", "")
 
-# The one setting by which Celery's workers run the reports, on RabbitMQ or Redis.
-postlude = Postlude(owner=visitor, queues={"reports": CeleryEngine(broker) if broker else Local()})
+# The one setting by which Celery's workers run the imports, on RabbitMQ or Redis.
+postlude = Postlude(owner=visitor, queues={"imports": CeleryEngine(broker) if broker else Local()})

@@ -38,7 +38,7 @@ class ImportReport(BaseModel):
 
 
 # What is no CSV the first time is none the second time either.
-@postlude.task(queue="reports", retry=Retry(attempts=3, unless=(UnicodeDecodeError, csv.Error)))
+@postlude.task(queue="imports", retry=Retry(attempts=3, unless=(UnicodeDecodeError, csv.Error)))
 def import_orders(upload: Path) -> ImportReport:
     """Read an upload. Run again after a crash, it comes to the same result."""
     with upload.open(newline="", encoding="utf-8-sig") as file:

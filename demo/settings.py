@@ -22,7 +22,7 @@ class Settings:
     store: str = ""
     """Where the journal is; empty: a file in the directory."""
     broker: str = ""
-    """That of the workers that run the reports; empty: the shop runs them. `demo.jobs` reads it by itself."""
+    """That of the workers that run the imports; empty: the shop runs them. `demo.jobs` reads it by itself."""
 
     @property
     def mailbox(self) -> Path:

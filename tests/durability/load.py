@@ -11,7 +11,7 @@ from typing import Final
 from tests.durability.server import Server
 from tests.durability.witness import Witness
 
-KINDS: Final = ("noop", "noop", "noop", "noop", "nap", "nap", "work", "declared", "several")
+KINDS: Final = ("noop", "noop", "noop", "noop", "nap", "nap", "sync", "declared", "several")
 """What is asked for, as often as it stands here."""
 
 HANGS: Final = 30.0

@@ -136,7 +136,7 @@ async def add_nap(token: str, tasks: BackgroundTasks, seconds: float = 0.004) ->
     return os.getpid()
 
 
-@app.post("/jobs/work/{token}")
+@app.post("/jobs/sync/{token}")
 def add_work(token: str, tasks: BackgroundTasks, seconds: float = 0.002) -> int:
     tasks.add_task(work, token, seconds)
     return os.getpid()

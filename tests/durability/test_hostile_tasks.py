@@ -20,7 +20,7 @@ ERRORS = (
 
 def test_what_tasks_raise_reaches_nobody_else(arena: Arena) -> None:
     server = arena.server().start()
-    neighbours = [arena.add(server, "nap", seconds=1.0), arena.add(server, "work", seconds=1.0)]
+    neighbours = [arena.add(server, "nap", seconds=1.0), arena.add(server, "sync", seconds=1.0)]
     raised = [
         (error, arena.add(server, "raise", error=error, sync=sync))
         for error in ERRORS
@@ -35,7 +35,7 @@ def test_what_tasks_raise_reaches_nobody_else(arena: Arena) -> None:
     for token in neighbours:
         assert arena.final(token).succeeded
     assert server.get("/ping").json() == server.pid
-    assert arena.final(arena.add(server, "work")).succeeded
+    assert arena.final(arena.add(server, "sync")).succeeded
     assert server.log().count("Traceback") == len(raised), "each is logged once, with its traceback"
     verdict = arena.verdict()
     verdict.assert_clean()
@@ -46,7 +46,7 @@ def test_what_tasks_raise_reaches_nobody_else(arena: Arena) -> None:
 def test_a_job_that_kills_its_process_fails_and_its_neighbours_succeed(arena: Arena, how: str) -> None:
     server = arena.server().start()
     innocent = [arena.add(server, "declared", seconds=0.7) for _ in range(3)]
-    innocent += [arena.add(server, "work", seconds=0.7) for _ in range(2)]
+    innocent += [arena.add(server, "sync", seconds=0.7) for _ in range(2)]
     for token in innocent:
         arena.started(token)
     poison = "die-0-poison"

@@ -15,7 +15,7 @@ OFF = ("--lifespan", "off")
 
 def test_jobs_run_inside_their_requests(arena: Arena) -> None:
     server = arena.server(options=OFF).start()
-    for kind in ("noop", "nap", "work", "declared"):
+    for kind in ("noop", "nap", "sync", "declared"):
         token, answer = arena.ask(server, kind, seconds=0.2)
         assert answer.status_code == 200
         assert arena.final(token).succeeded

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.durability]
 def test_what_a_process_holds_is_drained(arena: Arena) -> None:
     server = arena.server(config={"loop_slots": 2, "threads": 2, "grace": 10.0}).start()
     tokens = [arena.add(server, "nap", seconds=0.3) for _ in range(6)]
-    tokens += [arena.add(server, "work", seconds=0.3) for _ in range(6)]
+    tokens += [arena.add(server, "sync", seconds=0.3) for _ in range(6)]
     arena.started(tokens[0])
     began = time.monotonic()
     server.terminate()
@@ -36,10 +36,10 @@ def test_what_a_process_holds_is_drained(arena: Arena) -> None:
 
 def test_what_outlasts_the_grace_period_is_released_uncharged(arena: Arena) -> None:
     server = arena.server(config={"loop_slots": 1, "threads": 1, "grace": 0.5}).start()
-    running = [arena.add(server, "nap", seconds=30.0), arena.add(server, "work", seconds=30.0)]
+    running = [arena.add(server, "nap", seconds=30.0), arena.add(server, "sync", seconds=30.0)]
     for token in running:
         arena.started(token)
-    waiting = [arena.add(server, "declared"), arena.add(server, "work")]
+    waiting = [arena.add(server, "declared"), arena.add(server, "sync")]
     began = time.monotonic()
     server.terminate()
     assert time.monotonic() - began < 5, "the end took longer than grace and release"

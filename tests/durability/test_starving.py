@@ -18,7 +18,7 @@ def test_41_sync_tasks_leave_sync_routes_their_threads(
 ) -> None:
     server = arena.server(config={"lease": 15.0, "renew_every": 5.0, "grace": 0.1}).start()
     alone = pings(server, 1.0)
-    tokens = [arena.add(server, "work", seconds=60.0) for _ in range(41)]
+    tokens = [arena.add(server, "sync", seconds=60.0) for _ in range(41)]
     eventually(lambda: len(arena.events("start")) == 40, "the tasks run")
     assert server.get("/threads").json() == 0, "jobs use the threads of endpoints"
     waits = pings(server, 2.0)

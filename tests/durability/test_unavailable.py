@@ -66,7 +66,7 @@ def accepted_again(arena: Arena, server: Server, before: list[str]) -> None:
 
     pid = server.pid
     eventually(accepted, "jobs are accepted again", 10)
-    before += [arena.add(server, kind) for kind in ("nap", "work", "declared", "noop")]
+    before += [arena.add(server, kind) for kind in ("nap", "sync", "declared", "noop")]
     for token in before:
         assert arena.final(token).succeeded, server.log()
     assert server.alive

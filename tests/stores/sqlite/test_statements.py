@@ -25,7 +25,7 @@ from tests.stores.benches import SqliteBench
 pytestmark = pytest.mark.disk
 
 MANY = 100
-MOST = 14
+MOST = 13
 """`BEGIN` and `COMMIT` are two of them."""
 
 LINES = (LogLine(5, 30, "app", "a line"), LogLine(6, 30, "app", "another"))

@@ -81,9 +81,7 @@ def _write(tx: Transaction, kept: Sequence[tuple[Finish, Standing, Ending]], hos
         for f, job, end in kept
         if end.attempt is not None
     ]
-    if attempts:
-        release = tx.value("release_of", host, pid)
-        tx.run_for("add_attempts", [(*attempt, release) for attempt in attempts])
+    tx.run_for("add_attempts", attempts)
     tx.run_for(
         "finish_all",
         [

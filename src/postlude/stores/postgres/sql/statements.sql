@@ -532,15 +532,14 @@ ON CONFLICT (seq) DO UPDATE SET text = excluded.text
 
 -- name: add_attempts
 INSERT INTO $s.attempt (job, n, started, finished, error, traceback, host, pid, release)
-SELECT * FROM unnest(
-    $1::bigint[], $2::integer[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::integer[],
-    $9::text[]
+SELECT a.*, coalesce(
+    (SELECT release FROM $s.runner WHERE host = a.host AND pid = a.pid ORDER BY id DESC LIMIT 1), ''
 )
+FROM unnest(
+    $1::bigint[], $2::integer[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::integer[]
+) AS a (job, n, started, finished, error, traceback, host, pid)
 ON CONFLICT (job, n) DO UPDATE SET started = excluded.started, finished = excluded.finished, error = excluded.error,
     traceback = excluded.traceback, host = excluded.host, pid = excluded.pid, release = excluded.release
-
--- name: release_of
-SELECT coalesce((SELECT release FROM $s.runner WHERE host = $1 AND pid = $2::integer ORDER BY id DESC LIMIT 1), '')
 
 -- name: held_back
 SELECT seq, task, lane, state FROM $s.job WHERE seq = ANY($list) AND state = 2 AND reason IS NULL

@@ -478,10 +478,11 @@ WHERE job.seq = f.column1
 INSERT OR REPLACE INTO note (seq, text) VALUES (?, ?)
 
 -- name: add_attempts
-INSERT OR REPLACE INTO attempt (job, n, started, finished, error, traceback, host, pid, release) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-
--- name: release_of
-SELECT coalesce((SELECT release FROM runner WHERE host = ?1 AND pid = ?2 ORDER BY id DESC LIMIT 1), '')
+INSERT OR REPLACE INTO attempt (job, n, started, finished, error, traceback, host, pid, release)
+SELECT a.*, coalesce(
+    (SELECT release FROM runner WHERE host = a.column7 AND pid = a.column8 ORDER BY id DESC LIMIT 1), ''
+)
+FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?)) AS a
 
 -- name: held_back
 SELECT json_group_array(json_array(seq, task, lane, state)) FROM job
