@@ -136,7 +136,7 @@ def test_nothing_serious_is_in_the_way_of_anybody(watched: Watched, shop: Shop, 
         assert told == [], address
 
 
-@pytest.mark.parametrize("width", [320, 390, 768, 1280])
+@pytest.mark.parametrize("width", [160, 320, 390, 768, 1280])
 def test_no_page_scrolls_sideways(watched: Watched, shop: Shop, width: int) -> None:
     page = watched.page
     page.set_viewport_size({"width": width, "height": 800})
