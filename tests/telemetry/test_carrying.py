@@ -9,7 +9,7 @@ import pytest
 
 from postlude import Postlude
 from postlude.tasks.context import MOST, Carried
-from postlude.telemetry.carrying import CARRIED, Leaving, arrived, trace_id
+from postlude.telemetry.carrying import CARRIED, Leaving, arrived, trace_id, traces_in
 from tests.app import work
 from tests.app.serving import serving
 
@@ -53,6 +53,12 @@ def test_a_variable_of_that_name_is_the_applications() -> None:
 def test_the_number_of_a_trace() -> None:
     assert trace_id(PARENT) == "0af7651916cd43dd8448eb211c80319c"
     assert [trace_id(odd) for odd in (None, "", "odd", "a-b")] == [""] * 4
+
+
+def test_the_traces_in_what_is_stored() -> None:
+    stored = f'{{"tenant":"acme","traceparent":"{PARENT}","tracelater":"9"}}'
+    assert traces_in(stored) == {"traceparent": PARENT}
+    assert [traces_in(damaged) for damaged in ("", "{", "[1]", '{"traceparent":7}')] == [{}] * 4
 
 
 class Breaks:

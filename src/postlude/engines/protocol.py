@@ -1,6 +1,6 @@
 """What an engine does. The suite in `postlude.testing.conformance` says the same, as tests."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, runtime_checkable
 
@@ -105,8 +105,16 @@ class Carrier(Engine, Protocol):
         """
         ...
 
-    async def send(self, queue: str, ids: Sequence[bytes]) -> Sequence[bytes]:
-        """Give the broker a message with the id of each of these jobs, and nothing else.
+    async def send(
+        self, queue: str, ids: Sequence[bytes], traces: Mapping[bytes, Mapping[str, str]]
+    ) -> Sequence[bytes]:
+        """Give the broker a message with the id of each of these jobs, its trace, and nothing else.
+
+        Args:
+            queue: of the jobs.
+            ids: theirs.
+            traces: by id, the texts (`traceparent`, `tracestate`) by which tracers know the trace that the
+                job was added in; for what traces messages itself. The attempt's trace is the journal's.
 
         Returns:
             the ids of those that it has not confirmed. It may have some of them all the same.

@@ -1,10 +1,13 @@
 """The role of a store that keeps what brokers were told; see `postlude.stores.protocol`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 from postlude.model.queues import Queues
 from postlude.stores.reply import Reply
+
+NO_CONTEXTS: Final[Mapping[bytes, str]] = MappingProxyType({})
 
 MOST_DOUBLINGS: Final = 12
 """Of the time after which a job is published again."""
@@ -29,6 +32,8 @@ class Outgoing(NamedTuple):
     """Whether more are ready than the window has let out."""
     again: int | None = None
     """When the queue's rate lets the next one start that is ready (microseconds, UTC)."""
+    contexts: Mapping[bytes, str] = NO_CONTEXTS
+    """By id, what has travelled with those jobs with which something has (`Given.context`)."""
 
 
 def comes_again(now: int, at: int | None, times: int | None, patience: int) -> bool:

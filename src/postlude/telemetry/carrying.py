@@ -5,6 +5,8 @@ from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
+from pydantic_core import from_json
+
 from postlude.telemetry.log import Log
 
 log: Final = Log("postlude")
@@ -65,6 +67,22 @@ def arrived(carrier: Carrier) -> None:
         carrier.arrive()
     except Exception as error:
         log.error("a trace does not arrive with a job: %r", carrier, exc_info=error)
+
+
+def traces_in(context: str) -> Mapping[str, str]:
+    """Return the texts by which tracers know a trace, of what travels with a job; none, if it is damaged.
+
+    Args:
+        context: as it is stored with the job.
+    """
+    try:
+        found = from_json(context)
+    except ValueError:
+        return NO_TRACES
+    if type(found) is not dict:
+        return NO_TRACES
+    names = NAMES & found.keys() - {LATER}
+    return {name: found[name] for name in sorted(names) if type(found[name]) is str}
 
 
 def trace_id(traceparent: str | None) -> str:

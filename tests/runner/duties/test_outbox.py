@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -14,6 +14,7 @@ from postlude.model.job import NewJob
 from postlude.model.outcome import SUCCEEDED, Finish
 from postlude.model.queues import NONE, only
 from postlude.model.state import State
+from postlude.model.terms import Given, Terms
 from postlude.runner.duties import outbox
 from postlude.runner.duties.outbox import IDLE_PATIENCE, LOOK_EVERY, WINDOW, Outbox
 from postlude.stores.memory import MemoryStore
@@ -33,11 +34,15 @@ class FakeBroker:
         self.away: str | None = None
         self.refuses: set[bytes] = set()
         self.sent: list[bytes] = []
+        self.traces: dict[bytes, Mapping[str, str]] = {}
 
     async def reach(self, queue: str) -> str | None:
         return self.away
 
-    async def send(self, queue: str, ids: Sequence[bytes]) -> Sequence[bytes]:
+    async def send(
+        self, queue: str, ids: Sequence[bytes], traces: Mapping[bytes, Mapping[str, str]]
+    ) -> Sequence[bytes]:
+        self.traces |= traces
         self.sent += [id for id in ids if id not in self.refuses]
         return [id for id in ids if id in self.refuses]
 
@@ -100,6 +105,17 @@ async def test_with_many_slots_twice_as_many() -> None:
     office.child(slots=WINDOW)
     ids = office.add(3 * WINDOW)
     assert await office.turn() == ids[: 2 * WINDOW]
+
+
+async def test_the_trace_of_a_job_goes_with_its_id_and_nothing_else_of_it() -> None:
+    office = Office()
+    context = '{"tenant":"acme","traceparent":"00-1-2-01","tracestate":"v=1","tracelater":"5"}'
+    terms = Terms(given=Given(context=context))
+    job = NewJob(IDS.new(0), "t", "q", b'{"a":["secret"],"k":{}}', office.clock.now(), terms=terms)
+    office.store.add([job]).result()
+    (plain,) = office.add(1)
+    assert await office.turn() == [job.id, plain]
+    assert office.broker.traces == {job.id: {"traceparent": "00-1-2-01", "tracestate": "v=1"}}
 
 
 async def test_one_process_does_it_for_all() -> None:

@@ -1,14 +1,14 @@
 """`CeleryEngine`: what an application says of a queue that Celery's workers run."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Literal
 
 from celery import Celery
 
 from postlude.engines.celery.inbox import Inbox, inbox_of
-from postlude.engines.celery.publisher import Publisher, declared_queue
+from postlude.engines.celery.publisher import NO_TRACES, Publisher, declared_queue
 from postlude.engines.celery.worker import Workers
 from postlude.engines.protocol import Run, Serve
 from postlude.messages.quoting import quoted
@@ -110,11 +110,13 @@ class CeleryEngine:
             return "the application has not started"
         return await asyncio.wrap_future(self._thread.submit(self._publisher.reach, queue))
 
-    async def send(self, queue: str, ids: Sequence[bytes]) -> Sequence[bytes]:
+    async def send(
+        self, queue: str, ids: Sequence[bytes], traces: Mapping[bytes, Mapping[str, str]] = NO_TRACES
+    ) -> Sequence[bytes]:
         """Give the broker a message of each job; returns those that it has not confirmed."""
         if self._thread is None:
             return ids
-        return await asyncio.wrap_future(self._thread.submit(self._publisher.send, queue, ids))
+        return await asyncio.wrap_future(self._thread.submit(self._publisher.send, queue, ids, traces))
 
     def publish(self, queue: str, ids: Sequence[bytes]) -> None:
         """Give the broker a message of each of these, whatever the journal says of them."""

@@ -1,8 +1,9 @@
 """Giving a broker messages: on one connection, by one thread."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,6 +22,12 @@ PROBE_EVERY: Final = 1.0
 
 GROUP: Final = 200
 """Messages that are on their way to be confirmed at once."""
+
+Traces = Mapping[bytes, Mapping[str, str]]
+"""By the id of a job, the texts of the trace that it was added in."""
+
+NO_TRACES: Final[Traces] = MappingProxyType({})
+_NO_TEXTS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def declared_queue(name: str, kind: str) -> Queue:
@@ -63,22 +70,22 @@ class Publisher:
             return f"{type(error).__name__}: {error}"
         return None
 
-    def send(self, queue: str, ids: Sequence[bytes]) -> list[bytes]:
+    def send(self, queue: str, ids: Sequence[bytes], traces: Traces = NO_TRACES) -> list[bytes]:
         """Publish a message of each job; returns those that are not confirmed."""
         if self.reach(queue) is not None:
             return list(ids)
         missed: list[bytes] = []
         for first in range(0, len(ids), GROUP):
-            missed += self._send(queue, ids[first : first + GROUP])
+            missed += self._send(queue, ids[first : first + GROUP], traces)
         return missed
 
-    def _send(self, queue: str, ids: Sequence[bytes]) -> list[bytes]:
+    def _send(self, queue: str, ids: Sequence[bytes], traces: Traces) -> list[bytes]:
         if self._producer is None:
             return list(ids)
         sent = 0
         try:
             for id in ids:
-                self._publish(queue, id)
+                self._publish(queue, id, traces.get(id, _NO_TEXTS))
                 sent += 1
             if self._confirms is None:
                 return []
@@ -90,7 +97,7 @@ class Publisher:
             self.close()
         return missed
 
-    def _publish(self, queue: str, id: bytes) -> None:
+    def _publish(self, queue: str, id: bytes, trace: Mapping[str, str]) -> None:
         assert self._producer is not None
         name = str(UUID(bytes=id))
         message = self._app.amqp.as_task_v2(
@@ -102,7 +109,7 @@ class Publisher:
             message.body,
             exchange="",
             routing_key=queue,
-            headers=message.headers,
+            headers={**message.headers, **trace},  # where OpenTelemetry looks for it
             serializer="json",
             delivery_mode=2,
             mandatory=True,

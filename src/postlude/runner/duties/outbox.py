@@ -1,7 +1,7 @@
 """Giving a broker the ids of jobs: the outbox of one queue, kept by the process that leads it."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import inf
 from typing import Final, Protocol
 
@@ -15,6 +15,7 @@ from postlude.model.queues import only
 from postlude.stores.loops import call_on
 from postlude.stores.protocol import Kind, LivingRunner, Store
 from postlude.stores.signals import Signals
+from postlude.telemetry.carrying import traces_in
 
 WINDOW: Final = 64
 """Jobs of a queue that are published at once at least: twice as many as slots, if these are more. A turn
@@ -46,7 +47,9 @@ class Broker(Protocol):
 
     async def reach(self, queue: str) -> str | None: ...
 
-    async def send(self, queue: str, ids: Sequence[bytes]) -> Sequence[bytes]: ...
+    async def send(
+        self, queue: str, ids: Sequence[bytes], traces: Mapping[bytes, Mapping[str, str]]
+    ) -> Sequence[bytes]: ...
 
 
 class _Ready(Signals):
@@ -160,7 +163,8 @@ class Outbox:
         window = max(WINDOW, 2 * self._slots)
         outgoing = await self._store.publish(self._queue, window, patience=patience)
         if outgoing.ids:
-            missed = await self._broker.send(self._queue, outgoing.ids)
+            traces = {id: traces_in(context) for id, context in outgoing.contexts.items()}
+            missed = await self._broker.send(self._queue, outgoing.ids, traces)
             if missed:
                 await self._store.withdraw(only({self._queue}), missed)
             taken = len(outgoing.ids) - len(missed)

@@ -45,8 +45,10 @@ def publish(
         row.published_at = now
     waits = len(ready) > len(found)
     later = rate.first(now) if waits and rate is not None else None
-    ids = [row.job.id for row in (*again, *found)]
-    return Outgoing(ids, len(out) + len(found), waits and allowed >= call.window, later)
+    jobs = [row.job for row in (*again, *found)]
+    contexts = {job.id: text for job in jobs if (text := job.terms.given.context) is not None}
+    ids = [job.id for job in jobs]
+    return Outgoing(ids, len(out) + len(found), waits and allowed >= call.window, later, contexts)
 
 
 def withdraw(shelves: Shelves, queues: Queues, ids: Sequence[bytes] | None) -> int:

@@ -27,7 +27,7 @@ def _publish(tx: Transaction, call: PublishCall) -> Outgoing:
     rules, queue = tx.rules, call.queue
     patience = round(call.patience * SECOND)
     out = tx.rows("out", queue)
-    again = [(seq, id) for seq, id, at, times in out if comes_again(tx.now, at, times, patience)]
+    again = [(seq, id, text) for seq, id, at, times, text in out if comes_again(tx.now, at, times, patience)]
     allowed = UNBOUNDED
     limit, bucket = rules.queue_limits.get(queue), rules.queue_rates.get(queue)
     if queue in rules.paused_queues:
@@ -41,13 +41,20 @@ def _publish(tx: Transaction, call: PublishCall) -> Outgoing:
     found = tx.rows("next_ready", queue, room) if room > 0 else []
     if found or again:
         tx.run("publish", to_json([row[0] for row in found + again]).decode(), tx.now)
-    for task, jobs in Counter(task for _, _, task in found).items():
+    for task, jobs in Counter(task for *_, task in found).items():
         tx.count(task, Stored.READY, Stored.PUBLISHED, jobs)
-    ids = [bytes.fromhex(id) for _, id in again] + [bytes.fromhex(id) for _, id, _ in found]
+    given = again + [row[:3] for row in found]
+    ids = [bytes.fromhex(id) for _, id, _ in given]
+    contexts = {bytes.fromhex(id): _legible(text) for _, id, text in given if text is not None}
     waits = room <= len(found) and bool(tx.value("any_ready", queue))
     bound = allowed < call.window
     later = bucket.first(tx.now) if waits and bucket is not None else None
-    return Outgoing(ids, len(out) + len(found), waits and not bound, later)
+    return Outgoing(ids, len(out) + len(found), waits and not bound, later, contexts)
+
+
+def _legible(text: str) -> str:
+    """Return what stands in a cell, of which a byte may be damaged."""
+    return bytes.fromhex(text).decode(errors="replace")
 
 
 def withdraw(tx: Transaction, calls: Sequence[tuple[Queues, Sequence[bytes] | None]]) -> list[int]:

@@ -431,7 +431,8 @@ SELECT id FROM $s.job WHERE state = 0 AND queue = $1::text ORDER BY suspect, pri
 LIMIT $2::bigint
 
 -- name: out
-SELECT seq, encode(id, 'hex'), published_at, publishes FROM $s.job WHERE state = 5 AND queue = $1::text
+SELECT seq, encode(id, 'hex'), published_at, publishes, encode(convert_to(context, 'UTF8'), 'hex') FROM $s.job
+WHERE state = 5 AND queue = $1::text
 ORDER BY priority, coalesce(position, seq)
 
 -- name: all_out
@@ -443,7 +444,8 @@ FROM jsonb_array_elements_text($1::jsonb) AS wanted(id) JOIN $s.job ON job.id = 
 WHERE job.state = 5
 
 -- name: next_ready
-SELECT seq, encode(id, 'hex'), task FROM $s.job WHERE state = 0 AND queue = $1::text
+SELECT seq, encode(id, 'hex'), encode(convert_to(context, 'UTF8'), 'hex'), task FROM $s.job
+WHERE state = 0 AND queue = $1::text
 ORDER BY $in_order LIMIT $2::bigint
 
 -- name: publish

@@ -372,7 +372,7 @@ SELECT EXISTS (SELECT 1 FROM runner WHERE id = ?1)
 SELECT id FROM job WHERE state = 0 AND queue = ?1 ORDER BY suspect, priority, seq LIMIT ?2
 
 -- name: out
-SELECT json_group_array(json_array(seq, hex(id), published_at, publishes)) FROM (
+SELECT json_group_array(json_array(seq, hex(id), published_at, publishes, iif(context IS NULL, NULL, hex(context)))) FROM (
     SELECT * FROM job INDEXED BY job_published WHERE state = 5 AND queue = ?1 ORDER BY priority, seq
 )
 
@@ -384,8 +384,8 @@ SELECT json_group_array(json_array(job.seq, job.task, hex(job.queue)))
 FROM json_each(?1) AS wanted CROSS JOIN job ON job.id = unhex(wanted.value) WHERE job.state = 5
 
 -- name: next_ready
-SELECT json_group_array(json_array(seq, hex(id), task)) FROM (
-    SELECT seq, id, task FROM job WHERE state = 0 AND queue = ?1 ORDER BY suspect, priority, seq LIMIT ?2
+SELECT json_group_array(json_array(seq, hex(id), iif(context IS NULL, NULL, hex(context)), task)) FROM (
+    SELECT seq, id, context, task FROM job WHERE state = 0 AND queue = ?1 ORDER BY suspect, priority, seq LIMIT ?2
 )
 
 -- name: publish
