@@ -21,6 +21,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 class LocalBench(EngineBench):
     a_while = 0.05
+    window = 12
 
     def engine(self, limit: Limit | None = None, rate: Rate | None = None) -> Engine:
         return Local(limit, rate)

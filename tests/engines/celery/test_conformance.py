@@ -8,6 +8,7 @@ import pytest
 
 from postlude import Limit, Rate
 from postlude.engines.protocol import Engine
+from postlude.runner.duties import outbox
 from postlude.stores.protocol import Store
 from postlude.stores.sqlite import SqliteStore
 from postlude.testing.conformance.engines import EngineBench, EngineConformance
@@ -18,8 +19,18 @@ from tests.servers.redis import RedisServer
 pytestmark = [pytest.mark.slow, pytest.mark.process, pytest.mark.disk]
 
 
+WINDOW = 8
+"""Twice as many as the worker has threads."""
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "WINDOW", WINDOW)
+
+
 class CeleryBench(EngineBench):
     a_while = 0.3
+    window = WINDOW
 
     def __init__(self, url: str, folder: Path) -> None:
         self._url, self._folder = url, folder

@@ -34,9 +34,12 @@ class EngineBench:
     Attributes:
         a_while: seconds in which the engine would have run what it must not; the suite waits for so long
             in half a dozen cases.
+        window: how many jobs the engine may start ahead of one of a priority before theirs, added later:
+            those that it has been told of. None: any number.
     """
 
     a_while: float = 0.2
+    window: int | None = None
 
     def engine(self, limit: Limit | None = None, rate: Rate | None = None) -> Engine:
         """Return a new engine with these declared limits; an application starts and stops it."""
@@ -51,13 +54,26 @@ class EngineBench:
 class Application:
     """An application with one queue that the engine runs, and tasks that note what they do."""
 
-    def __init__(self, bench: EngineBench, limit: Limit | None = None, rate: Rate | None = None) -> None:
+    def __init__(
+        self,
+        bench: EngineBench,
+        limit: Limit | None = None,
+        rate: Rate | None = None,
+        *,
+        slots: int = 1024,
+        ahead: int = 1024,
+    ) -> None:
         self.engine = bench.engine(limit, rate)
         self.store = bench.store()
-        config = Config(poll_every=0.02, reap_every=0.05, grace=5.0, tune_gc=False, tune_switching=False)
+        config = Config(
+            poll_every=0.02, reap_every=0.05, grace=5.0, loop_slots=slots, ahead=ahead,
+            tune_gc=False, tune_switching=False,
+        )  # fmt: skip
         self.postlude = Postlude(store=self.store, queues={QUEUE: self.engine}, config=config)
         self.ran: Counter[int] = Counter()
         """How often each job has run, by its argument."""
+        self.order: list[int] = []
+        """Which jobs have begun, one after the other, by their arguments."""
         self.most = 0
         """How many have run at once."""
         self.go_on = threading.Event()
@@ -66,6 +82,7 @@ class Application:
         self._lock = threading.Lock()
         self.note = self.postlude.task(self._note, name="note", queue=QUEUE)
         self.last = self.postlude.task(self._last, name="last", queue=QUEUE)
+        self.waits = self.postlude.task(self._waits, name="waits", queue=QUEUE)
         self.fail = self.postlude.task(self._fail, name="fail", queue=QUEUE, retry=Retry(2, Fixed(0.05)))
         self.hangs = self.postlude.task(self._hangs, name="hangs", queue=QUEUE, retry=Retry(1))
         self.broken = self.postlude.task(self._broken, name="broken", queue=QUEUE, retry=Retry(1))
@@ -74,6 +91,7 @@ class Application:
     async def _note(self, number: int) -> int:
         with self._lock:
             self.ran[number] += 1
+            self.order.append(number)
             self._running += 1
             self.most = max(self.most, self._running)
         await asyncio.sleep(0.005)
@@ -85,6 +103,12 @@ class Application:
         with self._lock:
             self.ran[number] += 1
         assert self.go_on.wait(PATIENCE)
+        return number
+
+    async def _waits(self, number: int) -> int:
+        with self._lock:
+            self.ran[number] += 1
+        assert await asyncio.to_thread(self.go_on.wait, PATIENCE)
         return number
 
     async def _fail(self, number: int) -> int:
@@ -102,6 +126,17 @@ class Application:
 
     async def _broken(self, number: int) -> None:
         raise LookupError(number)
+
+    async def left_by_another_release(self, number: int) -> Job[Any]:
+        """Add a job of a task that this application does not know, as a release that has it would."""
+        other = Postlude(store=self.store, queues={QUEUE: self.engine})
+        job = await other.add_task(other.task(self._note, name="new", queue=QUEUE), number)
+        await other.close()
+        return job
+
+    def learn(self) -> None:
+        """Know that task."""
+        self.postlude.task(self._note, name="new", queue=QUEUE)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Postlude]:
@@ -128,6 +163,12 @@ class Application:
             return await self.state(job) is state
 
         await self.until(is_there)
+
+    async def until_begun(self, jobs: int) -> None:
+        async def have_begun() -> bool:
+            return self.ran.total() >= jobs
+
+        await self.until(have_begun)
 
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(PATIENCE):

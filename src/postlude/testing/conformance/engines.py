@@ -92,6 +92,23 @@ class EngineConformance:
             assert await job.result(timeout=PATIENCE) == 2
 
     @case
+    async def test_a_pause_holds_also_for_what_it_was_told_of(self, bench: EngineBench) -> None:
+        app = Application(bench, slots=4)
+        async with app.serving() as postlude:
+            running = await postlude.add_tasks([app.waits.call(number) for number in range(4)])
+            await app.until_begun(4)
+            jobs = await app.add(app.note, 4, 5, 6)
+            await asyncio.sleep(bench.a_while)
+            await postlude.pause(QUEUE)
+            app.go_on.set()
+            assert [await job.result(timeout=PATIENCE) for job in running] == [0, 1, 2, 3]
+            await asyncio.sleep(bench.a_while)
+            assert [await app.state(job) for job in jobs] == 3 * [State.QUEUED]
+            await postlude.resume(QUEUE)
+            assert [await job.result(timeout=PATIENCE) for job in jobs] == [8, 10, 12]
+        assert app.ran == Counter(range(7))
+
+    @case
     async def test_what_was_cancelled_does_not_run(self, bench: EngineBench) -> None:
         app = Application(bench)
         async with app.serving() as postlude:
@@ -163,15 +180,57 @@ class EngineConformance:
             assert (status.state, status.reason) == (State.QUEUED, Reason.RATE)
 
     @case
+    async def test_what_waits_starts_by_priority(self, bench: EngineBench) -> None:
+        app = Application(bench, limit=Limit(1))
+        async with app.serving() as postlude:
+            await postlude.pause(QUEUE)
+            jobs = await app.add(app.note, 1, 2, 3)
+            jobs += await app.add(app.note.using(priority=-5), 4, 5)
+            jobs += await app.add(app.note.using(priority=5), 6)
+            jobs += await app.add(app.note.using(priority=-10), 7)
+            await postlude.resume(QUEUE)
+            for job in jobs:
+                await job.result(timeout=PATIENCE)
+        if bench.window is None:
+            assert sorted(app.order) == [1, 2, 3, 4, 5, 6, 7]
+        else:
+            assert app.order == [7, 4, 5, 1, 2, 3, 6]
+
+    @case
+    async def test_what_comes_first_overtakes_all_but_its_window(self, bench: EngineBench) -> None:
+        app, many = Application(bench, slots=4, ahead=8), 8 * (bench.window or 5)
+        async with app.serving() as postlude:
+            jobs = await postlude.add_tasks([app.note.call(number) for number in range(1, many + 1)])
+            await app.until_begun(1)
+            (urgent,) = await app.add(app.note.using(priority=-10), 0)
+            before = len(app.order)
+            for job in [*jobs, urgent]:
+                await job.result(timeout=PATIENCE)
+        assert app.ran == Counter(range(many + 1))
+        if bench.window is not None:  # a few start while it is on its way
+            assert app.order.index(0) <= before + 2 * bench.window < many
+
+    @case
+    async def test_what_it_does_not_know_is_parked_until_it_does(self, bench: EngineBench) -> None:
+        app = Application(bench)
+        parked = await app.left_by_another_release(1)
+        async with app.serving() as postlude:
+            await app.until_state(parked, State.PARKED)
+            assert (await postlude.inspector.get(parked.id)).reason is Reason.UNKNOWN_TASK
+            (other,) = await app.add(app.note, 2)
+            assert await other.result(timeout=PATIENCE) == 4
+            assert app.ran == Counter([2])
+            app.learn()
+            assert await parked.result(timeout=PATIENCE) == 2
+        assert app.ran == Counter([1, 2])
+
+    @case
     async def test_the_end_waits_for_what_runs_and_begins_nothing(self, bench: EngineBench) -> None:
         app = Application(bench, limit=Limit(1))
         async with app.serving():
             running, _ = await app.add(app.last, 1, 2)
 
-            async def runs() -> bool:
-                return app.ran[1] == 1
-
-            await app.until(runs)
+            await app.until_begun(1)
             stopping = asyncio.create_task(app.postlude.drain())
             await asyncio.sleep(bench.a_while)
             assert not stopping.done()
