@@ -121,6 +121,11 @@ class RabbitMQServer:
             while answers(self.port):
                 time.sleep(0.02)
 
+    def signal(self, what: int) -> None:
+        """Send a signal to all of its processes, as SIGSTOP, with which it answers nobody."""
+        if self._process is not None:
+            os.killpg(self._process.pid, what)
+
     def forget(self) -> None:
         """Remove all that it has kept: it starts empty. It must have ended."""
         shutil.rmtree(self._folder / "data", ignore_errors=True)

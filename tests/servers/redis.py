@@ -70,6 +70,11 @@ class RedisServer:
             self._process.wait(30)
             self._process = None
 
+    def signal(self, what: int) -> None:
+        """Send it a signal, as SIGSTOP, with which it answers nobody."""
+        if self._process is not None:
+            self._process.send_signal(what)
+
     def command(self, *words: str) -> bytes:
         """Have it do something, in its own protocol; returns what it says."""
         text = f"*{len(words)}\r\n" + "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in words)
