@@ -35,15 +35,18 @@ def standings(tx: Transaction, seqs: Sequence[int]) -> dict[int, Standing]:
 
 def finish_successes(tx: Transaction, successes: Sequence[Finish]) -> bool:
     """Write successes, if all of their claims hold; otherwise the whole group begins again."""
-    rows = [finish[:2] + finish[3:5] for finish in successes]  # seq, fence, started, finished
+    if not successes:
+        return True
+    seqs, fences, _, started, finished, outcomes, logs, _, _, _ = zip(*successes, strict=True)
+    rows = list(zip(seqs, fences, started, finished, strict=True))
     if tx.run_for("finish_succeeded", rows) != len(successes):
         # Some claim was lost. Finishes come first in a group, so nothing else is undone.
         tx.restart()
         return False
     for task, jobs in tx.sums.add_successes(successes, tx.task_id).items():
         tx.count(task, Stored.RUNNING, Stored.SUCCEEDED, jobs)
-    special = [f for f in successes if f.outcome is not SUCCEEDED or f.logs]
-    if special:
+    if any(logs) or outcomes.count(SUCCEEDED) < len(outcomes):
+        special = [f for f in successes if f.outcome is not SUCCEEDED or f.logs]
         keep_what_ran(tx, special)
         dropped = [f.seq for f in special if isinstance(f.outcome, Succeeded) and f.outcome.dropped]
         if dropped:
