@@ -178,7 +178,7 @@ def _call(memory: MemoryStore, verb: Verb, argument: Any, **by: Any) -> Any:
         case Verb.WITHDRAW:
             reply = call(*argument)
         case (
-            Verb.PUBLISH | Verb.CLAIM | Verb.RELEASE | Verb.RETIRE | Verb.LEAD
+            Verb.PUBLISH | Verb.CLAIM | Verb.RELEASE | Verb.RENEW | Verb.RETIRE | Verb.LEAD
             | Verb.DECLARE_SCHEDULES | Verb.RUN_SCHEDULE
         ):  # fmt: skip
             reply = call(**argument._asdict(), **by)

@@ -6,6 +6,7 @@ from postlude.model.counted import Counted
 from postlude.model.failure import FailureGroup
 from postlude.model.history import ALL_TIME, Sum
 from postlude.model.job import Found, JobFilter, JobRecord
+from postlude.stores.outgoing import OutState
 from postlude.stores.reply import Reply
 from postlude.stores.scheduling import LookingAtSchedules
 from postlude.stores.values import AuditLine, Contradiction, Counts, LivingRunner, Pause, QueueState, Totals
@@ -107,6 +108,10 @@ class Looking(LookingAtSchedules, Protocol):
 
     def queues(self) -> Reply[list[QueueState]]:
         """Return each queue in which a job has not ended, or that is paused, by name."""
+        ...
+
+    def published(self) -> Reply[list[OutState]]:
+        """Return of each queue, by name, what of it is published."""
         ...
 
     def ready_ids(self, queue: str, limit: int) -> Reply[list[bytes]]:

@@ -48,6 +48,17 @@ def comes_again(now: int, at: int | None, times: int | None, patience: int) -> b
     return now - (at or 0) >= patience << min(max((times or 1) - 1, 0), MOST_DOUBLINGS)
 
 
+class OutState(NamedTuple):
+    """What of one queue is with its broker: published, and taken by nobody so far."""
+
+    queue: str
+    jobs: int
+    since: int
+    """When the one was published last whose last time is the longest ago (microseconds, UTC)."""
+    times: int
+    """How often the one was that was published most often."""
+
+
 class Publishing(Protocol):
     """Whose ids a broker has: such jobs are published instead of ready, and only a claim by id takes them."""
 

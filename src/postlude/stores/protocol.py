@@ -117,8 +117,14 @@ class Claims(Protocol):
         """Return the claims that a runner has, as far as they are written."""
         ...
 
-    def renew(self, runner: int) -> Reply[bool]:
-        """Start the runner's lease afresh; False if it has been buried meanwhile."""
+    def renew(self, runner: int, *, hears: bool | None = None) -> Reply[bool]:
+        """Start the runner's lease afresh; False if it has been buried meanwhile.
+
+        Args:
+            runner: its number.
+            hears: of the parent of an engine's worker, whether what the broker has for that reaches it;
+                None: as it was told before. See `LivingRunner.deaf`.
+        """
         ...
 
     def release(self, runner: int, holds: Sequence[Hold]) -> Reply[int]:

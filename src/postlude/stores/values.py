@@ -62,6 +62,9 @@ class LivingRunner(NamedTuple):
     """When it enlisted (microseconds, UTC)."""
     holds: int = 0
     """How many jobs it has claimed and not ended."""
+    deaf: float | None = None
+    """For how long what the broker has for it has not reached it, of the parent of an engine's worker
+    (seconds, as it has told last); None: it hears, or has no broker."""
 
     @property
     def serves(self) -> bool:

@@ -55,6 +55,13 @@ class ReleaseCall(NamedTuple):
     holds: Sequence[Hold]
 
 
+class RenewCall(NamedTuple):
+    """One call of `renew`."""
+
+    runner: int
+    hears: bool | None
+
+
 class LeadCall(NamedTuple):
     """One call of `lead`."""
 

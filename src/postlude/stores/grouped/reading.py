@@ -9,6 +9,7 @@ from postlude.model.counted import Counted
 from postlude.model.failure import FailureGroup
 from postlude.model.history import ALL_TIME, Sum
 from postlude.model.job import Found, Hold, JobFilter, JobRecord
+from postlude.stores.outgoing import OutState
 from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause, QueueState, Totals
 from postlude.stores.reply import Reply
 from postlude.stores.scheduling import ScheduleRecord, ScheduleTime
@@ -45,6 +46,8 @@ class Reader(Protocol):
     def history(self, since: int, until: int, minutes: int) -> list[Sum]: ...
 
     def queues(self) -> list[QueueState]: ...
+
+    def published(self) -> list[OutState]: ...
 
     def ready_ids(self, queue: str, limit: int) -> list[bytes]: ...
 
@@ -136,6 +139,10 @@ class Lookups:
     def queues(self) -> Reply[list[QueueState]]:
         """Return each queue in which a job has not ended, or that is paused."""
         return self._look(lambda reader: reader.queues())
+
+    def published(self) -> Reply[list[OutState]]:
+        """Return of each queue what of it is published."""
+        return self._look(lambda reader: reader.published())
 
     def ready_ids(self, queue: str, limit: int) -> Reply[list[bytes]]:
         """Return the jobs of a queue that are ready."""

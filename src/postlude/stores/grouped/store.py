@@ -25,7 +25,15 @@ from postlude.model.limits import DeclaredLimits
 from postlude.model.outcome import Finish
 from postlude.model.queues import ALL, Queues
 from postlude.model.schedule import Schedule
-from postlude.stores.grouped.backend import Backend, DeedCall, LeadCall, ReleaseCall, RetireCall, Verb
+from postlude.stores.grouped.backend import (
+    Backend,
+    DeedCall,
+    LeadCall,
+    ReleaseCall,
+    RenewCall,
+    RetireCall,
+    Verb,
+)
 from postlude.stores.grouped.reading import Lookups, Reader, ReaderThread
 from postlude.stores.grouped.writer import Writer
 from postlude.stores.outgoing import Outgoing, PublishCall
@@ -163,9 +171,9 @@ class GroupedStore(Lookups, ABC):
             Verb.CLAIM, ClaimCall(runner, limit, suspect, free, behind, few, queues, ids), rows=limit
         )
 
-    def renew(self, runner: int) -> Reply[bool]:
+    def renew(self, runner: int, *, hears: bool | None = None) -> Reply[bool]:
         """Start the runner's lease afresh."""
-        return self._ask(Verb.RENEW, runner)
+        return self._ask(Verb.RENEW, RenewCall(runner, hears))
 
     def release(self, runner: int, holds: Sequence[Hold]) -> Reply[int]:
         """Give back claims that have not started."""

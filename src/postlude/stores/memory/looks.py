@@ -13,9 +13,11 @@ from postlude.stores.memory import looking
 from postlude.stores.memory.claim import Waits
 from postlude.stores.memory.limits import Rules
 from postlude.stores.memory.lock import TellingLock
+from postlude.stores.memory.outgoing import published
 from postlude.stores.memory.row import Row
 from postlude.stores.memory.runners import Runners
 from postlude.stores.memory.shelves import Shelves
+from postlude.stores.outgoing import OutState
 from postlude.stores.protocol import Counts, Totals
 from postlude.stores.reply import Reply
 from postlude.stores.signals import Listeners
@@ -85,6 +87,9 @@ class Looks:
 
     def size(self) -> Reply[int | None]:
         return Reply.of(None)
+
+    def published(self) -> Reply[list[OutState]]:
+        return self._locked(lambda: published(self._shelves))
 
     def ready_ids(self, queue: str, limit: int) -> Reply[list[bytes]]:
         return self._locked(lambda: self._shelves.ready_ids(queue, limit))

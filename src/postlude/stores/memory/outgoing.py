@@ -12,9 +12,10 @@ from postlude.model.queues import Queues
 from postlude.model.state import Stored
 from postlude.stores.memory.claim import running_in
 from postlude.stores.memory.limits import Rules, follow_clock
+from postlude.stores.memory.row import Row
 from postlude.stores.memory.runners import MemoryRunner
 from postlude.stores.memory.shelves import Shelves
-from postlude.stores.outgoing import Outgoing, PublishCall, comes_again
+from postlude.stores.outgoing import Outgoing, OutState, PublishCall, comes_again
 
 
 def publish(
@@ -49,6 +50,20 @@ def publish(
     contexts = {job.id: text for job in jobs if (text := job.terms.given.context) is not None}
     ids = [job.id for job in jobs]
     return Outgoing(ids, len(out) + len(found), waits and allowed >= call.window, later, contexts)
+
+
+def published(shelves: Shelves) -> list[OutState]:
+    """Return of each queue what of it is published."""
+    found: dict[str, list[Row]] = {}
+    for row in shelves.rows.values():
+        if row.stored is Stored.PUBLISHED:
+            found.setdefault(row.job.queue, []).append(row)
+    return [
+        OutState(
+            queue, len(rows), min(row.published_at or 0 for row in rows), max(row.publishes for row in rows)
+        )
+        for queue, rows in sorted(found.items())
+    ]
 
 
 def withdraw(shelves: Shelves, queues: Queues, ids: Sequence[bytes] | None) -> int:

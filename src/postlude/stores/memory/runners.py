@@ -51,15 +51,25 @@ class MemoryRunner:
         self.held: dict[int, Row] = {}
         self._lease = round(new.lease * SECOND)
         self._until = boot + self._lease
+        self._heard: int | None = None
+        """When it was last told that it hears its broker; the boot clock."""
 
     def let_go(self, seq: int) -> None:
         """It holds a job no more."""
         del self.held[seq]
         self.marks.forget(seq)
 
-    def renew(self, boot: int) -> None:
+    def renew(self, boot: int, hears: bool | None = None) -> None:
         """Start its lease afresh."""
+        if hears or (hears is None and self._heard == self._until - self._lease):
+            self._heard = boot
         self._until = boot + self._lease
+
+    @property
+    def deaf(self) -> float | None:
+        """For how long it was deaf when it renewed its lease last (seconds); None: it was not."""
+        ago = 0 if self._heard is None else self._until - self._lease - self._heard
+        return ago / SECOND if ago > 0 else None
 
     def lapsed(self, boot: int) -> bool:
         """Say whether its lease has run out."""
@@ -108,7 +118,7 @@ class Runners(dict[int, MemoryRunner]):
         return [
             LivingRunner(
                 number, new.kind, new.release, new.queues, new.slots, new.parent, host, pid, one.since,
-                len(one.held),
+                len(one.held), one.deaf,
             )
             for number, new, one in ((one.number, one.new, one) for one in self.values())
             if not one.lapsed(boot)

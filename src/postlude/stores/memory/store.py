@@ -154,11 +154,11 @@ class MemoryStore(Looks, ScheduleVerbs):
                     row.progress = progress
             return Reply.of(None)
 
-    def renew(self, runner: int) -> Reply[bool]:
+    def renew(self, runner: int, *, hears: bool | None = None) -> Reply[bool]:
         with self._lock:
             holder = self._runners.get(runner)
             if holder is not None:
-                holder.renew(self._clock.boot())
+                holder.renew(self._clock.boot(), hears)
             return Reply.of(holder is not None)
 
     def holds(self, runner: int) -> Reply[list[Hold]]:

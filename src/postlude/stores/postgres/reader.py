@@ -16,13 +16,14 @@ from postlude.model.history import Sum, sum_of
 from postlude.model.job import Found, Hold, JobFilter, JobRecord
 from postlude.model.queues import read_queues
 from postlude.model.state import Reason, State, Stored
+from postlude.stores.outgoing import OutState
 from postlude.stores.postgres.connection import check, connect, is_pooled, reason
 from postlude.stores.postgres.finding import conditions
 from postlude.stores.postgres.marks import PostgresMarks
 from postlude.stores.postgres.sql import statements
 from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause, QueueState, Totals
 from postlude.stores.relational.contradictions import found
-from postlude.stores.relational.overview import explained, queue_states
+from postlude.stores.relational.overview import deaf_for, explained, queue_states
 from postlude.stores.relational.records import record
 from postlude.stores.relational.schedule_records import schedule_record, schedule_time
 from postlude.stores.scheduling import ScheduleRecord, ScheduleTime
@@ -161,6 +162,10 @@ class PostgresReader:
         """Return the distinct (task name, release) pairs of parked jobs."""
         return self._answer(lambda: [(name, release) for name, release in self._rows("parked")])
 
+    def published(self) -> list[OutState]:
+        """Return of each queue what of it is published."""
+        return self._answer(lambda: [OutState(*row) for row in self._rows("published")])
+
     def ready_ids(self, queue: str, limit: int) -> list[bytes]:
         """Return the jobs of a queue that are ready."""
         return self._answer(lambda: [id for (id,) in self._rows("ready_ids", queue, limit)])
@@ -278,12 +283,10 @@ class PostgresReader:
 
     def _living(self) -> list[LivingRunner]:
         now = self._now()
+        rows = [row for row in self._rows("living") if now <= row[0]]
         return [
-            LivingRunner(number, kind, release, read_queues(queues), slots, parent, host, pid, since, holds)
-            for number, kind, release, queues, slots, parent, host, pid, since, until, holds in self._rows(
-                "living"
-            )
-            if now <= until
+            LivingRunner._make((*told[:3], read_queues(told[3]), *told[4:-1], deaf_for(told[-1])))
+            for _, *told in rows
         ]
 
     def _counts(self) -> list[Counts]:

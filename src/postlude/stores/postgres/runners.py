@@ -14,7 +14,7 @@ import psycopg
 
 from postlude.clock import SECOND
 from postlude.model.crash import DIED, LOST, STOPPED, End
-from postlude.stores.grouped.backend import LeadCall, RetireCall
+from postlude.stores.grouped.backend import LeadCall, RenewCall, RetireCall
 from postlude.stores.postgres.connection import is_pooled
 from postlude.stores.postgres.held import HeldTransactions
 from postlude.stores.postgres.marks import AFTER, Left, PostgresMarks
@@ -110,9 +110,12 @@ class Runners:
         self.marks[number] = marks = PostgresMarks(number)
         return Enlisted(number, marks)
 
-    def renew(self, tx: PostgresTransaction, calls: Sequence[int]) -> list[bool]:
+    def renew(self, tx: PostgresTransaction, calls: Sequence[RenewCall]) -> list[bool]:
         """Start leases afresh."""
-        return [tx.run("renew", runner, tx.now) == 1 for runner in calls]
+        return [
+            tx.run("renew", runner, tx.now, None if hears is None else int(hears)) == 1
+            for runner, hears in calls
+        ]
 
     def write_starts(self, tx: PostgresTransaction, after: float = AFTER) -> None:
         """Write what has run for so many seconds, and who is shutting down; take locks that are missing."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from postlude.clock import boot_id
+from postlude.clock import SECOND, boot_id
 from postlude.model.job import JobRecord
 from postlude.model.queues import read_queues
 from postlude.model.state import Reason, Stored
@@ -29,7 +29,7 @@ def living_runners(rows: Sequence[Sequence[Any]], now: int) -> Iterator[tuple[st
         now: the boot clock.
     """
     boot, cells = boot_id(), Cells()
-    for token, of_boot, until, number, kind, release, queues, slots, parent, host, pid, since, holds in rows:
+    for token, of_boot, until, number, kind, release, queues, slots, parent, host, pid, since, *last in rows:
         if of_boot == boot and type(until) is int and now <= until:
             yield (
                 token,
@@ -43,9 +43,15 @@ def living_runners(rows: Sequence[Sequence[Any]], now: int) -> Iterator[tuple[st
                     cells.text("host", host),
                     cells.whole("pid", pid),
                     cells.whole("started", since),
-                    holds,
+                    last[0],
+                    deaf_for(last[1]),
                 ),
             )
+
+
+def deaf_for(cell: object) -> float | None:
+    """Return for how many seconds a runner was deaf when it renewed its lease last; None: it was not."""
+    return cell / SECOND if type(cell) is int and cell > 0 else None
 
 
 def queue_states(rows: Sequence[Sequence[Any]], paused: Sequence[Pause]) -> list[QueueState]:

@@ -18,6 +18,7 @@ from postlude.model.failure import FailureGroup
 from postlude.model.history import Sum
 from postlude.model.job import Found, Hold, JobFilter, JobRecord
 from postlude.model.state import Reason, Stored
+from postlude.stores.outgoing import OutState
 from postlude.stores.protocol import Asked, Counts, LivingRunner, Pause, QueueState, Totals
 from postlude.stores.relational.cells import Cells, as_bytes, from_bytes
 from postlude.stores.relational.columns import NAMES
@@ -133,6 +134,12 @@ class JournalReader:
         text = Cells().text
         rows = self._answer(lambda: self._rows("parked"))
         return [(text("task", name), text("release", release)) for name, release in rows]
+
+    def published(self) -> list[OutState]:
+        """Return of each queue what of it is published."""
+        text = Cells().text
+        rows = self._answer(lambda: self._rows("published"))
+        return [OutState(text("queue", queue), *told) for queue, *told in rows]
 
     def ready_ids(self, queue: str, limit: int) -> list[bytes]:
         """Return the jobs of a queue that are ready."""

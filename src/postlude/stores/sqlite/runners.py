@@ -13,7 +13,7 @@ from pydantic_core import from_json
 from postlude.clock import LATEST, SECOND, Clock, boot_id
 from postlude.model.crash import DIED, LOST, STOPPED, End
 from postlude.model.event.journal import MarksRemoved
-from postlude.stores.grouped.backend import LeadCall, RetireCall
+from postlude.stores.grouped.backend import LeadCall, RenewCall, RetireCall
 from postlude.stores.protocol import Enlisted, NewRunner, Reaped
 from postlude.stores.relational.burial import Dead, bury
 from postlude.stores.relational.concurrency import unstick
@@ -73,10 +73,10 @@ class Runners:
         tx.otherwise.append(partial(self._remove, marks))
         return Enlisted(number, marks)
 
-    def renew(self, tx: SqliteTransaction, calls: Sequence[int]) -> list[bool]:
+    def renew(self, tx: SqliteTransaction, calls: Sequence[RenewCall]) -> list[bool]:
         """Start leases afresh."""
         self._ensure_marks(tx)
-        return [tx.run("renew", runner, self._clock.boot()) == 1 for runner in calls]
+        return [tx.run("renew", runner, self._clock.boot(), hears) == 1 for runner, hears in calls]
 
     def retire(self, tx: SqliteTransaction, calls: Sequence[RetireCall]) -> list[int]:
         """End runners of this process."""

@@ -7,7 +7,7 @@ from postlude.model.queues import ALL, only
 from postlude.model.refusal import Refusal, Refused
 from postlude.model.state import State, Stored
 from postlude.model.terms import Conflict
-from postlude.stores.outgoing import Outgoing
+from postlude.stores.outgoing import Outgoing, OutState
 from postlude.stores.protocol import Enlisted
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
 
@@ -50,6 +50,21 @@ class PublishingCases(Cases):
         driver.add(job, plain)
         assert publish(driver).contexts == {job.id: text}
         assert publish(driver, patience=0) == (ids(job, plain), 2, False, None, {job.id: text})
+
+    def test_what_of_each_queue_is_published(self, driver: Driver) -> None:
+        def published() -> list[OutState]:
+            return driver.store.published().wait(PATIENCE)
+
+        driver.add(driver.new(queue="r"), driver.new(queue="r"), driver.new(queue="none"))
+        several(driver, 2)
+        assert published() == []
+        publish(driver, 1, queue="r")
+        early = driver.clock.now()
+        driver.clock.advance(5)
+        publish(driver, 1)
+        publish(driver, 1, patience=0)
+        publish(driver, queue="r")
+        assert published() == [OutState("q", 1, driver.clock.now(), 2), OutState("r", 2, early, 1)]
 
     def test_only_claims_by_id_take_what_is_published(self, driver: Driver) -> None:
         first, second = several(driver, 2)

@@ -105,6 +105,21 @@ class ReadingCases(Cases):
         assert here[0]
         assert [living[one.runner].serves for one in (parent, child, inline)] == [False, True, False]
 
+    def test_who_does_not_hear_its_broker(self, driver: Driver) -> None:
+        def deaf() -> list[float | None]:
+            return [one.deaf for one in driver.store.living().wait(PATIENCE)]
+
+        def renew(hears: bool | None) -> None:
+            driver.clock.advance(2)
+            driver.store.renew(worker.runner, hears=hears).wait(PATIENCE)
+
+        worker = driver.enlist(kind=Kind.ENGINE, slots=0, queues=only({"mail"}))
+        told = []
+        for hears in (None, False, True, None, False, None, False, True):
+            renew(hears)
+            told.append(deaf())
+        assert told == [[None], [None], [None], [None], [2.0], [4.0], [6.0], [None]]
+
     def test_what_waits_and_runs_in_each_queue(self, driver: Driver) -> None:
         def queues() -> dict[str, QueueState]:
             found = driver.store.queues().wait(PATIENCE)

@@ -319,7 +319,10 @@ INSERT INTO $s.runner (token, host, pid, started, renewed, lease, release, kind,
 VALUES ($1, $2, $3::integer, $4::bigint, $5::bigint, $6::bigint, $7, $8, $9, $10::integer, $11::bigint) RETURNING id
 
 -- name: renew
-UPDATE $s.runner SET renewed = $2::bigint WHERE id = $1::bigint
+-- Who hears its broker was heard to do so when it renewed its lease.
+UPDATE $s.runner SET renewed = $2::bigint, last_message = CASE
+    WHEN $3::integer = 1 OR $3::integer IS NULL AND last_message = renewed THEN $2::bigint ELSE last_message END
+WHERE id = $1::bigint
 
 -- name: runner_tokens
 SELECT id, id::text FROM $s.runner WHERE id = ANY($list)
@@ -339,8 +342,8 @@ WHERE datname = current_database() AND backend_type = 'client backend' AND pid <
 ORDER BY xact_start LIMIT 3
 
 -- name: living
-SELECT id, kind, release, queues, slots, parent, host, pid, started, renewed + lease,
-    (SELECT count(*) FROM $s.job WHERE state = 3 AND job.runner = runner.id)
+SELECT renewed + lease, id, kind, release, queues, slots, parent, host, pid, started,
+    (SELECT count(*) FROM $s.job WHERE state = 3 AND job.runner = runner.id), renewed - last_message
 FROM $s.runner
 
 -- name: orphan
@@ -425,6 +428,10 @@ SELECT queue FROM waiting WHERE queue IS NOT NULL
 
 -- name: is_enlisted
 SELECT EXISTS (SELECT 1 FROM $s.runner WHERE id = $1::bigint)
+
+-- name: published
+SELECT queue, count(*), min(coalesce(published_at, 0)), max(coalesce(publishes, 1)) FROM $s.job WHERE state = 5
+GROUP BY queue ORDER BY queue COLLATE "C"
 
 -- name: ready_ids
 SELECT id FROM $s.job WHERE state = 0 AND queue = $1::text ORDER BY suspect, priority, coalesce(position, seq)

@@ -302,7 +302,10 @@ INSERT INTO runner (token, host, pid, boot, started, renewed, lease, release, ki
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: renew
-UPDATE runner SET renewed = ?2 WHERE id = ?1
+-- Who hears its broker was heard to do so when it renewed its lease.
+UPDATE runner SET renewed = ?2,
+    last_message = CASE WHEN ?3 OR ?3 IS NULL AND last_message = renewed THEN ?2 ELSE last_message END
+WHERE id = ?1
 
 -- name: runner_tokens
 SELECT json_group_array(json_array(id, token)) FROM runner WHERE id IN (SELECT value FROM json_each(?1))
@@ -312,7 +315,7 @@ SELECT json_group_array(json_array(id, token, host, pid, boot, renewed, lease)) 
 
 -- name: living
 SELECT token, boot, renewed + lease, id, kind, release, queues, slots, parent, host, pid, started,
-    (SELECT count(*) FROM job WHERE state = 3 AND job.runner = runner.id)
+    (SELECT count(*) FROM job WHERE state = 3 AND job.runner = runner.id), renewed - last_message
 FROM runner
 
 -- name: queues
@@ -367,6 +370,10 @@ SELECT CASE WHEN EXISTS (SELECT 1 FROM runner WHERE id = ?1)
 
 -- name: is_enlisted
 SELECT EXISTS (SELECT 1 FROM runner WHERE id = ?1)
+
+-- name: published
+SELECT queue, count(*), min(coalesce(published_at, 0)), max(coalesce(publishes, 1))
+FROM job INDEXED BY job_published WHERE state = 5 GROUP BY queue ORDER BY queue
 
 -- name: ready_ids
 SELECT id FROM job WHERE state = 0 AND queue = ?1 ORDER BY suspect, priority, seq LIMIT ?2
