@@ -1,15 +1,20 @@
 """The pages on moving, uploads, deploying and trouble: their code runs, and what they tell to type exists."""
 
+import configparser
+import importlib.util
+import json
 import re
 import shlex
 import sys
 import types
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import typer.main
+import yaml  # type: ignore[import-untyped]
 from starlette.testclient import TestClient
 
 import postlude
@@ -18,7 +23,7 @@ from postlude.config import Config, Keep
 from postlude.tasks.options import TaskOptions
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
-NAMES: Final = ("from-backgroundtasks", "from-celery", "uploads", "deploying", "runbook", "tutorial")
+NAMES: Final = ("from-backgroundtasks", "from-celery", "uploads")
 PAGES: Final = {name: (DOCS / f"{name}.md").read_text("utf-8") for name in NAMES}
 
 
@@ -80,14 +85,16 @@ def run(around: Around, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Code
 
     def run(page: str, piece: int) -> types.ModuleType:
         code = re.findall(r"```python\n(.*?)```", PAGES[page], re.DOTALL)[piece]
-        module = types.ModuleType("page_of_docs")
-        module.__file__ = str(tmp_path / "page_of_docs.py")
-        Path(module.__file__).write_text(code)
+        file = tmp_path / "page_of_docs.py"
+        file.write_text(code)
+        spec = importlib.util.spec_from_file_location("page_of_docs", file)
+        assert spec is not None
+        module = importlib.util.module_from_spec(spec)
         monkeypatch.setitem(sys.modules, "page_of_docs", module)
         monkeypatch.syspath_prepend(tmp_path)
         given = {name: getattr(around, name) for name in ("mail", "pay", "gone", "busy")}
         module.__dict__.update(given, Session=Session, sessions=Session, Order=Order)
-        exec(compile(code, module.__file__, "exec"), module.__dict__)
+        exec(compile(code, file, "exec"), module.__dict__)
         return module
 
     return run
@@ -98,6 +105,7 @@ def test_the_one_line(run: Code) -> None:
     with TestClient(page.app) as client:
         assert client.post("/entries", params={"text": "hello"}).json() == {"status": "noted"}
     assert Path("entries.txt").read_text() == "hello\n"
+    assert page.postlude.counters.memory_tasks == ()
 
 
 def test_the_session_question(run: Code, around: Around) -> None:
@@ -146,16 +154,36 @@ async def test_the_task_of_who_comes_from_celery(run: Code, order: int, state: s
     await page.postlude.close()
 
 
-@pytest.mark.parametrize("page", NAMES)
+ALL: Final = {page.name: page for page in (DOCS.parent / "README.md", *sorted(DOCS.glob("*.md")))}
+
+
+@pytest.mark.parametrize("page", ALL)
 def test_what_is_typed_is_a_command_with_such_options(page: str) -> None:
     root: Any = typer.main.get_command(commands)
-    typed = re.findall(r"`(postlude [a-z][^`]+)`|^(postlude [a-z].*)$", PAGES[page], re.MULTILINE)
-    for line in (first or second for first, second in typed):
-        name, *words = shlex.split(line)[1:]
-        command = root.commands[name]
+    for line in typed(ALL[page].read_text("utf-8")):
+        command, words = root, shlex.split(line, comments=True)[1:]
+        given = iter(words)
+        while hasattr(command, "commands"):
+            name = next(given, "--help")  # a group alone
+            assert name in command.commands or name.startswith("--"), line
+            if name not in command.commands:
+                break
+            command = command.commands[name]
         options = {option for one in command.params for option in (*one.opts, *one.secondary_opts)}
-        assert {word for word in words if word.startswith("--")} <= options, line
-    assert typed or page == "uploads"
+        known = options | {"--help", "--version", "--install-completion"}
+        assert {word.partition("=")[0] for word in given if word.startswith("--")} <= known, line
+
+
+def typed(text: str) -> list[str]:
+    """Return what a page says to type: in its blocks of commands, and in back-ticks."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    blocks = "\n".join(block for language, block in found if not language)
+    lines = re.findall(r"^(?:[A-Z_]+=\S+ )?(postlude [a-z-].*?)(?: {3,}.*)?$", blocks, re.MULTILINE)
+    return [*lines, *(one for one in re.findall(r"`(postlude [a-z-][^`]*)`", text) if one.count("\n") == 0)]
+
+
+def test_there_is_what_is_typed() -> None:
+    assert sum(len(typed(page.read_text("utf-8"))) for page in ALL.values()) > 90
 
 
 def test_options_that_tables_name_are_options_of_tasks_and_of_the_package() -> None:
@@ -167,3 +195,35 @@ def test_options_that_tables_name_are_options_of_tasks_and_of_the_package() -> N
             names = set(re.findall(r"(\w+)=", piece)) | set(re.findall(r"\b([A-Z]\w+)\(", piece))
             if not piece.startswith("postlude "):
                 assert names <= known, piece
+
+
+READ: Final[dict[str, Callable[[str], Any]]] = {
+    "json": json.loads,
+    "yaml": yaml.safe_load,
+    "ini": lambda text: configparser.RawConfigParser(strict=False).read_string(text),
+}
+TESTED_ELSEWHERE: Final = {"python", "js", "sql", "dockerfile", ""}
+"""Of a Dockerfile see below; the JavaScript runs in a browser (`tests/web/test_samples.py`)."""
+
+
+@pytest.mark.parametrize("page", ALL)
+def test_what_is_to_be_copied_can_be_read(page: str) -> None:
+    text = ALL[page].read_text("utf-8")
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        if language in READ:
+            READ[language](block)
+        else:
+            assert language in TESTED_ELSEWHERE, language
+
+
+def test_the_units_the_pods_and_the_image_wait_long_enough() -> None:
+    """Grace periods of servers and workers, as their pages have them, end before they are killed."""
+    deploying, workers = ((DOCS / f"{page}.md").read_text("utf-8") for page in ("deploying", "workers"))
+    own = Config().grace
+    for page, work in ((deploying, 10 + own), (workers, 60 + 10)):
+        for wait in re.findall(r"TimeoutStopSec=(\d+)|terminationGracePeriodSeconds: (\d+)", page):
+            assert int("".join(wait)) > work
+    image = re.findall(r"^```dockerfile\n(.*?)^```", deploying, re.DOTALL | re.MULTILINE)[0]
+    lines = dict(line.split(" ", 1) for line in image.splitlines())
+    assert lines["ENV"].endswith(f"//{lines['VOLUME']}/jobs.db"), "the journal is on the volume"
+    assert json.loads(lines["CMD"])[0] == "uvicorn"
