@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi import FastAPI
@@ -150,12 +151,20 @@ def test_readme_a_task_makes_the_object_again(fragments: Fragments, kit: Postlud
     assert found.EventBus.heard == ["paid"]
 
 
-def test_readme_names_and_a_schedule(fragments: Fragments, kit: PostludeJobs) -> None:
-    found = fragments.top("../README", 3)
-    assert found.BackgroundTasks is BackgroundTasks
-    fragments.top("../README", 4)
-    kit.advance(days=4)
-    assert kit.count(found.morning_report) >= 2
+@pytest.mark.anyio
+async def test_readme_names_and_a_schedule(fragments: Fragments, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTLUDE_SCHEDULES", "on")
+    assert fragments.top("../README", 3).BackgroundTasks is BackgroundTasks
+    found = fragments.top("../README", 4)
+
+    async def declared() -> list[Any] | None:
+        return await fragments.postlude.schedules() or None
+
+    async with serving(fragments.postlude):
+        (schedule,) = await eventually(declared)
+        assert schedule.task == found.morning_report.name
+        assert schedule.next is not None
+        assert schedule.next.astimezone(ZoneInfo("Europe/Paris")).hour == 7
 
 
 @pytest.mark.disk
