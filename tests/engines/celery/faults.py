@@ -245,10 +245,11 @@ def measure(broker: str, store: str, asked: argparse.Namespace) -> int:
                     site.start(pool=asked.pool)
                     try:
                         seen.append(asyncio.run(suffer(site, name, fault)))
+                        said = site.log()
                     finally:
                         site.close()
                 if not seen[-1].good:
-                    sys.stderr.write(f"{broker} {store} {seen[-1]}\n")
+                    sys.stderr.write(f"{broker} {store} {seen[-1]}\n{said}\n")
             bad += sum(not one.good for one in seen)
             sys.stdout.write(f"{broker} {store} {name}: {_sums(seen)}\n")
             sys.stdout.flush()

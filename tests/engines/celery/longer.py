@@ -11,8 +11,12 @@ import pytest
 
 from postlude import State
 from postlude.model.state import Reason
+from tests.engines.celery.deaths import WORKER
+from tests.engines.celery.memory import MIB, capped
 from tests.engines.celery.site import PATIENCE, Site
-from tests.engines.celery.test_workers import begun
+from tests.engines.celery.test_clocks import HOUR, in_redis, no_storm
+from tests.engines.celery.test_workers import begun, die_everywhere
+from tests.servers.rabbitmq import RabbitMQServer
 from tests.servers.redis import RedisServer
 
 pytestmark = [
@@ -39,18 +43,36 @@ async def test_jobs_run_in_a_worker_of_one_thread(site: Site) -> None:
         assert await site.results(jobs) == [*range(20)]
 
 
-async def test_a_job_that_crashes_its_process_is_ended_after_three(site: Site) -> None:
-    site.start(concurrency=1)
-    async with site.serving() as shop:
-        job = await shop.postlude.add_task(shop.poison, 1)
-        async with asyncio.timeout(PATIENCE):
-            while (status := await job.status()).state is not State.FAILED:
-                await asyncio.sleep(0.05)
-        assert status.reason is Reason.KILLED
-    assert len(site.runs()[1]) == 3
+async def test_workers_are_killed_before_while_and_after_they_run_jobs(site: Site) -> None:
+    async def go_on_starting() -> None:
+        while True:
+            worker = site.start(concurrency=1)
+            await asyncio.to_thread(worker.wait)
+
+    starting = asyncio.create_task(go_on_starting())
+    try:
+        await die_everywhere(site, WORKER)
+    finally:
+        starting.cancel()
+        site.close()
 
 
-async def test_children_are_killed_before_and_after_they_run_jobs(site: Site) -> None:
+async def test_a_job_that_there_is_no_memory_for_is_ended_after_three(site: Site) -> None:
+    with capped(64 * MIB) as cap:
+        site.start(concurrency=1)
+        async with site.serving() as shop:
+            job = await shop.postlude.add_task(shop.hungry, 1, str(cap.processes))
+            other = await shop.postlude.add_task(shop.note, 2)
+            async with asyncio.timeout(PATIENCE):
+                while (status := await job.status()).state is not State.FAILED:
+                    await asyncio.sleep(0.05)
+            assert status.reason is Reason.KILLED
+            assert await other.result(timeout=PATIENCE) == 4
+        assert len(site.runs()[1]) == 3
+        assert cap.killed() == 3
+
+
+async def test_children_are_killed_at_any_moment(site: Site) -> None:
     """At any moment: between the message and the claim, in it, and when the end is written."""
     worker = site.start(concurrency=2)
     async with site.serving() as shop:
@@ -80,18 +102,72 @@ async def test_a_worker_that_is_told_to_end_gives_back_what_takes_longer(site: S
     assert (len(site.runs()[1]), record.failures, record.deaths) == (2, 0, 0)
 
 
-async def test_children_are_replaced_although_the_application_starts_for_five_seconds(
+async def test_children_are_replaced_although_the_application_x_seconds(
     redis: RedisServer, tmp_path: Path
 ) -> None:
     """Celery kills a process whose `worker_process_init` takes longer than four."""
     redis.command("FLUSHALL")
-    site = Site(tmp_path, redis.url, starts_for=5.0)
-    site.shop._starts_for = 0.0
+    site = Site(tmp_path, redis.url, starts_for=6.0)
     site.start("--max-tasks-per-child", "2", concurrency=1)
     try:
         async with site.serving() as shop:
             jobs = [await shop.postlude.add_task(shop.note, number) for number in range(3)]
             assert await site.results(jobs) == [0, 2, 4]
         assert len({pid for runs in site.runs().values() for *_, pid in runs}) == 2
+    finally:
+        site.close()
+
+
+async def test_a_job_waits_in_a_worker_for_longer_than_redis_waits_for_an_acknowledgement(
+    redis: RedisServer, tmp_path: Path
+) -> None:
+    """Kombu gives another worker a message that one has had for an hour: the job's, and a second time."""
+    redis.command("FLUSHALL")
+    site = Site(tmp_path, redis.url, turned=True)
+    site.start(concurrency=1)
+    try:
+        async with site.serving() as shop:
+            long = await shop.postlude.add_task(shop.lasts, 1, 2.5 * HOUR)
+            await begun(site, 1)
+            behind = await shop.postlude.add_task(shop.note, 2)
+            async with asyncio.timeout(PATIENCE):
+                while in_redis(redis) != (b":0", b":1"):
+                    await asyncio.sleep(0.05)
+            site.turn(2 * HOUR)
+            site.start(concurrency=1)
+            assert await behind.result(timeout=PATIENCE) == 4
+            site.turn(3 * HOUR)
+            assert await long.result(timeout=PATIENCE) == 1
+            assert await (await shop.postlude.add_task(shop.note, 3)).result(timeout=PATIENCE) == 6
+        assert {number: len(runs) for number, runs in site.runs().items()} == dict.fromkeys((1, 2, 3), 1)
+    finally:
+        site.close()
+
+
+async def test_a_hundred_jobs_of_ten_minutes_ahead_make_no_storm_of_messages(
+    redis: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis.command("FLUSHALL")
+    site = Site(tmp_path, redis.url, turned=True)
+    try:
+        await no_storm(redis, site, 100, monkeypatch)
+    finally:
+        site.close()
+
+
+async def test_a_job_runs_for_longer_than_twenty_seconds_that_rabbitmq_waits_for_an_acknowledgement(
+    rabbitmq: RabbitMQServer, tmp_path: Path
+) -> None:
+    site = Site(tmp_path, rabbitmq.url)
+    worker = site.start(concurrency=1)
+    try:
+        async with site.serving() as shop:
+            job = await shop.postlude.add_task(shop.takes, 1, 45.0)
+            assert await job.result(timeout=PATIENCE) == 1
+            assert await (await shop.postlude.add_task(shop.note, 2)).result(timeout=PATIENCE) == 4
+            worker.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(worker.wait, 15) == 0
+        assert len(site.runs()[1]) == 1
+        assert "PRECONDITION" not in site.log()
     finally:
         site.close()

@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import os
+import select
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -13,7 +14,10 @@ from typing import Any
 from fastapi import Depends, FastAPI
 
 from postlude import CeleryEngine, Config, Postlude, Retry, current_job
+from postlude.clock import Clock
 from postlude.model.retry import Fixed
+from tests.engines.celery.deaths import Deaths
+from tests.engines.celery.memory import join_and_starve
 
 QUEUE = "reports"
 
@@ -26,10 +30,14 @@ class Shop:
         store: its journal.
         broker: of its queue.
         starts_for: seconds that its start takes.
+        clock: the time; the machine's by default.
     """
 
-    def __init__(self, folder: Path, store: str, broker: str, starts_for: float = 0.0) -> None:
+    def __init__(
+        self, folder: Path, store: str, broker: str, starts_for: float = 0.0, clock: Clock | None = None
+    ) -> None:
         self._said = folder / "said"
+        self.deaths = Deaths(folder)
         self._starts_for = starts_for
         self.engine = CeleryEngine(broker)
         self.app = FastAPI(lifespan=self._lifespan)
@@ -38,14 +46,17 @@ class Shop:
             store=store,
             config=Config(reap_every=0.3, poll_every=0.1, grace=5.0, lease=6.0),
             queues={QUEUE: self.engine},
+            clock=clock,
         )
         task = self.postlude.task
         self.note = task(self._note, name="note", queue=QUEUE)
         self.takes = task(self._takes, name="takes", queue=QUEUE)
+        self.lasts = task(self._lasts, name="lasts", queue=QUEUE)
         self.on_loop = task(self._on_loop(), name="on_loop", queue=QUEUE)
         self.flaky = task(self._flaky, name="flaky", queue=QUEUE, retry=Retry(3, Fixed(0.1)))
         self.poison = task(self._poison, name="poison", queue=QUEUE)
         self.hungry = task(self._hungry, name="hungry", queue=QUEUE)
+        self.doomed = task(self._doomed, name="doomed", queue=QUEUE)
         self.loop: asyncio.AbstractEventLoop | None = None
 
     @asynccontextmanager
@@ -70,7 +81,16 @@ class Shop:
         self.say("begins", number)
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            time.sleep(0.02)
+            pause()
+        self.say("ends", number)
+        return number
+
+    def _lasts(self, number: int, seconds: float) -> int:
+        """Take so long by the clock of its process, which can be turned."""
+        self.say("begins", number)
+        until = time.time() + seconds
+        while time.time() < until:
+            pause()
         self.say("ends", number)
         return number
 
@@ -103,14 +123,27 @@ class Shop:
         self.say("begins", number)
         ctypes.string_at(0)
 
-    def _hungry(self, number: int) -> None:
-        """Ends as one that the system has no memory for."""
+    def _hungry(self, number: int, processes: str) -> None:
+        """Ends as one that the system has no memory for: in this control group."""
         self.say("begins", number)
-        os.kill(os.getpid(), 9)
+        join_and_starve(processes)
+
+    def _doomed(self, number: int) -> int:
+        self.say("begins", number)
+        self.deaths.meet(current_job().id, "during")
+        self.say("ends", number)
+        return number
+
+
+def pause() -> None:
+    """Sleep for a moment, also where a library has turned the clock: with it, `time.sleep` raises."""
+    select.select([], [], [], 0.02)
 
 
 def from_environment() -> Shop:
     """Return the one that a worker was started for."""
     told = os.environ
     starts_for = float(told.get("SHOP_STARTS_FOR", "0"))
-    return Shop(Path(told["SHOP_FOLDER"]), told["SHOP_STORE"], told["SHOP_BROKER"], starts_for)
+    shop = Shop(Path(told["SHOP_FOLDER"]), told["SHOP_STORE"], told["SHOP_BROKER"], starts_for)
+    shop.deaths.watch(shop.postlude.components.store)
+    return shop

@@ -5,18 +5,39 @@ import signal
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from postlude import Job
+from postlude.clock import SECOND, SystemClock
 from tests.engines.celery.shop import Shop
 
 ROOT = Path(__file__).parents[3]
 
 PATIENCE = 60.0
+
+
+class TurnedClock(SystemClock):
+    """The machine's, with what people read so many microseconds ahead."""
+
+    ahead = 0
+
+    def now(self) -> int:
+        return super().now() + self.ahead
+
+
+def _turned(offset: Path) -> dict[str, str]:
+    """Return the variables by which a process is told a time that a file turns; leases measure without it."""
+    libraries = [*Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")]
+    assert libraries, "no libfaketime here: apt-get install libfaketime"
+    return {
+        "LD_PRELOAD": str(libraries[0]), "FAKETIME_TIMESTAMP_FILE": str(offset),
+        "FAKETIME_CACHE_DURATION": "1", "NO_FAKE_STAT": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1",
+    }  # fmt: skip
 
 
 class Site:
@@ -27,16 +48,29 @@ class Site:
         broker: the broker's URL.
         store: the journal; None: in SQLite, in the folder.
         starts_for: seconds that the application's start takes.
+        turned: whether its clock, and those of its workers, can be turned.
     """
 
-    def __init__(self, folder: Path, broker: str, store: str | None = None, starts_for: float = 0.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        broker: str,
+        store: str | None = None,
+        starts_for: float = 0.0,
+        *,
+        turned: bool = False,
+    ) -> None:
         self.folder = folder
         self.store = store or f"sqlite:///{folder}/jobs.db"
         self._environment = os.environ | {
             "SHOP_FOLDER": str(folder), "SHOP_STORE": self.store, "SHOP_BROKER": broker,
             "SHOP_STARTS_FOR": str(starts_for), "C_FORCE_ROOT": "1", "PYTHONWARNINGS": "ignore",
         }  # fmt: skip
-        self.shop = Shop(folder, self.store, broker)
+        self._clock = TurnedClock()
+        if turned:
+            self.turn(0)
+            self._environment |= _turned(folder / "clock")
+        self.shop = Shop(folder, self.store, broker, clock=self._clock if turned else None)
         self.workers: list[subprocess.Popen[bytes]] = []
 
     def start(self, *options: str, concurrency: int = 2, pool: str = "prefork") -> subprocess.Popen[bytes]:
@@ -63,6 +97,13 @@ class Site:
         )  # fmt: skip
         self.workers.append(worker)
         return worker
+
+    def turn(self, seconds: float) -> None:
+        """Turn the clocks to so many seconds ahead of the machine's; workers see it within a second."""
+        new = self.folder / "clock.new"
+        new.write_text(f"+{seconds:f}\n")
+        new.replace(self.folder / "clock")
+        self._clock.ahead = round(seconds * SECOND)
 
     @staticmethod
     def children(worker: subprocess.Popen[bytes]) -> list[int]:
@@ -123,6 +164,3 @@ class Site:
         """What the workers have said."""
         path = self.folder / "worker.log"
         return path.read_text() if path.exists() else ""
-
-
-Fault = Callable[[], None]

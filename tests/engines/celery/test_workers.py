@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from postlude import State
-from postlude.engines.celery.inbox import TASK
 from postlude.model.state import Reason
+from tests.engines.celery.deaths import CHILD
+from tests.engines.celery.memory import MIB, capped
 from tests.engines.celery.shop import QUEUE
 from tests.engines.celery.site import PATIENCE, Site
 from tests.servers.rabbitmq import RabbitMQServer
@@ -90,14 +91,41 @@ async def test_a_thousand_async_jobs_meet_their_own_loop(at_rabbitmq: Site) -> N
     )
 
 
-async def test_a_child_is_killed_while_it_runs_a_job(site: Site) -> None:
-    site.start(concurrency=1)
+RUNS = {"before": 1, "claimed": 1, "during": 2, "ended": 2, "written": 1}
+"""How often a job begins in all whose process dies there once."""
+
+
+async def die_everywhere(site: Site, how: str) -> None:
+    """Let processes die at each place, and see that each job ends all the same."""
     async with site.serving() as shop:
-        job = await shop.postlude.add_task(shop.takes, 1, 1.5)
-        others = [await shop.postlude.add_task(shop.note, number) for number in (2, 3)]
-        os.kill(await begun(site, 1), signal.SIGKILL)
-        assert await site.results([job, *others]) == [1, 4, 6]
-    assert len(site.runs()[1]) == 2
+        await shop.postlude.pause(QUEUE)
+        jobs = [await shop.postlude.add_task(shop.doomed, number) for number in range(len(RUNS))]
+        for job, place in zip(jobs, RUNS, strict=True):
+            shop.deaths.await_at(job.id, place, how)
+        others = [await shop.postlude.add_task(shop.note, number) for number in range(10, 40)]
+        await shop.postlude.resume(QUEUE)
+        assert await site.results([*jobs, *others]) == [*range(len(RUNS)), *range(20, 80, 2)]
+        async with asyncio.timeout(PATIENCE):
+            while shop.deaths.left():  # the last one is killed after its end is written
+                await asyncio.sleep(0.02)
+    assert [len(site.runs()[number]) for number in range(len(RUNS))] == [*RUNS.values()]
+    assert site.overlaps() == []
+
+
+async def test_children_are_killed_before_while_and_after_they_run_jobs(site: Site) -> None:
+    site.start(concurrency=2)
+    await die_everywhere(site, CHILD)
+
+
+async def test_children_that_there_is_no_memory_for_are_killed_before_while_and_after_they_run_jobs(
+    site: Site,
+) -> None:
+    with capped(64 * MIB) as cap:
+        site.start(concurrency=2)
+        await die_everywhere(site, str(cap.processes))
+        async with asyncio.timeout(PATIENCE):
+            while cap.killed() < len(RUNS):
+                await asyncio.sleep(0.02)
 
 
 async def test_a_worker_is_killed_while_it_runs_a_job(site: Site) -> None:
@@ -113,16 +141,14 @@ async def test_a_worker_is_killed_while_it_runs_a_job(site: Site) -> None:
     assert len(site.runs()[1]) == 2
 
 
-async def test_a_job_that_kills_its_process_is_ended_after_three(site: Site) -> None:
+async def test_a_job_that_crashes_its_process_is_ended_after_three(site: Site) -> None:
     site.start(concurrency=1)
     async with site.serving() as shop:
-        job = await shop.postlude.add_task(shop.hungry, 1)
-        other = await shop.postlude.add_task(shop.note, 2)
+        job = await shop.postlude.add_task(shop.poison, 1)
         async with asyncio.timeout(PATIENCE):
             while (status := await job.status()).state is not State.FAILED:
                 await asyncio.sleep(0.05)
         assert status.reason is Reason.KILLED
-        assert await other.result(timeout=PATIENCE) == 4
     assert len(site.runs()[1]) == 3
 
 
@@ -153,18 +179,6 @@ async def test_a_job_runs_for_longer_than_rabbitmq_waits_for_an_acknowledgement(
         assert "PRECONDITION" not in at_rabbitmq.log()
     finally:
         rabbitmq.control("eval", "application:set_env(rabbit, consumer_timeout, 20000).")
-
-
-async def test_a_message_that_comes_ten_times_is_one_run(site: Site) -> None:
-    site.start(concurrency=2)
-    async with site.serving() as shop:
-        job = await shop.postlude.add_task(shop.takes, 1, 1.0)
-        for _ in range(10):
-            shop.engine.app.send_task(TASK, [job.id], queue=QUEUE)
-        assert await job.result(timeout=PATIENCE) == 1
-        shop.engine.app.send_task(TASK, [job.id], queue=QUEUE)  # late
-        assert await (await shop.postlude.add_task(shop.note, 2)).result(timeout=PATIENCE) == 4
-    assert len(site.runs()[1]) == 1
 
 
 async def test_while_the_broker_is_away_jobs_are_added_as_ever(redis: RedisServer, site: Site) -> None:
