@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from typer.testing import CliRunner, Result
 
 from postlude.cli import acting
 from postlude.cli.commands import app
-from postlude.clock import ManualClock
 from postlude.errors import JournalUnavailable
 from postlude.jobs import bulk
 from postlude.jobs import plan as plans
@@ -27,25 +26,10 @@ from postlude.model.job import JobFilter, NewJob
 from postlude.model.outcome import Failed, Parked, Succeeded
 from postlude.model.state import Reason, State
 from postlude.stores.protocol import Store
-from postlude.stores.sqlite import SqliteStore
-from postlude.testing.conformance import Driver, StoreBench
+from postlude.testing.conformance import Driver
 
 pytestmark = pytest.mark.disk
 PROGRAM = [sys.executable, "-c", "from postlude.cli import main; main()"]
-
-
-class Bench(StoreBench):
-    def make(self, clock: ManualClock) -> Store:
-        return SqliteStore(Path("postlude.db"), clock=clock)
-
-
-@pytest.fixture
-def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Driver]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("POSTLUDE_STORE", raising=False)
-    driver = Driver(Bench(), ManualClock())
-    yield driver
-    driver.store.close()
 
 
 def run(*arguments: str) -> Result:

@@ -3,39 +3,25 @@
 import getpass
 import json
 import socket
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from postlude.cli.commands import app
-from postlude.clock import ManualClock
 from postlude.model.outcome import Failed
-from postlude.stores.protocol import Store
-from postlude.stores.sqlite import SqliteStore
 from postlude.stores.values import AuditLine
-from postlude.testing.conformance import Driver, StoreBench
+from postlude.testing.conformance import Driver
 from postlude.testing.conformance.schedules import declare, schedule
 
 pytestmark = pytest.mark.disk
 
 
-class Bench(StoreBench):
-    def make(self, clock: ManualClock) -> Store:
-        return SqliteStore(Path("postlude.db"), clock=clock)
-
-
 @pytest.fixture
-def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Driver]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("POSTLUDE_STORE", raising=False)
-    driver = Driver(Bench(), ManualClock())
+def driver(driver: Driver) -> Driver:
     driver.add(*[driver.new("app:send", queue="mail") for _ in range(3)])
     for claim in driver.claim(driver.enlist()):
         driver.finish(claim, Failed("ValueError: no", ""))
-    yield driver
-    driver.store.close()
+    return driver
 
 
 def typed(*arguments: str) -> str:

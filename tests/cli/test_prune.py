@@ -1,39 +1,21 @@
 """`postlude prune`, on real journals: what is kept no longer is told, and that is what is deleted."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from postlude.cli import acting
 from postlude.cli.commands import app
-from postlude.clock import SECOND, ManualClock, SystemClock
+from postlude.clock import SECOND, SystemClock
 from postlude.model.ids import id_text
 from postlude.model.job import NewJob
 from postlude.model.outcome import Failed, Outcome, Succeeded
-from postlude.stores.protocol import Store
-from postlude.stores.sqlite import SqliteStore
-from postlude.testing.conformance import Driver, StoreBench
+from postlude.testing.conformance import Driver
 
 pytestmark = pytest.mark.disk
 FAILED = Failed("ValueError: no", "")
-
-
-class Bench(StoreBench):
-    def make(self, clock: ManualClock) -> Store:
-        return SqliteStore(Path("postlude.db"), clock=clock)
-
-
-@pytest.fixture
-def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Driver]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("POSTLUDE_STORE", raising=False)
-    driver = Driver(Bench(), ManualClock())
-    yield driver
-    driver.store.close()
 
 
 def run(*arguments: str) -> Result:

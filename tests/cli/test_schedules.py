@@ -1,43 +1,29 @@
 """`postlude schedules`, on a real journal."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from postlude.cli.commands import app
-from postlude.clock import ManualClock
 from postlude.model.ids import id_text
 from postlude.model.job import JobFilter
 from postlude.model.terms import Conflict, Terms
-from postlude.stores.protocol import Store
-from postlude.stores.sqlite import SqliteStore
-from postlude.testing.conformance import Driver, StoreBench
+from postlude.testing.conformance import Driver
 from postlude.testing.conformance.schedules import declare, fire, schedule
 
 pytestmark = pytest.mark.disk
 
 
-class Bench(StoreBench):
-    def make(self, clock: ManualClock) -> Store:
-        return SqliteStore(Path("postlude.db"), clock=clock)
-
-
 @pytest.fixture
-def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Driver]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("POSTLUDE_STORE", raising=False)
+def driver(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> Driver:
     monkeypatch.setenv("COLUMNS", "200")
-    driver = Driver(Bench(), ManualClock())
     declare(
         driver,
         schedule("shop:report", rule="0 7 * * *", zone="Europe/Paris"),
         schedule("shop:sync", terms=Terms(key="sync", conflict=Conflict.RAISE)),
     )
-    yield driver
-    driver.store.close()
+    return driver
 
 
 def run(*arguments: str) -> Result:
