@@ -66,12 +66,13 @@ site: $(VENV)/.ready ## the documentation as a site, in build/site; a broken lin
 	@$(BIN)/zensical build --strict --clean
 
 .PHONY: format
-format: $(VENV)/.ready ## let ruff mend what it can, and write docs/reference.md, docs/cli.md and the table of events
+format: $(VENV)/.ready ## let ruff mend what it can, and write what the documentation has of the code's words and answers
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 	$(BIN)/python scripts/reference.py
 	$(BIN)/python scripts/events.py
 	$(BIN)/python scripts/commands.py
+	$(BIN)/python -m scripts.samples
 
 .PHONY: types
 types: $(VENV)/.ready ## mypy, strict

@@ -1,12 +1,13 @@
 """Writes docs/reference.md from the docstrings of the code: `python scripts/reference.py`."""
 
 import ast
+import importlib
 import inspect
 import textwrap
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, get_args
 
 from postlude import config, errors
@@ -17,8 +18,20 @@ from postlude.jobs import view
 from postlude.model import limits as policy
 from postlude.model import retry, state
 from postlude.tasks import options
+from postlude.tasks.registry import Registry
 
-PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "reference.md"
+PUBLIC = ROOT / "tests" / "architecture" / "public_names.txt"
+
+WIRING = frozenset({"begin", "components", "drain", "look_in", "start", "verify", "work_with"})
+"""Methods of a Postlude that servers, lifespans and tests call."""
+
+DOES_HEAD = """\
+Those that ask the journal are awaited; `postlude.blocking` has the same for sync code. Docstrings have the
+parameters, and what each raises.
+"""
+NAMES_HEAD = "What may be imported; all else may change with any release. Errors follow below."
 
 HEAD = """\
 # Reference
@@ -74,6 +87,7 @@ def page() -> str:
     """Return the whole page."""
     parts = [HEAD]
     parts += ["## Postlude", summary(app.Postlude), table("parameter", section(app.Postlude, "Args"))]
+    parts += ["## What a Postlude does", DOES_HEAD, table("call", verbs())]
     parts += ["## postlude.router", summary(app.Postlude.router)]
     parts += [table("parameter", section(app.Postlude.router, "Args"))]
     parts += [f"`error.code` is one of {', '.join(f'`{code}`' for code in get_args(view.ErrorCode))}."]
@@ -99,9 +113,49 @@ def page() -> str:
     ):
         parts += [f"## {kind.__name__}", summary(kind), table("parameter", section(kind, "Attributes"))]
     parts += ["## Reasons", summary(state.Reason), table("reason", reasons())]
-    parts += ["## Errors", "All but the last three are `PostludeError`s; those are for tasks to raise."]
+    parts += ["## Every name", NAMES_HEAD, table("name", names())]
+    parts += [
+        "## Errors",
+        "All but the last three are `PostludeError`s; those are for tasks to raise. "
+        "[Errors](errors.md) has each with an example.",
+    ]
     parts += [table("error", errors_of(errors))]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def verbs() -> Iterator[tuple[str, str]]:
+    """Return what a Postlude can be asked to do, but for what its own parts ask of it."""
+    yield "postlude.task", summary(Registry.task)
+    for name in dir(app.Postlude):
+        found = inspect.getattr_static(app.Postlude, name)
+        if not name.startswith("_") and name not in WIRING and isinstance(found, FunctionType | property):
+            yield f"postlude.{name}", summary(found)
+
+
+def names() -> Iterator[tuple[str, str]]:
+    """Return every public name but the errors, each with what it is."""
+    for line in PUBLIC.read_text("utf-8").split():
+        module, _, name = line.rpartition(".")
+        source = importlib.import_module(module)
+        found = getattr(source, name)
+        if module != "postlude.errors" and not hasattr(errors, name):
+            yield line, summary(found) if callable(found) else constant(source, name)
+
+
+def constant(module: ModuleType, name: str) -> str:
+    """Return the text below a constant, in the module that assigns it."""
+    body = ast.parse(inspect.getsource(module)).body
+    for here, after in pairwise(body):
+        match here, after:
+            case (
+                ast.AnnAssign(target=ast.Name(id=assigned)) | ast.Assign(targets=[ast.Name(id=assigned)]),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ) if assigned == name:
+                return " ".join(text.split())
+    for node in body:
+        if isinstance(node, ast.ImportFrom) and any(alias.name == name for alias in node.names):
+            return constant(importlib.import_module(str(node.module)), name)
+    return ""
 
 
 def reasons() -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from postlude import Config, Keep, config
-from scripts.reference import PAGE, fields_of, page
+from scripts.reference import PAGE, PUBLIC, fields_of, page
 
 UNITS = "Seconds", "Jobs", "Bytes", "Characters", "Lines", "Levels"
 DEFAULT = re.compile(r"(?:^|[;.] )([^;.]*(?:\.\d+)?[^;.]*) by default\.$")
@@ -40,6 +40,15 @@ def test_each_field_says_its_unit_and_its_default(kind: type, field: Field[Any])
     assert default == default_in_words(field)
     if isinstance(field.default, int | float) and not isinstance(field.default, bool):
         assert any(f"{unit}; " in told for unit in UNITS), told
+
+
+def test_each_public_name_is_there() -> None:
+    names = PUBLIC.read_text("utf-8").split()
+    told = page()
+    assert len(names) > 60
+    assert [
+        name for name in names if f"`{name}`" not in told and f"`{name.rpartition('.')[2]}`" not in told
+    ] == []
 
 
 def test_nothing_of_it_is_left_open() -> None:

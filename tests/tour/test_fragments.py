@@ -26,6 +26,7 @@ from tests.tour.programs import DOCS, ROOT, pieces
 IN_TESTS_OF_THEIR_OWN: Final = {
     "celery": "tests/engines/celery",
     "check": "tests/check/test_page.py",
+    "errors": "tests/tour/test_errors_page.py",
     "from-backgroundtasks": "tests/tour/test_pages.py",
     "from-celery": "tests/tour/test_pages.py",
     "once": "tests/tour/test_how_to.py",
@@ -281,7 +282,7 @@ async def test_readme_many_at_once(fragments: Fragments, capsys: pytest.CaptureF
 
 def test_policy_a_declared_task(fragments: Fragments, kit: PostludeJobs) -> None:
     fragments.requested("policy", 0)
-    kit.advance(minutes=11)
+    kit.advance(minutes=11, schedules=False)
     ((job,)) = kit.added(fragments.module.send_receipt)
     assert (job.state, job.priority, job.queue) == ("succeeded", 5, "mail")
 
