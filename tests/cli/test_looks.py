@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections import namedtuple
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,6 +123,29 @@ def test_processes(journal: Journal) -> None:
     (told,) = json.loads(run("processes", "--json").stdout)["processes"]
     assert (told["kind"], told["pid"], told["slots"], told["holds"]) == ("worker", os.getpid(), 8, 1)
     assert told["release"] == "r1"
+
+
+def deaf(journal: Journal) -> None:
+    """Have a worker of Celery's that has heard its broker, and does not any more."""
+    number = journal.enlist(kind=Kind.ENGINE, slots=0, queues=only({"mail"})).runner
+    for hears in (True, False):
+        journal.store.renew(number, hears=hears).wait(5)
+        time.sleep(0.001)
+    (one,) = journal.store.living().wait(5)
+    assert one.deaf is not None
+
+
+def test_a_worker_that_hears_nothing_is_told_of(journal: Journal) -> None:
+    deaf(journal)
+    heads, shown = table("processes")
+    assert heads[-1] == "holds"
+    assert shown[-4:] == ["deaf", "for", "0", "s"]
+    (told,) = json.loads(run("processes", "--json").stdout)["processes"]
+    assert 0 < told["deaf"] < 60
+    assert codes(journal) == ["worker-deaf"]
+    assert (
+        "was given nothing for 0 s although its broker has messages for mail" in run("doctor", code=1).stdout
+    )
 
 
 def test_a_release_that_nobody_tells_has_no_column(journal: Journal) -> None:

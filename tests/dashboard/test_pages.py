@@ -11,8 +11,10 @@ from fastapi import FastAPI
 from postlude import Access, Config, Limit, Postlude
 from postlude.clock import ManualClock
 from postlude.dashboard.app import paths_of
+from postlude.model.queues import only
 from postlude.model.state import State
 from postlude.stores.memory.store import MemoryStore
+from postlude.stores.protocol import Kind, NewRunner
 from tests.app.serving import becomes, serving
 from tests.dashboard.shop import Visitor, charge, filled, send, visiting
 
@@ -95,6 +97,24 @@ async def test_all_that_waits_in_a_paused_queue_is_counted() -> None:
         for job in jobs:
             assert "Waits: the queue mail is paused." in await text(visitor, f"/jobs/{job.id}")
         await postlude.resume("mail")
+
+
+async def test_a_worker_of_celerys_that_hears_nothing() -> None:
+    clock = ManualClock()
+    store = MemoryStore(clock)
+    async with visiting(store=store) as visitor:
+        new = NewRunner("r", 1e9, Kind.ENGINE, only({"reports"}), slots=0)
+        parent = (await store.enlist(new)).runner
+        await store.enlist(NewRunner("r", 1e9, Kind.ENGINE, only({"reports"}), 1, parent))
+        await store.renew(parent, hears=True)
+        clock.advance(180)
+        await store.renew(parent, hears=False)
+        await visitor.postlude.add_task(send, "ada@example.org")  # else it tells how to begin
+        told = await text(visitor, "/processes")
+        assert "Celery's worker, parent" in told
+        assert told.count("deaf: given nothing by its broker for 3 min") == 1
+        health = await text(visitor, "/")
+        assert "is deaf: its broker has messages for it and for 3 min none has reached it." in health
 
 
 async def test_failures_tell_their_release() -> None:

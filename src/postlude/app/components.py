@@ -102,7 +102,8 @@ class Components:
         """Runs what engines are told of."""
         kind = Kind.ENGINE if role.told else Kind.WORKER if role.worker else Kind.APP
         told, carriers = (role.queues if role.told else None), ({} if self._held else routing.carriers)
-        serving = partial(Service, *given, self.bounds, routing.publishers, kind, declared, carriers, told)
+        of_role = kind, declared, carriers, told, role.parent
+        serving = partial(Service, *given, self.bounds, routing.publishers, *of_role)
         self.control = Control(store, self.opened, self._told, self._paused, registry, queues, config.keep)
         self.absence = Absence(store, config, clock, self._runs_jobs)
         self.queries = JobQueries(

@@ -10,7 +10,9 @@ from postlude.app.maker import for_role
 from postlude.app.runnable import checked
 from postlude.app.without_server import running
 from postlude.engines.protocol import Carrier, Engine
+from postlude.model.queues import Queues
 from postlude.model.role import Role, become
+from postlude.runner.parenthood import Parenthood
 
 
 def join_engines(postlude: Any, engines: Mapping[str, Engine]) -> None:
@@ -18,7 +20,7 @@ def join_engines(postlude: Any, engines: Mapping[str, Engine]) -> None:
     carriers = {id(engine): engine for engine in engines.values() if isinstance(engine, Carrier)}
     for engine in carriers.values():
         queues = [name for name, one in engines.items() if one is engine]
-        engine.joined(queues, partial(serving_as, postlude))
+        engine.joined(queues, partial(serving_as, postlude), partial(overseeing, postlude))
 
 
 @asynccontextmanager
@@ -37,6 +39,27 @@ async def serving_as(postlude: Any, role: Role) -> AsyncIterator[None]:
     postlude.work_with(_anew(postlude.components, postlude))
     async with running(postlude):
         yield
+
+
+@asynccontextmanager
+async def overseeing(postlude: Any, queues: Queues) -> AsyncIterator[Parenthood]:
+    """Be the parent of an engine's worker in the journal; the application's own lifespan does not run for it.
+
+    Raises:
+        PostludeError: the journal cannot be opened, or not be written now.
+    """
+    components: Components = postlude.components
+    parent = Parenthood(components.store, components.config, components.clock, queues)
+    user = object()
+    await components.enter(user)
+    try:
+        await parent.begin()
+        try:
+            yield parent
+        finally:
+            await parent.end()
+    finally:
+        await components.leave(user)
 
 
 def _anew(before: Components, postlude: Any) -> Components:

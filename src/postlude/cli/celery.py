@@ -1,9 +1,11 @@
 """The command that runs Celery's worker for an application: `postlude celery worker`."""
 
+import asyncio
 import os
 import sys
 import time
 import traceback
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Annotated, Any, Final
@@ -15,12 +17,20 @@ from postlude.app.postlude import Postlude
 from postlude.app.runnable import checked
 from postlude.cli.exits import Usage, errors_in_one_line
 from postlude.cli.panels import SET_UP
+from postlude.cli.worker import address_of
 from postlude.messages.quoting import quoted
+from postlude.worker.health import HealthServer, Healthy, keep_file
 
 POOLS: Final = ("prefork", "threads", "solo")
 
 BROKEN_OFF: Final = 1
 """The exit code of Celery's worker when an error has ended it; told to end, it has another."""
+
+DEAF_AFTER: Final = 60.0
+"""Seconds of deafness after which a worker begins anew: Celery's own reconnects take up to 32."""
+
+KILL_AFTER: Final = 15.0
+"""Seconds beyond its grace after which a deaf worker is killed that does not end."""
 
 SHORTEST: Final = 1.0
 LONGEST: Final = 30.0
@@ -66,6 +76,22 @@ def worker(
         float | None,
         typer.Option("--grace", min=0, help="Seconds that its end waits for jobs; otherwise as Config says."),
     ] = None,
+    deaf_after: Annotated[
+        float,
+        typer.Option(
+            "--deaf-after",
+            min=0,
+            help="Seconds without a message, while the broker has some, until it begins anew; 0: never.",
+        ),
+    ] = DEAF_AFTER,
+    health: Annotated[
+        str | None,
+        typer.Option("--health", help="Answer GET /live and /ready there: 8080, or 127.0.0.1:8080."),
+    ] = None,
+    health_file: Annotated[
+        Path | None,
+        typer.Option("--health-file", help="Write it every few seconds while jobs are run."),
+    ] = None,
     app_dir: Annotated[
         Path,
         typer.Option("--app-dir", help="Where modules are looked for first.", exists=True, file_okay=False),
@@ -75,8 +101,8 @@ def worker(
 
     The application's lifespan runs in each of its processes. What else is written goes to `celery worker`:
     --max-tasks-per-child=1000, --loglevel=INFO. SIGTERM and Ctrl-C let running jobs end within the grace
-    period, and give back the others; a second one ends at once. If Celery's worker breaks off by an error,
-    it is started afresh.
+    period, and give back the others; a second one ends at once. If Celery's worker breaks off by an error, or
+    what its broker has for it does not reach it any more, it is started afresh.
     """
     with errors_in_one_line():
         if pool not in POOLS:
@@ -88,7 +114,9 @@ def worker(
         except NoApplication as error:
             raise Usage(str(error)) from error
         celery, names = _chosen(postlude, queues or [])
-        celery.conf.worker_soft_shutdown_timeout = postlude.config.grace if grace is None else grace
+        patience = postlude.config.grace if grace is None else grace
+        celery.conf.worker_soft_shutdown_timeout = patience
+        workers = _watched(celery, deaf_after or None, patience + KILL_AFTER, health, health_file)
         arguments = ["worker", "--queues", ",".join(names), "--pool", pool, "--loglevel", "WARNING"]
         arguments += ["--hostname", f"postlude-{os.getpid()}@%h", "--without-gossip", "--without-mingle"]
         if concurrency is not None:
@@ -99,9 +127,52 @@ def worker(
     except Exception:  # what has ended it meets it again while it shuts down
         traceback.print_exc()
         code = BROKEN_OFF
-    if code == BROKEN_OFF:
+    workers.dismiss()
+    if code == BROKEN_OFF or workers.was_deaf:
         start_afresh(monotonic() - begun)
     sys.exit(code)
+
+
+def _watched(
+    celery: Any, deaf_after: float | None, grace: float, health: str | None, health_file: Path | None
+) -> Any:
+    """Say how the worker is looked after; returns what looks after it.
+
+    Raises:
+        PostludeError: the place for its health is taken.
+    """
+    from postlude.engines.celery.keeper import Ending
+    from postlude.engines.celery.worker import Workers
+
+    workers = Workers.of(celery)
+    workers.ending = Ending(deaf_after, grace)
+    beside: list[Any] = []
+    if health is not None:
+        host, port = address_of(health)
+        HealthServer(_Nothing(), host, port).close()  # an error now, and not in another process
+        beside.append(partial(_answer, host=host, port=port))
+    if health_file is not None:
+        beside.append(partial(keep_file, path=health_file))
+    workers.beside = beside
+    return workers
+
+
+class _Nothing:
+    """The health of a worker that has not begun."""
+
+    ready = False
+
+    def told(self) -> dict[str, Any]:
+        return {"live": True, "ready": False}
+
+
+async def _answer(health: Healthy, host: str, port: int) -> None:
+    """Answer over HTTP; until cancelled."""
+    server = HealthServer(health, host, port)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        server.close()
 
 
 def start_afresh(ran: float) -> None:

@@ -72,6 +72,14 @@ def _of_processes(queues: list[QueueState], living: list[LivingRunner]) -> Itera
             f"no process runs the jobs of {listed(unserved)}",
             "start a process that takes them, or let jobs have another queue",
         )
+    for one in living:
+        if one.deaf is not None:
+            yield Finding(
+                "worker-deaf",
+                f"the worker of Celery's on {cut(one.host)}, process {one.pid}, was given nothing for "
+                f"{one.deaf:.0f} s although its broker has messages for {listed(sorted(one.queues.names))}",
+                "start it afresh (`postlude celery worker` does that by itself, after --deaf-after seconds)",
+            )
     releases = sorted({one.release for one in serving})
     if len(releases) > 1:
         yield Finding(

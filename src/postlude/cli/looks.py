@@ -77,7 +77,7 @@ def processes(store: StoreOption = DEFAULT_LOCATION, as_json: JsonOption = False
             {
                 "kind": str(one.kind), "host": one.host, "pid": one.pid, "since": time_text(one.since),
                 "release": one.release or None, "queues": one.queues.text(), "slots": one.slots,
-                "holds": one.holds,
+                "holds": one.holds, "deaf": one.deaf,
             }
             for one in found
         ]  # fmt: skip
@@ -87,10 +87,13 @@ def processes(store: StoreOption = DEFAULT_LOCATION, as_json: JsonOption = False
         [
             str(one.kind), escaped(one.host), str(one.pid), when(moment_of(one.since)), escaped(one.release),
             escaped(_told(one.queues)), "" if one.slots is None else str(one.slots), str(one.holds),
+            "" if one.deaf is None else f"deaf for {one.deaf:.0f} s",
         ]
         for one in found
     ]  # fmt: skip
-    heads = ["kind", "host", "pid", "since", "release", "queues", "slots", "holds"]
+    heads = ["kind", "host", "pid", "since", "release", "queues", "slots", "holds", ""]
+    if not any(one.deaf for one in found):
+        heads, rows = _without(len(heads) - 1, heads), [_without(len(row) - 1, row) for row in rows]
     if not any(one.release for one in found):  # the application does not say which it is
         place = heads.index("release")
         heads, rows = _without(place, heads), [_without(place, row) for row in rows]

@@ -109,7 +109,7 @@ def worker(
             max_jobs,
             None if max_memory is None else _bytes(max_memory),
         )
-        settings = Settings(processes, reload, None if health is None else _address(health), health_file)
+        settings = Settings(processes, reload, None if health is None else address_of(health), health_file)
         code = work(orders, settings)
     sys.exit(code)
 
@@ -135,7 +135,12 @@ def _bytes(text: str) -> int:
     return int(found[1]) * _UNITS[found[2]]
 
 
-def _address(text: str) -> tuple[str, int]:
+def address_of(text: str) -> tuple[str, int]:
+    """Return the host and the port of `--health`.
+
+    Raises:
+        Usage: it is neither a port nor host:port.
+    """
     host, _, port = text.rpartition(":")
     if not port.isdecimal() or int(port) > 65_535:
         raise Usage(f"--health {quoted(text)}: give a port, or host:port")

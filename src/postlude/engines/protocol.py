@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol, runtime_checkable
 
 from postlude.model.limits import Limit, Rate
+from postlude.model.queues import Queues
 from postlude.model.refusal import Refused
 from postlude.model.role import Role
 
@@ -83,6 +84,36 @@ Serve = Callable[[Role], AbstractAsyncContextManager[None]]
 """Runs the application's lifespan without a server, in a process that has this role, around what is done."""
 
 
+class Child(Protocol):
+    """One that runs jobs."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def holds(self) -> int: ...
+
+
+class Parent(Protocol):
+    """A worker's own row in the journal, without slots; `postlude.runner.parenthood` has what each does."""
+
+    async def number(self) -> int: ...
+
+    async def children(self, pid: int) -> Sequence[Child]: ...
+
+    async def waits(self) -> bool: ...
+
+    async def deaf(self, seconds: float, ends: bool) -> None: ...
+
+    async def hears(self) -> None: ...
+
+    async def bury(self) -> int: ...
+
+
+Oversee = Callable[[Queues], AbstractAsyncContextManager[Parent]]
+"""Has a worker of these queues a row in the journal, in a process in which the application does not start."""
+
+
 @runtime_checkable
 class Carrier(Engine, Protocol):
     """An engine whose broker carries the ids of jobs to processes elsewhere.
@@ -121,6 +152,12 @@ class Carrier(Engine, Protocol):
         """
         ...
 
-    def joined(self, queues: Sequence[str], serve: Serve) -> None:
-        """An application has it for these queues; `serve` starts that in a process of the engine's worker."""
+    def joined(self, queues: Sequence[str], serve: Serve, oversee: Oversee) -> None:
+        """An application has it for these queues.
+
+        Args:
+            queues: their names.
+            serve: starts the application in a process of the engine's worker.
+            oversee: keeps the worker's own row.
+        """
         ...

@@ -75,12 +75,16 @@ class ProcessStatus:
     """How many jobs it runs at once; None: it does not say."""
     holds: int
     """How many jobs it has claimed and not ended."""
+    deaf: float | None = None
+    """For how long what its broker has for it has not reached it, of a worker of Celery's. Seconds; None: it
+    hears, or has no broker."""
 
     @classmethod
     def of(cls, one: LivingRunner) -> "ProcessStatus":
         """Read one as the journal gave it."""
+        since = time_of(one.since)
         return cls(
-            one.kind, one.host, one.pid, time_of(one.since), one.release, one.queues, one.slots, one.holds
+            one.kind, one.host, one.pid, since, one.release, one.queues, one.slots, one.holds, one.deaf
         )
 
 

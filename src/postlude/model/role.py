@@ -20,6 +20,8 @@ class Role:
     """How long its end waits for jobs, in seconds; None: as `Config` says."""
     told: bool = False
     """It works through nothing by itself: an engine tells it which jobs of its queues it is to run."""
+    parent: int | None = None
+    """The number in the journal of the parent of the processes of an engine's worker; None: it has none."""
 
 
 SERVER: Final = Role()

@@ -72,6 +72,8 @@ class Lease:
         """Where it notes what it starts; from `join` on."""
         self.lost = False
         """Whether the journal has buried it, and nobody was to be told."""
+        self.hears: bool | None = None
+        """Of the parent of an engine's worker: whether it hears its broker; None: it has none."""
         self._watched: Watched | None = None
         self._lost: Callable[[], None] | None = None
         self._stop = threading.Event()
@@ -131,7 +133,7 @@ class Lease:
     def _renew(self) -> None:
         runner = self.runner
         try:
-            kept = self._store.renew(runner).wait(self._config.lease)
+            kept = self._store.renew(runner, hears=self.hears).wait(self._config.lease)
         except TimeoutError:
             self._events.emit(LeaseUnrenewed(None))
             return

@@ -34,6 +34,7 @@ class Service:
         schedules: what this release has of them; None: it leaves them to others.
         brokers: by queue, who is given the ids of what waits there; see `Outbox`.
         told: the queues of which an engine tells this process what to run; None: this is no such process.
+        parent: the runner that it is a child of.
     """
 
     def __init__(
@@ -49,7 +50,9 @@ class Service:
         schedules: Declared | None = None,
         brokers: Mapping[str, Broker] | None = None,
         told: Queues | None = None,
+        parent: int | None = None,
     ) -> None:
+        self._parent = parent
         self._kind, self._schedules = kind, schedules
         self._brokers, self._told = brokers or {}, told
         self._outboxes: list[Outbox] = []
@@ -76,7 +79,7 @@ class Service:
         queues, slots = self._execution.queues, self._execution.concurrency or config.slots
         if self._told is not None:
             queues = self._told
-        new = NewRunner(config.release, config.lease, self._kind, queues, slots)
+        new = NewRunner(config.release, config.lease, self._kind, queues, slots, self._parent)
         lease = Lease(store, config, clock, new)
         await store.declare(self._bounds())
         if self._told is None:  # a broker had them before this release: nobody else would claim them

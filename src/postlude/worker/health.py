@@ -9,7 +9,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from postlude.errors import PostludeError
 from postlude.worker.member import Member
@@ -20,6 +20,19 @@ DEAF: Final = 30.0
 
 WRITE_EVERY: Final = 5.0
 """Seconds between two times that the file is written."""
+
+
+class Healthy(Protocol):
+    """Who tells how a worker is."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it runs jobs, and is not about to end."""
+        ...
+
+    def told(self) -> dict[str, Any]:
+        """Return it for programs; `live` and `ready` are among it."""
+        ...
 
 
 class Health:
@@ -81,7 +94,7 @@ class HealthServer:
         PostludeError: it cannot listen there.
     """
 
-    def __init__(self, health: Health, host: str, port: int) -> None:
+    def __init__(self, health: Healthy, host: str, port: int) -> None:
         class Handler(BaseHTTPRequestHandler):
             timeout = 5  # a client that says nothing keeps no thread
 
@@ -112,7 +125,7 @@ class HealthServer:
         self._server.server_close()
 
 
-async def keep_file(health: Health, path: Path) -> None:
+async def keep_file(health: Healthy, path: Path) -> None:
     """Write a file every few seconds while a worker is ready, and remove it in the end; until cancelled."""
     beside = path.with_name(f"{path.name}.{os.getpid()}")
     try:

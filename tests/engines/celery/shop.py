@@ -22,6 +22,11 @@ from tests.engines.celery.memory import join_and_starve
 QUEUE = "reports"
 
 
+def told(name: str, otherwise: float) -> float:
+    """Return a number that the environment says."""
+    return float(os.environ.get(f"SHOP_{name}", otherwise))
+
+
 class Shop:
     """The application.
 
@@ -44,7 +49,9 @@ class Shop:
         self.postlude = Postlude(
             self.app,
             store=store,
-            config=Config(reap_every=0.3, poll_every=0.1, grace=5.0, lease=6.0),
+            config=Config(
+                reap_every=told("REAP_EVERY", 0.3), poll_every=0.1, grace=5.0, lease=told("LEASE", 6.0)
+            ),
             queues={QUEUE: self.engine},
             clock=clock,
         )

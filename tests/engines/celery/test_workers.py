@@ -156,7 +156,8 @@ async def test_a_worker_that_is_told_to_end_lets_short_jobs_end(site: Site) -> N
     worker = site.start(concurrency=2)
     async with site.serving() as shop:
         jobs = [await shop.postlude.add_task(shop.takes, number, 0.5) for number in (1, 2)]
-        await begun(site, 1)
+        for number in (1, 2):
+            await begun(site, number)
         worker.send_signal(signal.SIGTERM)
         assert await site.results(jobs) == [1, 2]
         assert await asyncio.to_thread(worker.wait, 15) == 0

@@ -118,6 +118,15 @@ async def test_the_trace_of_a_job_goes_with_its_id_and_nothing_else_of_it() -> N
     assert office.broker.traces == {job.id: {"traceparent": "00-1-2-01", "tracestate": "v=1"}}
 
 
+async def test_a_workers_own_row_is_no_slot() -> None:
+    office = Office()
+    office.enlist(NewRunner("r", 1e9, Kind.ENGINE, only({"q"}), slots=0))
+    ids = office.add(1)
+    assert await office.turn() == ids
+    assert await office.turn(LOOK_EVERY) == []
+    assert await office.turn(IDLE_PATIENCE) == [], "there is no slot that waits for it"
+
+
 async def test_one_process_does_it_for_all() -> None:
     office = Office()
     number = office.enlist(NewRunner("r", 15.0, queues=NONE))

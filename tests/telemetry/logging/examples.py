@@ -589,6 +589,19 @@ OF_BROKERS: Final[list[Line]] = [
         BROKER, "INFO", "the broker of queue reports takes messages again",
     ),
     (
+        broker.WorkerDeaf(["mail", "reports"], 10.4, False),
+        BROKER, "ERROR",
+        "the worker has been deaf for 10 s: the broker has messages for it (mail, reports), and none reaches "
+        "it; they are published again, for others",
+    ),
+    (
+        broker.WorkerDeaf(["mail"], 60.0, True),
+        BROKER, "ERROR",
+        "the worker has been deaf for 60 s: the broker has messages for it (mail), and none reaches it; it "
+        "ends, to begin anew",
+    ),
+    (broker.WorkerHears(["mail"]), BROKER, "INFO", "the worker hears its broker again (mail)"),
+    (
         broker.EngineFailed(ERROR),
         BROKER, "ERROR", "this process of the worker ends: the application has not started in it",
     ),

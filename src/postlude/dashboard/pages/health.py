@@ -81,6 +81,11 @@ def _processes(visit: Visit, seen: Seen) -> Iterator[Sentence]:
             "Processes",
             visit.url("processes"),
         )
+    for one in seen.living:
+        if one.deaf is not None:
+            told = f"A worker of Celery's on {one.host} is deaf: its broker has messages for it and for "
+            told += f"{rough(one.deaf)} none has reached it."
+            yield Sentence("bad", told, "Processes", visit.url("processes"))
 
 
 def _failures(visit: Visit, seen: Seen) -> Iterator[Sentence]:

@@ -6,12 +6,17 @@ from starlette.responses import Response
 
 from postlude.dashboard.pages.series import SPANS, sums_of
 from postlude.dashboard.site import Visit
-from postlude.dashboard.words import Moment
+from postlude.dashboard.words import Moment, rough
 from postlude.model.history import DEATHS
 from postlude.model.queues import Queues
 from postlude.stores.protocol import Kind, LivingRunner
 
-KINDS = {Kind.APP: "application", Kind.INLINE: "request", Kind.WORKER: "worker"}
+KINDS = {
+    Kind.APP: "application",
+    Kind.INLINE: "request",
+    Kind.WORKER: "worker",
+    Kind.ENGINE: "Celery's worker",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,8 @@ class ProcessRow:
     slots: int | None
     queues: str
     serves: bool
+    deaf: str
+    """For how long it has been given nothing that its broker has for it; empty: it hears."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +72,10 @@ async def page(visit: Visit) -> Response:
 def _row(visit: Visit, one: LivingRunner) -> ProcessRow:
     kind = KINDS[Kind(one.kind)] if one.kind in set(Kind) else one.kind
     if one.slots == 0:
-        kind = "parent"
+        kind = "parent" if one.kind != Kind.ENGINE else f"{kind}, parent"
     return ProcessRow(
         one.number, kind, one.host, one.pid, one.release, visit.moment(one.since), one.holds, one.slots,
-        told(one.queues), one.serves,
+        told(one.queues), one.serves, "" if one.deaf is None else rough(one.deaf),
     )  # fmt: skip
 
 

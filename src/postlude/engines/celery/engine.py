@@ -10,7 +10,7 @@ from celery import Celery
 from postlude.engines.celery.inbox import Inbox, inbox_of
 from postlude.engines.celery.publisher import NO_TRACES, Publisher, declared_queue
 from postlude.engines.celery.worker import Workers
-from postlude.engines.protocol import Run, Serve
+from postlude.engines.protocol import Oversee, Run, Serve
 from postlude.messages.quoting import quoted
 from postlude.model.limits import Limit, Rate
 
@@ -88,14 +88,14 @@ class CeleryEngine:
 
     # -- what an application says of it -------------------------------------------------------
 
-    def joined(self, queues: Sequence[str], serve: Serve) -> None:
+    def joined(self, queues: Sequence[str], serve: Serve, oversee: Oversee) -> None:
         """An application has it for these queues."""
         self._queues = list(queues)
         if self._own:
             known = {queue.name: queue for queue in self.app.conf.task_queues or ()}
             made = {name: declared_queue(name, self._queue_type) for name in queues}
             self.app.conf.task_queues = tuple((known | made).values())
-        self.workers.serve(queues, serve)
+        self.workers.serve(queues, serve, oversee)
 
     # -- the broker ---------------------------------------------------------------------------
 

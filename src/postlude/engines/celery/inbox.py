@@ -48,12 +48,12 @@ class Inbox:
             self._run, self._closed = None, True
             self._lock.notify_all()
 
-    async def close(self, grace: float) -> None:
-        """It ends: no job begins; returns when none runs here, or after so many seconds."""
+    async def close(self, grace: float | None) -> None:
+        """It ends: no job begins; returns when none runs here, or after so many seconds (None: only then)."""
         self.shut()
         await asyncio.to_thread(self._idle, grace)
 
-    def _idle(self, within: float) -> None:
+    def _idle(self, within: float | None) -> None:
         with self._lock:
             self._lock.wait_for(lambda: not self._running, within)
 

@@ -1,6 +1,5 @@
 """Celery's worker: it starts the application in each of its processes that run jobs."""
 
-import asyncio
 import os
 import signal
 import sys
@@ -8,26 +7,29 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from time import monotonic
 from typing import Any, Final
 
-from celery import Celery, signals
+from celery import Celery, bootsteps, signals
 from celery.apps.worker import Worker
+from celery.worker import state
 
+from postlude.engines.celery.board import Board
+from postlude.engines.celery.child import Above, Child
 from postlude.engines.celery.inbox import Inbox, inbox_of
-from postlude.engines.protocol import Serve
-from postlude.model.event.broker import EngineFailed
+from postlude.engines.celery.keeper import NEVER, Beside, Ending, Keeper, main
+from postlude.engines.protocol import Oversee, Serve
 from postlude.model.queues import only
 from postlude.model.role import Role
-from postlude.telemetry.process import EVENTS
-
-NOT_STARTED: Final = 3
-"""The exit code of a process in which the application cannot be started."""
-
-PAUSE: Final = 1.0
-"""Seconds until such a process ends: Celery replaces it at once."""
 
 LEAVE_WITHIN: Final = 15.0
 """Seconds within which the application's end in a process is waited for."""
+
+KEEPER_WITHIN: Final = 5.0
+"""Seconds within which the keeper's end is waited for."""
+
+BEAT_EVERY: Final = 0.5
+"""Seconds between the times that the worker tells how many messages it has."""
 
 _WORKERS: Final = "postlude_workers"
 
@@ -39,17 +41,32 @@ class Workers:
         app: the application of Celery's.
     """
 
+    ending: Ending = NEVER
+    """When it ends because it is deaf."""
+    beside: Sequence[Beside] = ()
+    """What its keeper does beside."""
+
     def __init__(self, app: Celery) -> None:
         self._app = app
+        self._oversee: Oversee | None = None
+        self._board: Board | None = None
+        """None: this is no worker."""
+        self._begun = (-1, -1)
+        """The ends of the pipe by which processes tell the keeper that they run jobs."""
+        self._keeper: int | None = None
+        self._own = 0
+        """The worker's own process."""
+        app.steps["consumer"].add(_Beat)
         self._inbox: Inbox = inbox_of(app)
         self._serves: dict[str, Serve] = {}
-        self._child: _Child | None = None
+        self._child: Child | None = None
         self._lock = threading.Lock()
         self._role: Role | None = None
         self._prefork = False
         signals.worker_init.connect(self._begins, weak=False)
         signals.worker_process_init.connect(self._forked, weak=False)
         signals.worker_ready.connect(self._ready, weak=False)
+        signals.task_received.connect(self._received, weak=False)
         signals.worker_process_shutdown.connect(self._ends, weak=False)
         signals.worker_shutdown.connect(self._ends, weak=False)
 
@@ -61,9 +78,15 @@ class Workers:
             found = app.__dict__[_WORKERS] = cls(app)
         return found
 
-    def serve(self, queues: Sequence[str], serve: Serve) -> None:
-        """These queues are of an application that is started so."""
+    def serve(self, queues: Sequence[str], serve: Serve, oversee: Oversee) -> None:
+        """These queues are of an application that is started so, and kept a row for so."""
         self._serves.update(dict.fromkeys(queues, serve))
+        self._oversee = oversee
+
+    @property
+    def was_deaf(self) -> bool:
+        """Whether the worker was told to end because it was deaf."""
+        return self._board is not None and self._board.ended
 
     def _begins(self, sender: Any = None, **_: Any) -> None:
         """A worker begins, in its own process: nothing of the application is opened before it forks."""
@@ -76,6 +99,40 @@ class Workers:
         # Celery has waited for what runs when a process of its ends: what is left then is given back.
         self._role = Role(True, only(set(queues)), slots, grace=0.0, told=True)
         self._inbox.begin = self._start
+        self._own = os.getpid()
+        self._board, self._begun = Board(), os.pipe()
+        for end in self._begun:
+            os.set_blocking(end, False)
+        self._keep()
+
+    def _keep(self) -> None:
+        """Fork the keeper, while nothing of the application is open in this process."""
+        board, oversee, role = self._board, self._oversee, self._role
+        if board is None or oversee is None or role is None:
+            return
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid:
+            self._keeper = pid
+            return
+        names = sorted(role.queues.names)
+        main(lambda: Keeper(self._app, names, oversee, board, self._begun[0], self.ending, self.beside))
+
+    def beat(self, room: int) -> None:
+        """Tell how many messages there are, and that so many are done at once; see that the keeper lives."""
+        if self._board is None:
+            return
+        self._board.held, self._board.room = len(state.reserved_requests), room
+        if self._keeper is not None and os.waitpid(self._keeper, os.WNOHANG) != (0, 0):
+            self._keeper = None
+            if self._prefork:  # else the application is open in this process
+                self._keep()
+
+    def _received(self, sender: Any = None, **_: Any) -> None:
+        """A message has come, in the worker's own process."""
+        if self._board is not None:
+            self._board.heard, self._board.held = monotonic(), len(state.reserved_requests) + 1
 
     def _forked(self, **_: Any) -> None:
         """A process that runs jobs begins. Must return within four seconds, or Celery kills it: so the
@@ -95,8 +152,13 @@ class Workers:
         with self._lock:
             if self._child is None and self._role is not None:
                 serves = {id(serve): serve for serve in self._serves.values()}
-                self._child = _Child(list(serves.values()), self._role)
+                self._child = Child(list(serves.values()), self._role, self._inbox, self._above())
                 self._child.start()
+
+    def _above(self) -> "Above | None":
+        if self._board is None:
+            return None
+        return Above(self._board, self._begun[1], follows=self._prefork)
 
     def _ends(self, **_: Any) -> None:
         with self._lock:
@@ -104,6 +166,22 @@ class Workers:
         if child is not None:
             self._inbox.begin = None
             child.stop(LEAVE_WITHIN)
+        if os.getpid() == self._own:
+            self.dismiss()
+
+    def dismiss(self) -> None:
+        """Have the keeper end, and wait for it; Celery tells of a warm shutdown only."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is None:
+            return
+        with suppress(ProcessLookupError):
+            os.kill(keeper, signal.SIGTERM)
+        until = monotonic() + KEEPER_WITHIN
+        with suppress(ChildProcessError):
+            while os.waitpid(keeper, os.WNOHANG) == (0, 0):
+                if monotonic() > until:
+                    os.kill(keeper, signal.SIGKILL)
+                time.sleep(0.02)
 
     def _told_to_end(self, number: int, frame: object) -> None:
         """A cold shutdown: the jobs that run here are given back."""
@@ -114,46 +192,25 @@ class Workers:
         os._exit(0)
 
 
-class _Child:
-    """The application's lifespan, in a thread with a loop that lives as long as the process.
+class _Beat(bootsteps.StartStopStep):  # type: ignore[misc]  # it has no types
+    """The part of Celery's consumer that tells, from time to time, how the worker is."""
 
-    Args:
-        serves: start it.
-        role: what the process is for it.
-    """
+    requires = ("celery.worker.consumer.tasks:Tasks",)
 
-    def __init__(self, serves: Sequence[Serve], role: Role) -> None:
-        self._serves = serves
-        self._role = role
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._over: asyncio.Event | None = None
-        self._thread = threading.Thread(target=self._main, name="postlude", daemon=True)
+    def __init__(self, parent: Any, **options: Any) -> None:
+        super().__init__(parent, **options)
+        self._entry: Any = None
 
-    def start(self) -> None:
-        self._thread.start()
+    def start(self, parent: Any) -> None:
+        workers = Workers.of(parent.app)
+        room = int(parent.controller.concurrency or 1)
+        workers.beat(room)
+        self._entry = parent.timer.call_repeatedly(BEAT_EVERY, workers.beat, (room,))
 
-    def stop(self, within: float) -> None:
-        loop, over = self._loop, self._over
-        if loop is not None and over is not None:
-            with suppress(RuntimeError):  # it has ended
-                loop.call_soon_threadsafe(over.set)
-        if threading.current_thread() is not self._thread:
-            self._thread.join(within)
-
-    def _main(self) -> None:
-        try:
-            asyncio.run(self._live())
-        except BaseException as error:
-            EVENTS.emit(EngineFailed(error))
-            sys.stderr.flush()
-            time.sleep(PAUSE)
-            os._exit(NOT_STARTED)
-
-    async def _live(self) -> None:
-        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
-        (serve,) = self._serves
-        async with serve(self._role):
-            await self._over.wait()
+    def stop(self, parent: Any) -> None:
+        entry, self._entry = self._entry, None
+        if entry is not None:
+            entry.cancel()
 
 
 def _pool_of(worker: Any) -> str:

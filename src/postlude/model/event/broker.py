@@ -1,5 +1,6 @@
 """What happens between a journal and a broker."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from postlude.model.event import Event
@@ -26,6 +27,22 @@ class BrokerReached(Event):
     """It takes the ids of the queue's jobs again."""
 
     queue: str
+
+
+@dataclass(frozen=True)
+class WorkerDeaf(Event):
+    """What the broker has does not reach a worker for so many seconds. `ends`: it ends, to begin anew."""
+
+    queues: Sequence[str]
+    seconds: float
+    ends: bool
+
+
+@dataclass(frozen=True)
+class WorkerHears(Event):
+    """It reaches the worker again."""
+
+    queues: Sequence[str]
 
 
 @dataclass(frozen=True)

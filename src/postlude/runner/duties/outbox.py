@@ -217,4 +217,4 @@ class Outbox:
 
 def serves_by_id(runner: LivingRunner, queue: str) -> bool:
     """Whether a runner runs the jobs of a queue when an engine tells it their ids."""
-    return runner.kind == Kind.ENGINE and queue in runner.queues
+    return runner.kind == Kind.ENGINE and runner.slots != 0 and queue in runner.queues

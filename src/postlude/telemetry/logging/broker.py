@@ -8,6 +8,20 @@ from postlude.telemetry.logging.lines import Lines, line, with_traceback
 
 BROKER: Final = Log("postlude.broker")
 
+
+def _deaf(told: event.WorkerDeaf) -> None:
+    BROKER.error(
+        "the worker has been deaf for %.0f s: the broker has messages for it (%s), and none reaches it; %s",
+        told.seconds,
+        ", ".join(told.queues),
+        "it ends, to begin anew" if told.ends else "they are published again, for others",
+    )
+
+
+def _hears(told: event.WorkerHears) -> None:
+    BROKER.info("the worker hears its broker again (%s)", ", ".join(told.queues))
+
+
 LINES: Final[Lines] = {
     event.JobsPublished: line(BROKER.debug, "published jobs of queue %s: %d", "queue", "jobs"),
     event.BrokerLost: line(
@@ -16,6 +30,8 @@ LINES: Final[Lines] = {
         "queue", "why",
     ),
     event.BrokerReached: line(BROKER.info, "the broker of queue %s takes messages again", "queue"),
+    event.WorkerDeaf: _deaf,
+    event.WorkerHears: _hears,
     event.EngineFailed: with_traceback(
         BROKER.error, "this process of the worker ends: the application has not started in it"
     ),
