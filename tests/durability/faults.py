@@ -130,7 +130,7 @@ def answers_early(backend: Backend, _: str) -> None:
         else:
             now = time.time_ns() // 1000
             self._tx = PostgresTransaction(
-                self._db, self._sql, now, self._names, self._places, self.turns.ask
+                self._db, self._sql, now, self._names, self._places, self.turns.ask, self.turns.prepared
             )
 
     def commit(self: Any) -> None:

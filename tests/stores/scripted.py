@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -66,6 +66,11 @@ class ScriptedBackend:
         self.stored: list[Any] = []
         self.groups: list[list[tuple[Verb, list[Any]]]] = []
         """Every transaction that was begun, with what was applied in it."""
+        self.beside_others: Collection[Verb] = ()
+        self.besides: list[list[Verb]] = []
+        """Every group that was applied beside others."""
+        self.besides_left = 1000
+        """How many more can be."""
         self.disowned: list[Any] = []
         self.cannot_disown = 0
         """How often nothing is to be disowned, because the connection breaks."""
@@ -74,6 +79,15 @@ class ScriptedBackend:
         self.closed = False
         self._pending: list[Any] = []
         self._late: list[Any] = []
+
+    def beside(self, calls: Sequence[tuple[Verb, Any]]) -> list[Any] | None:
+        assert self.locked, "a write without the lock"
+        if not self.besides_left:
+            return None
+        self.besides_left -= 1
+        self.besides.append([verb for verb, _ in calls])
+        self._pending = [argument for _, argument in calls]
+        return [("done", argument) for _, argument in calls]
 
     def acquire(self) -> None:
         self.at_lock.pass_through()

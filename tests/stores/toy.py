@@ -6,7 +6,7 @@ transaction that is undone, a lost connection and another process are the log, h
 
 import copy
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple, cast
 
 from postlude.clock import Clock, ManualClock
@@ -86,6 +86,11 @@ class LogBackend:
         self.turns = threading.RLock()
         self._log.append(disk.entry(clock))
         self.memory = self._heard()
+
+    beside_others: Collection[Verb] = ()
+
+    def beside(self, calls: Sequence[tuple[Verb, Any]]) -> list[Any] | None:
+        return None
 
     def acquire(self) -> None: ...
 

@@ -1,6 +1,6 @@
 """What the writer needs of a durable store: verbs that it applies, in transactions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
 
@@ -146,6 +146,22 @@ class Backend(Protocol):
 
     def begin(self) -> None:
         """Start a transaction, reopening the connection if need be; raises `Busy` or `Broken`."""
+        ...
+
+    @property
+    def beside_others(self) -> Collection[Verb]:
+        """Verbs whose calls may not need that others' groups wait: `beside` is asked of groups of these.
+
+        Where there are any, `begin` never says that it is busy.
+        """
+        ...
+
+    def beside(self, calls: Sequence[tuple[Verb, Any]]) -> list[Any] | None:
+        """Start a transaction and apply a group in it beside others, by other processes.
+
+        Returns the answer to each call, and `commit` is next; or None: nothing of it is applied, and no
+        transaction has begun. Then it is written as any group. Never raises.
+        """
         ...
 
     def apply(self, verb: Verb, arguments: Sequence[Any]) -> list[Any]:

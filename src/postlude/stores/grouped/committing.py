@@ -91,6 +91,36 @@ class Committer:
             if not again:
                 return
 
+    def write_beside(self, requests: Sequence[Request]) -> bool:
+        """Write what was asked beside others' groups, and set each request's answer; False: it cannot be."""
+        backend = self._backend
+        answers = backend.beside([(request.verb, request.argument) for request in requests])  # type: ignore[misc]
+        if answers is None:
+            return False
+        for request, answer in zip(requests, answers, strict=True):
+            request.value, request.error = answer, None
+        try:
+            for tell in tuple(self._told):
+                tell()
+            backend.commit()
+        except Conflict:
+            backend.rollback()
+            return False
+        except Uncertain as error:
+            backend.rollback()
+            applied = [
+                Applied(Verb(each.verb), [each.argument], [answer])
+                for each, answer in zip(requests, answers, strict=True)
+            ]
+            until = time.monotonic() + min(SETTLE_WITHIN, self.lease / 3)
+            again = self._is_gone(requests, applied, error, until)
+            if again and self._is_worth(requests, error, TRIES, until):
+                self.write(requests)
+        except Exception as error:
+            backend.rollback()
+            self._failed(requests, [], error)
+        return True
+
     def disown(self, results: Sequence[object], *, again: bool = False) -> None:
         """Cancel what was stored for callers who were told that it was not; later, if that cannot be now."""
         try:

@@ -181,20 +181,21 @@ class Writer:
     def _group(self) -> None:
         """Take the lock first and empty the inbox then: that is what makes groups."""
         backend = self._backend
-        batches: list[Batch] = []
         backend.acquire()
         try:
             self._committer.look_back()
-            try:
-                backend.begin()
-            except Busy:
-                return
-            except (Broken, Conflict) as error:
-                batches = self._gather()
-                fail(_requests(batches), error)
-            else:
-                batches = self._gather()
-                self._committer.write(_requests(batches))
+            batches = self._gather() if self._may_go_beside(self._carried) else []
+            if not (batches and self._goes_beside(batches)):
+                try:
+                    backend.begin()
+                except Busy:
+                    return
+                except (Broken, Conflict) as error:
+                    batches += self._gather()
+                    fail(_requests(batches), error)
+                else:
+                    batches += self._gather()
+                    self._committer.write(_requests(batches))
             abandoned = self._settle(batches)
             stored = [request.value for request in abandoned if request.error is None]
             if stored:
@@ -203,6 +204,17 @@ class Writer:
             backend.tidy()
         finally:
             backend.release()
+
+    def _may_go_beside(self, batch: Batch | None) -> bool:
+        verbs = self._backend.beside_others
+        return bool(verbs) and batch is not None and all(each.verb in verbs for each in batch.requests)
+
+    def _goes_beside(self, batches: list[Batch]) -> bool:
+        """Write a group beside others', if it can be."""
+        if not all(map(self._may_go_beside, batches)):
+            return False
+        requests = _requests(batches)
+        return bool(requests) and self._committer.write_beside(requests)
 
     def _gather(self) -> list[Batch]:
         """Take what is there, up to a group's size."""

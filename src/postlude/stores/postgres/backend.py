@@ -1,17 +1,17 @@
 """The PostgreSQL side of the writer: its connection, and the verbs that it applies.
 
-All groups of a journal take turns, by one advisory lock that the server gives back with the transaction.
+The groups of a journal take turns, by one advisory lock that the server gives back with the transaction.
 So the verbs find what they have read as they have read it, as on SQLite, and no two groups deadlock. A
 group whose commit was lost has ended, one way or the other, when the next one has its turn: so nothing is
 left uncertain.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from functools import partial
-from random import uniform
 from time import monotonic
-from typing import Any, Final
+from typing import Any
 
 import psycopg
 
@@ -19,15 +19,12 @@ from postlude.clock import Clock
 from postlude.errors import JobRefused
 from postlude.stores.grouped.backend import Applied, Broken, Conflict, Uncertain, Verb
 from postlude.stores.grouped.saying import note
+from postlude.stores.postgres.beside import VERBS, Beside
 from postlude.stores.postgres.connection import (
     channel_of,
-    connect_durably,
-    epoch_of,
     is_ended,
     is_pooled,
-    migrate,
     notify,
-    reason,
     shown,
     space_of,
 )
@@ -36,6 +33,7 @@ from postlude.stores.postgres.held import HeldTransactions
 from postlude.stores.postgres.joining import after_taking_in
 from postlude.stores.postgres.listening import written
 from postlude.stores.postgres.places import Places
+from postlude.stores.postgres.reaching import Reaching
 from postlude.stores.postgres.runners import FREE_FOR, Runners
 from postlude.stores.postgres.sql import statements
 from postlude.stores.postgres.transaction import Connection, PostgresTransaction
@@ -48,10 +46,6 @@ from postlude.stores.relational.verbs import verbs
 from postlude.stores.signals import Listeners, Said
 from postlude.telemetry.events import Events
 from postlude.telemetry.logging import logged
-
-FIRST_PAUSE: Final = 0.05
-LONGEST_PAUSE: Final = 2.0
-"""Seconds between attempts to reach the server again."""
 
 
 class PostgresBackend:
@@ -67,6 +61,8 @@ class PostgresBackend:
         notifies: other processes are told by NOTIFY.
     """
 
+    beside_others: Collection[Verb] = VERBS
+
     def __init__(
         self,
         url: str,
@@ -78,11 +74,9 @@ class PostgresBackend:
         notifies: bool = True,
     ) -> None:
         self._notifies = notifies
-        self._url = url
         self._schema = schema
         self._sql = statements(schema)
         self._db: Connection | None = None
-        self._pause, self._again = 0.0, 0.0
         self._names: dict[str, int] = {}
         self._places = Places()
         self.turns = Turns(self._sql, space_of(schema), self._places, clock)
@@ -99,7 +93,9 @@ class PostgresBackend:
         """Told the server's process of each new connection."""
         held = HeldTransactions(events or logged(), shown(url, schema))
         self.runners = Runners(space_of(schema), held, free_for, by_server=clock is None)
+        self._reaching = Reaching(url, self.runners)
         claims = Claims(self.runners.host, os.getpid(), self.runners.marks)
+        self._beside = Beside(self.turns, claims, clock)
         self._verbs = dict(verbs(self.runners, claims))
         for verb in (Verb.PROMOTE, Verb.CANCEL):
             self._verbs[verb] = after_taking_in(self._verbs[verb])
@@ -110,15 +106,7 @@ class PostgresBackend:
         Raises:
             JournalRefused: it must not be used. psycopg.Error: it cannot be used now.
         """
-        db = connect_durably(self._url, self.runners.token)
-        try:
-            migrate(db, self._schema)
-            self.epoch = epoch_of(db, self._schema)
-            self.runners.hold(db)
-        except BaseException:
-            db.close()
-            raise
-        self._db = db
+        self._db, self.epoch = self._reaching.open(self._schema)
 
     def acquire(self) -> None:
         """Nothing: a group's turn is taken in its transaction."""
@@ -142,7 +130,7 @@ class PostgresBackend:
         """Start a transaction, on a new connection if the last one was lost, and wait for its turn."""
         self._begun = monotonic()
         db = self._ready()
-        self._tx = tx = PostgresTransaction(db, self._sql, 0, self._names, self._places, self.turns.ask)
+        self._tx = tx = self._transaction(db)
         tx.begin = self._take_turn
         try:
             tx.now = self._take_turn()
@@ -150,6 +138,28 @@ class PostgresBackend:
             self.runners.write_starts(tx)
         except psycopg.Error as error:
             raise self._failed(error) from error
+
+    def _transaction(self, db: Connection) -> PostgresTransaction:
+        turns = self.turns
+        return PostgresTransaction(db, self._sql, 0, self._names, self._places, turns.ask, turns.prepared)
+
+    def beside(self, calls: Sequence[tuple[Verb, Any]]) -> list[Any] | None:
+        """Begin a transaction and write a group beside others of its kind, if it can be."""
+        db, rules = self._db, self._rules
+        if db is None or db.closed or rules is None or is_pooled(db):
+            return None
+        if not self._beside.may_take(calls, rules, self._names):
+            return None
+        self._begun = monotonic()
+        self._tx = tx = self._transaction(db)
+        tx.known_rules = rules
+        with suppress(psycopg.Error, *MALFORMED):
+            answers = self._beside.begin(db, tx, calls, self._ruled)
+            if answers is not None:
+                self.runners.write_starts(tx)
+                return answers
+        self.rollback()
+        return None
 
     def _take_turn(self, *, again: bool = False) -> int:
         """Begin, wait for others' groups, and return the time."""
@@ -163,18 +173,7 @@ class PostgresBackend:
     def _ready(self) -> Connection:
         if self._db is not None and not self._db.closed:
             return self._db
-        if monotonic() < self._again:
-            raise Broken("the server could not be reached a moment ago")
-        try:
-            db = connect_durably(self._url, self.runners.token)
-            self.runners.hold(db)
-        except psycopg.Error as error:
-            self._pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * self._pause))
-            self._again = monotonic() + uniform(0.5, 1.0) * self._pause
-            self.runners.held_up()
-            raise Broken(f"the server cannot be reached: {reason(error)}") from None
-        self._pause = 0.0
-        self._db = db
+        self._db = db = self._reaching.connect()
         if self.connected is not None:
             self.connected(db.info.backend_pid)
         return db
@@ -266,10 +265,9 @@ class PostgresBackend:
         """Tell other processes that something was written: after the commit, for it takes a lock of all."""
         db = self._db
         if self._notifies and self._said and db is not None and not db.closed:
-            for said in self._said:
-                if not notify(db, channel_of(self._schema), written(said, db.info.backend_pid)):
-                    self._forget()
-                    return
+            texts = [written(said, self.sender) for said in self._said]
+            if not all(notify(db, channel_of(self._schema), text) for text in texts):
+                self._forget()
 
     def close(self) -> None:
         """Close the connection, and with it give up the locks of runners that were not retired."""

@@ -1,11 +1,12 @@
 """One group of writes to a PostgreSQL journal: the named statements that the verbs stand on."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Any, Final
 
 import psycopg
+from psycopg.sql import Literal
 
 from postlude.stores.postgres.passing import DRAWN_FROM, Passing
 from postlude.stores.postgres.places import Places
@@ -32,15 +33,19 @@ class PostgresTransaction(Transaction):
         names: task numbers that are known so far; kept over transactions.
         places: up to which nothing is ready; likewise.
         ask: has something known with the next groups' turns that this one has to ask for.
+        prepared: gives the names of statements that are prepared on a connection.
     """
 
-    __slots__ = ("_ask", "_drawn", "_numbers", "_passing", "_sql", "_tally", "begin", "born", "pg")
+    __slots__ = (
+        "_ask", "_drawn", "_numbers", "_passing", "_prepared", "_sql", "_tally", "begin", "born", "pg"
+    )  # fmt: skip
 
     def __init__(
         self, db: Connection, sql: dict[str, str], now: int, names: dict[str, int], places: Places,
-        ask: Callable[[tuple[int, str]], None],
+        ask: Callable[[tuple[int, str]], None], prepared: Callable[[Connection], Mapping[str, str]],
     ) -> None:  # fmt: skip
         super().__init__(now, names)
+        self._prepared = prepared
         self._ask = ask
         self.born: dict[tuple[int, str], Any] = {}
         """What is known of `may_be_born_claimed` as the group begins."""
@@ -85,9 +90,9 @@ class PostgresTransaction(Transaction):
         """Run a statement that returns rows."""
         if name == "ready" or name == "ready_but":
             look = self._passing.ready if name == "ready" else self._passing.ready_but
-            return [(*row, _text(args)) for *row, args in look(*bindings[:-1])]
+            return as_ready(look(*bindings[:-1]))
         if name in _CLAIMED:
-            return [(*row, _text(args)) for *row, args in self._execute(name, bindings[:-1])]
+            return as_ready(self._execute(name, bindings[:-1]))
         found = self._execute(name, [_plain(value) for value in bindings])
         if len(found.description or ()) == 1:  # as an array of one column's values
             return [value for (value,) in found]
@@ -99,7 +104,11 @@ class PostgresTransaction(Transaction):
             return 0
         if name == "add_stats":
             values = ", ".join(f"({task:d}, {state:d}, {n:d})" for task, state, n in rows)
-            self._tally = f"{self._sql[name]} {values};"
+            self._tally += f"{self._sql[name]} {values};"
+            return len(rows)
+        if name == "add_sums" and (prepared := self._prepared(self.pg).get(name)):
+            arrays = ", ".join(_written(values, self.pg) for values in zip(*rows, strict=True))
+            self._tally += f"EXECUTE {prepared}({arrays});"
             return len(rows)
         self._let_know(name)
         columns = [_column(values) for values in zip(*rows, strict=True)]
@@ -125,7 +134,7 @@ class PostgresTransaction(Transaction):
 
     @property
     def ending(self) -> str:
-        """The words that end it: with the tally, so that it takes no round trip."""
+        """The words that end it: with the tally and the sums, so that these take no round trip."""
         return f"{self._tally}COMMIT"
 
     @property
@@ -165,6 +174,18 @@ class PostgresTransaction(Transaction):
 
     def _reload(self) -> None:
         self.names.update(self.rows("task_names"))
+
+
+def _written(values: tuple[Any, ...], db: Connection) -> str:
+    """Return a column of numbers, or of texts, as an array in SQL."""
+    if isinstance(values[0], str):
+        return f"ARRAY[{', '.join(Literal(value).as_string(db) for value in values)}]"
+    return f"'{{{','.join([f'{value:d}' for value in values])}}}'"
+
+
+def as_ready(rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """Return rows with the fields of `Ready`, whose last are arguments as bytes, as SQLite gives them."""
+    return [(*row, _text(args)) for *row, args in rows]
 
 
 def _text(args: bytes | None) -> str | None:

@@ -1,10 +1,11 @@
 """A group's turn: what it needs to know at its beginning, in one round trip.
 
-All groups of a journal take turns, by one advisory lock that the server gives back with the transaction.
+The groups of a journal take turns, by one advisory lock that the server gives back with the transaction.
+Those that need to know nothing of others (`beside`) share it with their like.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from psycopg.sql import Literal
@@ -16,6 +17,12 @@ from postlude.stores.postgres.transaction import Connection
 
 TURN: Final = -1
 """The second number of the lock by which groups take turns; runners' are from 1, and 0 is for migrations."""
+
+SHARED_TURN: Final = "shared_turn"
+"""The statement that waits for groups that need a turn of their own, and not for those that share theirs."""
+
+PREPARED: Final = ("at_turn", "may_be_born_claimed", "finish_succeeded", "claim_published", "add_sums")
+"""Statements that go to the server in one text with others."""
 
 ASKED: Final = 2
 """Pairs of a runner and a queue of which it is asked with the turn whether jobs may be born claimed."""
@@ -57,12 +64,12 @@ class Turns:
         self.apart: Callable[[int, int], None] | None = None
         """Told by how much the server is ahead of this machine, at least and at most (microseconds)."""
         time = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-        self._statements = (
-            f"SELECT pg_advisory_xact_lock({space}, {TURN}), {time}",
-            sql["at_turn"],
-            sql["may_be_born_claimed"],
-        )
-        self._names: tuple[str, ...] = ()
+        self._statements = {
+            "turn": f"SELECT pg_advisory_xact_lock({space}, {TURN}), {time}",
+            SHARED_TURN: f"SELECT pg_advisory_xact_lock_shared({space}, {TURN}), {time}",
+            **{name: sql[name] for name in PREPARED},
+        }
+        self._names: dict[str, str] = {}
         self._prepared_on: Connection | None = None
         self._times = 0
 
@@ -70,12 +77,17 @@ class Turns:
         """The driver lets go of all prepared statements of a connection when it is told to roll back."""
         self._prepared_on = None
 
-    def _prepare(self, db: Connection) -> None:
-        self._times += 1  # those of before may be there, or not
-        self._names = tuple(f"postlude_{place}_{self._times}" for place in range(len(self._statements)))
-        each = zip(self._names, self._statements, strict=True)
-        db.execute(";".join(f"PREPARE {name} AS {statement}" for name, statement in each))
-        self._prepared_on = db
+    def prepared(self, db: Connection) -> Mapping[str, str]:
+        """Return the names of the statements that are prepared on a connection: none, behind a pooler."""
+        if is_pooled(db):
+            return {}
+        if self._prepared_on is not db:
+            self._times += 1  # those of before may be there, or not
+            self._names = {name: f"postlude_{name}_{self._times}" for name in self._statements}
+            each = self._statements.items()
+            db.execute(";".join(f"PREPARE {self._names[name]} AS {statement}" for name, statement in each))
+            self._prepared_on = db
+        return self._names
 
     def ask(self, pair: Pair) -> None:
         """Ask of this pair with the next turns."""
@@ -99,14 +111,12 @@ class Turns:
             db.execute("ROLLBACK")
             self.rolled_back()
         asked = list(self._asked)
-        if is_pooled(db):
+        if names := self.prepared(db):
+            words = ["BEGIN", f"EXECUTE {names['turn']}", f"EXECUTE {names['at_turn']}"]
+        else:
             settings = [each.format(local="true") for each in GUARDED]
             settings += [f"SET LOCAL {each}" for each in PLANNED]
-            words = ["BEGIN", *settings, *self._statements[:2]]
-        else:
-            if self._prepared_on is not db:
-                self._prepare(db)
-            words = ["BEGIN", *(f"EXECUTE {name}" for name in self._names[:2])]
+            words = ["BEGIN", *settings, self._statements["turn"], self._statements["at_turn"]]
         since = SYSTEM.now()
         cursor = db.execute(";".join(words + [self._born(db, *pair) for pair in asked]))
         rows = [row for each in cursor.results() if each.description for row in each if len(row) > 1]
@@ -127,5 +137,6 @@ class Turns:
         arrays = [f"'{{{','.join(map(str, each))}}}'" for each in self._places.stretches(queue)]
         values = [str(runner), Literal(queue).as_string(db), *arrays]
         if is_pooled(db):
-            return re.sub(r"\$(\d)", lambda place: values[int(place[1]) - 1], self._statements[2])
-        return f"EXECUTE {self._names[2]}({', '.join(values)})"
+            statement = self._statements["may_be_born_claimed"]
+            return re.sub(r"\$(\d)", lambda place: values[int(place[1]) - 1], statement)
+        return f"EXECUTE {self._names['may_be_born_claimed']}({', '.join(values)})"

@@ -1,7 +1,7 @@
 """Finding the ready jobs that a runner may claim: every queue in its turn, within bounds and pauses."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from pydantic_core import to_json
@@ -239,23 +239,7 @@ class Search:
         for (task, follows), jobs in tasks.items():
             tx.count(task, Stored.BLOCKED if follows else Stored.READY, Stored.RUNNING, jobs)
         names = {task: tx.task_name(task) for task, _ in tasks}
-        limited = self.limited
-        make = tuple.__new__  # all fields are given, and this is done for every job
-        return [
-            make(
-                Claim,
-                (
-                    seq, bytes.fromhex(id), fence, names[task], queue, args.encode("utf-8", _ANY_BYTES),
-                    failures, suspect == 1, once == 1, created,
-                    NOTHING if given is None else make(Given, given), seq in limited,
-                    seq in following, followed == 1 and seq not in accompanied, begun == 1, first_due,
-                ),
-            )
-            for (
-                seq, id, fence, task, queue, failures, suspect, once, created, followed, _, begun,
-                first_due, given, args,
-            ) in found
-        ]  # fmt: skip
+        return claims_of(found, names, self.limited, following, accompanied)
 
     def _block(self) -> None:
         """Block what was met and may not start, and ready what waited for its place in a concurrency key."""
@@ -270,6 +254,40 @@ class Search:
             refill(tx, set(left))
         if self._late or self._paused:
             self.more = True
+
+
+def claims_of(
+    rows: Sequence[Sequence[Any]],
+    names: Mapping[int, str],
+    limited: Container[int] = (),
+    following: Container[int] = (),
+    accompanied: Container[int] = (),
+) -> list[Claim]:
+    """Return the claims of jobs.
+
+    Args:
+        rows: with the fields of `Ready`.
+        names: of tasks, by their numbers.
+        limited: jobs that a limit or a rate lets start.
+        following: those that came along with the one before them.
+        accompanied: those whose follower came along.
+    """
+    make = tuple.__new__  # all fields are given, and this is done for every job
+    return [
+        make(
+            Claim,
+            (
+                seq, bytes.fromhex(id), fence, names[task], queue, args.encode("utf-8", _ANY_BYTES),
+                failures, suspect == 1, once == 1, created,
+                NOTHING if given is None else make(Given, given), seq in limited,
+                seq in following, followed == 1 and seq not in accompanied, begun == 1, first_due,
+            ),
+        )
+        for (
+            seq, id, fence, task, queue, failures, suspect, once, created, followed, _, begun,
+            first_due, given, args,
+        ) in rows
+    ]  # fmt: skip
 
 
 def _entering(row: Ready) -> Entering:

@@ -1,10 +1,11 @@
 """Claiming, releasing and finishing jobs in the SQLite journal."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import compress, islice
-from typing import Final
+from typing import Any, Final
 
 from pydantic_core import from_json
 
@@ -13,9 +14,10 @@ from postlude.model.history import INTERRUPTED
 from postlude.model.job import Claim, Claimed
 from postlude.model.outcome import Finish, Succeeded
 from postlude.model.refusal import Refusal, all_refused
+from postlude.model.state import Stored
 from postlude.stores.grouped.backend import ReleaseCall
 from postlude.stores.relational.cells import queue_of
-from postlude.stores.relational.claiming import FOLLOWED, Search
+from postlude.stores.relational.claiming import FOLLOWED, TASK, Search, claims_of
 from postlude.stores.relational.claiming_by_id import Pick
 from postlude.stores.relational.concurrency import Leaving, block_behind, follow_clock, free_followers, refill
 from postlude.stores.relational.control import release_jobs
@@ -61,6 +63,19 @@ class Claims:
             row[0] for row in search.found if row[FOLLOWED] and row[0] not in search.accompanied
         )
         return claimed
+
+    def claimed(self, tx: Transaction, runner: int, rows: Sequence[Sequence[Any]]) -> Claimed:
+        """Return a claim of published jobs that is written: rows with the fields of `Ready`."""
+        tasks = Counter(row[TASK] for row in rows)
+        for task, jobs in tasks.items():
+            tx.count(task, Stored.PUBLISHED, Stored.RUNNING, jobs)
+        claims = claims_of(rows, {task: tx.task_name(task) for task in tasks})
+        tx.afterwards.append(partial(self._mark, runner, claims, tx.now))
+        return Claimed(claims)
+
+    def is_followed(self, seq: int) -> bool:
+        """Whether another job waits for this one, which this process has claimed."""
+        return seq in self._followed
 
     def _mark(self, runner: int, claims: Sequence[Claim], now: int) -> None:
         """Note that jobs have started with their claims, which are committed."""

@@ -43,15 +43,26 @@ def finish_successes(tx: Transaction, successes: Sequence[Finish]) -> bool:
         # Some claim was lost. Finishes come first in a group, so nothing else is undone.
         tx.restart()
         return False
+    note_successes(tx, successes, plain=not any(logs) and outcomes.count(SUCCEEDED) == len(outcomes))
+    return True
+
+
+def note_successes(tx: Transaction, successes: Sequence[Finish], *, plain: bool) -> None:
+    """Write what belongs to successes that are written: numbers, and what they have returned and logged.
+
+    Args:
+        tx: the transaction.
+        successes: some.
+        plain: none of them has returned or logged anything.
+    """
     for task, jobs in tx.sums.add_successes(successes, tx.task_id).items():
         tx.count(task, Stored.RUNNING, Stored.SUCCEEDED, jobs)
-    if any(logs) or outcomes.count(SUCCEEDED) < len(outcomes):
+    if not plain:
         special = [f for f in successes if f.outcome is not SUCCEEDED or f.logs]
         keep_what_ran(tx, special)
         dropped = [f.seq for f in special if isinstance(f.outcome, Succeeded) and f.outcome.dropped]
         if dropped:
             tx.run("note_dropped", json.dumps(dropped), Reason.RESULT_DROPPED)
-    return True
 
 
 def finish_each(tx: Transaction, finishes: Sequence[Finish], host: str, pid: int) -> list[bool]:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -44,6 +44,9 @@ class SqliteBackend:
         application: whose journal it is; empty: unknown.
         listeners: told of what groups have done.
     """
+
+    beside_others: Collection[Verb] = ()
+    """None: one process writes at a time."""
 
     def __init__(
         self,
@@ -113,6 +116,10 @@ class SqliteBackend:
         except apsw.Error as error:
             raise self._throw_away(error) from error
         return db
+
+    def beside(self, calls: Sequence[tuple[Verb, Any]]) -> list[Any] | None:
+        """Nothing is."""
+        return None
 
     def apply(self, verb: Verb, arguments: Sequence[Any]) -> list[Any]:
         """Apply calls of one verb in the running transaction."""

@@ -495,12 +495,22 @@ SELECT $claimed, j.priority, j.place FROM (
 ORDER BY j.priority, j.place
 
 -- name: lie
+-- One after another: joined otherwise, all jobs would be looked at.
 SELECT wanted.id, job.seq, job.state, job.reason, job.queue
-FROM jsonb_array_elements_text($1::jsonb) WITH ORDINALITY AS wanted(id, place) LEFT JOIN $s.job ON $meant
+FROM jsonb_array_elements_text($1::jsonb) WITH ORDINALITY AS wanted(id, place)
+LEFT JOIN LATERAL (SELECT * FROM $s.job WHERE $meant LIMIT 1) AS job ON true
 ORDER BY wanted.place
 
 -- name: ready_these
 SELECT $claimed FROM $s.job AS j LEFT JOIN $s.payload AS p ON p.seq = j.seq WHERE j.seq = ANY($list)
+
+-- name: claim_published
+-- Those of these ids that are published and plain. By id: the index of what is published has an entry for all that was.
+UPDATE $s.job AS j SET state = 3, fence = j.fence + 1, runner = $1::bigint, due = NULL FROM $s.payload AS p
+WHERE j.id = ANY($2::bytea[]) AND j.state + 0 = 5 AND NOT j.suspect AND NOT j.followed AND j.lane IS NULL
+    AND p.seq = j.seq AND EXISTS (SELECT 1 FROM $s.runner WHERE id = $1::bigint)
+RETURNING j.seq, encode(j.id, 'hex'), j.fence, j.task, j.queue, j.failures, 0, j.once::integer, j.created, 0, j.lane,
+    (j.started IS NOT NULL)::integer, j.first_due, $given, p.args
 
 -- name: followers
 WITH RECURSIVE run (seq, followed, place) AS (
