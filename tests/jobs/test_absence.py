@@ -102,6 +102,21 @@ async def test_whoever_waits_for_a_result_is_told(location: str, caplog: pytest.
 
 
 @pytest.mark.anyio
+async def test_who_waits_for_less_than_a_look_takes_is_told_too(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postlude = make("memory")
+    postlude.components.absence.said = True
+    job = await postlude.add_task(note, "a")
+    postlude.components.absence.said = False
+    monkeypatch.setattr(postlude.components.absence, "look", asyncio.Event().wait)
+    with pytest.raises(TimeoutError, match=NOBODY):
+        await job.result(timeout=0.01)
+    assert warned(caplog) == 1
+    await postlude.close()
+
+
+@pytest.mark.anyio
 async def test_a_parked_job_does_not_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     postlude = make("memory")
 

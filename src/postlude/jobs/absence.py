@@ -31,12 +31,16 @@ class Absence:
         self.said = False
 
     async def served(self) -> bool:
-        """Whether a living process runs jobs.
+        """Whether a living process runs jobs; warns if none does.
 
         Raises:
             JournalUnavailable: the journal cannot be read now.
         """
-        return self._here() or any(runner.serves for runner in await self._store.living())
+        if self._here():
+            return True
+        living = await self._store.living()
+        self._warn(living)
+        return any(runner.serves for runner in living)
 
     async def look(self) -> None:
         """Warn if nobody does. On an event loop."""
