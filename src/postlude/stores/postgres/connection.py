@@ -220,10 +220,6 @@ def check(db: Connection, schema: str) -> None:
             "start the application with this release first, or run `postlude migrate`, or look at it with "
             "the release that it runs"
         )
-    if version < VERSION:
-        raise JournalRefused(
-            "the journal was made by an older release; start the application with this one, which migrates it"
-        )
 
 
 def epoch_of(db: Connection, schema: str) -> str:
