@@ -27,7 +27,7 @@ def located(request: pytest.FixtureRequest) -> str:
         return str(request.param)
     from postlude.stores.postgres import PostgresStore
 
-    url = request.getfixturevalue("database")
+    url = request.getfixturevalue("ready_database")
     opened: list[PostgresStore] = []
     open_one = PostgresStore.open
 

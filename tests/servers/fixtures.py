@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.servers.emptied import EmptiedJournal
 from tests.servers.postgres import PostgresServer
 from tests.servers.rabbitmq import RabbitMQServer
 from tests.servers.redis import RedisServer
@@ -55,6 +56,24 @@ def _sessions_left(db: psycopg.Connection[Any]) -> list[Any]:
 def database(databases: tuple[str, str]) -> Iterator[str]:
     """The URL of a database in which there is no journal."""
     yield from _emptied(databases[0])
+
+
+@pytest.fixture(scope="session")
+def ready_journal(server: PostgresServer) -> EmptiedJournal:
+    """A journal in a database of its own, for the tests of applications."""
+    with psycopg.connect(server.url, autocommit=True) as db:
+        db.execute("CREATE DATABASE ready")
+    return EmptiedJournal(f"{server.url.rpartition('/')[0]}/ready", "postlude")
+
+
+@pytest.fixture
+def ready_database(ready_journal: EmptiedJournal) -> Iterator[str]:
+    """The URL of a database in which there is an empty journal."""
+    yield ready_journal.url
+    with psycopg.connect(ready_journal.url, autocommit=True) as db:
+        left = _sessions_left(db)
+        ready_journal.empty(db)
+    assert not left, f"the test has left sessions open: {left}"
 
 
 @pytest.fixture

@@ -11,5 +11,5 @@ pytestmark = [pytest.mark.process, pytest.mark.disk]
 
 class TestPostgres(StoreConformance):
     @pytest.fixture
-    def bench(self, server: PostgresServer, schema: str) -> StoreBench:
-        return PostgresBench(server, schema)
+    def bench(self, server: PostgresServer, ready_schema: str) -> StoreBench:
+        return PostgresBench(server, ready_schema)

@@ -43,8 +43,8 @@ class PooledBench(PostgresBench):
 
 class TestPooled(StoreConformance):
     @pytest.fixture
-    def bench(self, server: PostgresServer, schema: str, pooler: PgBouncer) -> StoreBench:
-        return PooledBench(server, schema, pooler)
+    def bench(self, server: PostgresServer, ready_schema: str, pooler: PgBouncer) -> StoreBench:
+        return PooledBench(server, ready_schema, pooler)
 
     def test_after_it_is_opened_again_somebody_can(self, driver: Driver) -> None:
         """Not before the lease of the one that led is over: nothing else tells that it has gone."""
