@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.register_assert_rewrite("postlude.testing.conformance")
+pytest.register_assert_rewrite("postlude.testing.conformance", "tests.stores.golden.going_on")
 
 from postlude.stores.grouped.writer import Writer  # noqa: E402
 from tests.stores.scripted import ScriptedBackend, written_by  # noqa: E402
