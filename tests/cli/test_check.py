@@ -73,12 +73,33 @@ def test_a_journal_that_is_not_there_is_said(folder: Path) -> None:
     assert "no journal" in result.output
 
 
-def test_what_cannot_be_imported_shows_why(folder: Path) -> None:
-    (folder / "broken_shop.py").write_text("1 / 0")
+def test_what_cannot_be_imported_shows_the_applications_own_lines_and_last_what_helps(folder: Path) -> None:
+    (folder / "broken_shop.py").write_text("def price():\n    return 1 / 0\n\nprice()\n")
     result = CliRunner().invoke(app, ["check", "broken_shop:app", "--app-dir", str(folder)])
     assert result.exit_code == 1
-    assert "ZeroDivisionError" in result.output
-    assert "broken_shop:app cannot be imported" in result.output
+    lines = result.output.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[1] == f'  File "{folder}/broken_shop.py", line 4, in <module>'
+    assert lines[-2] == "ZeroDivisionError: division by zero"
+    own = "its own lines stand first in the traceback above"
+    assert lines[-1] == f"postlude: broken_shop:app cannot be imported; {own}"
+    assert "finding.py" not in result.output
+
+
+def test_a_module_that_is_not_installed_is_named_with_what_helps(folder: Path) -> None:
+    (folder / "lonely_shop.py").write_text("import teapots_of_nobody\n")
+    result = CliRunner().invoke(app, ["check", "lonely_shop:app", "--app-dir", str(folder)])
+    assert result.exit_code == 1
+    remedy = f"install 'teapots_of_nobody' for {sys.executable}, or give --app-dir"
+    assert result.output.splitlines()[-1] == f"postlude: lonely_shop:app cannot be imported; {remedy}"
+
+
+def test_an_error_of_postludes_keeps_the_line_that_made_it(folder: Path) -> None:
+    text = "from postlude import Postlude, Retry\npostlude = Postlude()\n"
+    (folder / "wrong_shop.py").write_text(f"{text}@postlude.task(retry=Retry(attempts=0))\ndef send(): ...\n")
+    result = CliRunner().invoke(app, ["check", "wrong_shop:postlude", "--app-dir", str(folder)])
+    assert f'  File "{folder}/wrong_shop.py", line 3, in <module>' in result.output.splitlines()[1]
+    assert "Retry(attempts=0): give a whole number, 1 or more" in result.output.splitlines()[-2]
 
 
 def test_what_is_no_application(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import importlib
 import re
 import sys
+import traceback
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -75,6 +76,27 @@ def imported(text: str, directory: str) -> Any:
         except AttributeError as error:
             raise NoApplication(f"{module} has no {quoted(path)}: {error}") from error
     return found
+
+
+def trace_of(error: BaseException) -> str:
+    """Return the traceback of an import that has failed, from the application's own first line on."""
+    trace = error.__traceback__
+    while trace is not None and _is_on_the_way(trace.tb_frame.f_globals):
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace))
+
+
+def why_not(application: str, error: BaseException) -> str:
+    """Return in a sentence that an application cannot be imported, and what helps; the trace says why."""
+    if isinstance(error, ModuleNotFoundError) and error.name is not None:
+        missing = quoted(error.name)
+        return f"{application} cannot be imported; install {missing} for {sys.executable}, or give --app-dir"
+    return f"{application} cannot be imported; its own lines stand first in the traceback above"
+
+
+def _is_on_the_way(space: dict[str, Any]) -> bool:
+    """Whether a frame is of Postlude, or of Python's import, and not of the application."""
+    return str(space.get("__name__")).partition(".")[0] in ("postlude", "importlib")
 
 
 def _postlude_of(found: Any, text: str) -> Postlude:

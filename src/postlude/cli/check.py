@@ -1,6 +1,5 @@
 """The command that looks for what is certain to be wrong with an application, by its code."""
 
-import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
 from enum import StrEnum
@@ -9,7 +8,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
-from postlude.app.finding import NoApplication, find, imported
+from postlude.app.finding import NoApplication, find, imported, trace_of, why_not
 from postlude.check.checking import check as look_at
 from postlude.check.finding import Level, Report
 from postlude.check.report import as_github, as_json, as_text
@@ -91,5 +90,5 @@ def _imported(application: str, directory: Path, find: Callable[[str, str], T]) 
     except NoApplication:
         raise
     except BaseException as error:
-        traceback.print_exc()
-        raise NoApplication(f"{application} cannot be imported: {type(error).__name__}") from error
+        typer.echo(trace_of(error), err=True, nl=False)
+        raise NoApplication(why_not(application, error)) from error

@@ -5,12 +5,11 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from contextlib import suppress
 from time import monotonic
 from typing import Final
 
-from postlude.app.finding import find
+from postlude.app.finding import NoApplication, find, trace_of, why_not
 from postlude.app.postlude import Postlude
 from postlude.app.runnable import checked
 from postlude.app.without_server import LifespanFailed, running
@@ -46,13 +45,18 @@ def main(orders: Orders, parent: Parent) -> int:
     """Be a worker's process; returns its exit code."""
     become(orders.role)
     try:
-        postlude = checked(find(orders.application, orders.directory))
-    except PostludeError as error:
+        found = find(orders.application, orders.directory)
+    except NoApplication as error:
         say(str(error))
         return NOT_STARTED
-    except BaseException:
-        traceback.print_exc()
-        say(f"{orders.application} cannot be imported")
+    except BaseException as error:
+        sys.stderr.write(trace_of(error))
+        say(why_not(orders.application, error))
+        return NOT_STARTED
+    try:
+        postlude = checked(found)
+    except PostludeError as error:
+        say(str(error))
         return NOT_STARTED
     speak_up()
     say_unknown(postlude, orders)
