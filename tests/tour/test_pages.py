@@ -202,7 +202,7 @@ READ: Final[dict[str, Callable[[str], Any]]] = {
     "yaml": yaml.safe_load,
     "ini": lambda text: configparser.RawConfigParser(strict=False).read_string(text),
 }
-TESTED_ELSEWHERE: Final = {"python", "js", "sql", "dockerfile", ""}
+TESTED_ELSEWHERE: Final = {"python", "js", "sql", "dockerfile", "text", ""}
 """Of a Dockerfile see below; the JavaScript runs in a browser (`tests/web/test_samples.py`)."""
 
 
