@@ -24,7 +24,7 @@ from postlude.worker.health import HealthServer, Healthy, keep_file
 POOLS: Final = ("prefork", "threads", "solo")
 
 BROKEN_OFF: Final = 1
-"""The exit code of Celery's worker when an error has ended it; told to end, it has another."""
+"""The exit code that Celery's worker has, as it shuts down, when an error has ended it."""
 
 DEAF_AFTER: Final = 60.0
 """Seconds of deafness after which a worker begins anew: Celery's own reconnects take up to 32."""
@@ -122,15 +122,32 @@ def worker(
         if concurrency is not None:
             arguments += ["--concurrency", str(concurrency)]
     begun = monotonic()
+    told_to = run_to_its_end(celery, [*arguments, *context.args])
+    workers.dismiss()
+    if not told_to or workers.was_deaf:
+        start_afresh(monotonic() - begun)
+    sys.exit(0 if told_to else BROKEN_OFF)
+
+
+def run_to_its_end(celery: Any, arguments: list[str]) -> bool:
+    """Run a worker of Celery's; returns whether it has ended since it was told to.
+
+    `worker_main` returns nothing, also after an error: it is asked for its exit code as it shuts down.
+    """
+    from celery.signals import worker_shutdown
+
+    codes: list[int | None] = []
+
+    def note(sender: Any, **_: Any) -> None:
+        codes.append(sender.exitcode)
+
+    worker_shutdown.connect(note)
     try:
-        code = celery.worker_main([*arguments, *context.args])
+        celery.worker_main(arguments)
     except Exception:  # what has ended it meets it again while it shuts down
         traceback.print_exc()
-        code = BROKEN_OFF
-    workers.dismiss()
-    if code == BROKEN_OFF or workers.was_deaf:
-        start_afresh(monotonic() - begun)
-    sys.exit(code)
+        return False
+    return BROKEN_OFF not in codes
 
 
 def _watched(

@@ -73,12 +73,16 @@ class Site:
         self.shop = Shop(folder, self.store, broker, clock=self._clock if turned else None)
         self.workers: list[subprocess.Popen[bytes]] = []
 
-    def start(self, *options: str, concurrency: int = 2, pool: str = "prefork") -> subprocess.Popen[bytes]:
-        """Start a worker."""
-        command = Path(sys.executable).with_name("postlude")
+    def start(
+        self, *options: str, concurrency: int = 2, pool: str = "prefork", breaks: bool = False
+    ) -> subprocess.Popen[bytes]:
+        """Start a worker; if it `breaks`, Celery's own meets an error when the broker is away."""
+        command = [str(Path(sys.executable).with_name("postlude"))]
+        if breaks:
+            command = [sys.executable, "-m", "tests.engines.celery.breaking"]
         worker = subprocess.Popen(
             [
-                str(command), "celery", "worker", "tests.engines.celery.running:postlude",
+                *command, "celery", "worker", "tests.engines.celery.running:postlude",
                 "--app-dir", str(ROOT), "--concurrency", str(concurrency), "--pool", pool, *options,
             ],
             env=self._environment, cwd=ROOT, stdout=subprocess.DEVNULL,

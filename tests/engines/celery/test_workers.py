@@ -182,8 +182,12 @@ async def test_a_job_runs_for_longer_than_rabbitmq_waits_for_an_acknowledgement(
         rabbitmq.control("eval", "application:set_env(rabbit, consumer_timeout, 20000).")
 
 
-async def test_while_the_broker_is_away_jobs_are_added_as_ever(redis: RedisServer, site: Site) -> None:
-    site.start(concurrency=1)
+@pytest.mark.parametrize("breaks", [False, True])
+async def test_while_the_broker_is_away_jobs_are_added_as_ever(
+    redis: RedisServer, site: Site, breaks: bool
+) -> None:
+    """Its worker reconnects, or it is started afresh where Celery ends with an error as it reconnects."""
+    worker = site.start(concurrency=1, breaks=breaks)
     async with site.serving() as shop:
         assert await (await shop.postlude.add_task(shop.note, 1)).result(timeout=PATIENCE) == 2
         redis.stop()
@@ -194,3 +198,6 @@ async def test_while_the_broker_is_away_jobs_are_added_as_ever(redis: RedisServe
         finally:
             redis.start()
         assert await site.results(jobs) == [2 * number for number in range(2, 52)]
+    assert ("it has broken off" in site.log()) is breaks
+    worker.send_signal(signal.SIGTERM)
+    assert await asyncio.to_thread(worker.wait, 15) == 0
