@@ -65,6 +65,10 @@ lint: $(VENV)/.ready ## ruff: rules and format
 site: $(VENV)/.ready ## the documentation as a site, in build/site; a broken link fails
 	@$(BIN)/zensical build --strict --clean
 
+.PHONY: pictures
+pictures: $(VENV)/.ready ## docs/images anew, by Chromium
+	$(BIN)/python scripts/pictures.py
+
 .PHONY: format
 format: $(VENV)/.ready ## let ruff mend what it can, and write what the documentation has of the code's words and answers
 	$(BIN)/python -m ruff check --fix .
