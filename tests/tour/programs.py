@@ -19,7 +19,8 @@ Program = Callable[[str, int], ModuleType]
 def pieces(page: str, language: str = "python") -> list[str]:
     """Return the code blocks of a page."""
     text = (DOCS / f"{page}.md").read_text("utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    found = re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return [code for kind, code in found if kind == language]
 
 
 def importer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Program:

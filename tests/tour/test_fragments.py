@@ -129,6 +129,12 @@ def test_the_first_lines(fragments: Fragments, page: str) -> None:
     assert found.postlude.counters.memory_tasks == ()
 
 
+def test_readme_five_commands_in_a_clone() -> None:
+    """With `git clone` six, and no page but this one."""
+    first = pieces("../README", "")[0].splitlines()
+    assert [line.split()[0] for line in first] == ["python3", "pip", "uvicorn", "curl", "postlude"]
+
+
 def test_readme_a_policy(fragments: Fragments, kit: PostludeJobs) -> None:
     fragments.requested("../README", 1)
     ((job,)) = kit.added(fragments.module.send_receipt)
@@ -218,9 +224,10 @@ def test_readme_starlette(fragments: Fragments, kit: PostludeJobs) -> None:
 def test_readme_accepted(fragments: Fragments) -> None:
     found = fragments.top("../README", 8)
     with TestClient(found.app) as client:
-        answer = client.post("/imports?path=a.csv")
+        answer = client.post("/imports?path=orders.csv")
         assert answer.status_code == 202
-        assert client.get(answer.headers["location"]).json()["id"] == answer.json()["id"]
+        told = client.get(answer.headers["location"]).json()
+    assert (told["id"], told["state"], told["result"]) == (answer.json()["id"], "succeeded", 10)
 
 
 def test_readme_a_test(fragments: Fragments, kit: PostludeJobs) -> None:
