@@ -19,11 +19,11 @@ from postlude.clock import SECOND
 from postlude.model.counted import TIMES_MISSED, Counted
 from postlude.model.event.runner import LeaseLost
 from postlude.model.history import RUN, Sums
-from postlude.model.outcome import SUCCEEDED, Finish
+from postlude.model.outcome import SUCCEEDED, Failed, Finish
 from postlude.model.state import State
 from postlude.stores.reply import Reply
 from postlude.stores.scheduling import ScheduleRecord, ScheduleTime
-from postlude.stores.values import Kind, Totals
+from postlude.stores.values import Kind, NewRunner, Totals
 from postlude.testing.conformance.schedules import schedule
 from tests.app import work
 from tests.app.serving import becomes, serving
@@ -94,6 +94,24 @@ async def test_what_is_told() -> None:
 )
 def test_the_kind_of_a_store_is_told_and_not_where_it_is(location: str, kind: str) -> None:
     assert kind_of(location) == kind
+
+
+async def test_what_is_tried_again_is_told_apart() -> None:
+    postlude = Postlude(store="memory", packages=["tests"])
+    store = postlude.components.store
+    await postlude.open()
+    breaks = postlude.task(work.breaks)
+    await postlude.add_tasks([breaks.using(delay=60).call("b"), breaks.call("a")])
+    runner = (await store.enlist(NewRunner("r", 60))).runner
+    (claim,) = (await store.claim(runner, 1, suspect=True)).claims
+    now = store.now()
+    failed = Failed("E", "E", retry_at=now + 3600 * SECOND)
+    await store.finish([Finish(claim.seq, claim.fence, claim.task, now, now, failed)])
+    samples = parsed((await scrape(postlude.metrics())).text)
+    waiting = "queued", "scheduled", "retrying", "blocked"
+    found = [of(samples, "postlude_jobs_current", queue="default", state=state) for state in waiting]
+    assert found == [0, 1, 1, 0]
+    await postlude.close()
 
 
 async def test_who_waits_for_how_long(monkeypatch: pytest.MonkeyPatch) -> None:

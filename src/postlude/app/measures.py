@@ -124,7 +124,8 @@ def _current(measures: Measures) -> Values:
         for queue in measures.queues
         for state, jobs in (
             ("queued", queue.ready),
-            ("scheduled", queue.scheduled),
+            ("scheduled", queue.scheduled - queue.retrying),
+            ("retrying", queue.retrying),
             ("blocked", queue.blocked),
             ("running", queue.running),
             ("parked", queue.parked),

@@ -1,13 +1,18 @@
 """The commands that look at a journal as a whole: queues, tasks, processes; its health; as it goes on."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from postlude.app.finding import find
 from postlude.cli.display import console, print_json
 from postlude.cli.doctor import Finding, findings
+from postlude.cli.doctor_celery import findings_of_brokers
 from postlude.cli.exits import Exit, errors_in_one_line
 from postlude.cli.journal import reading
 from postlude.cli.options import JsonOption, StoreOption
@@ -107,14 +112,29 @@ def _told(queues: Queues) -> str:
     return f"all but {names}" if queues.but else names
 
 
-def doctor(store: StoreOption = DEFAULT_LOCATION, as_json: JsonOption = False) -> None:
-    """Look for what keeps jobs from running: in the journal, its files and its processes.
+def doctor(
+    application: Annotated[
+        str | None,
+        typer.Argument(help="Also look at its brokers and workers of Celery's: main:postlude."),
+    ] = None,
+    store: StoreOption = DEFAULT_LOCATION,
+    app_dir: Annotated[
+        Path,
+        typer.Option("--app-dir", help="Where modules are looked for first.", exists=True, file_okay=False),
+    ] = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Look for what keeps jobs from running: in the journal, its files, its processes, and in brokers.
 
     Exit codes: 0 nothing was found, 1 something was, 2 it could not be looked at.
     """
     try:
+        postlude = None if application is None else find(application, os.path.abspath(app_dir))
         with reading(store) as journal:
             found = findings(journal, datetime.now(UTC))
+            if postlude is not None:
+                queues = postlude.components.queues
+                found += findings_of_brokers(journal, queues, datetime.now(UTC))
     except PostludeError as error:
         typer.echo(f"postlude: {escaped(str(error))}", err=True)
         raise typer.Exit(2) from error

@@ -44,11 +44,14 @@ class QueueStatus:
     parked: int
     oldest: datetime | None
     """When the one was added that has been ready, or waits for others, the longest."""
+    retrying: int = 0
+    """Of those that are scheduled, how many have failed before, and wait for another attempt."""
 
     @classmethod
     def of(cls, one: QueueState) -> "QueueStatus":
         """Read one as the journal gave it."""
-        return cls(*one[:-1], None if one.oldest is None else time_of(one.oldest))
+        told = one._asdict()
+        return cls(**told | {"oldest": None if one.oldest is None else time_of(one.oldest)})
 
 
 @dataclass(frozen=True, slots=True)

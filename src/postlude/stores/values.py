@@ -90,6 +90,8 @@ class QueueState(NamedTuple):
     parked: int
     oldest: int | None
     """When the one was added that has been ready, or waits for others, the longest (microseconds, UTC)."""
+    retrying: int = 0
+    """How many of those that are scheduled have failed before, and wait for another attempt."""
 
 
 class Asked(NamedTuple):

@@ -39,22 +39,27 @@ def queues(shelves: Shelves, paused: Iterable[Pause]) -> list[QueueState]:
     """Return each queue in which a job has not ended, or that is paused, by name."""
     numbers: dict[str, Counter[Stored]] = {}
     oldest: dict[str, int] = {}
+    retrying: Counter[str] = Counter()
     for row in shelves.rows.values():
         if not row.stored.final:
             name = row.job.queue
             numbers.setdefault(name, Counter())[row.stored] += 1
+            retrying[name] += row.stored is Stored.SCHEDULED and row.failures > 0
             if row.stored in (Stored.READY, Stored.BLOCKED, Stored.PUBLISHED):
                 oldest[name] = min(row.job.created, oldest.get(name, row.job.created))
     held = {what.name for what in paused if what.kind == "queue"}
     names = sorted(numbers.keys() | held)
-    return [_queue(name, name in held, numbers.get(name, _NONE), oldest.get(name)) for name in names]
+    return [
+        _queue(name, name in held, numbers.get(name, _NONE), oldest.get(name), retrying[name])
+        for name in names
+    ]
 
 
-def _queue(name: str, paused: bool, jobs: Counter[Stored], oldest: int | None) -> QueueState:
+def _queue(name: str, paused: bool, jobs: Counter[Stored], oldest: int | None, retrying: int) -> QueueState:
     ready = jobs[Stored.READY] + jobs[Stored.PUBLISHED]
     scheduled, blocked = jobs[Stored.SCHEDULED], jobs[Stored.BLOCKED]
     return QueueState(
-        name, paused, ready, scheduled, blocked, jobs[Stored.RUNNING], jobs[Stored.PARKED], oldest
+        name, paused, ready, scheduled, blocked, jobs[Stored.RUNNING], jobs[Stored.PARKED], oldest, retrying
     )
 
 

@@ -64,12 +64,14 @@ def queue_states(rows: Sequence[Sequence[Any]], paused: Sequence[Pause]) -> list
     cells = Cells()
     held = {what.name for what in paused if what.kind == "queue"}
     found = {name: QueueState(name, True, 0, 0, 0, 0, 0, None) for name in held}
-    for queue, state, jobs, first in rows:
+    for queue, state, jobs, first, failed in rows:
         name, field = cells.text("queue", queue), _FIELDS.get(cells.stored(state))
         if field is None:
             continue
         was = found.get(name, QueueState(name, False, 0, 0, 0, 0, 0, None))
         now = was._replace(**{field: getattr(was, field) + jobs})
+        if field == "scheduled":
+            now = now._replace(retrying=now.retrying + failed)
         if field in ("ready", "blocked") and type(first) is int:
             now = now._replace(oldest=first if now.oldest is None else min(now.oldest, first))
         found[name] = now

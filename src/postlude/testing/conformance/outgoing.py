@@ -8,7 +8,7 @@ from postlude.model.refusal import Refusal, Refused
 from postlude.model.state import State, Stored
 from postlude.model.terms import Conflict
 from postlude.stores.outgoing import Outgoing, OutState
-from postlude.stores.protocol import Enlisted
+from postlude.stores.protocol import Enlisted, Kind
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
 
 LONG = 60.0
@@ -65,6 +65,21 @@ class PublishingCases(Cases):
         publish(driver, 1, patience=0)
         publish(driver, queue="r")
         assert published() == [OutState("q", 1, driver.clock.now(), 2), OutState("r", 2, early, 1)]
+
+    def test_who_does_not_hear_its_broker(self, driver: Driver) -> None:
+        def deaf() -> list[float | None]:
+            return [one.deaf for one in driver.store.living().wait(PATIENCE)]
+
+        def renew(hears: bool | None) -> None:
+            driver.clock.advance(2)
+            driver.store.renew(worker.runner, hears=hears).wait(PATIENCE)
+
+        worker = driver.enlist(kind=Kind.ENGINE, slots=0, queues=only({"mail"}))
+        told = []
+        for hears in (None, False, True, None, False, None, False, True):
+            renew(hears)
+            told.append(deaf())
+        assert told == [[None], [None], [None], [None], [2.0], [4.0], [6.0], [None]]
 
     def test_only_claims_by_id_take_what_is_published(self, driver: Driver) -> None:
         first, second = several(driver, 2)

@@ -105,21 +105,6 @@ class ReadingCases(Cases):
         assert here[0]
         assert [living[one.runner].serves for one in (parent, child, inline)] == [False, True, False]
 
-    def test_who_does_not_hear_its_broker(self, driver: Driver) -> None:
-        def deaf() -> list[float | None]:
-            return [one.deaf for one in driver.store.living().wait(PATIENCE)]
-
-        def renew(hears: bool | None) -> None:
-            driver.clock.advance(2)
-            driver.store.renew(worker.runner, hears=hears).wait(PATIENCE)
-
-        worker = driver.enlist(kind=Kind.ENGINE, slots=0, queues=only({"mail"}))
-        told = []
-        for hears in (None, False, True, None, False, None, False, True):
-            renew(hears)
-            told.append(deaf())
-        assert told == [[None], [None], [None], [None], [2.0], [4.0], [6.0], [None]]
-
     def test_what_waits_and_runs_in_each_queue(self, driver: Driver) -> None:
         def queues() -> dict[str, QueueState]:
             found = driver.store.queues().wait(PATIENCE)
@@ -144,6 +129,13 @@ class ReadingCases(Cases):
         found = queues()
         assert found["default"] == QueueState("default", False, 0, 1, 0, 1, 1, None)
         assert found["mail"]._replace(oldest=None) == QueueState("mail", False, 0, 1, 1, 1, 0, None)
+
+    def test_what_waits_for_another_attempt_is_told_apart(self, driver: Driver) -> None:
+        driver.add(driver.new(), driver.new(after=60))
+        (claim,) = driver.claim(driver.enlist())
+        driver.finish(claim, Failed("E", "E", retry_at=driver.after(60)))
+        (queue,) = driver.store.queues().wait(PATIENCE)
+        assert (queue.scheduled, queue.retrying, queue.ready) == (2, 1, 0)
 
     def test_newest_first(self, driver: Driver) -> None:
         jobs = [driver.new() for _ in range(4)]

@@ -721,7 +721,8 @@ WHERE job.state BETWEEN 8 AND 10 ORDER BY wanted.place
 SELECT EXISTS (SELECT 1 FROM $s.job WHERE id = $1::bytea) OR EXISTS (SELECT 1 FROM $s.alias WHERE id = $1::bytea)
 
 -- name: queues
-SELECT queue, state, count(*), min(created) FROM $s.job WHERE state IN (0, 1, 2, 3, 4, 5) GROUP BY queue, state
+SELECT queue, state, count(*), min(created), count(*) FILTER (WHERE state = 1 AND failures > 0) FROM $s.job
+WHERE state IN (0, 1, 2, 3, 4, 5) GROUP BY queue, state
 
 -- name: record
 SELECT $job, coalesce(task_name.name, joined.task), payload.args,

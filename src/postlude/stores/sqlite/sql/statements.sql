@@ -319,10 +319,13 @@ SELECT token, boot, renewed + lease, id, kind, release, queues, slots, parent, h
 FROM runner
 
 -- name: queues
-SELECT queue, state, count(*), min(created) FROM (
-    SELECT queue, state, created FROM job WHERE state = 0 UNION ALL SELECT queue, state, created FROM job WHERE state = 1
-    UNION ALL SELECT queue, state, created FROM job WHERE state = 2 UNION ALL SELECT queue, state, created FROM job WHERE state = 3
-    UNION ALL SELECT queue, state, created FROM job WHERE state = 4 UNION ALL SELECT queue, state, created FROM job WHERE state = 5
+SELECT queue, state, count(*), min(created), sum(failed) FROM (
+    SELECT queue, state, created, 0 AS failed FROM job WHERE state = 0
+    UNION ALL SELECT queue, state, created, failures > 0 FROM job WHERE state = 1
+    UNION ALL SELECT queue, state, created, 0 FROM job WHERE state = 2
+    UNION ALL SELECT queue, state, created, 0 FROM job WHERE state = 3
+    UNION ALL SELECT queue, state, created, 0 FROM job WHERE state = 4
+    UNION ALL SELECT queue, state, created, 0 FROM job WHERE state = 5
 ) GROUP BY queue, state
 
 -- name: orphan
