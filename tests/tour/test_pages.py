@@ -15,12 +15,14 @@ from typing import Any, Final
 import pytest
 import typer.main
 import yaml  # type: ignore[import-untyped]
+from celery import _state
 from starlette.testclient import TestClient
 
 import postlude
 from postlude.cli.commands import app as commands
 from postlude.config import Config, Keep
 from postlude.tasks.options import TaskOptions
+from postlude.testing import Drained, PostludeJobs
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 NAMES: Final = ("from-backgroundtasks", "from-celery", "uploads")
@@ -152,6 +154,18 @@ async def test_the_task_of_who_comes_from_celery(run: Code, order: int, state: s
         await job.result(timeout=10)
     assert (await job.status()).state == state
     await page.postlude.close()
+
+
+def test_a_task_of_celerys_is_adopted(run: Code) -> None:
+    before = set(_state._on_app_finalizers)
+    page = run("from-celery", 1)
+    _state._on_app_finalizers.intersection_update(before)  # or applications of other tests have its task too
+    with PostludeJobs() as jobs:
+        page.postlude.blocking.add_task(page.receipt, 7)
+        page.postlude.blocking.add_task(page.receipt, -1)
+        assert [(job.task, job.queue) for job in jobs.added()] == [("shop.receipt", "jobs")] * 2
+        assert jobs.drain() == Drained(succeeded=1, retrying=1)
+        assert jobs.added()[0].record.result == b'"receipt 7"'
 
 
 ALL: Final = {page.name: page for page in (DOCS.parent / "README.md", *sorted(DOCS.glob("*.md")))}

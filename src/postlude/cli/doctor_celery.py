@@ -39,7 +39,8 @@ def findings_of_brokers(journal: Looking, queues: Mapping[str, Any], now: dateti
     out = {one.queue: one for one in journal.published().wait() if one.queue in theirs}
     for app, names in _by_application(theirs):
         yield from _of_broker(app, names, living)
-        yield from _of_settings(app)
+        if any(engine.handed_in for engine in theirs.values() if engine.app is app):
+            yield from _of_settings(app)
     for name, one in out.items():
         free = sum(max(0, (of.slots or 0) - of.holds) for of in _serving(living, name))
         age = now - _EPOCH - timedelta(microseconds=one.since)

@@ -116,6 +116,7 @@ def _tasks(engine: CeleryEngine, *, late: bool) -> CeleryEngine:
         (lambda: CeleryEngine(app=Celery("shop", broker=URL, set_as_current=False)), ["prefetch"]),
         (lambda: _theirs(task_time_limit=30), ["time-limit-kills"]),
         (lambda: _tasks(_theirs(), late=False), ["acknowledged-early"]),
+        (lambda: _tasks(CeleryEngine(URL), late=False), []),
         (lambda: _tasks(_theirs(), late=True), []),
         (
             lambda: _tasks(_theirs(broker_transport_options={"visibility_timeout": 60}), late=True),

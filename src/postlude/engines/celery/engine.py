@@ -36,6 +36,7 @@ class CeleryEngine:
 
     Attributes:
         app: the application of Celery's.
+        handed_in: whether it was there before, with settings of its own.
         limit: as given.
         rate: as given.
 
@@ -74,7 +75,7 @@ class CeleryEngine:
         self.limit = limit
         self.rate = rate
         self.promise: float | None = 0.0
-        self._own = app is None
+        self.handed_in = app is not None
         self.app: Celery = _own_application(broker_url) if app is None else app
         self._queue_type = queue_type
         self._queues: list[str] = []
@@ -91,7 +92,7 @@ class CeleryEngine:
     def joined(self, queues: Sequence[str], serve: Serve, oversee: Oversee) -> None:
         """An application has it for these queues."""
         self._queues = list(queues)
-        if self._own:
+        if not self.handed_in:
             known = {queue.name: queue for queue in self.app.conf.task_queues or ()}
             made = {name: declared_queue(name, self._queue_type) for name in queues}
             self.app.conf.task_queues = tuple((known | made).values())
