@@ -45,6 +45,8 @@ class Shop:
         self.deaths = Deaths(folder)
         self._starts_for = starts_for
         self.engine = CeleryEngine(broker)
+        if visible := told("VISIBLE", 0):
+            self.engine.app.conf.broker_transport_options = {"visibility_timeout": visible}
         self.app = FastAPI(lifespan=self._lifespan)
         self.postlude = Postlude(
             self.app,
