@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from celery import Celery
 
 from postlude import Job
-from tests.engines.celery.shop import Shop
+from tests.engines.celery.shop import Shop, visibility
 from tests.engines.celery.site import ROOT, Site
 from tests.servers.rabbitmq import RabbitMQServer
 from tests.servers.redis import RedisServer
@@ -33,7 +33,7 @@ def application(broker: str, folder: str, visible: float | None = None) -> Celer
     """Return an application as its first page shows it."""
     app = Celery("bare", broker=broker, set_as_current=False)
     if visible is not None:
-        app.conf.broker_transport_options = {"visibility_timeout": visible}
+        app.conf.broker_transport_options = visibility(visible)
 
     @app.task(name="work")
     def work(number: int, seconds: float) -> None:
@@ -105,7 +105,7 @@ def bare(broker: str, visible: float | None = None) -> Iterator[Bare]:
 
 
 LATER, VISIBLE = 30.0, 5.0
-"""Seconds: Celery looks every ten for what was not acknowledged in time."""
+"""Seconds, for an hour and hours; what was not acknowledged is looked at each second, not each 100."""
 
 PACE = 0.01
 """Seconds between tasks that are sent to RabbitMQ, which needs a while to write them."""

@@ -27,6 +27,11 @@ def told(name: str, otherwise: float) -> float:
     return float(os.environ.get(f"SHOP_{name}", otherwise))
 
 
+def visibility(seconds: float) -> dict[str, float]:
+    """Return how Redis hands out again what is not acknowledged: looked at each second, not each 100."""
+    return {"visibility_timeout": seconds, "unacked_restore_interval": 1, "unacked_restore_throttle": 1}
+
+
 class Shop:
     """The application.
 
@@ -46,7 +51,7 @@ class Shop:
         self._starts_for = starts_for
         self.engine = CeleryEngine(broker)
         if visible := told("VISIBLE", 0):
-            self.engine.app.conf.broker_transport_options = {"visibility_timeout": visible}
+            self.engine.app.conf.broker_transport_options = visibility(visible)
         self.app = FastAPI(lifespan=self._lifespan)
         self.postlude = Postlude(
             self.app,
