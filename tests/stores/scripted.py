@@ -96,7 +96,7 @@ class ScriptedBackend:
     def release(self) -> None:
         self.locked = False
 
-    def begin(self) -> None:
+    def begin(self, jobs: int = 0) -> None:
         self.at_begin.pass_through()
         if self.busy:
             self.busy -= 1

@@ -98,7 +98,7 @@ class LogBackend:
         while self._later.said:
             self._listeners.tell(self._later.said.pop(0))
 
-    def begin(self) -> None:
+    def begin(self, jobs: int = 0) -> None:
         self.turns.acquire()
         self._open = self._disk.entry(self._clock)
         self._time.times = self._open[:2]

@@ -48,7 +48,7 @@ async def test_a_budget_that_runs_out_while_the_database_is_locked(
     inner = backend.begin
     given = threading.Event()
 
-    def begin() -> None:
+    def begin(jobs: int = 0) -> None:
         if not given.wait(0.001):  # as SQLite does, which waits a while itself
             raise Busy
         inner()

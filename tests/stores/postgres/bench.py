@@ -7,6 +7,7 @@ import psycopg
 from postlude.clock import ManualClock
 from postlude.stores.grouped.backend import Conflict
 from postlude.stores.postgres import PostgresStore
+from postlude.stores.postgres.together import Failed
 from postlude.stores.protocol import Store
 from postlude.testing.conformance import StoreBench
 from tests.servers.postgres import PostgresServer
@@ -49,18 +50,23 @@ class PostgresBench(StoreBench):
             backend.commit = commit
             if how == "conflict":
                 raise Conflict("others were in the way")
-            db = backend._db
-            execute = db.execute
+            is_lost = psycopg.OperationalError("the connection is lost")
+            error: Exception
+            seam, name, error = backend._together, "send", Failed(None, is_lost)
+            if seam is None:  # a pooler is in the way
+                seam, name, error = backend._db, "execute", is_lost
+            run = getattr(seam, name)
 
-            def lost(statement: str, *values: Any) -> Any:
-                if not statement.endswith("COMMIT"):
-                    return execute(statement, *values)
+            def lost(what: Any, *values: Any) -> Any:
+                last = what if isinstance(what, str) else what[-1].words
+                if not last.endswith("COMMIT"):
+                    return run(what, *values)
                 if how == "stored":
-                    execute(statement)
-                db.close()
-                raise psycopg.OperationalError("the connection is lost")
+                    run(what)
+                backend._db.close()
+                raise error
 
-            db.execute = lost
+            setattr(seam, name, lost)
             commit()
 
         backend.commit = lose

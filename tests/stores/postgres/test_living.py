@@ -11,6 +11,8 @@ import psycopg
 import pytest
 
 from postlude.errors import JournalUnavailable
+from postlude.model.job import NewJob
+from postlude.stores.grouped.backend import Conflict
 from postlude.stores.postgres import PostgresStore
 from postlude.stores.postgres.connection import connect, space_of
 from postlude.stores.postgres.guard import Guard
@@ -55,6 +57,46 @@ def test_whose_connection_was_ended_is_not_buried(
     assert idle.renew(runner).wait(PATIENCE)
 
 
+def test_a_session_that_was_ended_before_a_group_is_replaced_for_it(
+    two: tuple[PostgresStore, PostgresStore], server: PostgresServer
+) -> None:
+    """Nothing had been asked of it: nobody need be told that the journal is not to be written."""
+    store, _ = two
+    with psycopg.connect(server.url, autocommit=True) as db:
+        for number in range(5):
+            db.execute(WRITERS)
+            job = NewJob(number.to_bytes(16), "shop:send", "default", b"{}", 1)
+            assert store.add([job]).wait(PATIENCE)
+
+
+def test_starts_are_written_again_when_their_group_was_undone(
+    two: tuple[PostgresStore, PostgresStore], server: PostgresServer, schema: str
+) -> None:
+    store, _ = two
+    enlisted = store.enlist(NewRunner("r", 60)).wait(PATIENCE)
+    job = NewJob(bytes(16), "shop:send", "default", b"{}", 1)
+    (added,) = store.add([job], claim_for=enlisted.runner).wait(PATIENCE)
+    backend: Any = store._writer._backend  # type: ignore[union-attr]
+    begin, begun = backend.begin, list[int]()
+
+    def begin_in_vain(jobs: int = 0) -> None:
+        begin(jobs)
+        begun.append(jobs)
+        if len(begun) < 3:
+            backend.rollback()
+            raise Conflict("others were in the way")
+
+    backend.begin = begin_in_vain
+    enlisted.marks.started(added.seq, added.fence, 5)
+    with psycopg.connect(server.url, autocommit=True) as db:
+        until = time.monotonic() + PATIENCE
+        while not (found := db.execute(f"SELECT seq, at FROM {schema}.start").fetchall()):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+    assert found == [(added.seq, 5)]
+    assert len(begun) >= 3
+
+
 def test_who_has_died_is_buried_long_before_its_lease_is_over(
     two: tuple[PostgresStore, PostgresStore],
 ) -> None:
@@ -71,7 +113,7 @@ def test_who_has_died_is_buried_long_before_its_lease_is_over(
 def stuck(store: PostgresStore) -> None:
     """Take the turn of all groups in a store's session, as a process does that is stopped then."""
     backend: Any = store._writer._backend  # type: ignore[union-attr]
-    backend.turns.take(backend._db)
+    backend.turns.take(backend._db, backend._together)
 
 
 def test_who_is_stopped_in_its_turn_holds_up_others_for_a_while_only(

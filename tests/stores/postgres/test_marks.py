@@ -10,11 +10,18 @@ def test_each_start_is_written_once() -> None:
     assert not marks.is_due(after=60)
     assert marks.to_write(after=60) == []
     assert marks.is_due(after=0)
-    assert marks.to_write(after=0) == [(1, 3, 7, 100), (2, 1, 7, 200)]
+    rows = [(1, 3, 7, 100), (2, 1, 7, 200)]
+    assert marks.to_write(after=0) == rows
+    assert marks.to_write(after=0) == rows, "the group was undone"
+    marks.written(rows[:1])
+    assert marks.to_write(after=0) == rows[1:]
+    marks.ended(2)
+    marks.started(2, 2, 300)
+    marks.written(rows)
+    assert marks.to_write(after=0) == [(2, 2, 7, 300)], "it has been claimed again meanwhile"
+    marks.written([(2, 2, 7, 300)])
     assert not marks.is_due(after=0)
     assert marks.to_write(after=0) == []
-    marks.unwritten([1, 9])  # the group was undone; what has ended meanwhile need not be written
-    assert marks.to_write(after=0) == [(1, 3, 7, 100)]
 
 
 def test_what_has_ended_is_not_written() -> None:

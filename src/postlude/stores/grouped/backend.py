@@ -144,8 +144,12 @@ class Backend(Protocol):
         """Give the lock back."""
         ...
 
-    def begin(self) -> None:
-        """Start a transaction, reopening the connection if need be; raises `Busy` or `Broken`."""
+    def begin(self, jobs: int = 0) -> None:
+        """Start a transaction, reopening the connection if need be; raises `Busy` or `Broken`.
+
+        Args:
+            jobs: how many it is to add, as far as that is known: they may be numbered in good time.
+        """
         ...
 
     @property

@@ -14,6 +14,7 @@ from time import monotonic
 from typing import Any, Final, Protocol
 
 from postlude.errors import JournalUnavailable
+from postlude.stores.grouped.backend import Verb
 from postlude.stores.reply import Reply
 
 ENOUGH: Final = 128
@@ -51,7 +52,7 @@ class Batch:
         batching: of the loop that asks; None: a thread asks.
     """
 
-    __slots__ = ("abandoned", "batching", "requests", "rows", "standing", "turns")
+    __slots__ = ("abandoned", "adds", "batching", "requests", "rows", "standing", "turns")
 
     def __init__(self, turns: Lock, batching: "Batching | None" = None) -> None:
         self.turns = turns
@@ -59,6 +60,8 @@ class Batch:
         self.requests: list[Request] = []
         self.rows = 0
         """Roughly how many rows it writes; bounds the writer's group."""
+        self.adds = 0
+        """How many jobs it adds."""
         self.standing = Standing.WAITING
         self.abandoned: list[Request] = []
         """Those whose callers have stopped waiting since the writer has begun."""
@@ -69,6 +72,7 @@ class Batch:
         batch = request.batch = cls(turns)
         batch.requests.append(request)
         batch.rows = rows
+        batch.adds = rows if request.verb == Verb.ADD else 0
         return batch
 
     def let_go(self) -> "list[Request]":
@@ -169,6 +173,8 @@ class Batching:
         request.batch = batch
         batch.requests.append(request)
         batch.rows += rows
+        if request.verb == Verb.ADD:
+            batch.adds += rows
         if budget is not None:
             request.due = monotonic() + budget
             if self._watch is None:

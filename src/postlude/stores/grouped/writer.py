@@ -187,7 +187,7 @@ class Writer:
             batches = self._gather() if self._may_go_beside(self._carried) else []
             if not (batches and self._goes_beside(batches)):
                 try:
-                    backend.begin()
+                    backend.begin(batches[0].adds if batches else self._carried.adds if self._carried else 0)
                 except Busy:
                     return
                 except (Broken, Conflict) as error:

@@ -20,29 +20,22 @@ from postlude.errors import JobRefused
 from postlude.stores.grouped.backend import Applied, Broken, Conflict, Uncertain, Verb
 from postlude.stores.grouped.saying import note
 from postlude.stores.postgres.beside import VERBS, Beside
-from postlude.stores.postgres.connection import (
-    channel_of,
-    is_ended,
-    is_pooled,
-    notify,
-    shown,
-    space_of,
-)
+from postlude.stores.postgres.connection import is_ended, is_pooled, roll_back, shown, space_of
 from postlude.stores.postgres.faults import CONFLICTS, MALFORMED
 from postlude.stores.postgres.held import HeldTransactions
-from postlude.stores.postgres.joining import after_taking_in
-from postlude.stores.postgres.listening import written
+from postlude.stores.postgres.listening import tell_others
 from postlude.stores.postgres.places import Places
 from postlude.stores.postgres.reaching import Reaching
 from postlude.stores.postgres.runners import FREE_FOR, Runners
 from postlude.stores.postgres.sql import statements
+from postlude.stores.postgres.together import Together
 from postlude.stores.postgres.transaction import Connection, PostgresTransaction
 from postlude.stores.postgres.turn import Turns
+from postlude.stores.postgres.verbs import verbs_of
 from postlude.stores.relational import control
 from postlude.stores.relational.claims import Claims
 from postlude.stores.relational.limits import Rules
 from postlude.stores.relational.settling import is_stored
-from postlude.stores.relational.verbs import verbs
 from postlude.stores.signals import Listeners, Said
 from postlude.telemetry.events import Events
 from postlude.telemetry.logging import logged
@@ -77,6 +70,8 @@ class PostgresBackend:
         self._schema = schema
         self._sql = statements(schema)
         self._db: Connection | None = None
+        self._together: Together | None = None
+        self._claims_lost = False  # whether the last group has failed because not all of its claims held
         self._names: dict[str, int] = {}
         self._places = Places()
         self.turns = Turns(self._sql, space_of(schema), self._places, clock)
@@ -85,20 +80,17 @@ class PostgresBackend:
         self._tx: PostgresTransaction | None = None
         self._begun = 0.0
         self._listeners = Listeners() if listeners is None else listeners
-        self._said: list[Said] = []
-        """What groups have done, once they are certain."""
+        self._said: list[Said] = []  # what groups have done, once they are certain
         self.epoch = ""
         """What tells the journal from all others."""
-        self.connected: Callable[[int], None] | None = None
+        self.connected: Callable[[int], None] = lambda sender: None
         """Told the server's process of each new connection."""
         held = HeldTransactions(events or logged(), shown(url, schema))
         self.runners = Runners(space_of(schema), held, free_for, by_server=clock is None)
         self._reaching = Reaching(url, self.runners)
         claims = Claims(self.runners.host, os.getpid(), self.runners.marks)
         self._beside = Beside(self.turns, claims, clock)
-        self._verbs = dict(verbs(self.runners, claims))
-        for verb in (Verb.PROMOTE, Verb.CANCEL):
-            self._verbs[verb] = after_taking_in(self._verbs[verb])
+        self._verbs = verbs_of(self.runners, claims)
 
     def open(self) -> None:
         """Connect, and make or migrate the schema.
@@ -106,7 +98,13 @@ class PostgresBackend:
         Raises:
             JournalRefused: it must not be used. psycopg.Error: it cannot be used now.
         """
-        self._db, self.epoch = self._reaching.open(self._schema)
+        db, self.epoch = self._reaching.open(self._schema)
+        self._use(db)
+
+    def _use(self, db: Connection) -> None:
+        self._db = db
+        self._together = None if is_pooled(db) else Together(db.pgconn)
+        self.connected(db.info.backend_pid)
 
     def acquire(self) -> None:
         """Nothing: a group's turn is taken in its transaction."""
@@ -126,29 +124,39 @@ class PostgresBackend:
         """The server's process of the connection."""
         return 0 if self._db is None else self._db.info.backend_pid
 
-    def begin(self) -> None:
+    def begin(self, jobs: int = 0) -> None:
         """Start a transaction, on a new connection if the last one was lost, and wait for its turn."""
-        self._begun = monotonic()
-        db = self._ready()
-        self._tx = tx = self._transaction(db)
-        tx.begin = self._take_turn
+        before = self._db
         try:
-            tx.now = self._take_turn()
-            self.runners.written(monotonic() - self._begun)
-            self.runners.write_starts(tx)
+            self._begin(self._ready(), jobs)
         except psycopg.Error as error:
-            raise self._failed(error) from error
+            if before is None or self._db is not before or not before.closed:
+                raise self._failed(error) from error
+            self._forget()
+            try:  # the server has ended it meanwhile, and nobody has asked anything of it
+                self._begin(self._ready(), jobs)
+            except psycopg.Error as again:
+                raise self._failed(again) from again
+
+    def _begin(self, db: Connection, jobs: int) -> None:
+        self._begun = monotonic()
+        self._tx = tx = self._transaction(db)
+        tx.begin, tx.now = self._take_turn, self._take_turn(jobs)
+        self.runners.written(monotonic() - self._begun)
+        self.runners.write_starts(tx)
 
     def _transaction(self, db: Connection) -> PostgresTransaction:
-        turns = self.turns
-        return PostgresTransaction(db, self._sql, 0, self._names, self._places, turns.ask, turns.prepared)
+        ask, together = self.turns.ask, self._together
+        tx = PostgresTransaction(db, self._sql, 0, self._names, self._places, ask, together)
+        tx.takes_for_granted &= not self._claims_lost
+        return tx
 
     def beside(self, calls: Sequence[tuple[Verb, Any]]) -> list[Any] | None:
         """Begin a transaction and write a group beside others of its kind, if it can be."""
         db, rules = self._db, self._rules
-        if db is None or db.closed or rules is None or is_pooled(db):
+        if db is None or db.closed or is_pooled(db):
             return None
-        if not self._beside.may_take(calls, rules, self._names):
+        if rules is None or not self._beside.may_take(calls, rules, self._names):
             return None
         self._begun = monotonic()
         self._tx = tx = self._transaction(db)
@@ -161,11 +169,12 @@ class PostgresBackend:
         self.rollback()
         return None
 
-    def _take_turn(self, *, again: bool = False) -> int:
+    def _take_turn(self, jobs: int = 0, *, again: bool = False) -> int:
         """Begin, wait for others' groups, and return the time."""
         assert self._db is not None
         assert self._tx is not None
-        now, ruled, self._tx.born = self.turns.take(self._db, again=again)
+        now, ruled, self._tx.born, ahead = self.turns.take(self._db, self._together, jobs, again=again)
+        self._tx.ahead.extend(ahead)
         self._tx.known_rules = self._rules if ruled == self._ruled else None
         self._ruled = ruled
         return now
@@ -173,9 +182,8 @@ class PostgresBackend:
     def _ready(self) -> Connection:
         if self._db is not None and not self._db.closed:
             return self._db
-        self._db = db = self._reaching.connect()
-        if self.connected is not None:
-            self.connected(db.info.backend_pid)
+        db = self._reaching.connect()
+        self._use(db)
         return db
 
     def apply(self, verb: Verb, arguments: Sequence[Any]) -> list[Any]:
@@ -183,12 +191,8 @@ class PostgresBackend:
         assert self._tx is not None
         try:
             answers = self._verbs[verb](self._tx, arguments)
-        except psycopg.OperationalError as error:
-            raise self._failed(error) from error
-        except MALFORMED as error:
-            raise JobRefused(f"the journal cannot store this as it is: {error}") from error
-        except psycopg.Error as error:
-            raise self._failed(error) from error
+        except (psycopg.Error, *MALFORMED) as error:
+            raise self._told(error) from error
         note(self._tx.said, verb, arguments, answers)
         return answers
 
@@ -199,15 +203,13 @@ class PostgresBackend:
         tx = self._tx
         try:
             tx.finish()
-        except psycopg.Error as error:
-            raise self._failed(error) from error
-        try:
-            self._db.execute(tx.ending)
-        except psycopg.Error as error:
-            if not self._db.closed:  # the server has said that it did not
-                raise self._failed(error) from error
+            tx.end()
+        except (psycopg.Error, *MALFORMED) as error:
+            if not (tx.is_ending and self._db.closed):  # else the server has said that it did not
+                raise self._told(error) from error
             self._forget()
             raise Uncertain(str(error), partial(self._settle, tx)) from error
+        self._claims_lost = False
         self._tx = None
         self.runners.written(monotonic() - self._begun)
         self._settle(tx, stored=True)
@@ -229,15 +231,11 @@ class PostgresBackend:
 
     def rollback(self) -> None:
         """Undo it. Numbers given to new task names are forgotten with it."""
+        self._claims_lost = self._tx is not None and self._tx.has_lost_claims
         self._tx = self._rules = None
         self._names.clear()
-        self.turns.rolled_back()
-        db = self._db
-        if db is not None and not db.closed:
-            try:
-                db.execute("ROLLBACK")
-            except psycopg.Error:
-                self._forget()
+        if self._db is not None and not self._db.closed and not roll_back(self._db):
+            self._forget()
 
     def repair(self, error: Exception) -> bool:
         """Set nothing aside: a server keeps its rows what they are."""
@@ -256,18 +254,15 @@ class PostgresBackend:
 
     def is_lost(self) -> bool:
         """Say whether the server has ended a connection on which nothing goes on. From any thread."""
-        db = self._db
-        if db is None or self._tx is not None:
+        if (db := self._db) is None or self._tx is not None:
             return db is None
         return is_ended(db) and self._tx is None
 
     def tidy(self) -> None:
         """Tell other processes that something was written: after the commit, for it takes a lock of all."""
-        db = self._db
-        if self._notifies and self._said and db is not None and not db.closed:
-            texts = [written(said, self.sender) for said in self._said]
-            if not all(notify(db, channel_of(self._schema), text) for text in texts):
-                self._forget()
+        db = self._db if self._notifies and self._said else None
+        if db is not None and not db.closed and not tell_others(db, self._schema, self._said):
+            self._forget()
 
     def close(self) -> None:
         """Close the connection, and with it give up the locks of runners that were not retired."""
@@ -281,7 +276,13 @@ class PostgresBackend:
                 self.rollback()
         self._forget()
 
-    def _failed(self, error: psycopg.Error) -> Exception:
+    def _told(self, error: Exception) -> Exception:
+        """Return what the writer is told of an error of a group's statements."""
+        if isinstance(error, MALFORMED):
+            return JobRefused(f"the journal cannot store this as it is: {error}")
+        return self._failed(error)
+
+    def _failed(self, error: Exception) -> Exception:
         """Return what the writer is told of an error, after which nothing of the transaction is stored."""
         if isinstance(error, CONFLICTS):
             return Conflict(str(error))
@@ -291,6 +292,7 @@ class PostgresBackend:
     def _forget(self) -> None:
         self.runners.held_up()
         db, self._db, self._tx, self._rules = self._db, None, None, None
+        self._together = None
         self._names.clear()
         self._places.forget()
         if db is not None:

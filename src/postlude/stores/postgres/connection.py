@@ -78,9 +78,13 @@ GUARDED: Final = (
 """Commits are on the disk when they are answered; what waits for more (a standby) is left as it is. And a
 group that says no more is ended."""
 
-PLANNED: Final = ("jit = off", "enable_seqscan = off", "enable_bitmapscan = off")
-"""How the writer has its statements planned: each is to find few rows by an index, however many there are.
-What the server believes of the table was true some minutes ago, when it was empty or had a million jobs."""
+PLANNED: Final = (
+    *("jit = off", "enable_seqscan = off", "enable_bitmapscan = off"),
+    "plan_cache_mode = force_generic_plan",
+)
+"""How the writer has its statements planned: each is to find few rows by an index, however many there are,
+and once for all values, for to plan it again may take longer than to run it. What the server believes of the
+table was true some minutes ago, when it was empty or had a million jobs."""
 
 
 def is_ended(db: Connection) -> bool:
@@ -119,6 +123,18 @@ def notify(db: Connection, channel: str, text: str) -> bool:
     literal = Escaping(db.pgconn).escape_literal(text.encode(encoding))
     try:
         answer = db.pgconn.exec_(b"NOTIFY %b, %b" % (channel.encode(encoding), literal))
+    except psycopg.Error:
+        return False
+    return answer.status == ExecStatus.COMMAND_OK
+
+
+def roll_back(db: Connection) -> bool:
+    """Undo the transaction, if there is one; False: the connection is of no use any more.
+
+    Past the driver, which has the server forget all prepared statements when it sees this.
+    """
+    try:
+        answer = db.pgconn.exec_(b"ROLLBACK")
     except psycopg.Error:
         return False
     return answer.status == ExecStatus.COMMAND_OK

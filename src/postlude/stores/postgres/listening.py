@@ -2,13 +2,14 @@
 
 import json
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from time import monotonic
 from typing import Final
 
 import psycopg
 
-from postlude.stores.postgres.connection import channel_of, connect, is_pooled
+from postlude.stores.postgres.connection import channel_of, connect, is_pooled, notify
 from postlude.stores.postgres.sql import statements
 from postlude.stores.postgres.transaction import Connection
 from postlude.stores.signals import Listeners, Said
@@ -39,6 +40,12 @@ def written(said: Said, sender: int) -> str:
         anew = said.anew
     flags = [name for name in _FLAGS if getattr(said, name)] + (["anew"] if anew and not said.anew else [])
     return json.dumps([sender, flags, queues, said.due], separators=(",", ":"))
+
+
+def tell_others(db: Connection, schema: str, groups: Iterable[Said]) -> bool:
+    """Tell who listens what groups have done; False: the connection is of no use any more."""
+    texts = [written(said, db.info.backend_pid) for said in groups]
+    return all(notify(db, channel_of(schema), text) for text in texts)
 
 
 def read(text: str) -> tuple[int, Said]:

@@ -80,20 +80,20 @@ class PostgresMarks:
             return any(self._running[seq][2] <= before for seq in self._unwritten)
 
     def to_write(self, after: float = AFTER) -> list[tuple[int, int, int, int]]:
-        """Take out what is to be written now: number, fence, runner and time of each start."""
+        """Return what is to be written now: number, fence, runner and time of each start."""
         if not self._unwritten:
             return []
         now = monotonic()
         with self._lock:
             ripe = [seq for seq in self._unwritten if now - self._running[seq][2] >= after]
-            for seq in ripe:
-                del self._unwritten[seq]
             return [(seq, self._running[seq][0], self.runner, self._running[seq][1]) for seq in ripe]
 
-    def unwritten(self, seqs: Iterable[int]) -> None:
-        """What was taken out was not written: it is to be taken out again."""
+    def written(self, starts: Iterable[tuple[int, int, int, int]]) -> None:
+        """What was to be written is stored. A job that has started again since has another fence."""
         with self._lock:
-            self._unwritten.update(dict.fromkeys(seq for seq in seqs if seq in self._running))
+            for seq, fence, _, _ in starts:
+                if seq in self._unwritten and self._running[seq][0] == fence:
+                    del self._unwritten[seq]
 
 
 class Left:

@@ -124,6 +124,7 @@ class Runners:
             rows = marks.to_write(after)
             if rows:
                 tx.run_for("note_starts", rows)
+                tx.afterwards.append(partial(marks.written, rows))
             if marks.is_draining:
                 tx.run("drain", marks.runner)
 

@@ -1,15 +1,16 @@
 """One group of writes to a PostgreSQL journal: the named statements that the verbs stand on."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from typing import Any, Final
 
 import psycopg
-from psycopg.sql import Literal
 
+from postlude.stores.grouped.backend import Conflict
 from postlude.stores.postgres.passing import DRAWN_FROM, Passing
 from postlude.stores.postgres.places import Places
+from postlude.stores.postgres.together import COMMIT, Failed, Statement, Together, array, number
 from postlude.stores.relational.limits import Rules
 from postlude.stores.relational.transaction import Transaction
 
@@ -22,6 +23,13 @@ _CLAIMED: Final = frozenset({"ready_these", "followers"})
 _SAID: Final = frozenset({"add_attempts", "set_notes", "note_progress", "add_logs"})
 """Statements that keep what tasks have said: it must not fail for a character that texts cannot have here."""
 
+_GUARDED: Final = {"finish_succeeded": "finish_all_succeeded"}
+"""By a statement, the one that fails unless it changes all of its rows."""
+
+_TOLD_NOTHING: Final = frozenset({"add_stats", "add_sums"})
+_PUT_OFF: Final = _TOLD_NOTHING | _GUARDED.keys()
+"""Statements whose answers nobody waits for: they go to the server with what comes next."""
+
 
 class PostgresTransaction(Transaction):
     """One group of writes.
@@ -33,20 +41,30 @@ class PostgresTransaction(Transaction):
         names: task numbers that are known so far; kept over transactions.
         places: up to which nothing is ready; likewise.
         ask: has something known with the next groups' turns that this one has to ask for.
-        prepared: gives the names of statements that are prepared on a connection.
+        together: sends several statements at once; None: a pooler is in the way.
     """
 
     __slots__ = (
-        "_ask", "_drawn", "_numbers", "_passing", "_prepared", "_sql", "_tally", "begin", "born", "pg"
+        "_ask", "_drawn", "_numbers", "_passing", "_put_off", "_sql", "_tally", "_together", "ahead", "begin",
+        "born", "has_lost_claims", "is_ending", "pg", "takes_for_granted",
     )  # fmt: skip
 
     def __init__(
         self, db: Connection, sql: dict[str, str], now: int, names: dict[str, int], places: Places,
-        ask: Callable[[tuple[int, str]], None], prepared: Callable[[Connection], Mapping[str, str]],
+        ask: Callable[[tuple[int, str]], None], together: Together | None = None,
     ) -> None:  # fmt: skip
         super().__init__(now, names)
-        self._prepared = prepared
         self._ask = ask
+        self._together = together
+        self._put_off: list[Statement] = []
+        self.takes_for_granted = together is not None
+        """Whether claims hold, nearly always, is seen when the group is sent."""
+        self.ahead: deque[int] = deque()
+        """Numbers for jobs, in order, that were drawn with the turn."""
+        self.has_lost_claims = False
+        """Whether they did not hold: then the group is applied once more, and each is looked at."""
+        self.is_ending = False
+        """Whether the commit has been sent: nobody knows of it, if the connection is lost."""
         self.born: dict[tuple[int, str], Any] = {}
         """What is known of `may_be_born_claimed` as the group begins."""
         self._tally = ""
@@ -60,7 +78,31 @@ class PostgresTransaction(Transaction):
         """Begins again, after what has been done was undone."""
 
     def _execute(self, name: str, bindings: Sequence[Any]) -> psycopg.Cursor[tuple[Any, ...]]:
+        self.catch_up()
         return self.pg.execute(self._sql[name], bindings)
+
+    def catch_up(self) -> None:
+        """Run what was put off: what comes now is to find it done."""
+        if self._put_off:
+            self._send()
+
+    def _send(self, *last: Statement) -> None:
+        assert self._together is not None
+        statements, self._put_off = [*self._put_off, *last], []
+        try:
+            self._together.send(statements)
+        except Failed as failed:
+            if failed.place is not None and statements[failed.place].name in _GUARDED.values():
+                self.has_lost_claims = True
+                raise Conflict(str(failed.error)) from None
+            raise failed.error from None
+
+    def _put(self, name: str, rows: int, columns: Sequence[Sequence[Any]]) -> None:
+        """Have a statement run with what comes next."""
+        values = list(map(array, columns))
+        if guarded := _GUARDED.get(name):
+            name, values = guarded, [*values, number(rows)]
+        self._put_off.append(Statement(name, self._sql[name], values))
 
     def run(self, name: str, *bindings: Any) -> int:
         """Run a statement that returns nothing; says how many rows it has changed."""
@@ -102,13 +144,12 @@ class PostgresTransaction(Transaction):
         """Run a statement for many rows, given as one array for each column; says how many it has changed."""
         if not rows:
             return 0
-        if name == "add_stats":
-            values = ", ".join(f"({task:d}, {state:d}, {n:d})" for task, state, n in rows)
-            self._tally += f"{self._sql[name]} {values};"
+        if self._together is None and name == "add_stats":
+            numbers = ", ".join(f"({task:d}, {state:d}, {n:d})" for task, state, n in rows)
+            self._tally = f"{self._sql['add_these_stats']} {numbers};"
             return len(rows)
-        if name == "add_sums" and (prepared := self._prepared(self.pg).get(name)):
-            arrays = ", ".join(_written(values, self.pg) for values in zip(*rows, strict=True))
-            self._tally += f"EXECUTE {prepared}({arrays});"
+        if self._together is not None and name in (_PUT_OFF if self.takes_for_granted else _TOLD_NOTHING):
+            self._put(name, len(rows), list(zip(*rows, strict=True)))
             return len(rows)
         self._let_know(name)
         columns = [_column(values) for values in zip(*rows, strict=True)]
@@ -132,10 +173,13 @@ class PostgresTransaction(Transaction):
         if statement == DRAWN_FROM["release"]:
             self._passing.forget()
 
-    @property
-    def ending(self) -> str:
-        """The words that end it: with the tally and the sums, so that these take no round trip."""
-        return f"{self._tally}COMMIT"
+    def end(self) -> None:
+        """Commit it, with what was put off: so it takes no round trip of its own."""
+        self.is_ending = True
+        if self._together is None:
+            self.pg.execute(f"{self._tally}COMMIT")
+        else:
+            self._send(COMMIT)
 
     @property
     def kept_rules(self) -> Rules | None:
@@ -149,38 +193,43 @@ class PostgresTransaction(Transaction):
         self, name: str, rows: Sequence[Iterable[Any]], payloads: Sequence[bytes]
     ) -> Sequence[int]:
         """Insert jobs and their arguments; returns their numbers, in this order."""
-        numbers: list[int | None] = [None] * len(rows)
-        if self._numbers:
-            numbers = [self._numbers.popleft() for _ in rows]
+        if not self._numbers:
+            self._take_ahead(len(rows))
+        if self._numbers and self._together is not None:
+            known = [self._numbers.popleft() for _ in rows]
+            self._put(name, len(rows), [known, *zip(*rows, strict=True), payloads])
+            return known
+        numbers = [self._numbers.popleft() if self._numbers else None for _ in rows]
         columns = [numbers, *zip(*rows, strict=True), payloads]
         return [seq for (seq,) in self._fetch(name, [_column(tuple(values)) for values in columns])]
 
     def upcoming(self, jobs: int) -> Sequence[int]:
         """Return the numbers that the jobs will have that are inserted next."""
-        seqs = self._draw(jobs)
-        self._numbers.extend(seqs)
-        return seqs
+        if not self._take_ahead(jobs):
+            self._numbers.extend(sorted(seq for (seq,) in self._fetch("numbers", [jobs])))
+        return list(self._numbers)
 
-    def _draw(self, jobs: int) -> list[int]:
-        return sorted(seq for (seq,) in self._execute("numbers", [jobs]).fetchall())
+    def _take_ahead(self, jobs: int) -> bool:
+        """Take so many of the numbers that were drawn with the turn; none, if they are too few."""
+        enough = len(self.ahead) >= jobs
+        if enough:
+            self._numbers.extend(self.ahead.popleft() for _ in range(jobs))
+        else:
+            self.ahead.clear()  # what comes now would have later ones than what comes then
+        return enough
 
     def _read_rules(self) -> Rules:
         return Rules(self.rows("bounds"), self.rows("pauses"))
 
     def _begin_anew(self) -> None:
         self._drawn.clear()
+        self._put_off.clear()
+        self.afterwards.clear()  # the starts that were written as it began: they are to be written again
         self._tally = ""
         self.now = self.begin(again=True)
 
     def _reload(self) -> None:
         self.names.update(self.rows("task_names"))
-
-
-def _written(values: tuple[Any, ...], db: Connection) -> str:
-    """Return a column of numbers, or of texts, as an array in SQL."""
-    if isinstance(values[0], str):
-        return f"ARRAY[{', '.join(Literal(value).as_string(db) for value in values)}]"
-    return f"'{{{','.join([f'{value:d}' for value in values])}}}'"
 
 
 def as_ready(rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:

@@ -97,7 +97,7 @@ class SqliteBackend:
         while self._said:
             self._listeners.tell(self._said.pop(0))
 
-    def begin(self) -> None:
+    def begin(self, jobs: int = 0) -> None:
         """Start a transaction; reopens the connection after an error, with growing pauses."""
         try:
             db = self._begun()

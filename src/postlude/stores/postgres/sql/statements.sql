@@ -56,7 +56,10 @@ INSERT INTO $s.task_name (name) VALUES ($1) ON CONFLICT DO NOTHING
 SELECT name, id FROM $s.task_name
 
 -- name: add_stats
--- Numbers only, as text: it goes to the server together with the commit.
+INSERT INTO $s.tally (task, state, n) SELECT * FROM unnest($1::integer[], $2::smallint[], $3::bigint[])
+
+-- name: add_these_stats
+-- Numbers only, as text: through a pooler it goes to the server together with the commit.
 INSERT INTO $s.tally (task, state, n) VALUES
 
 -- name: fold_tally
@@ -531,6 +534,11 @@ WHERE seq = ANY(ARRAY(SELECT value::bigint FROM jsonb_array_elements_text($2::js
 UPDATE $s.job SET state = 8, started = f.started, finished = f.finished
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) AS f(seq, fence, started, finished)
 WHERE job.seq = f.seq AND job.fence = f.fence AND job.state + 0 = 3
+
+-- name: finish_all_succeeded
+-- The same, of which nobody looks how many it has changed: it fails unless all of them.
+WITH done AS ($finish_succeeded RETURNING 1)
+SELECT CASE WHEN count(*) = $5::bigint THEN 0 ELSE ('only ' || count(*) || ' of the claims hold')::integer END FROM done
 
 -- name: standings
 SELECT seq, state, fence, task, failures, (runner IS NULL)::integer, lane, (cancel_asked IS NOT NULL)::integer,
