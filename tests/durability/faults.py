@@ -122,9 +122,9 @@ def answers_early(backend: Backend, _: str) -> None:
     open_since: float | None = None
     begun, committed = backend.begin, backend.commit
 
-    def begin(self: Any) -> None:
+    def begin(self: Any, jobs: int = 0) -> None:
         if open_since is None:
-            begun(self)
+            begun(self, jobs)
         elif backend is SqliteBackend:
             self._tx = SqliteTransaction(self.premises.db, self._clock.now(), self._names)
         else:
@@ -139,8 +139,10 @@ def answers_early(backend: Backend, _: str) -> None:
             open_since = time.monotonic()
         if time.monotonic() < open_since + 0.3:
             self._tx.finish()
-            if backend is not SqliteBackend and (tally := self._tx.ending.removesuffix("COMMIT")):
-                self._db.execute(tally)
+            if backend is not SqliteBackend:
+                self._tx.catch_up()
+                if self._tx._tally:
+                    self._db.execute(self._tx._tally)
             return
         open_since = None
         committed(self)

@@ -43,8 +43,8 @@ class Disk:
         self.backend: Any = driver.store._writer._backend  # type: ignore[attr-defined]
         begin = self.backend.begin
 
-        def begin_in_vain() -> None:
-            begin()
+        def begin_in_vain(jobs: int = 0) -> None:
+            begin(jobs)
             self.backend.premises.db.set_commit_hook(self._commit)
 
         monkeypatch.setattr(self.backend, "begin", begin_in_vain)
