@@ -158,8 +158,11 @@ class Listener:
         """Look for what was written, again and again; at what leaves no such trace, less often."""
         seen = db.execute(self._at).fetchone()
         self._begun()
-        told = monotonic()
-        while not self._stop.wait(POLL_EVERY):
+        told = due = monotonic()
+        while True:
+            due = max(due + POLL_EVERY, monotonic())  # from look to look, and not from a look's end
+            if self._stop.wait(due - monotonic()):
+                return
             now = db.execute(self._at).fetchone()
             if now != seen or monotonic() - told >= LOOK_AFTER:
                 self._listeners.tell(unknown())
