@@ -42,7 +42,7 @@ def main() -> None:
 
 def _measured(scenario: str, server: MeasuredServer, options: argparse.Namespace) -> dict[str, Any]:
     if scenario == "throughput":
-        return throughput.measured(server, options.jobs, options.rounds)
+        return throughput.measured(server, options.jobs, options.rounds, options.procrastinate)
     if scenario == "between":
         return between.measured(server, options.latencies, options.rest, options.rounds)
     if scenario == "backlog":
@@ -92,6 +92,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.5, help="of each web measurement in a round")
     parser.add_argument("--jobs", type=int, default=30_000, help="of each round of throughput")
+    parser.add_argument(
+        "--procrastinate", default="", metavar="PYTHON", help="of an environment of its own that has it"
+    )
     parser.add_argument("--backlog", type=int, default=1_000_000)
     parser.add_argument("--claims", type=float, default=20.0, help="seconds of claims beside a backlog")
     parser.add_argument("--held", type=float, default=300.0, help="seconds that a transaction is held open")

@@ -17,15 +17,24 @@ FEWER: Final = 10
 """Procrastinate is given so many times fewer jobs: each is several statements there."""
 
 
-def measured(server: MeasuredServer, jobs: int, rounds: int) -> dict[str, Any]:
-    """Measure each in turn, on empty tables."""
+def measured(server: MeasuredServer, jobs: int, rounds: int, elsewhere: str = "") -> dict[str, Any]:
+    """Measure each in turn, on empty tables.
+
+    Args:
+        server: where.
+        jobs: of each round; of Procrastinate's, fewer.
+        rounds: how many.
+        elsewhere: the Python of an environment that has Procrastinate; by default, this one, if it has.
+    """
     taken: dict[str, list[dict[str, float]]] = {"floor": [], "postlude": []}
-    others = importlib.util.find_spec("procrastinate") is not None
+    if not elsewhere and importlib.util.find_spec("procrastinate") is not None:
+        elsewhere = sys.executable
     for _ in range(rounds):
         taken["floor"].append(_run(server, jobs, "bench.postgres.floor", server.url))
         taken["postlude"].append(_run(server, jobs, "bench.jobs", "throughput", server.url))
-        if others:
-            one = _run(server, jobs // FEWER, "bench.postgres.procrastinate", server.url)
+        if elsewhere:
+            module = "bench.postgres.procrastinate"
+            one = _run(server, jobs // FEWER, module, server.url, python=elsewhere)
             taken.setdefault("procrastinate", []).append(one)
     found: dict[str, Any] = {
         name: {key: round(median(one[key] for one in each), 1) for key in each[0]}
@@ -37,17 +46,19 @@ def measured(server: MeasuredServer, jobs: int, rounds: int) -> dict[str, Any]:
     ]
     found["postlude"]["of the floor in the same round, median"] = round(median(shares), 2)
     found["postlude"]["rounds"] = sorted(round(share, 2) for share in shares)
-    if not others:
+    if not elsewhere:
         found["procrastinate"] = {"left out": "pip install -r requirements/bench.txt"}
     return found
 
 
-def _run(server: MeasuredServer, jobs: int, module: str, *arguments: str) -> dict[str, float]:
+def _run(
+    server: MeasuredServer, jobs: int, module: str, *arguments: str, python: str = sys.executable
+) -> dict[str, float]:
     with psycopg.connect(server.url, autocommit=True) as db:
         db.execute("DROP SCHEMA IF EXISTS postlude, floor, procrastinate CASCADE")
         db.execute("CHECKPOINT")
     before = server.cpu()
-    command = [sys.executable, "-m", module, *arguments, str(jobs)]
+    command = [python, "-m", module, *arguments, str(jobs)]
     ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     found = json.loads(ended.stdout.splitlines()[-1])
     return {

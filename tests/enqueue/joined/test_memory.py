@@ -8,6 +8,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
 from postlude import CannotJoin, Postlude
+from postlude.model.event.jobs import JobsAdded
 from tests.enqueue.joined.kinds import SQLITE, TABLE, Begin, Kind, called, note, undone
 
 pytestmark = pytest.mark.anyio
@@ -33,6 +34,18 @@ async def test_they_are_there_with_the_commit(kind: tuple[Kind, Begin]) -> None:
     async with undone(begin()) as tx:
         await tx.order(2)
     assert await called(own.postlude) == [1]
+
+
+async def test_it_is_told_which_were_added(kind: tuple[Kind, Begin]) -> None:
+    (own, begin) = kind
+    told: list[JobsAdded] = []
+    own.postlude.components.store.events.listen(told.append, JobsAdded)
+    async with begin() as tx:
+        await tx.add(note, 1)
+        assert told == []
+    ((job,), (added,)) = (told[0].jobs, told[0].added)
+    assert len(told) == 1
+    assert (job.task.rpartition(":")[2], added.joined) == ("note", False)
 
 
 async def test_savepoints(kind: tuple[Kind, Begin]) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from postlude import CannotJoin, Postlude
 from postlude.app.measuring import measured, measured_here
 from postlude.enqueue.joined.outbox import Outbox
+from postlude.model.event.jobs import JobsAdded
 from tests.enqueue.joined.cases import Found, JoinedCases
 from tests.enqueue.joined.kinds import MYSQL, SQLITE, TABLE, Begin, Kind, called, note
 from tests.servers.mariadb import INSTALL, MariaDBServer, program
@@ -125,6 +126,8 @@ async def test_what_was_taken_over_by_a_process_that_died_then_is_there_once(tmp
     engine = create_engine(url)
     postlude = Postlude(store=f"sqlite:///{tmp_path}/journal.db", packages=["tests"])
     postlude.outbox(engine)
+    told: list[JobsAdded] = []
+    postlude.components.store.events.listen(told.append, JobsAdded)
     await postlude.open()
     with engine.begin() as connection:
         postlude.within(connection).add_task(note, 1)
@@ -145,6 +148,7 @@ async def test_what_was_taken_over_by_a_process_that_died_then_is_there_once(tmp
             connection.rollback()
             await asyncio.sleep(0.01)
     assert await called(postlude) == [1, 2]
+    assert [b"1" in job.payload for event in told for job in event.jobs] == [True, False], "each once"
     await postlude.close()
     engine.dispose()
 

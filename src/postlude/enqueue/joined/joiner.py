@@ -13,6 +13,7 @@ from postlude.enqueue.producer import Producer
 from postlude.enqueue.terms import carry
 from postlude.errors import CannotJoin, JobRefused
 from postlude.jobs.handle import Job
+from postlude.model.event.jobs import JobsAdded
 from postlude.model.job import NewJob
 from postlude.model.joining import Joining, in_calls, text_of
 from postlude.model.terms import Conflict
@@ -191,7 +192,9 @@ class Joiner:
         """Add jobs to a journal in memory, whose answers are there at once."""
         self._opened()
         for jobs in in_calls(list(joinings)):
-            self._store.add(jobs).result()
+            added = self._store.add(jobs).result()
+            if JobsAdded in self._store.events.heard:
+                self._store.events.emit(JobsAdded(jobs, added))
 
     def _look(self) -> None:
         reply = self._store.promote()

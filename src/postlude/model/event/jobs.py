@@ -13,6 +13,9 @@ from postlude.model.outcome import Finish, Outcome
 class JobsAdded(Event):
     """Jobs are in the journal: those of one request, or of several that were written together.
 
+    Jobs of an application's transaction in the journal's own PostgreSQL come into it unseen: of those nothing
+    is told before they start.
+
     Attributes:
         jobs: as they were given to the store.
         added: what became of each.
