@@ -8,12 +8,11 @@ from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from postlude.enqueue.joined.announcer import Announcer
 from postlude.enqueue.joined.drivers import way_of as way_of_driver
-from postlude.enqueue.joined.target import AwaitedWay, Deferral, Give, Joins, Journal, Target, Way
+from postlude.enqueue.joined.target import AwaitedWay, Deferral, Give, Joins, Journal, Target, Way, tell_of
 from postlude.enqueue.producer import Producer
 from postlude.enqueue.terms import carry
 from postlude.errors import CannotJoin, JobRefused
 from postlude.jobs.handle import Job
-from postlude.model.event.jobs import JobsAdded
 from postlude.model.job import NewJob
 from postlude.model.joining import Joining, in_calls, text_of
 from postlude.model.terms import Conflict
@@ -192,9 +191,7 @@ class Joiner:
         """Add jobs to a journal in memory, whose answers are there at once."""
         self._opened()
         for jobs in in_calls(list(joinings)):
-            added = self._store.add(jobs).result()
-            if JobsAdded in self._store.events.heard:
-                self._store.events.emit(JobsAdded(jobs, added))
+            tell_of(self._store, jobs, self._store.add(jobs).result())
 
     def _look(self) -> None:
         reply = self._store.promote()

@@ -15,11 +15,11 @@ from sqlalchemy.pool import StaticPool
 
 from postlude.clock import SECOND
 from postlude.enqueue.joined.announcer import Announcer
-from postlude.enqueue.joined.target import Statement
+from postlude.enqueue.joined.target import Statement, tell_of
 from postlude.errors import CannotJoin, JobRefused
-from postlude.model.event.jobs import JobsAdded, JobsRefused
+from postlude.model.event.jobs import JobsRefused
 from postlude.model.event.runner import DutyFailed
-from postlude.model.job import Added, NewJob
+from postlude.model.job import NewJob
 from postlude.model.joining import Joining, in_calls, read, text_of
 from postlude.model.state import Reason
 from postlude.stores.loops import call_on
@@ -231,7 +231,7 @@ def _take_over(store: Store, rows: Sequence[Any]) -> list[str]:
     taken: list[str] = []
     for jobs, reply in zip(calls, replies, strict=True):
         try:
-            _tell(store, jobs, reply.wait())
+            tell_of(store, jobs, reply.wait())
         except JobRefused:
             if not _add_missing(store, jobs):
                 continue
@@ -255,17 +255,12 @@ def _add_missing(store: Store, jobs: Sequence[NewJob]) -> bool:
             missing.append(job)
     try:
         if missing:
-            _tell(store, missing, store.add(missing).wait())
+            tell_of(store, missing, store.add(missing).wait())
     except JobRefused as error:
         if JobsRefused in store.events.heard:
             store.events.emit(JobsRefused(missing, error))
         return False
     return True
-
-
-def _tell(store: Store, jobs: Sequence[NewJob], added: Sequence[Added]) -> None:
-    if JobsAdded in store.events.heard:
-        store.events.emit(JobsAdded(jobs, added))
 
 
 _HOW_MANY: Final = select(func.count()).select_from(_TABLE)

@@ -4,7 +4,10 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, NamedTuple, NoReturn, Protocol
 
 from postlude.errors import CannotJoin
+from postlude.model.event.jobs import JobsAdded
+from postlude.model.job import Added, NewJob
 from postlude.model.joining import Joining, text_of
+from postlude.stores.protocol import Store
 from postlude.stores.values import Entrance
 
 Give = Callable[[], Coroutine[Any, Any, None]]
@@ -99,6 +102,12 @@ class Target(Protocol):
     def expect(self) -> None:
         """One may be committed soon, and nobody says when: look a few times. From any thread."""
         ...
+
+
+def tell_of(store: Store, jobs: Sequence[NewJob], added: Sequence[Added]) -> None:
+    """Tell who listens which jobs of a transaction the journal has now."""
+    if JobsAdded in store.events.heard:
+        store.events.emit(JobsAdded(jobs, added))
 
 
 _ELSEWHERE: Final = frozenset({"42883", "3F000", "42P01", "PJ001"})
