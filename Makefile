@@ -77,6 +77,7 @@ format: $(VENV)/.ready ## let ruff mend what it can, and write what the document
 	$(BIN)/python scripts/events.py
 	$(BIN)/python scripts/commands.py
 	$(BIN)/python -m scripts.samples
+	$(BIN)/python -m bench.peers.page
 
 .PHONY: types
 types: $(VENV)/.ready ## mypy, strict

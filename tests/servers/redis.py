@@ -6,6 +6,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -29,18 +30,26 @@ def answers(port: int) -> bool:
     return False
 
 
+NOTHING_KEPT: Final = ("--save", "", "--appendonly", "no")
+
+
 class RedisServer:
-    """A server; starts when it is made. It keeps nothing on disk.
+    """A server; starts when it is made.
+
+    Args:
+        settings: words of its command line, beside those that only say where it is. It keeps nothing on disk,
+            unless they say otherwise; without any, what it keeps is its own default.
 
     Attributes:
         url: of it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Sequence[str] = NOTHING_KEPT) -> None:
         program = shutil.which("redis-server")
         if program is None:
             raise RuntimeError(f"no Redis here: {INSTALL}")
         self._program = program
+        self._settings = settings
         self._folder = Path(tempfile.mkdtemp(prefix="postlude-redis-"))
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
@@ -52,7 +61,7 @@ class RedisServer:
         self._process = subprocess.Popen(
             [
                 self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder),
-                "--save", "", "--appendonly", "no", "--daemonize", "no",
+                "--daemonize", "no", *self._settings,
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -64,7 +73,7 @@ class RedisServer:
             time.sleep(0.02)
 
     def stop(self, how: int = signal.SIGTERM) -> None:
-        """Stop it; what it had is gone."""
+        """Stop it; what it has not kept on disk is gone."""
         if self._process is not None:
             self._process.send_signal(how)
             self._process.wait(30)

@@ -1,0 +1,1 @@
+"""Postlude beside other systems of background jobs: `python -m bench.peers`."""
