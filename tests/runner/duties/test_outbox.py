@@ -16,7 +16,7 @@ from postlude.model.queues import NONE, only
 from postlude.model.state import State
 from postlude.model.terms import Given, Terms
 from postlude.runner.duties import outbox
-from postlude.runner.duties.outbox import IDLE_PATIENCE, LOOK_EVERY, WINDOW, Outbox
+from postlude.runner.duties.outbox import IDLE_PATIENCE, LONGEST, LOOK_EVERY, ROOM, SHORTEST, WINDOW, Outbox
 from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import Kind, NewRunner, Store
 from postlude.telemetry.events import Events
@@ -98,6 +98,37 @@ async def test_a_window_is_out_and_refilled_as_jobs_are_claimed() -> None:
     assert await office.turn() == []
     office.run(child, *ids[:2])
     assert await office.turn() == ids[WINDOW : WINDOW + 2]
+
+
+async def test_a_full_window_is_filled_when_a_part_of_it_is_free() -> None:
+    office = Office()
+    ids = office.add(4 * WINDOW)
+    child = office.child()
+    await office.turn()
+    office.run(child, *ids[:4])
+    office.clock.advance(0.010)
+    pause, heeds_news = await office.outbox._turn()
+    assert pause == pytest.approx(0.010 * WINDOW / ROOM / 4)
+    assert not heeds_news
+    office.run(child, *ids[4 : 4 + WINDOW])
+    office.clock.advance(0.010)
+    assert await office.outbox._turn() == (SHORTEST, False), "it was empty"
+    office.clock.advance(5.0)
+    office.run(child, ids[4 + WINDOW])
+    assert await office.outbox._turn() == (LONGEST, False)
+    assert await office.outbox._turn() == (SHORTEST, False), "nothing was free"
+    assert await office.outbox._turn() == (2 * SHORTEST, False)
+
+
+async def test_with_room_in_the_window_news_are_heeded() -> None:
+    office = Office()
+    office.child()
+    office.add(WINDOW - 1)
+    assert await office.outbox._turn() == (LOOK_EVERY, True)
+    office.add(1)
+    assert await office.outbox._turn() == (LOOK_EVERY, True)
+    office.add(1)
+    assert (await office.outbox._turn())[1] is False, "it would turn for each job that is added"
 
 
 async def test_with_many_slots_twice_as_many() -> None:

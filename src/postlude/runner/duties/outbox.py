@@ -28,6 +28,10 @@ SHORTEST: Final = 0.005
 LONGEST: Final = 0.1
 """Seconds between looks whether a full window has room: the first pause, and the longest."""
 
+ROOM: Final = 4
+"""Such a part of a full window is to be free when it is filled: each time is a commit, in a turn of its own,
+for which all claims wait."""
+
 AGAIN: Final = 0.5
 LATEST: Final = 5.0
 """Seconds until a broker that is away is tried again: the first pause, and the longest."""
@@ -105,6 +109,8 @@ class Outbox:
         self._looked = -inf
         self._away = 0.0
         self._vain = 0.0
+        self._published = -inf
+        """When it was looked last for what can be published (seconds, by the boot clock)."""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -176,7 +182,8 @@ class Outbox:
             self._away = 0.0
             self._store.events.emit(BrokerReached(self._queue))
         self._epoch = epoch
-        return self._until_next(bool(outgoing.ids), outgoing.left, outgoing.again), True
+        pause = self._until_next(len(outgoing.ids), window, outgoing.left, outgoing.again)
+        return pause, not outgoing.left  # what is added beyond a full window changes nothing
 
     def _lost(self, why: str) -> float:
         self._epoch = None
@@ -185,13 +192,16 @@ class Outbox:
         self._away = min(max(AGAIN, 2 * self._away), LATEST)
         return self._away
 
-    def _until_next(self, found: bool, left: bool, again: int | None) -> float:
-        if found or not left:
-            self._vain = 0.0
-        else:
-            self._vain = min(max(SHORTEST, 2 * self._vain), LONGEST)
+    def _until_next(self, found: int, window: int, left: bool, again: int | None) -> float:
+        now = self._clock.boot() / SECOND
+        since, self._published = now - self._published, now
         if left:
-            return max(self._vain, SHORTEST)
+            if found:  # at this pace, some of the window is free then
+                self._vain = 0.0
+                return min(max(SHORTEST, min(since, LONGEST) * window / ROOM / found), LONGEST)
+            self._vain = min(max(SHORTEST, 2 * self._vain), LONGEST)
+            return self._vain
+        self._vain = 0.0
         later = LOOK_EVERY if again is None else (again - self._store.now()) / SECOND
         return min(max(later, SHORTEST), LOOK_EVERY)
 

@@ -54,7 +54,8 @@ class ThreadExecutor:
         self._running: dict[Work, None] = {}
         self._results: deque[tuple[Work, Outcome | BaseException]] = deque()
         self._waking = False
-        self._told = False
+        self._told = self._hurried = False
+        """Whether the loop is to collect what has ended: in a moment, and at once."""
         self._refused = False
         """Whether the system has refused the last thread."""
 
@@ -185,11 +186,13 @@ class ThreadExecutor:
                 self._events.emit(JobReturned(*work.identity))
                 del result  # an error knows this frame
                 return False
-            followed = work.follower is not None
+            awaited = work.follower is not None or work.waiter is not None
             self._results.append((work, result))
             del work, result
-            if followed:
-                self._tell(self._collect_at_once)
+            if awaited:
+                if not self._hurried:
+                    self._hurried = True
+                    self._tell(self._collect_at_once)
             elif not self._told:
                 self._told = True
                 self._tell(self._loop.call_later, MOMENT, self._collect)
@@ -201,12 +204,12 @@ class ThreadExecutor:
             self._events.emit(LoopClosed(Missed.END))
 
     def _collect_at_once(self) -> None:
-        """Let what follows start now: a moment for each would be most of the time that a chain takes."""
+        """Let what follows start now, and who waits go on: a moment would be most of the time they take."""
         self._collect()
         self._wake_one()
 
     def _collect(self) -> None:
-        self._told = False
+        self._told = self._hurried = False
         results = self._results
         try:
             while results:
