@@ -29,10 +29,10 @@ def note(number: int) -> None:
     seen[8 * number : 8 * number + 8] = struct.pack("d", time.monotonic())
 
 
-def journal_of(url: str, engine: Any = None) -> tuple[Postlude, Any]:
+def journal_of(url: str, engine: Any = None, app: Any = None) -> tuple[Postlude, Any]:
     """Return an application with a journal, and its task."""
     queues = None if engine is None else {QUEUE: engine}
-    postlude = Postlude(store=url, queues=queues, config=Config(tune_gc=False))
+    postlude = Postlude(app, store=url, queues=queues, config=Config(tune_gc=False))
     return postlude, postlude.task(note, name="nothing", queue=QUEUE)
 
 
