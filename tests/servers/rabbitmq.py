@@ -100,7 +100,7 @@ class RabbitMQServer:
                 raise RuntimeError(f"RabbitMQ did not start: {(self._folder / 'said').read_text()[-2000:]}")
             time.sleep(0.1)
 
-    def control(self, *words: str, timeout: float = 60) -> str:
+    def control(self, *words: str, timeout: float = 180) -> str:
         """Have it do something, by `rabbitmqctl`; returns what that says."""
         done = subprocess.run(
             [self._programs / "rabbitmqctl", "--quiet", *words],

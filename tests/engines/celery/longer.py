@@ -8,11 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from kombu.connection import Connection
 
 from postlude import State
 from postlude.model.state import Reason
 from tests.engines.celery.deaths import WORKER
 from tests.engines.celery.memory import MIB, capped
+from tests.engines.celery.shop import QUEUE
 from tests.engines.celery.site import PATIENCE, Site
 from tests.engines.celery.test_clocks import HOUR, in_redis, no_storm
 from tests.engines.celery.test_workers import begun, die_everywhere
@@ -171,3 +173,22 @@ async def test_a_job_runs_for_longer_than_twenty_seconds_that_rabbitmq_waits_for
         assert "PRECONDITION" not in site.log()
     finally:
         site.close()
+
+
+async def test_a_worker_takes_from_a_quorum_queue_that_was_there(
+    rabbitmq: RabbitMQServer, tmp_path: Path
+) -> None:
+    """Celery learns that it is one when it has consumed it as if it were none, and begins once more."""
+    with Connection(rabbitmq.url) as connection:
+        channel = connection.channel()
+        channel.queue_delete(QUEUE)
+        channel.queue_declare(QUEUE, durable=True, auto_delete=False, arguments={"x-queue-type": "quorum"})
+    site = Site(tmp_path, rabbitmq.url)
+    site.start(concurrency=1)
+    try:
+        async with site.serving() as shop:
+            jobs = [await shop.postlude.add_task(shop.note, number) for number in range(20)]
+            assert await site.results(jobs) == [*range(0, 40, 2)]
+    finally:
+        site.close()
+        rabbitmq.control("delete_queue", QUEUE)

@@ -159,6 +159,7 @@ def _own_application(broker_url: str | None) -> Celery:
         worker_prefetch_multiplier=1,
         task_acks_late=False,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # after 100, which is an hour, a worker would end
         worker_hijack_root_logger=False,
         worker_send_task_events=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,

@@ -1,5 +1,6 @@
 """Giving a broker messages: on one connection, by one thread."""
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
@@ -7,6 +8,8 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
+from amqp import Channel as AmqpChannel
+from amqp import NotFound, PreconditionFailed
 from celery import Celery
 from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
@@ -30,10 +33,61 @@ NO_TRACES: Final[Traces] = MappingProxyType({})
 _NO_TEXTS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-def declared_queue(name: str, kind: str) -> Queue:
+TYPE: Final = "x-queue-type"
+
+MOST_ARGUMENTS: Final = 20
+"""Of a queue, that are asked for."""
+
+DIFFERS: Final = re.compile(
+    r"inequivalent arg '(?P<name>[^']+)'.*current is the value '(?P<value>[^']*)' of type '(?P<type>\w+)'"
+)
+"""How RabbitMQ says that an argument differs."""
+
+
+class KeptQueue(Queue):
+    """A queue of RabbitMQ's that stays as it is where there is one, with whatever arguments it was made.
+
+    Declared with others, RabbitMQ refuses it, and Celery's worker would end.
+    """
+
+    queue_arguments: dict[str, Any]
+
+    def queue_declare(self, nowait: bool = False, passive: bool = False, channel: Any = None) -> Any:
+        if not passive and isinstance(self.channel, AmqpChannel):
+            connection = self.channel.connection
+            with suppress(NotFound), connection.channel() as probe:
+                found = super().queue_declare(nowait=False, passive=True, channel=probe)
+                if TYPE not in self.queue_arguments and self._type_there(connection) == "quorum":
+                    # By these Celery tells how to consume it. It has done so already: it begins once more.
+                    self.queue_arguments[TYPE] = "quorum"
+                return found
+        return super().queue_declare(nowait=nowait, passive=passive, channel=channel)
+
+    def _type_there(self, connection: Any) -> str | None:
+        """Ask with which type it was made: each refusal names one argument that differs."""
+        known: dict[str, Any] = {}
+        for _ in range(MOST_ARGUMENTS):
+            try:
+                with connection.channel() as probe:
+                    probe.queue_declare(self.name, durable=True, auto_delete=False, arguments=known)
+            except PreconditionFailed as error:
+                told = DIFFERS.search(str(error))
+                if told is None or told["name"] in known:
+                    break
+                known[told["name"]] = told["value"] if told["type"] == "longstr" else _number(told["value"])
+            else:
+                break
+        return known.get(TYPE)
+
+
+def _number(text: str) -> int | bool:
+    return int(text) if text.lstrip("-").isdecimal() else text == "true"
+
+
+def declared_queue(name: str, kind: str) -> KeptQueue:
     """Return a queue as it is made where there is none: durable, reached by its own name."""
-    arguments = {"x-queue-type": "quorum"} if kind == "quorum" else None
-    return Queue(name, Exchange(""), routing_key=name, durable=True, queue_arguments=arguments)
+    arguments = {TYPE: "quorum"} if kind == "quorum" else {}
+    return KeptQueue(name, Exchange(""), routing_key=name, durable=True, queue_arguments=arguments)
 
 
 class Publisher:
