@@ -180,6 +180,19 @@ def test_numbers_are_drawn_for_what_is_added_and_for_no_more(server: PostgresSer
         store.close()
 
 
+def test_of_too_few_numbers_none_is_used(server: PostgresServer, schema: str) -> None:
+    """What is added later in a group has a later place."""
+    counted = Counted(server.url, schema)
+    try:
+        adds = [[([job(1), job(2)], None)], [([job(3)], None)]]
+        answers = counted.group(1, *((Verb.ADD, calls) for calls in adds))
+        seqs = [one.seq for ((*added,),) in answers for one in added]
+        assert seqs == sorted(seqs)
+        assert len(seqs) == 3
+    finally:
+        counted.backend.close()
+
+
 def test_a_group_of_which_a_claim_is_lost_is_looked_at_one_by_one(
     server: PostgresServer, schema: str
 ) -> None:
