@@ -53,13 +53,14 @@ def main() -> int:
             # Kills are not measured in turns: those of other systems stay.
             found[part] = found[part] if part == "kills" else {}
             measure(options, systems, found)
+            some = len(options.systems) < len(SYSTEMS) and part in found["about"]
             found["about"][part] = {
                 "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
                 "rounds": options.rounds if part == "speed" else 1,
                 "load_before": round(load, 1),
                 "load_after": round(os.getloadavg()[0], 1),
                 "minutes": round((time.monotonic() - began) / 60, 1),
-            }
+            } | (found["about"][part] if some else {})  # a few systems anew are not the run
             if not options.keep:  # after each part: the second one may be interrupted
                 RESULTS.parent.mkdir(exist_ok=True)
                 RESULTS.write_text(json.dumps(found, indent=1) + "\n", "utf-8")

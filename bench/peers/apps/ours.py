@@ -10,14 +10,15 @@ from functools import partial
 
 from fastapi import BackgroundTasks, FastAPI
 
-from bench.peers.apps import URL, numbers
+from bench.peers.apps import CONCURRENCY, URL, numbers
 from bench.peers.record import async_job, job
-from postlude import CeleryEngine, Postlude
+from postlude import CeleryEngine, Config, Postlude
 
 _broker = os.environ.get("PEERS_BROKER")
 engine = CeleryEngine(_broker) if _broker else None
 app = FastAPI()
-postlude = Postlude(app, store=URL, queues={"default": engine} if engine else None)
+config = Config(loop_slots=CONCURRENCY) if CONCURRENCY else None
+postlude = Postlude(app, store=URL, queues={"default": engine} if engine else None, config=config)
 task = job if engine else async_job
 
 
