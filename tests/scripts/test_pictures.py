@@ -8,7 +8,11 @@ PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
 
 
 def test_each_is_shown_and_is_there() -> None:
-    shown = {name for page in PAGES for name in re.findall(r"images/([\w-]+\.png)", page.read_text("utf-8"))}
+    shown = {
+        name
+        for page in PAGES
+        for name in re.findall(r"images/([\w.-]+\.(?:png|svg))", page.read_text("utf-8"))
+    }
     assert shown == {path.name for path in IMAGES.iterdir()}
     assert len(shown) >= 4
 
