@@ -134,19 +134,24 @@ def run_to_its_end(celery: Any, arguments: list[str]) -> bool:
 
     `worker_main` returns nothing, also after an error: it is asked for its exit code as it shuts down.
     """
-    from celery.signals import worker_shutdown
+    from celery.signals import worker_shutdown, worker_shutting_down
 
     codes: list[int | None] = []
+    told: list[str] = []
 
     def note(sender: Any, **_: Any) -> None:
         codes.append(sender.exitcode)
 
+    def hear(sig: str, **_: Any) -> None:
+        told.append(sig)
+
     worker_shutdown.connect(note)
+    worker_shutting_down.connect(hear)
     try:
         celery.worker_main(arguments)
     except Exception:  # what has ended it meets it again while it shuts down
         traceback.print_exc()
-        return False
+        return bool(told)  # told to end before it takes messages, Celery meets errors of its own
     return BROKEN_OFF not in codes
 
 

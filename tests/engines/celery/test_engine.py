@@ -7,7 +7,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from celery import Celery
+from celery import Celery, signals
 from celery.signals import worker_shutdown
 from typer.testing import CliRunner
 
@@ -165,3 +165,24 @@ def test_a_worker_that_breaks_off_is_started_afresh(
     words = ["celery", "worker", f"{__name__}:two_brokers", "--queues", "mail"]
     assert CliRunner().invoke(command, words).exit_code == (code or 0)
     assert done == ([] if pause is None else [pause, ["-m", "it"]])
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_worker_that_is_told_to_end_while_it_begins_does_not_begin_anew(
+    told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Celery 5.7 raises, where the signal comes before it takes messages."""
+    afresh: list[float] = []
+
+    def worker_main(self: Celery, argv: list[str]) -> None:
+        if told:
+            signals.worker_shutting_down.send(sender="w@host", sig="SIGQUIT", how="Cold", exitcode=0)
+        raise AttributeError("'NoneType' object has no attribute 'did_start_ok'")
+
+    monkeypatch.setattr("postlude.cli.celery.checked", lambda postlude: postlude)
+    monkeypatch.setattr("postlude.cli.celery.start_afresh", afresh.append)
+    monkeypatch.setattr(Celery, "worker_main", worker_main)
+    monkeypatch.setenv("REMAP_SIGTERM", "SIGQUIT")
+    words = ["celery", "worker", f"{__name__}:two_brokers", "--queues", "reports"]
+    assert CliRunner().invoke(command, words).exit_code == (0 if told else 1)
+    assert bool(afresh) is not told
