@@ -78,7 +78,7 @@ class Search:
         """By task's number, the group of tasks of which only few are taken."""
         self._few_left = [group.most for group in call.few]
         for place, group in enumerate(call.few):
-            self._few.update((tx.names[name], place) for name in group.tasks if name in tx.names)
+            self._few.update(dict.fromkeys(tx.task_ids(group.tasks), place))
         none = [task for task, place in self._few.items() if self._few_left[place] <= 0]
         self._passed = {place for place, left in enumerate(self._few_left) if left <= 0}
         self._ready = ("ready_but", to_json(none).decode()) if none else ("ready",)

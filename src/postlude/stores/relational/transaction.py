@@ -108,6 +108,12 @@ class Transaction(ABC):
         known = self.names.get(name)
         return known if known is not None else self._learn(name)
 
+    def task_ids(self, names: Iterable[str]) -> list[int]:
+        """Return the numbers of those tasks that are known to have one."""
+        if not self.names:  # nothing was read yet, or it was forgotten with a group that was undone
+            self._reload()
+        return [self.names[name] for name in names if name in self.names]
+
     def task_name(self, number: int) -> str:
         """Return the name behind a task's number."""
         for name, known in self.names.items():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from postlude.model.job import Cancel, Claim, Hold
+from postlude.model.job import Cancel, Claim, Few, Hold
 from postlude.model.state import State, Stored
 from postlude.testing.conformance.bench import PATIENCE, Cases, Driver
 
@@ -70,6 +70,15 @@ class LosingCases(Cases):
         lose(driver, how)
         assert driver.finish(claim) is True
         assert driver.claim_one(runner).id == second.id
+
+    @each_way
+    def test_few_are_taken_of_tasks_of_which_only_few_are(self, driver: Driver, how: str) -> None:
+        driver.add(*(driver.new("app:full") for _ in range(3)))
+        runner = driver.enlist()
+        lose(driver, how)
+        claimed = driver.claimed(runner, few=[Few({"app:full"}, 1)])
+        assert len(claimed.claims) == 1
+        assert claimed.passed == (0,)
 
     @each_way
     def test_a_release_is_one(self, driver: Driver, how: str) -> None:
