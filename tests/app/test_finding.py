@@ -46,7 +46,8 @@ def test_it_is_named_by_its_module_and_itself_or_its_application(folder: str) ->
         ("a_shop:number", "a_shop:number is 7: name a Postlude, or an application that has one"),
         (
             "a_shop:bare",
-            "a_shop:bare is an application without a Postlude: Postlude(app) gives it one",
+            "a_shop:bare is an application without a Postlude: Postlude(app) gives it one, and "
+            "postlude.install(app) one that is made already",
         ),
     ],
 )

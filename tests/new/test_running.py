@@ -122,7 +122,7 @@ def shop(variant: Variant, wheel: Path, settings: dict[str, str], tmp_path: Path
         cwd=place, env=environment(), check=True, capture_output=True,
     )  # fmt: skip
     shop = Shop(place / "shop")
-    make(shop.folder / ".venv", wheel)
+    make(shop.folder / ".venv", None)  # its own Makefile installs Postlude, from where `new` was from
     shop.make(".env")
     with (shop.folder / ".env").open("a") as file:  # the last line of a name counts
         file.writelines(f"{name}={value}\n" for name, value in settings.items())

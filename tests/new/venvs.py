@@ -18,8 +18,8 @@ def build(folder: Path) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def make(folder: Path, wheel: Path) -> Path:
-    """Make an environment, with the wheel installed; returns the folder of its programs.
+def make(folder: Path, wheel: Path | None) -> Path:
+    """Make an environment, with the wheel installed if there is one; returns the folder of its programs.
 
     What is pinned for the tests is seen through it, so that nothing is fetched. Its own packages come
     first, and a `.pth` below another is not read: the checkout itself is not to be seen.
@@ -28,11 +28,12 @@ def make(folder: Path, wheel: Path) -> Path:
     python = folder / "bin/python"
     packages = next(folder.glob("lib/python*/site-packages"))
     (packages / "pinned.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
-    subprocess.run(
-        [str(python), "-m", "pip", "install", "-q", "--no-deps", "--ignore-installed", str(wheel)],
-        check=True,
-        env=environment(),
-    )
+    if wheel is not None:
+        subprocess.run(
+            [str(python), "-m", "pip", "install", "-q", "--no-deps", "--ignore-installed", str(wheel)],
+            check=True,
+            env=environment(),
+        )
     return python.parent
 
 

@@ -168,6 +168,7 @@ async def test_what_is_no_job_is_refused_on_its_line(install: Install, log: list
     @app.post("/imports", status_code=202)
     async def start(tasks: BackgroundTasks) -> None:
         nothing: Any = None
+        tasks.add_task(note, "a")
         with pytest.raises(TypeError) as refused:
             tasks.accepted(nothing)
         told.append(str(refused.value))

@@ -105,7 +105,10 @@ def _postlude_of(found: Any, text: str) -> Postlude:
         with EVERY_POSTLUDE.watched(known.append):
             joined = [postlude for postlude in known if postlude.application is found]
         if not joined:
-            raise NoApplication(f"{text} is an application without a Postlude: Postlude(app) gives it one")
+            raise NoApplication(
+                f"{text} is an application without a Postlude: Postlude(app) gives it one, and "
+                "postlude.install(app) one that is made already"
+            )
         return joined[0]
     if not isinstance(found, Postlude):
         raise NoApplication(f"{text} is {quoted(found)}: name a Postlude, or an application that has one")

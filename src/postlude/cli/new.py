@@ -9,7 +9,7 @@ from postlude.cli.exits import errors_in_one_line
 from postlude.cli.panels import SET_UP
 from postlude.cli.text import escaped
 from postlude.new.files import files, write
-from postlude.new.project import Project, Variant
+from postlude.new.project import Project, Variant, source
 
 
 def add_new(app: typer.Typer) -> None:
@@ -40,3 +40,8 @@ def new(
     if variant.postgres:
         typer.echo("  make services   # in containers; or name what you have in .env")
     typer.echo("  make run\n  make test")
+    if origin := source():
+        typer.echo(
+            f"Its Makefile has Postlude from {escaped(origin)}, where yours is from. "
+            "The Dockerfile and the workflow take it from a package index."
+        )

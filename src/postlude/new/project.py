@@ -1,11 +1,12 @@
 """A project's name and its variant, and what follows from them."""
 
+import json
 import keyword
 import re
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib.metadata import version
+from importlib.metadata import distribution, version
 from importlib.util import find_spec
 from typing import Final
 
@@ -102,4 +103,16 @@ class Project:
             "broker": self.variant.broker,
             "extras": ",".join(sorted(extras)),
             "version": version("postlude"),
+            "source": source(),
         }
+
+
+def source() -> str:
+    """Return where pip has Postlude from, as pip takes it; empty: from a package index."""
+    noted = distribution("postlude").read_text("direct_url.json")
+    if noted is None:
+        return ""
+    origin = json.loads(noted)
+    if "vcs_info" in origin:
+        return f"{origin['vcs_info']['vcs']}+{origin['url']}@{origin['vcs_info']['commit_id']}"
+    return str(origin["url"])

@@ -116,7 +116,9 @@ def test_a_group_leaves_nothing_for_the_garbage_collector(tmp_path: Path) -> Non
         for number, key in enumerate((None, "k", None)):
             store.add([NewJob(bytes([number]) * 16, "m:f", "q", b"{}", 1, Terms(key=key))]).wait(PATIENCE)
         store.close()
-        assert not [each for each in gc.get_objects() if type(each) is intake.Intake]  # no proxy of others is asked
+        assert not [
+            each for each in gc.get_objects() if type(each) is intake.Intake
+        ]  # no proxy of others is asked
     finally:
         gc.enable()
         store.close()

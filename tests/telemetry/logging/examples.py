@@ -248,7 +248,8 @@ OF_RUNNERS: Final[list[Line]] = [
         runner.NoLifespan(),
         ROOT, "WARNING",
         "no lifespan runs on this event loop: jobs run inside the requests that added them "
-        "(start the server with lifespan, or use `with TestClient(app)`, for a runner of its own)",
+        "(start the server with lifespan, or use `with TestClient(app)`, for a runner of its own; of an "
+        "application that is mounted in another no lifespan runs: give the outer one the Postlude)",
     ),
     (runner.InlineFailed(DOWN), ROOT, "WARNING", f"jobs stay in the journal and run later: {DOWN}"),
     (

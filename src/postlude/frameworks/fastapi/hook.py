@@ -85,7 +85,7 @@ class Collecting(RequestTasks):
 
     def accepted(self, job: Job[Any]) -> Accepted[Any]:
         """Return the body of a 202; see `RequestTasks.accepted`."""
-        body: Accepted[Any] = accept(self._receipt, job, prepared_of(job, self.tasks))
+        body: Accepted[Any] = accept(self._receipt, job, prepared_of(accepted_job(job), self.tasks))
         return body
 
     def within(self, connection: Any) -> Any:

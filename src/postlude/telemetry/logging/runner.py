@@ -160,7 +160,8 @@ LINES: Final[Lines] = {
     event.NoLifespan: line(
         POSTLUDE.warning,
         "no lifespan runs on this event loop: jobs run inside the requests that added them "
-        "(start the server with lifespan, or use `with TestClient(app)`, for a runner of its own)",
+        "(start the server with lifespan, or use `with TestClient(app)`, for a runner of its own; of an "
+        "application that is mounted in another no lifespan runs: give the outer one the Postlude)",
     ),
     event.InlineFailed: line(POSTLUDE.warning, "jobs stay in the journal and run later: %s", "error"),
     event.InlineLookFailed: line(
