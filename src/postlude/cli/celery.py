@@ -152,7 +152,8 @@ def run_to_its_end(celery: Any, arguments: list[str]) -> bool:
     except Exception:  # what has ended it meets it again while it shuts down
         traceback.print_exc()
         return bool(told)  # told to end before it takes messages, Celery meets errors of its own
-    return BROKEN_OFF not in codes
+    # By Ctrl-C its processes are told too; that they have gone is an error to Celery.
+    return bool(told) or BROKEN_OFF not in codes
 
 
 def _watched(

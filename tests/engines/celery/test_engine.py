@@ -167,17 +167,21 @@ def test_a_worker_that_breaks_off_is_started_afresh(
     assert done == ([] if pause is None else [pause, ["-m", "it"]])
 
 
+@pytest.mark.parametrize("raises", [True, False])
 @pytest.mark.parametrize("told", [True, False])
-def test_a_worker_that_is_told_to_end_while_it_begins_does_not_begin_anew(
-    told: bool, monkeypatch: pytest.MonkeyPatch
+def test_a_worker_that_is_told_to_end_does_not_begin_anew(
+    told: bool, raises: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Celery 5.7 raises, where the signal comes before it takes messages."""
+    """Celery 5.7 raises, where the signal comes before it takes messages; and it takes for an error that its
+    processes, which Ctrl-C at a terminal tells too, have gone."""
     afresh: list[float] = []
 
     def worker_main(self: Celery, argv: list[str]) -> None:
         if told:
             signals.worker_shutting_down.send(sender="w@host", sig="SIGQUIT", how="Cold", exitcode=0)
-        raise AttributeError("'NoneType' object has no attribute 'did_start_ok'")
+        if raises:
+            raise AttributeError("'NoneType' object has no attribute 'did_start_ok'")
+        worker_shutdown.send(sender=Mock(exitcode=1))
 
     monkeypatch.setattr("postlude.cli.celery.checked", lambda postlude: postlude)
     monkeypatch.setattr("postlude.cli.celery.start_afresh", afresh.append)
