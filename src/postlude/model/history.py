@@ -99,6 +99,9 @@ WAIT_BUCKETS: Final = len(WAIT) + 1
 CELLS: Final = 3 + RUN_BUCKETS + WAIT_BUCKETS
 """The numbers of a sum, in their order: n, ran, waited, and those of the buckets."""
 
+MANY: Final = 8
+"""Successes from which on they are counted by columns."""
+
 _RUN_ENDS: Final = [round(bound * SECOND) for bound in RUN]
 _WAIT_ENDS: Final = [round(bound * SECOND) for bound in WAIT]
 _RUNS: Final = 3
@@ -138,22 +141,42 @@ class Sums(Generic[T]):
         else:
             cells[0] += 1
 
-    def add_successes(self, finishes: Sequence[Finish], number: Callable[[str], T]) -> Counter[T]:
+    def add_successes(self, finishes: Sequence[Finish], number: Callable[[str], T]) -> dict[T, int]:
         """Count successes; returns how many there are of each task, as the store knows it by its name.
 
-        By columns, nearly without a step of the interpreter for each job: this is done for every one.
+        This is done for every job: a few are counted with as few calls as can be, many by columns.
         """
+        if len(finishes) >= MANY:
+            return self._add_columns(finishes, number)
+        jobs: dict[T, int] = {}
+        for _, _, task, started, finished, _, _, queue, waited, _ in finishes:
+            known = number(task)
+            cells = self.cells.get((known, queue, SUCCEEDED))
+            if cells is None:
+                cells = self.cells[known, queue, SUCCEEDED] = [0] * CELLS
+            cells[0] += 1
+            ran = finished - started
+            if ran > 0:
+                cells[1] += ran
+            cells[_RUNS + bisect_left(_RUN_ENDS, ran)] += 1
+            if waited is not None:
+                if waited > 0:
+                    cells[2] += waited
+                cells[_WAITS + bisect_left(_WAIT_ENDS, waited)] += 1
+            jobs[known] = jobs.get(known, 0) + 1
+        return jobs
+
+    def _add_columns(self, finishes: Sequence[Finish], number: Callable[[str], T]) -> dict[T, int]:
+        """Do it nearly without a step of the interpreter for each."""
+        _, _, tasks, started, finished, _, _, queues, waited, _ = zip(*finishes, strict=True)
+        task, queue = tasks[0], queues[0]
+        if tasks.count(task) == queues.count(queue) == len(finishes):  # nearly always
+            known = number(task)
+            _measure_all(self._of(known, queue, SUCCEEDED), list(map(sub, finished, started)), waited)
+            return {known: len(finishes)}
         jobs: Counter[T] = Counter()
-        if finishes:
-            _, _, tasks, started, finished, _, _, queues, waited, _ = zip(*finishes, strict=True)
-            task, queue = tasks[0], queues[0]
-            if tasks.count(task) == queues.count(queue) == len(finishes):  # nearly always
-                jobs[number(task)] = len(finishes)
-                cells = self._of(number(task), queue, SUCCEEDED)
-                _measure_all(cells, list(map(sub, finished, started)), waited)
-            else:
-                for part in _apart(finishes):
-                    jobs.update(self.add_successes(part, number))
+        for part in _apart(finishes):
+            jobs.update(self._add_columns(part, number))
         return jobs
 
     def clear(self) -> None:

@@ -38,12 +38,12 @@ def finish_successes(tx: Transaction, successes: Sequence[Finish]) -> bool:
     if not successes:
         return True
     seqs, fences, _, started, finished, outcomes, logs, _, _, _ = zip(*successes, strict=True)
-    rows = list(zip(seqs, fences, started, finished, strict=True))
-    if tx.run_for("finish_succeeded", rows) != len(successes):
+    many, rows = len(seqs), [*zip(seqs, fences, started, finished, strict=True)]
+    if tx.run_for("finish_succeeded", rows) != many:
         # Some claim was lost. Finishes come first in a group, so nothing else is undone.
         tx.restart()
         return False
-    note_successes(tx, successes, plain=not any(logs) and outcomes.count(SUCCEEDED) == len(outcomes))
+    note_successes(tx, successes, plain=outcomes.count(SUCCEEDED) == logs.count(()) == many)
     return True
 
 
