@@ -19,6 +19,14 @@ ROOT = Path(__file__).parents[3]
 
 PATIENCE = 60.0
 
+# With the library that turns its clock, a process's `time.sleep` raises EINVAL: it sleeps up to a moment.
+SLEEPING = """
+import threading, time
+time.sleep = lambda seconds: threading.Event().wait(seconds) and None
+from postlude.cli import main
+main()
+"""
+
 
 class TurnedClock(SystemClock):
     """The machine's, with what people read so many microseconds ahead."""
@@ -67,6 +75,7 @@ class Site:
             "SHOP_STARTS_FOR": str(starts_for), "C_FORCE_ROOT": "1", "PYTHONWARNINGS": "ignore",
         }  # fmt: skip
         self._clock = TurnedClock()
+        self._turned = turned
         if turned:
             self.turn(0)
             self._environment |= _turned(folder / "clock")
@@ -78,6 +87,8 @@ class Site:
     ) -> subprocess.Popen[bytes]:
         """Start a worker; if it `breaks`, Celery's own meets an error when the broker is away."""
         command = [str(Path(sys.executable).with_name("postlude"))]
+        if self._turned:
+            command = [sys.executable, "-c", SLEEPING]
         if breaks:
             command = [sys.executable, "-m", "tests.engines.celery.breaking"]
         worker = subprocess.Popen(

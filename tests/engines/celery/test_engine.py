@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from postlude import CeleryEngine, Limit, Local, Postlude, Rate
 from postlude.cli.commands import app as command
-from postlude.engines.celery.inbox import TASK
+from postlude.engines.celery.child import Child
+from postlude.engines.celery.inbox import TASK, Inbox
 from postlude.engines.protocol import Carrier, Engine
 from postlude.engines.routing import Routing
 from postlude.model.queues import NONE, only
@@ -190,3 +191,20 @@ def test_a_worker_that_is_told_to_end_does_not_begin_anew(
     words = ["celery", "worker", f"{__name__}:two_brokers", "--queues", "reports"]
     assert CliRunner().invoke(command, words).exit_code == (0 if told else 1)
     assert bool(afresh) is not told
+
+
+def test_a_process_without_the_application_ends_whatever_else_goes_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would take messages, and run nothing."""
+    codes: list[int] = []
+
+    def refuse(seconds: float) -> None:
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr("postlude.engines.celery.child.os._exit", codes.append)
+    monkeypatch.setattr("postlude.engines.celery.child.time.sleep", refuse)
+    role = Role(worker=True, queues=only({"mail"}), concurrency=1, grace=0.0, told=True)
+    with pytest.raises(OSError, match="Invalid"):
+        Child([], role, Inbox(), None)._main()
+    assert codes == [3]

@@ -102,10 +102,12 @@ class Child:
                 self._role = replace(self._role, parent=self._above.number())
             asyncio.run(self._live())
         except BaseException as error:
-            EVENTS.emit(EngineFailed(error))
-            sys.stderr.flush()
-            time.sleep(PAUSE)
-            os._exit(NOT_STARTED)
+            try:
+                EVENTS.emit(EngineFailed(error))
+                sys.stderr.flush()
+                time.sleep(PAUSE)
+            finally:  # whatever comes: without the application it takes messages and runs nothing
+                os._exit(NOT_STARTED)
 
     async def _live(self) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
