@@ -41,7 +41,7 @@ class Intake:
         self._may_claim: dict[tuple[int, str], bool] = {}
         self._overtaken: set[str] = set()
         """Queues in which a job of this group waits ready: what comes after it is not born claimed."""
-        self._added: Counter[tuple[int, Stored, str]] = Counter()
+        self._added: Counter[tuple[int, int, str]] = Counter()
         self._ready: Counter[ConcurrencyKey] = Counter()
         self._rooms: dict[ConcurrencyKey, int] = {}
         """Of each, as it was before the group. Not where calls may replace jobs that are there."""
@@ -84,25 +84,28 @@ class Intake:
         rows: list[tuple[Any, ...]] = []  # with the fields of `PlainRow`
         payloads: list[bytes] = []
         fences: list[int] = []
-        moves: list[tuple[int, Stored, str]] = []
+        moves: list[tuple[int, int, str]] = []
         singles = True
         known: str | None = None
         known_for: int | None = None
         state, fence, claimed = READY, 0, None
+        number = int(READY)  # counting by a state's class takes twice as long
         for jobs, runner in calls:
             if len(jobs) != 1:
                 singles, known = False, None
                 state, fence, claimed = self._birth({job.queue for job in jobs}, runner)
+                number = int(state)
             elif jobs[0].queue != known or runner != known_for:
                 known, known_for = jobs[0].queue, runner
                 state, fence, claimed = self._birth({known}, runner)
+                number = int(state)
             for job in jobs:
                 id, name, queue, payload, created, _ = job
                 task = numbers.get(name) or tx.task_id(name)
                 rows.append((id, task, queue, state, fence, claimed, created))
                 payloads.append(payload)
                 fences.append(fence)
-                moves.append((task, state, queue))
+                moves.append((task, number, queue))
         self._added.update(moves)
         make = tuple.__new__  # half of what calling the class takes
         seqs = self._insert("add_plain_jobs", rows, payloads)
@@ -233,7 +236,7 @@ class Intake:
         tx = self._tx
         seqs = tx.insert_jobs(statement, rows, payloads)
         for (task, state, queue), jobs in self._added.items():
-            tx.count(task, None, state, jobs)
+            tx.count(task, None, Stored(state), jobs)
             tx.sums.add(task, queue, ADDED, jobs)
         return seqs
 
