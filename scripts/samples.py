@@ -5,6 +5,7 @@ import re
 import textwrap
 import threading
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -68,6 +69,7 @@ def told(id: str) -> dict[str, Any]:
     return found
 
 
+@cache
 def samples() -> dict[str, dict[str, Any]]:
     """Return a job in each state."""
     door.clear()

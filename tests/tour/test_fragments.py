@@ -237,8 +237,9 @@ def test_readme_a_test(fragments: Fragments, kit: PostludeJobs) -> None:
         "@app.post('/orders')\ndef orders(tasks: BackgroundTasks) -> None:\n"
         "    tasks.add_task(send_receipt, 7, tenant='acme')\n"
     )
-    fragments.top("../README", 9).test_order(TestClient(found.app), kit)
-    assert kit.waiting == []
+    mine = kit.of(found.postlude)  # an hour passes, and others in this process may have schedules
+    fragments.top("../README", 9).test_order(TestClient(found.app), mine)
+    assert mine.waiting == []
 
 
 SEND: Final = "sent = []\nasync def send_welcome(address: str) -> None: sent.append(address)\n"

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,14 +27,6 @@ pytestmark = [
     pytest.mark.anyio,
     pytest.mark.parametrize("anyio_backend", ["asyncio"]),
 ]
-
-
-@pytest.fixture
-def site(redis: RedisServer, tmp_path: Path) -> Iterator[Site]:
-    redis.command("FLUSHALL")
-    site = Site(tmp_path, redis.url)
-    yield site
-    site.close()
 
 
 async def test_jobs_run_in_a_worker_of_one_thread(site: Site) -> None:

@@ -6,8 +6,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -16,7 +15,6 @@ import pytest
 from postlude.stores.protocol import LivingRunner
 from tests.engines.celery.shop import QUEUE, Shop
 from tests.engines.celery.site import PATIENCE, Site
-from tests.servers.redis import RedisServer
 
 pytestmark = [
     pytest.mark.slow,
@@ -28,21 +26,10 @@ pytestmark = [
 
 
 @pytest.fixture(params=["redis", "rabbitmq"])
-def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
-    server = request.getfixturevalue(request.param)
-    if isinstance(server, RedisServer):
-        server.command("FLUSHALL")
-    site = Site(tmp_path, server.url)
-    yield site
-    site.close()
-
-
-@pytest.fixture
-def at_redis(redis: RedisServer, tmp_path: Path) -> Iterator[Site]:
-    redis.command("FLUSHALL")
-    site = Site(tmp_path, redis.url)
-    yield site
-    site.close()
+def site(request: pytest.FixtureRequest) -> Site:
+    site = request.getfixturevalue(f"at_{request.param}")
+    assert isinstance(site, Site)
+    return site
 
 
 Rows = dict[int | None, list[LivingRunner]]

@@ -4,8 +4,6 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -25,21 +23,6 @@ pytestmark = [
     pytest.mark.anyio,
     pytest.mark.parametrize("anyio_backend", ["asyncio"]),
 ]
-
-
-@pytest.fixture
-def site(redis: RedisServer, tmp_path: Path) -> Iterator[Site]:
-    redis.command("FLUSHALL")
-    site = Site(tmp_path, redis.url)
-    yield site
-    site.close()
-
-
-@pytest.fixture
-def at_rabbitmq(rabbitmq: RabbitMQServer, tmp_path: Path) -> Iterator[Site]:
-    site = Site(tmp_path, rabbitmq.url)
-    yield site
-    site.close()
 
 
 async def begun(site: Site, number: int, times: int = 1) -> int:

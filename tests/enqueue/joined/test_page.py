@@ -12,35 +12,19 @@ import pytest
 from fastapi import BackgroundTasks as Native
 from fastapi import Depends, FastAPI
 from httpx import ASGITransport, AsyncClient
-from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from postlude import Postlude
 from postlude.fastapi import BackgroundTasks
 from tests.app.serving import eventually, serving
+from tests.tour.around import Base, NewOrder, Order
 
 pytestmark = [pytest.mark.anyio, pytest.mark.disk]
 
 DOCS: Final = Path(__file__).parents[3] / "docs"
 SENT: Final[list[tuple[int, str, str]]] = []
 BODY: Final = {"email": "ada@example.org", "tenant": "acme"}
-
-
-class Base(DeclarativeBase): ...
-
-
-class Order(Base):
-    __tablename__ = "orders"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    email: Mapped[str]
-    tenant: Mapped[str]
-
-
-class NewOrder(BaseModel):
-    email: str
-    tenant: str
 
 
 async def send_receipt(order: int, *, to: str, tenant: str) -> None:
