@@ -49,6 +49,7 @@ def db(server: PostgresServer) -> Iterator["psycopg.Connection[Any]"]:
         ("text", ["a", "b c", "", "NULL", "{x,y}", "\u00e9\u20ac"]),
         ("text", ["plain", 'a "quoted" one', "back\\slash", None, Word.WORD]),
         ("text", ['","', "a"]),
+        ("text", ["back\\slash", "b"]),
         ("float8", [1.5, None, 3, -1e300]),
     ],
 )
