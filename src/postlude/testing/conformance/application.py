@@ -87,6 +87,13 @@ class Application:
         self.hangs = self.postlude.task(self._hangs, name="hangs", queue=QUEUE, retry=Retry(1))
         self.broken = self.postlude.task(self._broken, name="broken", queue=QUEUE, retry=Retry(1))
         self.elsewhere = self.postlude.task(self._note, name="elsewhere")
+        self.pair = self.postlude.task(self._note, name="pair", queue=QUEUE, limit=Limit(2))
+        self.alone = self.postlude.task(self._waits, name="alone", queue=QUEUE, limit=Limit(1))
+        self.owned = self.postlude.task(self._owned, name="owned", queue=QUEUE, limit=Limit(1, per="owner"))
+        self.rare = self.postlude.task(self._note, name="rare", queue=QUEUE, rate=Rate(1, per=3600))
+        self.fragile = self.postlude.task(
+            self._broken, name="fragile", queue=QUEUE, limit=Limit(1), retry=Retry(1)
+        )
 
     async def _note(self, number: int) -> int:
         with self._lock:
@@ -110,6 +117,9 @@ class Application:
             self.ran[number] += 1
         assert await asyncio.to_thread(self.go_on.wait, PATIENCE)
         return number
+
+    async def _owned(self, owner: str, number: int) -> int:
+        return await self._waits(number)
 
     async def _fail(self, number: int) -> int:
         with self._lock:

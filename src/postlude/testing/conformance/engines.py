@@ -25,11 +25,12 @@ from postlude.model.job import Cancel
 from postlude.model.limits import Limit, Rate
 from postlude.model.state import Reason, State
 from postlude.testing.conformance.application import PATIENCE, QUEUE, Application, EngineBench, case
+from postlude.testing.conformance.engine_limits import EngineLimits
 
 __all__ = ["EngineBench", "EngineConformance"]
 
 
-class EngineConformance:
+class EngineConformance(EngineLimits):
     """Every case. Derive from it and give it a `bench` fixture that returns an `EngineBench`."""
 
     @case
@@ -159,25 +160,6 @@ class EngineConformance:
             first, second = await app.add(app.note.using(key="k", delay=bench.a_while), 7, 7)
             assert [await job.result(timeout=PATIENCE) for job in (first, second)] == [14, 14]
         assert app.ran == Counter([7])
-
-    @case
-    async def test_its_limit_holds(self, bench: EngineBench) -> None:
-        app = Application(bench, limit=Limit(1))
-        async with app.serving():
-            jobs = await app.add(app.note, *range(6))
-            for job in jobs:
-                await job.result(timeout=PATIENCE)
-        assert app.most == 1
-
-    @case
-    async def test_its_rate_holds(self, bench: EngineBench) -> None:
-        app = Application(bench, rate=Rate(1, per=3600))
-        async with app.serving() as postlude:
-            first, second = await app.add(app.note, 1, 2)
-            assert await first.result(timeout=PATIENCE) == 2
-            await asyncio.sleep(bench.a_while)
-            status = await postlude.inspector.get(second.id)
-            assert (status.state, status.reason) == (State.QUEUED, Reason.RATE)
 
     @case
     async def test_what_waits_starts_by_priority(self, bench: EngineBench) -> None:
