@@ -350,7 +350,7 @@ OF_JOURNALS: Final[list[Line]] = [
     ),
     (
         journal.ServerPooled("postgresql://***/shop"),
-        JOURNAL, "INFO",
+        ROOT, "INFO",
         "a pooler stands before the server of the journal postgresql://***/shop: this process looks for jobs "
         "of others four times a second instead of listening, and it is taken for dead by its lease alone; a "
         "URL of the server itself is quicker at both",

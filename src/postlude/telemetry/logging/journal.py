@@ -7,6 +7,7 @@ from postlude.model.event import journal as event
 from postlude.model.event.journal import Harm
 from postlude.telemetry.log import Log
 from postlude.telemetry.logging.lines import Lines, line, with_traceback
+from postlude.telemetry.startup_log import announce
 
 JOURNAL: Final = Log("postlude.journal")
 
@@ -127,6 +128,14 @@ def _named(reader: event.WalReader) -> str:
     return f"process {reader.pid}" + (f" ({reader.name})" if reader.name is not None else "")
 
 
+def _pooled(told: event.ServerPooled) -> None:
+    announce(
+        f"a pooler stands before the server of the journal {told.location}: this process looks for jobs of "
+        "others four times a second instead of listening, and it is taken for dead by its lease alone; a URL "
+        "of the server itself is quicker at both"
+    )
+
+
 LINES: Final[Lines] = {
     event.WriterFailed: with_traceback(
         JOURNAL.error, "the journal's writer met an error of its own; it goes on"
@@ -146,13 +155,7 @@ LINES: Final[Lines] = {
         "path",
         "kind",
     ),
-    event.ServerPooled: line(
-        JOURNAL.info,
-        "a pooler stands before the server of the journal %s: this process looks for jobs of others four "
-        "times a second instead of listening, and it is taken for dead by its lease alone; a URL of the "
-        "server itself is quicker at both",
-        "location",
-    ),
+    event.ServerPooled: _pooled,
     event.TransactionHeld: line(
         JOURNAL.warning,
         "journal %s: process %d of the server (application_name %r) has had a transaction open for %d s; as "
