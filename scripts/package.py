@@ -49,7 +49,10 @@ PROOFS: Final = {
         "from postlude import Postlude; from starlette.applications import Starlette; "
         "Postlude(Starlette()).dashboard(auth='local')"
     ),
-    "celery": "from postlude import CeleryEngine; CeleryEngine('redis://localhost/0')",
+    "celery": (
+        "from postlude import CeleryEngine; "
+        "[CeleryEngine(url).app.connection().get_transport_cls() for url in ('redis://h/0', 'amqp://h//')]"
+    ),
 }
 """What each extra has to be enough for."""
 

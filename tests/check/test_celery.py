@@ -115,6 +115,14 @@ def test_an_application_without_tasks(written: Writes) -> None:
     assert says(looked_at(written("", head=CELERY))) == []
 
 
+def test_the_task_that_runs_jobs_is_none_of_the_applications(written: Writes) -> None:
+    """It comes along where a queue's engine was given the application."""
+    head = CELERY + "from postlude import CeleryEngine\nengine = CeleryEngine(app=celery)\n"
+    module = written("@task()\ndef early(): ...\n", head=head)
+    assert [told.partition(" is ")[0] for told in says(looked_at(module))] == [f"{module.__name__}.early"]
+    assert "postlude.run" in module.celery.tasks
+
+
 def test_nothing_is_told_unless_it_is_asked_for(written: Writes) -> None:
     module = written("@task()\ndef early(): ...\nchord\n", head=CELERY)
     assert says(checked(module)) == []

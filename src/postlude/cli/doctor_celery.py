@@ -68,6 +68,13 @@ def _of_broker(app: Any, queues: Sequence[str], living: Sequence[LivingRunner]) 
 
     try:
         found = brokers.look(app, queues)
+    except ImportError as error:
+        yield Finding(
+            "broker-unreachable",
+            f"the broker of {listed(queues)} cannot be reached: Celery finds no module {error.name}",
+            "pip install 'postlude[celery]' brings what Redis and RabbitMQ need",
+        )
+        return
     except Exception as error:  # of any library, of its sockets, of its protocol
         yield Finding(
             "broker-unreachable",

@@ -70,6 +70,15 @@ def test_a_broker_that_is_away(site: Site) -> None:
     assert site.codes() == ["broker-unreachable"]
 
 
+def test_a_module_that_is_missing_is_no_outage(site: Site) -> None:
+    site.worker()
+    site.lying = ModuleNotFoundError("No module named 'packaging'", name="packaging")
+    (found,) = findings_of_brokers(site.store, {QUEUE: CeleryEngine(URL)}, datetime.now(UTC))
+    assert found.code == "broker-unreachable"
+    assert found.says.endswith("Celery finds no module packaging")
+    assert found.remedy.startswith("pip install 'postlude[celery]'")
+
+
 def test_nobody_takes_its_messages(site: Site) -> None:
     assert site.codes() == ["no-worker"]
     site.worker(slots=0)

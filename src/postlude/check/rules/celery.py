@@ -11,8 +11,8 @@ from postlude.check.finding import Finding
 from postlude.check.scope import Known, Scope
 from postlude.check.source import Source
 
-_OURS: Final = "celery."
-"""How names of tasks begin that come with Celery."""
+_COME_ALONG: Final = ("celery.", "postlude.")
+"""How names of tasks begin that are of nobody's own: they come with Celery, and with `CeleryEngine(app=)`."""
 
 _WAITS: Final = frozenset({"delay", "apply_async"})
 
@@ -24,7 +24,7 @@ def of_celery(app: Any, sources: Sequence[Source]) -> Iterator[Finding]:
         app: the application of Celery's. To look at its tasks makes them, as its worker does.
         sources: the modules that are looked through for calls.
     """
-    tasks = [task for name, task in sorted(app.tasks.items()) if not name.startswith(_OURS)]
+    tasks = [task for name, task in sorted(app.tasks.items()) if not name.startswith(_COME_ALONG)]
     for task in tasks:
         yield from _of_task(task)
     kinds = tuple({type(task) for task in tasks})
