@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.requests import Request
 
-from postlude import Config, JournalUnavailable, KeyTaken, Postlude
+from postlude import Config, JournalUnavailable, KeyTaken, Local, Postlude
 from postlude.app.exposition import Histogram, Metric, text_of
 from postlude.app.measures import MOST_TASKS, OTHER, Measures, kind_of, metrics_of
 from postlude.clock import SECOND
@@ -229,6 +229,28 @@ async def test_what_a_process_knows_of_itself() -> None:
     assert not [
         name for name, _ in samples if name in ("postlude_journal_size_bytes", "postlude_outbox_waiting")
     ]
+
+
+async def test_slots_of_a_queues_own_are_told_beside_the_others() -> None:
+    config = Config(threads=3, loop_slots=7, processes=2)
+    queues = {"mail": Local(concurrency=4)}
+    postlude = Postlude(store="memory", packages=["tests"], config=config, queues=queues)
+    inside, go = asyncio.Event(), asyncio.Event()
+
+    @postlude.task(queue="mail")
+    async def waits() -> None:
+        inside.set()
+        await go.wait()
+
+    async with serving(postlude):
+        await postlude.add_task(waits)
+        await inside.wait()
+        samples = parsed((await scrape(postlude.metrics())).text)
+        go.set()
+    slots = {kind: of(samples, "postlude_slots", kind=kind) for kind in ("async", "thread", "process", "own")}
+    assert slots == {"async": 7, "thread": 6, "process": 2, "own": 4}
+    busy = {kind: of(samples, "postlude_slots_busy", kind=kind) for kind in ("async", "own")}
+    assert busy == {"async": 0, "own": 1}
 
 
 def test_when_schedules_ran_and_what_they_missed() -> None:

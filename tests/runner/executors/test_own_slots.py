@@ -227,5 +227,7 @@ async def test_a_worker_that_was_told_how_many_jobs_runs_that_many_of_all_kinds(
         await shop.add(shop.on_loop, "own")
         await shop.runs(*others[:3], "own")
         assert runner.executors.free == (0, 0, 0), "none of any kind has room"
+        assert runner.executors.slots["async"][0] == runner.executors.slots["thread"][0] == 3
+        assert runner.executors.slots["own"] == (1, 1)
         shop.let_go.set()
         await shop.runs(*others[3:], "own")

@@ -20,12 +20,15 @@ class OwnSlots:
     Args:
         slots: how many.
         executor_for: where a work runs that has a slot.
+
+    Attributes:
+        slots: how many.
     """
 
     def __init__(self, slots: int, executor_for: ExecutorFor) -> None:
         self.waiting: deque[Work] = deque()
         self.ended_so_far = 0
-        self._slots = slots
+        self.slots = slots
         self._executor_for = executor_for
         self._inside: dict[Work, Executor] = {}
 
@@ -37,7 +40,7 @@ class OwnSlots:
     @property
     def free(self) -> int:
         """How many more could start at once."""
-        return max(0, self._slots - len(self.running) - len(self.waiting))
+        return max(0, self.slots - len(self.running) - len(self.waiting))
 
     def submit(self, work: Work) -> None:
         """Give it a slot, now or when one is free."""
@@ -54,7 +57,7 @@ class OwnSlots:
         if not self.waiting:
             return
         self._inside = {work: self._inside[work] for work in self.running}
-        while self.waiting and len(self._inside) < self._slots:
+        while self.waiting and len(self._inside) < self.slots:
             try:
                 work = self.waiting.popleft()
             except IndexError:  # taken back
@@ -105,6 +108,17 @@ class Doors:
         yield from self._own.values()
         if self._rest is not None:
             yield self._rest
+
+    @property
+    def own(self) -> dict[str, tuple[int, int]]:
+        """Under `own`, how many slots queues have for themselves, and how many of them are taken."""
+        doors = self._own.values()
+        both = sum(door.slots for door in doors), sum(len(door.running) for door in doors)
+        return {"own": both} if doors else {}
+
+    def at_most(self, slots: int) -> int:
+        """Return of so many slots of executors how many all other queues together may take."""
+        return slots if self._rest is None else min(slots, self._rest.slots)
 
     def of(self, work: Work) -> OwnSlots | None:
         """Return what lets a work in; None: nothing need."""

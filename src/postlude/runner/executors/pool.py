@@ -159,12 +159,12 @@ class ExecutorPool:
 
     @property
     def slots(self) -> Mapping[str, tuple[int, int]]:
-        """How many jobs of each kind can run at once, and do: `async`, `thread`, `process`."""
+        """How many jobs of each kind can run at once, and do: `async`, `thread`, `process`, `own`."""
         found: dict[str, tuple[int, int]] = {}
-        for (kind, places), executor in zip(self._places, self.members, strict=True):
+        for (kind, places), executor in zip(self._places, self._shared, strict=True):
             all_of_kind, busy = found.get(kind, (0, 0))
-            found[kind] = all_of_kind + places, busy + len(executor.running)
-        return found
+            found[kind] = self._doors.at_most(all_of_kind + places), busy + len(executor.running)
+        return found | self._doors.own
 
     @property
     def hung(self) -> int:
