@@ -168,7 +168,7 @@ class Told(logging.Handler):
         self.texts.append(f"{record.name} {record.getMessage()}")
 
 
-@pytest.fixture(params=["uvicorn.error", "gunicorn.error", "hypercorn.error"])
+@pytest.fixture(params=["uvicorn.error", "gunicorn.error", "hypercorn.error", "_granian"])
 def server(request: pytest.FixtureRequest) -> Iterator[Told]:
     """The server's logger, as it sets it up."""
     told, logger = Told(), logging.getLogger(request.param)

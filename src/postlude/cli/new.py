@@ -38,7 +38,7 @@ def new(
         folder = write(project, Path.cwd())
     typer.echo(f"{folder.name}/ is made: cd {folder.name}, then")
     if variant.postgres:
-        typer.echo("  make services   # in containers; or name what you have in .env")
+        typer.echo("  make services   # in containers; or name what you have in .env (make .env writes it)")
     typer.echo("  make run\n  make test")
     if origin := source():
         typer.echo(

@@ -10,7 +10,7 @@ own = logging.getLogger("postlude")
 """Where handlers are put; all else logs through `log`."""
 log = Log(own.name)
 
-SERVERS: Final = ("uvicorn.error", "gunicorn.error", "hypercorn.error")
+SERVERS: Final = ("uvicorn.error", "gunicorn.error", "hypercorn.error", "_granian")
 """Loggers that servers show at INFO without being asked."""
 
 
