@@ -14,8 +14,8 @@ PAGE: Final = Path(__file__).parents[1] / "docs" / "cli.md"
 HEAD: Final = """\
 # Command line
 
-`pip install "postlude[cli]"`. Data go to standard output, words and progress to standard error.
-`NO_COLOR` is heard. `--store`, or `POSTLUDE_STORE`, says where the journal is.
+`pip install "postlude[cli]"` ([Installing](install.md)). Data go to standard output, words and progress to
+standard error. `NO_COLOR` is heard. `--store`, or `POSTLUDE_STORE`, says where the journal is.
 `postlude --install-completion` lets the shell complete.
 
 | exit code | |

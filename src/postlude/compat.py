@@ -1,4 +1,4 @@
-"""Names of Python, anyio and Starlette that nothing promises: all of Postlude has them from here.
+"""Names of Python, anyio, Starlette and granian that nothing promises: all of Postlude has them from here.
 
 Each says where it is found; `tests/test_compat.py` fails when one goes or comes to mean something else, and
 `make versions` runs that on every release. FastAPI's are in `postlude.frameworks.fastapi.internals`.
@@ -19,6 +19,7 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 
 __all__ = [
     "EXCEPTION_HANDLERS",
+    "GRANIAN_LOG",
     "ParameterKind",
     "SilentLoop",
     "connections_of",
@@ -37,6 +38,9 @@ __all__ = [
 
 EXCEPTION_HANDLERS: Final = "starlette.exception_handlers"
 """Starlette 0.37.2 to 1.10: where a scope has the handlers of exceptions and of statuses that routes ask."""
+
+GRANIAN_LOG: Final = "_granian"
+"""granian 2.8: the logger whose lines it shows at INFO. That which `granian.log` makes is the same."""
 
 running_loop: Final = asyncio._get_running_loop
 """Python 3.11 to 3.14: the event loop that runs in this thread, or None, without an exception for that."""

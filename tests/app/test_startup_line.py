@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from postlude import Postlude
+from postlude import Postlude, compat
 from postlude.telemetry.startup_log import announce, count_of
 from tests.app.work import note
 
@@ -168,7 +168,7 @@ class Told(logging.Handler):
         self.texts.append(f"{record.name} {record.getMessage()}")
 
 
-@pytest.fixture(params=["uvicorn.error", "gunicorn.error", "hypercorn.error", "_granian"])
+@pytest.fixture(params=["uvicorn.error", "gunicorn.error", "hypercorn.error", compat.GRANIAN_LOG])
 def server(request: pytest.FixtureRequest) -> Iterator[Told]:
     """The server's logger, as it sets it up."""
     told, logger = Told(), logging.getLogger(request.param)
@@ -194,6 +194,12 @@ def test_the_servers_log_is_used_where_ours_shows_nothing(
         announce("nowhere")
     assert server.texts == [f"{server.name} postlude: here"]
     assert [record.message for record in caplog.records if record.name == "postlude"] == ["there"]
+
+
+def test_granian_calls_its_logger_so() -> None:
+    from granian.log import logger
+
+    assert logger.name == compat.GRANIAN_LOG
 
 
 def test_count_of() -> None:

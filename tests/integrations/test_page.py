@@ -1,5 +1,6 @@
 """docs/telemetry.md: its code runs, and what it names is there."""
 
+import os
 import re
 import subprocess
 import sys
@@ -15,7 +16,9 @@ from postlude.integrations.capped import MOST_TASKS as CAPPED
 from postlude.integrations.opentelemetry import instrument
 
 PAGE = (Path(__file__).parents[2] / "docs" / "telemetry.md").read_text("utf-8")
-SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+PIECES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+SNIPPETS = [code for code in PIECES if "Postlude(app)" in code]
+(CONSOLE,) = (code for code in PIECES if code not in SNIPPETS)
 
 
 @pytest.mark.parametrize("code", SNIPPETS)
@@ -24,6 +27,31 @@ def test_its_code_runs(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     space: dict[str, object] = {"__name__": "main"}
     exec(compile(code, "telemetry.md", "exec"), space)
     assert isinstance(space["postlude"], Postlude)
+
+
+USED = """
+from fastapi import BackgroundTasks
+from fastapi.testclient import TestClient
+
+def send() -> None: ...
+
+@app.post("/")
+def route(tasks: BackgroundTasks) -> None:
+    tasks.add_task(send)
+
+with TestClient(app) as client:
+    client.post("/")
+"""
+
+
+@pytest.mark.process
+def test_spans_are_seen_on_the_console(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(CONSOLE + SNIPPETS[0] + USED)
+    told = subprocess.run(
+        [sys.executable, "main.py"], cwd=tmp_path, env=os.environ | {"POSTLUDE_STORE": "memory"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert {"add main:send", "run main:send"} <= set(re.findall(r'"name": "(.*?)"', told.stdout))
 
 
 def test_there_is_code() -> None:

@@ -4,13 +4,14 @@ import logging
 import sys
 from typing import Final
 
+from postlude.compat import GRANIAN_LOG
 from postlude.telemetry.log import Log
 
 own = logging.getLogger("postlude")
 """Where handlers are put; all else logs through `log`."""
 log = Log(own.name)
 
-SERVERS: Final = ("uvicorn.error", "gunicorn.error", "hypercorn.error", "_granian")
+SERVERS: Final = ("uvicorn.error", "gunicorn.error", "hypercorn.error", GRANIAN_LOG)
 """Loggers that servers show at INFO without being asked."""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
 
 from postlude import CannotJoin, Postlude
 from postlude.app.measuring import measured, measured_here
@@ -118,6 +119,15 @@ async def test_a_database_without_an_outbox_is_refused(tmp_path: Path) -> None:
     await postlude.open()
     with engine.connect() as connection, pytest.raises(CannotJoin, match=r"postlude\.outbox\(engine\)"):
         postlude.within(connection)
+    await postlude.close()
+
+
+async def test_in_postgresql_the_journal_could_be_there_itself(tmp_path: Path) -> None:
+    session = Session(create_engine("postgresql+psycopg://nobody@nowhere/shop"))
+    postlude = Postlude(store=f"sqlite:///{tmp_path}/journal.db", packages=["tests"])
+    await postlude.open()
+    with pytest.raises(CannotJoin, match=r"postlude\.outbox\(engine\); or have the journal there, store="):
+        postlude.within(session)
     await postlude.close()
 
 

@@ -174,9 +174,14 @@ class Joiner:
         journal = self._journal_here() if engine.dialect.name == "postgresql" else None
         if journal is not None:
             return journal
+        has = (
+            ""
+            if engine.dialect.name != "postgresql"
+            else '; or have the journal there, store="postgresql://..."'
+        )
         raise CannotJoin(
             f"this session's database ({engine.dialect.name}) does not have the journal, which is "
-            f"{self._store.location}: let its jobs wait in a table there, with postlude.outbox(engine)"
+            f"{self._store.location}: let its jobs wait in a table there, with postlude.outbox(engine){has}"
         )
 
     def _journal_here(self) -> Journal | None:
