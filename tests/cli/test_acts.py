@@ -141,11 +141,11 @@ def test_the_filter_is_that_of_jobs(driver: Driver, wanted: list[str]) -> None:
         (["retry", "--until", "999999999w"], 2, "--until"),
         (["retry", "--state", "failed"], 3, "no job is meant"),
         (["delete", "0199b7c4-0000-7000-8000-000000000000"], 3, "no job has the id"),
-        (["cancel", "--task", "sned"], 3, "no task called sned has any job; these have: shop:send"),
+        (["cancel", "--task", "sned"], 3, "no task called sned has any job; did you mean shop:send?\n"),
         (["pause"], 2, "say what is meant"),
         (["pause", "--queue", "a", "--task", "b"], 2, "say what is meant"),
         (["pause", "--queue", "mial"], 3, "no job has the queue mial"),
-        (["pause", "--task", "sned"], 3, "these have: shop:send"),
+        (["pause", "--task", "bill"], 3, "no task called bill has any job; these have: shop:send"),
         (["resume", "--queue", "mail"], 4, "queue mail is not paused; paused is: nothing"),
     ],
 )

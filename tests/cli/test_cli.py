@@ -112,7 +112,11 @@ def test_a_table_says_that_there_are_more(driver: Driver) -> None:
         (["--state", "failed", "--state", "queued"], "In all: 1,001 queued, 1 failed."),
         (["--state", "running"], "No jobs."),
         (["--task", "a"], "In all: 1,001 queued, 1 cancelled."),
-        (["--task", "unheard-of"], "No task called unheard-of has any; these have: a, shop:mail"),
+        (["--task", "unheard-of"], "No task called unheard-of has any job; these have: a, shop:mail"),
+        (
+            ["--task", "mial"],
+            "No task called mial has any job; did you mean shop:mail? These have: a, shop:mail",
+        ),
     ],
 )
 def test_a_table_says_how_many_there_are_in_all(driver: Driver, options: list[str], expected: str) -> None:

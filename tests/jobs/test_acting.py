@@ -192,7 +192,7 @@ def test_where_the_journal_fails_in_the_middle_a_note_says_how_far_it_came(
         ({"limit": 3}, PostludeError, "say which jobs"),
         ({"everything": False}, PostludeError, "say which jobs"),
         ({"stat": State.FAILED}, TypeError, "no filter is called 'stat'; give some of state, task"),
-        ({"task": "reprot"}, JobNotFound, "no task called reprot has any job"),
+        ({"task": "reprot"}, JobNotFound, "no task called reprot has any job; these have: "),
         (
             {"task": "nothing"},
             PostludeError,

@@ -26,12 +26,13 @@ from postlude.cli.selection import Selection, by_ids, selecting, with_task
 from postlude.cli.text import escaped
 from postlude.errors import JobNotFound
 from postlude.jobs.bulk import MOST, Act, Cancelling, Deleting, Retrying
-from postlude.jobs.naming import full_name, listed
+from postlude.jobs.naming import full_name
 from postlude.jobs.plan import Plan
 from postlude.messages.quoting import cut
 from postlude.model.job import Found, JobFilter
 from postlude.stores.location import DEFAULT_LOCATION
 from postlude.stores.protocol import Pause, Store
+from postlude.tasks.names import no_task
 
 
 def add_acts(app: typer.Typer) -> None:
@@ -87,7 +88,7 @@ def _matching(journal: Store, act: Act, wanted: JobFilter, limit: int) -> Sequen
         wanted = replace(wanted, states=tuple(sorted(act.states)))
     found = journal.find(replace(wanted, limit=limit)).wait()
     if not found and wanted.task is not None and wanted.task not in tasks and tasks:
-        raise JobNotFound(f"no task called {cut(wanted.task)} has any job; these have: {listed(tasks)}")
+        raise JobNotFound(no_task(wanted.task, tasks))
     return found
 
 
@@ -131,9 +132,7 @@ def _meant(journal: Store, queue: str | None, task: str | None) -> Pause:
         tasks = sorted({count.task for count in journal.counts().wait()})
         name = full_name(what.name, tasks)
         if name not in tasks:
-            raise JobNotFound(
-                f"no task called {cut(name)} has any job; these have: {listed(tasks) or 'none'}"
-            )
+            raise JobNotFound(no_task(name, tasks))
         return Pause("task", name)
     if not journal.page(JobFilter(queue=what.name, limit=1)).wait():
         raise JobNotFound(f"no job has the queue {cut(what.name)}")

@@ -33,10 +33,11 @@ from postlude.errors import JobNotFound
 from postlude.jobs.bulk import MOST
 from postlude.jobs.inspector import JobStatus
 from postlude.jobs.looks import SEARCHED
-from postlude.jobs.naming import listed, whole_id
+from postlude.jobs.naming import whole_id
 from postlude.messages.quoting import cut
 from postlude.model.state import State
 from postlude.stores.location import DEFAULT_LOCATION
+from postlude.tasks.names import no_task
 
 app = typer.Typer(
     name="postlude",
@@ -104,7 +105,7 @@ def jobs(
     ]
     print_jobs(console(), found, totals, more=len(records) > limit)
     if wanted.task is not None and wanted.task not in tasks and tasks:
-        typer.echo(escaped(f"No task called {cut(wanted.task)} has any; these have: {listed(tasks)}"))
+        typer.echo(escaped(f"N{no_task(wanted.task, tasks)[1:]}"))
     jobs_in_all = sum(one.jobs for one in counts)
     if wanted.restricts and not search_all and jobs_in_all > SEARCHED and len(records) <= limit:
         typer.echo(

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from postlude.cli.text import counted
-from postlude.jobs.naming import listed
-from postlude.messages.quoting import cut
+from postlude.messages.quoting import cut, listed
 from postlude.model.job import JobFilter
 from postlude.model.state import State
 from postlude.stores.protocol import LivingRunner, Looking, QueueState

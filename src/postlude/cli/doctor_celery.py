@@ -6,8 +6,7 @@ from typing import Any, Final
 
 from postlude.cli.doctor import Finding
 from postlude.cli.text import counted
-from postlude.jobs.naming import listed
-from postlude.messages.quoting import cut
+from postlude.messages.quoting import cut, listed
 from postlude.stores.protocol import Kind, LivingRunner, Looking
 
 NOT_TAKEN: Final = timedelta(minutes=1)

@@ -13,7 +13,7 @@ from postlude.model.job import Cancel, JobFilter
 from postlude.model.state import State
 from postlude.stores.protocol import Store
 from postlude.stores.reply import Reply
-from postlude.tasks.names import called
+from postlude.tasks.names import called, no_task
 from postlude.tasks.task import Task
 
 PIECE: Final = 500
@@ -234,7 +234,7 @@ def _name_of(task: Task[..., Any] | str, tasks: Collection[str]) -> str:
     if len(found) > 1:
         raise PostludeError(f"several tasks are called {cut(name)}; give one of {', '.join(map(cut, found))}")
     if not found:
-        raise JobNotFound(f"no task called {cut(name)} has any job")
+        raise JobNotFound(no_task(name, tasks))
     return found[0]
 
 

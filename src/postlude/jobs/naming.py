@@ -1,12 +1,12 @@
 """Naming: what people type in place of whole names and ids."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Final
 
 from postlude.errors import JobNotFound, PostludeError
 from postlude.jobs.looks import SEARCHED
-from postlude.messages.quoting import cut, quoted
+from postlude.messages.quoting import cut, listed, quoted
 from postlude.model.ids import id_bytes
 from postlude.model.job import JobFilter
 from postlude.stores.protocol import Looking
@@ -16,9 +16,6 @@ _FEWEST: Final = 4
 """Digits of an id that are looked for; fewer are most jobs'."""
 
 _BEGINNING: Final = re.compile("[0-9a-f]{1,31}")
-
-_TOLD: Final = 10
-"""Names that are listed at most."""
 
 
 class Unclear(PostludeError):
@@ -76,9 +73,3 @@ def whole_id(typed: str, journal: Looking) -> bytes:
     if len(found) > 1:
         raise Unclear(f"the ids of several jobs {how} with {cut(typed)}; give more of it")
     return found[0]
-
-
-def listed(names: Sequence[str]) -> str:
-    """Write names side by side; not all, if they are very many."""
-    more = f", and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
-    return ", ".join(map(cut, names[:_TOLD])) + more

@@ -9,12 +9,13 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from types import FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 from postlude.errors import NotDurable, UnknownTask
-from postlude.messages.quoting import quoted
+from postlude.messages.quoting import cut, listed, quoted
+from postlude.messages.spelling import near
 from postlude.tasks.packages import Packages
 
 BOUND: Final = "is bound to an object"
@@ -136,6 +137,17 @@ def called(short: str, names: Iterable[str]) -> list[str]:
         if short in (within, within.rpartition(".")[2]):
             found.append(name)
     return sorted(found)
+
+
+def no_task(typed: str, tasks: Collection[str]) -> str:
+    """Say that no task called so has any job: what may have been meant, and which have some."""
+    short = {task.rpartition(":")[2]: task for task in tasks}
+    meant = near(typed, tasks) or short.get(near(typed, short) or "")
+    says = f"no task called {cut(typed)} has any job"
+    if meant is None:
+        return f"{says}; these have: {listed(sorted(tasks)) or 'none'}"
+    others = f" These have: {listed(sorted(tasks))}" if len(tasks) > 1 else ""
+    return f"{says}; did you mean {cut(meant)}?{others}"
 
 
 def main_name() -> str:
