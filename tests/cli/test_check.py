@@ -69,14 +69,14 @@ def test_github_gets_commands(folder: Path) -> None:
 
 def test_a_journal_that_is_not_there_is_said(folder: Path) -> None:
     result = run(folder, "--journal", str(folder / "none.db"))
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "no journal" in result.output
 
 
 def test_what_cannot_be_imported_shows_the_applications_own_lines_and_last_what_helps(folder: Path) -> None:
     (folder / "broken_shop.py").write_text("def price():\n    return 1 / 0\n\nprice()\n")
     result = CliRunner().invoke(app, ["check", "broken_shop:app", "--app-dir", str(folder)])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     lines = result.output.splitlines()
     assert lines[0] == "Traceback (most recent call last):"
     assert lines[1] == f'  File "{folder}/broken_shop.py", line 4, in <module>'
@@ -89,7 +89,7 @@ def test_what_cannot_be_imported_shows_the_applications_own_lines_and_last_what_
 def test_a_module_that_is_not_installed_is_named_with_what_helps(folder: Path) -> None:
     (folder / "lonely_shop.py").write_text("import teapots_of_nobody\n")
     result = CliRunner().invoke(app, ["check", "lonely_shop:app", "--app-dir", str(folder)])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     remedy = f"install 'teapots_of_nobody' for {sys.executable}, or give --app-dir"
     assert result.output.splitlines()[-1] == f"postlude: lonely_shop:app cannot be imported; {remedy}"
 
@@ -104,7 +104,7 @@ def test_an_error_of_postludes_keeps_the_line_that_made_it(folder: Path) -> None
 
 def test_what_is_no_application(folder: Path) -> None:
     result = CliRunner().invoke(app, ["check", "nonsense", "--app-dir", str(folder)])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "write module:name" in result.output
 
 
@@ -127,5 +127,54 @@ def test_an_application_of_celery_s_is_looked_at_if_it_is_named(folder: Path) ->
 
 def test_what_is_none_of_celery_s_is_said(folder: Path) -> None:
     done = run(folder, "--celery", "checked_shop:app", source=CELERY)
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "that is no application of Celery's" in done.stderr
+
+
+@pytest.fixture
+def project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder as `fastapi dev` is called in, which names its application."""
+    (folder / "checked_shop.py").write_text(SOURCE)
+    (folder / "pyproject.toml").write_text('[tool.fastapi]\nentrypoint = "checked_shop:app"\n')
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_which_application_is_meant_is_where_fastapi_looks_for_it(project: Path) -> None:
+    result = CliRunner().invoke(app, ["check"])
+    assert result.exit_code == 0
+    assert result.output.endswith("1 call looked at: 1 warning.\n")
+
+
+def test_what_is_typed_goes_before_it(project: Path) -> None:
+    result = CliRunner().invoke(app, ["check", "checked_shop:other"])
+    assert result.exit_code == 2
+    assert "checked_shop has no 'other'" in result.output
+
+
+@pytest.mark.parametrize("command", ["check", "worker", "celery worker", "celery worker --loglevel=INFO"])
+@pytest.mark.parametrize("toml", [None, "tool = 1", "[tool]\nfastapi = 1", "[tool.fastapi]\n"])
+def test_where_nothing_says_it_what_to_write_is_said(project: Path, command: str, toml: str | None) -> None:
+    file = project / "pyproject.toml"
+    file.unlink() if toml is None else file.write_text(toml)
+    result = CliRunner().invoke(app, command.split())
+    typed = command.partition(" --")[0]
+    assert result.exit_code == 2
+    assert (
+        f"say which application is meant: postlude {typed} main:app; or let pyproject.toml" in result.output
+    )
+
+
+@pytest.mark.parametrize(
+    ("toml", "says"),
+    [
+        ("[tool.fastapi", "pyproject.toml cannot be read"),
+        ('[tool.fastapi]\nentrypoint = "main"', "'main' does not say where the application is"),
+        ("[tool.fastapi]\nentrypoint = 3", "'3' does not say where the application is"),
+    ],
+)
+def test_a_file_that_says_nothing_that_can_be_meant(project: Path, toml: str, says: str) -> None:
+    (project / "pyproject.toml").write_text(toml)
+    result = CliRunner().invoke(app, ["check"])
+    assert result.exit_code == 2
+    assert says in result.output

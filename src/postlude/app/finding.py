@@ -3,7 +3,9 @@
 import importlib
 import re
 import sys
+import tomllib
 import traceback
+from pathlib import Path
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -31,6 +33,27 @@ def checked_application(text: str) -> str:
             f"{quoted(text)} does not say where the application is: write module:name, such as main:postlude"
         )
     return text
+
+
+def entrypoint(directory: Path) -> str | None:
+    """Return where the application is that `fastapi dev` starts in a directory; None: nothing says so.
+
+    That is `entrypoint` of `[tool.fastapi]` in its pyproject.toml.
+
+    Raises:
+        NoApplication: the file cannot be read, or it says nothing that can be meant.
+    """
+    file = directory / "pyproject.toml"
+    try:
+        told = tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise NoApplication(f"{file} cannot be read: {error}") from error
+    table = told.get("tool", {})
+    fastapi = table.get("fastapi", {}) if isinstance(table, dict) else {}
+    named = fastapi.get("entrypoint") if isinstance(fastapi, dict) else None
+    return None if named is None else checked_application(str(named))
 
 
 def find(text: str, directory: str) -> Postlude:

@@ -15,7 +15,9 @@ import typer
 from postlude.app.finding import NoApplication, find
 from postlude.app.postlude import Postlude
 from postlude.app.runnable import checked
+from postlude.cli.application import meant
 from postlude.cli.exits import Usage, errors_in_one_line
+from postlude.cli.options import ApplicationArgument
 from postlude.cli.panels import SET_UP
 from postlude.cli.worker import address_of
 from postlude.messages.quoting import quoted
@@ -60,10 +62,7 @@ def _group() -> None:
 @group.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def worker(
     context: typer.Context,
-    application: Annotated[
-        str,
-        typer.Argument(help="Where the Postlude is, or the application that has it: main:postlude."),
-    ],
+    application: ApplicationArgument = None,
     queues: Annotated[
         list[str] | None, typer.Option("--queues", help="Only these: mail,reports; can be repeated.")
     ] = None,
@@ -109,8 +108,11 @@ def worker(
             raise Usage(f"--pool {quoted(pool)}: give {', '.join(POOLS)}")
         # Before Celery is imported: its own SIGTERM waits for running jobs, however long they take.
         os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+        if application is not None and application.startswith("-"):  # it is Celery's
+            context.args.insert(0, application)
+            application = None
         try:
-            postlude = checked(find(application, os.path.abspath(app_dir)))
+            postlude = checked(find(meant(application, "celery worker"), os.path.abspath(app_dir)))
         except NoApplication as error:
             raise Usage(str(error)) from error
         celery, names = _chosen(postlude, queues or [])

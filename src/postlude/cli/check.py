@@ -12,10 +12,13 @@ from postlude.app.finding import NoApplication, find, imported, trace_of, why_no
 from postlude.check.checking import check as look_at
 from postlude.check.finding import Level, Report
 from postlude.check.report import as_github, as_json, as_text
-from postlude.cli.exits import Exit, errors_in_one_line
+from postlude.cli.application import meant
+from postlude.cli.exits import Exit
 from postlude.cli.journal import reading
+from postlude.cli.options import ApplicationArgument
 from postlude.cli.panels import CHECK
 from postlude.cli.text import escaped
+from postlude.errors import PostludeError
 
 T = TypeVar("T")
 
@@ -42,7 +45,7 @@ def add_check(app: typer.Typer) -> None:
 
 
 def check(
-    application: Annotated[str, typer.Argument(help="Where it is: module:name, such as main:app.")],
+    application: ApplicationArgument = None,
     app_dir: Annotated[Path, typer.Option(help="Where its modules are looked for first.")] = Path(),
     journal: Annotated[
         str | None, typer.Option(help="Also look for waiting jobs of this journal that the code cannot run.")
@@ -57,11 +60,14 @@ def check(
     ),
 ) -> None:
     """Import an application, and look for what is certain to be wrong with its tasks."""
-    with errors_in_one_line():
-        postlude = _imported(application, app_dir, find)
+    try:
+        postlude = _imported(meant(application, "check"), app_dir, find)
         other = None if celery is None else _celery(celery, app_dir)
         with nullcontext() if journal is None else reading(journal) as opened:
             report = look_at(postlude, postlude.application, opened, other)
+    except PostludeError as error:
+        typer.echo(f"postlude: {escaped(str(error))}", err=True)
+        raise typer.Exit(Exit.USAGE) from error
     typer.echo(_WRITES[format](report, Path.cwd()))
     if any(_LEVELS.index(one.severity) >= _LEVELS.index(fail_level) for one in report.findings):
         raise typer.Exit(Exit.FAILED)

@@ -16,6 +16,15 @@ StoreOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
+ApplicationArgument = Annotated[
+    str | None,
+    typer.Argument(
+        help="Where the Postlude is, or the application that has it: main:app. Without it, as `fastapi dev`: "
+        "what pyproject.toml calls the entrypoint in [tool.fastapi].",
+        show_default=False,
+    ),
+]
+
 _SELECT: Final = "Which jobs"
 
 StateOption = Annotated[

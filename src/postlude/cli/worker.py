@@ -8,8 +8,9 @@ from typing import Annotated, Final
 
 import typer
 
-from postlude.app.finding import NoApplication, checked_application
+from postlude.cli.application import meant
 from postlude.cli.exits import Usage, errors_in_one_line
+from postlude.cli.options import ApplicationArgument
 from postlude.cli.panels import SET_UP
 from postlude.messages.quoting import quoted
 from postlude.worker.main import Settings, work
@@ -28,10 +29,7 @@ def add_worker(app: typer.Typer) -> None:
 
 
 def worker(
-    application: Annotated[
-        str,
-        typer.Argument(help="Where the Postlude is, or the application that has it: main:postlude."),
-    ],
+    application: ApplicationArgument = None,
     queues: Annotated[
         list[str] | None,
         typer.Option("--queues", help="Only these: mail,reports; can be repeated.", rich_help_panel=_WITHIN),
@@ -101,7 +99,7 @@ def worker(
         if not processes and (health or health_file):
             raise Usage("--health and --health-file are told by a parent: give --processes 1 or more")
         orders = Orders(
-            _named(application),
+            meant(application, "worker"),
             os.path.abspath(app_dir),
             _queues(queues or []),
             concurrency,
@@ -112,13 +110,6 @@ def worker(
         settings = Settings(processes, reload, None if health is None else address_of(health), health_file)
         code = work(orders, settings)
     sys.exit(code)
-
-
-def _named(application: str) -> str:
-    try:
-        return checked_application(application)
-    except NoApplication as error:
-        raise Usage(str(error)) from error
 
 
 def _queues(given: list[str]) -> tuple[str, ...]:
