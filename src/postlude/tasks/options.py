@@ -217,4 +217,9 @@ def meant_by(kwargs: dict[str, Any], named: frozenset[str]) -> str:
         here = option_here(name, kwargs[name])
         if here is not None:
             return f"; {here}"
+    left = sorted(named - kwargs.keys())
+    for name in sorted(kwargs.keys() - named):
+        meant = near(name, left)
+        if meant is not None:
+            return f"; by {quoted(name)}, did you mean {meant}?"
     return ""

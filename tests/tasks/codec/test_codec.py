@@ -246,7 +246,13 @@ def test_an_annotation_that_cannot_be_resolved_spoils_only_its_own_parameter() -
         ((1,), {}, "missing a required argument: 'to'"),
         ((1, "a", "b", "c"), {}, "too many positional arguments"),
         ((1, "a"), {"to": "b"}, "multiple values for argument 'to'"),
-        ((1, "a"), {"cc": "b"}, "unexpected keyword argument 'cc'"),
+        ((1, "a"), {"cc": "b"}, "unexpected keyword argument 'cc'$"),
+        (
+            (),
+            {"a": 2, "odrer": 1},
+            "missing a required argument: 'order'; by 'odrer', did you mean order\\?$",
+        ),
+        ((1,), {"order": 1, "oder": 1}, "multiple values for argument 'order'$"),
     ],
 )
 def test_a_call_that_python_would_refuse_is_refused_now(
