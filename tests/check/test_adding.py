@@ -108,6 +108,12 @@ SAMPLES = {
             both.within(session).add_task(lambda: None)  #: PL001
             postlude.within(session).add_task(lambda: None)  #: PL001
             await postlude.within(session).add_task(c)
+        async def e(tasks: Strict):
+            tasks.accepted(tasks.add_task(c))
+            return tasks.accepted(tasks.add_task(lambda: None))  #: PL001
+        async def f(tasks: Strict):
+            job = tasks.add_task(lambda: None)  #: PL001
+            return tasks.accepted(job)
             session.within(session).add_task(c)  #: ?
     """,
     "what is not certain": """
