@@ -47,7 +47,7 @@ HERE: Final = {
     "policy": 8,
     "sizing": 1,
     "status": 2,
-    "transactions": 3,
+    "transactions": 4,
     "workers": 1,
 }
 """How many pieces each page has: whoever adds one adds its test below."""
@@ -377,6 +377,20 @@ def test_status(fragments: Fragments) -> None:
         assert client.get(answer.headers["location"]).json()["done"]
         found.app.dependency_overrides[found.current_user] = lambda: found.User(id=8)
         assert client.get(answer.headers["location"]).status_code == 404
+
+
+def test_what_alembic_is_to_leave_alone(fragments: Fragments) -> None:
+    included = fragments.top("transactions", 3).include_name
+    kept = [
+        ("schema", None),
+        ("schema", "shop"),
+        ("table", "orders"),
+        ("table", "postlude"),
+        ("column", "id"),
+    ]
+    assert all(included(name, kind, {}) for kind, name in kept)
+    assert not included("postlude", "schema", {})
+    assert not included("postlude_outbox", "table", {"schema_name": None})
 
 
 @pytest.mark.disk

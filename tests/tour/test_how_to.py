@@ -124,6 +124,15 @@ def test_work_that_keeps_a_processor_busy(program: Program) -> None:
     assert (told["state"], told["result"]) == ("succeeded", 168)
 
 
+def test_once_when_several_start(program: Program, capsys: pytest.CaptureFixture[str]) -> None:
+    page: Any = program("tasks", 3)
+    with PostludeJobs() as kit, TestClient(page.app), TestClient(page.app):
+        jobs = kit.of(page.postlude)
+        assert jobs.count(page.warm_up) == 1
+        jobs.drain()
+    assert capsys.readouterr().out == "warm\n"
+
+
 def test_keys_and_debounces(program: Program) -> None:
     page: Any = program("once", 0)
     with PostludeJobs() as kit, TestClient(page.app) as client:
