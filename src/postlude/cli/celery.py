@@ -31,7 +31,7 @@ BROKEN_OFF: Final = 1
 DEAF_AFTER: Final = 60.0
 """Seconds of deafness after which a worker begins anew: Celery's own reconnects take up to 32."""
 
-KILL_AFTER: Final = 15.0
+KILL_AFTER: Final = 30.0
 """Seconds beyond its grace after which a deaf worker is killed that does not end."""
 
 SHORTEST: Final = 1.0
@@ -106,7 +106,7 @@ def worker(
     with errors_in_one_line():
         if pool not in POOLS:
             raise Usage(f"--pool {quoted(pool)}: give {', '.join(POOLS)}")
-        # Before Celery is imported: its own SIGTERM waits for running jobs, however long they take.
+        # Before Celery is imported: its processes then ignore SIGTERM, which systemd sends to all of them.
         os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
         if application is not None and application.startswith("-"):  # it is Celery's
             context.args.insert(0, application)
@@ -117,13 +117,12 @@ def worker(
             raise Usage(str(error)) from error
         celery, names = _chosen(postlude, queues or [])
         patience = postlude.config.grace if grace is None else grace
-        celery.conf.worker_soft_shutdown_timeout = patience
-        workers = _watched(celery, deaf_after or None, patience + KILL_AFTER, health, health_file)
+        begun = monotonic()
+        workers = _watched(celery, deaf_after or None, patience, health, health_file, begun)
         arguments = ["worker", "--queues", ",".join(names), "--pool", pool, "--loglevel", "WARNING"]
         arguments += ["--hostname", f"postlude-{os.getpid()}@%h", "--without-gossip", "--without-mingle"]
         if concurrency is not None:
             arguments += ["--concurrency", str(concurrency)]
-    begun = monotonic()
     told_to = run_to_its_end(celery, [*arguments, *context.args])
     workers.dismiss()
     if not told_to or workers.was_deaf:
@@ -159,18 +158,33 @@ def run_to_its_end(celery: Any, arguments: list[str]) -> bool:
 
 
 def _watched(
-    celery: Any, deaf_after: float | None, grace: float, health: str | None, health_file: Path | None
+    celery: Any,
+    deaf_after: float | None,
+    grace: float,
+    health: str | None,
+    health_file: Path | None,
+    begun: float,
 ) -> Any:
     """Say how the worker is looked after; returns what looks after it.
 
     Raises:
         PostludeError: the place for its health is taken.
     """
+    from postlude.engines.celery.ending import WorkerEnd
     from postlude.engines.celery.keeper import Ending
     from postlude.engines.celery.worker import Workers
 
     workers = Workers.of(celery)
-    workers.ending = Ending(deaf_after, grace)
+
+    def end() -> None:
+        """Celery does not."""
+        workers.dismiss()
+        if workers.was_deaf:
+            start_afresh(monotonic() - begun)
+        os._exit(0)
+
+    workers.end = WorkerEnd(grace, end)
+    workers.ending = Ending(deaf_after, grace + KILL_AFTER)
     beside: list[Any] = []
     if health is not None:
         host, port = address_of(health)

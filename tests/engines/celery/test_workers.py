@@ -135,17 +135,35 @@ async def test_a_job_that_crashes_its_process_is_ended_after_three(site: Site) -
     assert len(site.runs()[1]) == 3
 
 
-async def test_a_worker_that_is_told_to_end_lets_short_jobs_end(site: Site) -> None:
-    worker = site.start(concurrency=2)
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_worker_that_is_told_to_end_lets_short_jobs_end(site: Site, pool: str, number: int) -> None:
+    """All of its processes are, as by systemd and at a terminal; it does not wait for its whole grace."""
+    worker = site.start("--grace", "60", pool=pool)
     async with site.serving() as shop:
-        jobs = [await shop.postlude.add_task(shop.takes, number, 0.5) for number in (1, 2)]
-        for number in (1, 2):
-            await begun(site, number)
-        worker.send_signal(signal.SIGTERM)
-        assert await site.results(jobs) == [1, 2]
+        job = await shop.postlude.add_task(shop.takes, 1, 1.0)
+        await begun(site, 1)
+        os.killpg(worker.pid, number)
+        assert await job.result(timeout=PATIENCE) == 1
         assert await asyncio.to_thread(worker.wait, 15) == 0
-    assert [len(site.runs()[number]) for number in (1, 2)] == [1, 1]
+    assert len(site.runs()[1]) == 1
     assert "closed" in (site.folder / "said").read_text(), "the application's own end has run"
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+async def test_a_worker_that_is_told_to_end_gives_back_what_takes_longer(site: Site, pool: str) -> None:
+    first = site.start("--grace", "1", concurrency=1, pool=pool)
+    async with site.serving() as shop:
+        job = await shop.postlude.add_task(shop.takes, 1, 4.0)
+        waiting = [await shop.postlude.add_task(shop.note, number) for number in range(2, 6)]
+        await begun(site, 1)
+        first.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(first.wait, 15) == 0
+        site.start(concurrency=1)
+        assert await site.results([job, *waiting]) == [1, 4, 6, 8, 10]
+        record = await shop.postlude.components.store.get(job.raw_id)
+    assert record is not None
+    assert (len(site.runs()[1]), record.failures, record.deaths) == (2, 0, 0)
 
 
 async def test_a_job_runs_for_longer_than_rabbitmq_waits_for_an_acknowledgement(

@@ -16,11 +16,15 @@ class Board:
         held: how many messages it has that are not done. By the worker.
         room: how many it does at once; 0: it does not take any so far. By the worker.
         deaf: since when it hears nothing, in seconds of the monotonic clock; 0: it hears. By the keeper.
+        busy: how many jobs its processes run; -1: not known. By the keeper.
+        told: 1: the worker has been told to end. By the worker.
+        dismissed: 1: the keeper is to end. By the worker.
         ended: 1: the keeper has told the worker to end, because it is deaf.
     """
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, mmap.PAGESIZE)
+        self.busy = -1
 
     def _get(self, place: int) -> float:
         found: float = _NUMBER.unpack_from(self._memory, place * _NUMBER.size)[0]
@@ -76,3 +80,27 @@ class Board:
     @ended.setter
     def ended(self, value: bool) -> None:
         self._put(5, float(value))
+
+    @property
+    def busy(self) -> int:
+        return int(self._get(6))
+
+    @busy.setter
+    def busy(self, value: int) -> None:
+        self._put(6, value)
+
+    @property
+    def told(self) -> bool:
+        return self._get(7) == 1.0
+
+    @told.setter
+    def told(self, value: bool) -> None:
+        self._put(7, float(value))
+
+    @property
+    def dismissed(self) -> bool:
+        return self._get(8) == 1.0
+
+    @dismissed.setter
+    def dismissed(self, value: bool) -> None:
+        self._put(8, float(value))

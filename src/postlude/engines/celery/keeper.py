@@ -19,6 +19,7 @@ from celery import Celery
 
 from postlude.engines.celery.board import Board
 from postlude.engines.celery.brokers import look
+from postlude.engines.celery.ending import TOLD_WITHIN
 from postlude.engines.protocol import Child, Oversee, Parent
 from postlude.errors import PostludeError
 from postlude.model.queues import only
@@ -125,7 +126,7 @@ class Keeper:
     async def run(self) -> None:
         """Keep the row until the worker ends, or it is told to."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self.stop)
+        loop.add_signal_handler(signal.SIGTERM, self._told_to_end)
         self._watch(self._worker, self.stop)
         loop.add_reader(self._begun, self._hear)
         tasks = [loop.create_task(each(self)) for each in self._beside]
@@ -140,6 +141,17 @@ class Keeper:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _told_to_end(self) -> None:
+        """By the worker, or with it: then it goes on until the worker has no use for it."""
+        if self._board.dismissed:
+            self.stop()
+        else:
+            asyncio.get_running_loop().call_later(TOLD_WITHIN, self._stop_alone)
+
+    def _stop_alone(self) -> None:
+        if not self._board.told:
+            self.stop()
+
     def stop(self) -> None:
         """Come to the end."""
         self._over.set()
@@ -148,11 +160,14 @@ class Keeper:
     async def _keep(self, parent: Parent) -> None:
         while not self._over.is_set():
             self._news.clear()
-            with suppress(PostludeError):  # it is tried again
+            try:
                 self._board.parent = await parent.number()
                 await self._bury(parent)
                 self._children = await parent.children(self._worker)
+                self._board.busy = sum(child.holds for child in self._children)
                 await self._listen(parent)
+            except PostludeError:  # it is tried again
+                self._board.busy = -1
             if os.getppid() != self._worker:  # where the system tells it of no process
                 self.stop()
             soon = min((at - monotonic() for at in self._due), default=LOOK_EVERY)

@@ -16,14 +16,12 @@ from celery.worker import state
 
 from postlude.engines.celery.board import Board
 from postlude.engines.celery.child import Above, Child
+from postlude.engines.celery.ending import LEAVE_WITHIN, WorkerEnd
 from postlude.engines.celery.inbox import Inbox, inbox_of
 from postlude.engines.celery.keeper import NEVER, Beside, Ending, Keeper, main
 from postlude.engines.protocol import Oversee, Serve
 from postlude.model.queues import only
 from postlude.model.role import Role
-
-LEAVE_WITHIN: Final = 15.0
-"""Seconds within which the application's end in a process is waited for."""
 
 KEEPER_WITHIN: Final = 5.0
 """Seconds within which the keeper's end is waited for."""
@@ -43,6 +41,8 @@ class Workers:
 
     ending: Ending = NEVER
     """When it ends because it is deaf."""
+    end: WorkerEnd | None = None
+    """How it ends; None: by Celery's own rules."""
     beside: Sequence[Beside] = ()
     """What its keeper does beside."""
 
@@ -56,6 +56,7 @@ class Workers:
         self._keeper: int | None = None
         self._own = 0
         """The worker's own process."""
+        app.steps["worker"].add(_End)
         app.steps["consumer"].add(_Beat)
         self._inbox: Inbox = inbox_of(app)
         self._serves: dict[str, Serve] = {}
@@ -105,6 +106,11 @@ class Workers:
             os.set_blocking(end, False)
         self._keep()
 
+    def signals_set(self, worker: Any) -> None:
+        """Celery hears signals, in the worker's own process."""
+        if self.end is not None:
+            self.end.watch(worker, self._board, None if self._prefork else self._ends)
+
     def _keep(self) -> None:
         """Fork the keeper, while nothing of the application is open in this process."""
         board, oversee, role = self._board, self._oversee, self._role
@@ -126,6 +132,7 @@ class Workers:
         self._board.held, self._board.room = len(state.reserved_requests), room
         if self._keeper is not None and os.waitpid(self._keeper, os.WNOHANG) != (0, 0):
             self._keeper = None
+            self._board.busy = -1
             if self._prefork:  # else the application is open in this process
                 self._keep()
 
@@ -139,8 +146,6 @@ class Workers:
         application starts beside it."""
         if self._role is None:
             return
-        with suppress(ValueError):  # a thread's
-            signal.signal(signal.SIGTERM, self._told_to_end)
         self._start()
 
     def _ready(self, **_: Any) -> None:
@@ -174,6 +179,8 @@ class Workers:
         keeper, self._keeper = self._keeper, None
         if keeper is None:
             return
+        if self._board is not None:
+            self._board.dismissed = True
         with suppress(ProcessLookupError):
             os.kill(keeper, signal.SIGTERM)
         until = monotonic() + KEEPER_WITHIN
@@ -183,13 +190,12 @@ class Workers:
                     os.kill(keeper, signal.SIGKILL)
                 time.sleep(0.02)
 
-    def _told_to_end(self, number: int, frame: object) -> None:
-        """A cold shutdown: the jobs that run here are given back."""
-        threading.Thread(target=self._leave, daemon=True).start()
 
-    def _leave(self) -> None:
-        self._ends()
-        os._exit(0)
+class _End(bootsteps.StartStopStep):  # type: ignore[misc]  # it has no types
+    """The part of Celery's worker that hears that it is to end; it begins after Celery hears signals."""
+
+    def start(self, parent: Any) -> None:
+        Workers.of(parent.app).signals_set(parent)
 
 
 class _Beat(bootsteps.StartStopStep):  # type: ignore[misc]  # it has no types
