@@ -51,7 +51,7 @@ async def test_what_ended_just_before_the_grace_period_did_is_not_run_again(
     assert (await postlude.inspector.get(ended.id)).state is State.SUCCEEDED
     assert (await postlude.inspector.get(held.id)).state is State.QUEUED
     await postlude.close()
-    assert f"released, as the grace period was over: 1: slow ({held.id})" in caplog.text
+    assert f"the grace period is over, 1 job released: slow ({held.id})" in caplog.text
 
 
 @pytest.mark.parametrize("location", ["memory", pytest.param("sqlite", marks=pytest.mark.disk)])

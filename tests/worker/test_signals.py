@@ -43,7 +43,7 @@ def test_its_end_waits_for_jobs_says_for_which_and_releases_the_rest(team: Team)
     log = worker.log()
     assert "SIGTERM: the worker ends; 1 process may take up to 4.5 s" in log
     assert "waiting up to 4.5 s (Config.grace)" in log
-    assert "released, as the grace period was over: " in log
+    assert "the grace period is over, " in log
     jobs = {job.arguments.named["token"]: job for job in team.jobs() if job.arguments}
     assert jobs["short"].state is State.SUCCEEDED
     assert {(jobs[name].state, jobs[name].deaths) for name in ("long", "waits")} == {(State.QUEUED, 0)}

@@ -236,13 +236,13 @@ OF_RUNNERS: Final[list[Line]] = [
     (
         runner.GraceOver(names(2)),
         RUNNER, "WARNING",
-        f"released, as the grace period was over: 2: t0 ({id_text(ID)}), t1 ({id_text(ID)})",
+        f"the grace period is over, 2 jobs released: t0 ({id_text(ID)}), t1 ({id_text(ID)})",
     ),
     (
         runner.GraceOver(names(6)),
         RUNNER, "WARNING",
-        "released, as the grace period was over: 6 jobs, among them "
-        + ", ".join(f"t{each} ({id_text(ID)})" for each in range(5)),
+        "the grace period is over, 6 jobs released: "
+        + ", ".join(f"t{each} ({id_text(ID)})" for each in range(5)) + " and 1 more",
     ),
     (
         runner.NoLifespan(),

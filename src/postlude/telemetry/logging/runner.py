@@ -113,9 +113,8 @@ def _list(jobs: Sequence[event.JobName]) -> str:
 
 
 def _grace_over(told: event.GraceOver) -> None:
-    number, first = len(told.jobs), ", ".join(map(named, islice(told.jobs, _NAMED)))
-    jobs = f"{number} jobs, among them {first}" if number > _NAMED else f"{number}: {first}"
-    RUNNER.warning("released, as the grace period was over: %s", jobs)
+    jobs = count_of(len(told.jobs), "job", "jobs")
+    RUNNER.warning("the grace period is over, %s released: %s", jobs, _list(told.jobs))
 
 
 LINES: Final[Lines] = {
