@@ -228,7 +228,7 @@ def check(db: Connection, schema: str) -> None:
         raise JournalRefused(_not_allowed(db, schema, error)) from error
     version = _number(meta, "version", schema)
     if version == 0:
-        raise JournalUnavailable("no journal is there yet; start the application, which makes it")
+        raise JournalUnavailable("no journal is there yet; start the application, or run `postlude migrate`")
     _check_version(meta, "min_reader", schema)
     if version < VERSION:
         raise JournalRefused(
