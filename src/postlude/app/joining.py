@@ -5,7 +5,9 @@ from typing import Any, overload
 from postlude.enqueue.joined.connections import ClosesLater, CommitsAtOnce, HasSyncSession
 from postlude.enqueue.joined.joiner import AwaitedWithin, Within
 from postlude.enqueue.joined.joiner import within as within_transaction
+from postlude.errors import CannotJoin
 from postlude.frameworks.install import joining
+from postlude.messages.quoting import quoted
 
 
 def outbox(postlude: Any, engine: Any, /) -> None:
@@ -22,8 +24,12 @@ def outbox(postlude: Any, engine: Any, /) -> None:
     Raises:
         CannotJoin: it is no engine, or one whose sessions share one connection.
     """
-    from postlude.enqueue.joined.outbox import declare
-
+    try:
+        from postlude.enqueue.joined.outbox import declare
+    except ImportError as missing:
+        raise CannotJoin(
+            f"outbox({quoted(engine)}): give an engine of SQLAlchemy; pip install sqlalchemy ({missing})"
+        ) from missing
     declare(outboxes_of(postlude), engine)
 
 

@@ -4,9 +4,12 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Literal
 
-from celery import Celery
-from celery.exceptions import Ignore, Reject
-from celery.exceptions import Retry as Again
+try:
+    from celery import Celery
+    from celery.exceptions import Ignore, Reject
+    from celery.exceptions import Retry as Again
+except ImportError as missing:
+    raise ImportError(f"{__name__} needs an extra: pip install 'postlude[celery]' ({missing})") from missing
 
 from postlude.app.postlude import Postlude
 from postlude.errors import Discard, RetryLater

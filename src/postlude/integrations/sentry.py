@@ -8,8 +8,11 @@ from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, Final
 
-import sentry_sdk
-from sentry_sdk.integrations.logging import ignore_logger
+try:
+    import sentry_sdk
+    from sentry_sdk.integrations.logging import ignore_logger
+except ImportError as missing:
+    raise ImportError(f"{__name__} needs an extra: pip install 'postlude[sentry]' ({missing})") from missing
 
 from postlude.app.postlude import Postlude
 from postlude.errors import RetryLater

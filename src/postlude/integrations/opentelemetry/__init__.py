@@ -5,8 +5,13 @@ Needs `postlude[opentelemetry]`, which is the API alone; where spans go is for t
 
 from typing import Literal
 
-from opentelemetry.metrics import MeterProvider, get_meter
-from opentelemetry.trace import TracerProvider, get_tracer
+try:
+    from opentelemetry.metrics import MeterProvider, get_meter
+    from opentelemetry.trace import TracerProvider, get_tracer
+except ImportError as missing:
+    raise ImportError(
+        f"{__name__} needs an extra: pip install 'postlude[opentelemetry]' ({missing})"
+    ) from missing
 
 from postlude.app.postlude import Postlude
 from postlude.integrations.joining import join
