@@ -1,27 +1,32 @@
 """A process of an engine's worker runs what it is told, and nothing else."""
 
 import asyncio
+import threading
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from postlude import Config, Job, JournalUnavailable, Postlude, State
+from postlude import Config, Job, JournalUnavailable, Limit, Postlude, State
 from postlude.app.told import serving_as
 from postlude.model import role as roles
 from postlude.model.queues import only
 from postlude.model.refusal import Refusal, Refused
 from postlude.model.role import SERVER, Role
-from postlude.runner.by_ids import ByIds
+from postlude.runner import surplus
+from postlude.runner.by_ids import MOST_AHEAD, ByIds
+from postlude.runner.pace import TRUE_FOR
 from postlude.stores.protocol import Kind
 from postlude.stores.reply import Reply
 from tests.app import work
 from tests.app.conftest import folder as folder
 from tests.app.conftest import location as location
 from tests.app.conftest import log as log
-from tests.app.serving import becomes
+from tests.app.serving import becomes, eventually
 
 pytestmark = [
     pytest.mark.disk,
@@ -30,6 +35,14 @@ pytestmark = [
 ]
 
 ROLE = Role(True, only({"away", "default"}), 2, grace=0.0, told=True)
+
+
+GOES_ON = threading.Event()
+
+
+def last_long() -> None:
+    """A job that is long."""
+    assert GOES_ON.wait(30)
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +57,7 @@ async def told(folder: Path) -> AsyncIterator[tuple[Postlude, ByIds]]:
     async with serving_as(postlude, ROLE):
         runner = postlude.components._served.runner
         assert runner is not None
-        yield postlude, ByIds(postlude.components.store, runner)
+        yield postlude, ByIds(postlude.components.store, runner, postlude.components._has_bounds)
 
 
 def ids(*jobs: Job[Any]) -> list[bytes]:
@@ -54,10 +67,10 @@ def ids(*jobs: Job[Any]) -> list[bytes]:
 async def test_these_run_and_no_others(tmp_path: Path, log: list[str]) -> None:
     async with told(tmp_path) as (postlude, by_ids):
         jobs = [await postlude.add_task(work.note, text) for text in "abc"]
-        assert list(await by_ids.run(ids(jobs[2], jobs[0]))) == []
+        assert list(await by_ids(ids(jobs[2], jobs[0]))) == []
         assert sorted(log) == ["a", "c"]
         await becomes(postlude, jobs[2], State.SUCCEEDED)
-        assert list(await by_ids.run([*ids(jobs[0]), bytes(16)])) == [
+        assert list(await by_ids([*ids(jobs[0]), bytes(16)])) == [
             Refused(ids(jobs[0])[0], Refusal.ENDED),
             Refused(bytes(16), Refusal.UNKNOWN),
         ]
@@ -83,7 +96,7 @@ async def test_what_is_asked_for_at_once_is_claimed_together(
             return claim(*arguments, **options)
 
         monkeypatch.setattr(store, "claim", noting)
-        await asyncio.gather(*(by_ids.run(ids(job)) for job in jobs))
+        await asyncio.gather(*(by_ids(ids(job)) for job in jobs))
         assert [set(each) for each in claimed] == [set(ids(*jobs))]
         assert sorted(log) == list("abcde")
 
@@ -91,7 +104,7 @@ async def test_what_is_asked_for_at_once_is_claimed_together(
 async def test_one_that_is_asked_for_twice_runs_once(tmp_path: Path, log: list[str]) -> None:
     async with told(tmp_path) as (postlude, by_ids):
         job = await postlude.add_task(work.note, "a")
-        answers = await asyncio.gather(*(by_ids.run(ids(job)) for _ in range(3)))
+        answers = await asyncio.gather(*(by_ids(ids(job)) for _ in range(3)))
         assert sorted(map(list, answers), key=len) == [[], *2 * [[Refused(job.raw_id, Refusal.RUNNING)]]]
         assert log == ["a"]
 
@@ -105,8 +118,8 @@ async def test_the_journal_cannot_be_written(
         with monkeypatch.context() as broken:
             broken.setattr(store, "claim", lambda *a, **k: Reply.failed(JournalUnavailable("full")))
             with pytest.raises(JournalUnavailable):
-                await by_ids.run(ids(job))
-        assert list(await by_ids.run(ids(job))) == []
+                await by_ids(ids(job))
+        assert list(await by_ids(ids(job))) == []
         assert log == ["a"]
 
 
@@ -125,9 +138,9 @@ async def test_a_claim_of_which_the_answer_was_lost_is_given_back(
         with monkeypatch.context() as broken:
             broken.setattr(store, "claim", lost)
             with pytest.raises(JournalUnavailable):
-                await by_ids.run(ids(job))
+                await by_ids(ids(job))
         await becomes(postlude, job, State.QUEUED)
-        assert list(await by_ids.run(ids(job))) == []
+        assert list(await by_ids(ids(job))) == []
         assert log == ["a"]
 
 
@@ -137,6 +150,137 @@ async def test_told_while_it_drains_it_gives_the_message_up(tmp_path: Path, log:
         store = postlude.components.store
         assert (await store.publish("default", 9, patience=60.0)).ids == ids(job)
         by_ids._runner.wind_down()
-        assert list(await by_ids.run(ids(job))) == [Refused(job.raw_id, Refusal.BURIED)]
+        assert list(await by_ids(ids(job))) == [Refused(job.raw_id, Refusal.BURIED)]
         assert await store.ready_ids("default", 9) == ids(job)
+    assert log == []
+
+
+class Heard:
+    """What is said of jobs that were handed over."""
+
+    def __init__(self) -> None:
+        self.answers: dict[bytes, Refusal | BaseException | None] = {}
+
+    def hand(self, by_ids: ByIds, *jobs: Job[Any]) -> None:
+        for job in jobs:
+            by_ids.hand(job.raw_id, partial(self.answers.__setitem__, job.raw_id))
+
+    async def all_of(self, *jobs: Job[Any]) -> list[Refusal | BaseException | None]:
+        async def heard() -> list[Refusal | BaseException | None] | None:
+            return [self.answers[id] for id in ids(*jobs)] if self.answers.keys() >= {*ids(*jobs)} else None
+
+        return await eventually(heard)
+
+
+async def test_what_is_handed_over_is_claimed_and_run_and_its_end_is_told(
+    tmp_path: Path, log: list[str]
+) -> None:
+    async with told(tmp_path) as (postlude, by_ids):
+        jobs = [await postlude.add_task(work.note, text) for text in "abc"]
+        heard = Heard()
+        thread = threading.Thread(target=heard.hand, args=(by_ids, *jobs))
+        thread.start()
+        assert await heard.all_of(*jobs) == [None] * 3
+        thread.join()
+        assert sorted(log) == ["a", "b", "c"]
+        heard.answers.clear()
+        heard.hand(by_ids, jobs[0])
+        assert await heard.all_of(jobs[0]) == [Refusal.ENDED]
+
+
+async def test_what_is_handed_over_while_it_goes_to_sleep_is_claimed(tmp_path: Path, log: list[str]) -> None:
+    async with told(tmp_path) as (postlude, by_ids):
+        first, late = [await postlude.add_task(work.note, text) for text in "ab"]
+        heard = Heard()
+
+        class Asked(deque[Any]):
+            empty = 0
+
+            def __bool__(self) -> bool:
+                """Asked by who takes what is there, then by who is to sleep: just then something comes."""
+                something = len(self) > 0
+                self.empty += not something
+                if not something and self.empty == 2:
+                    heard.hand(by_ids, late)
+                return something
+
+        by_ids._handed = Asked()
+        heard.hand(by_ids, first)
+        assert await heard.all_of(first, late) == [None] * 2
+
+
+async def test_an_error_of_the_journal_is_told_to_who_has_handed_over(
+    tmp_path: Path, log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with told(tmp_path) as (postlude, by_ids):
+        job = await postlude.add_task(work.note, "a")
+        heard, full = Heard(), JournalUnavailable("full")
+        with monkeypatch.context() as broken:
+            broken.setattr(postlude.components.store, "claim", lambda *a, **k: Reply.failed(full))
+            heard.hand(by_ids, job)
+            assert await heard.all_of(job) == [full]
+        heard.answers.clear()
+        heard.hand(by_ids, job)
+        assert await heard.all_of(job) == [None]
+        assert log == ["a"]
+
+
+async def test_as_many_may_be_handed_over_ahead_as_end_in_a_moment(tmp_path: Path, log: list[str]) -> None:
+    async with told(tmp_path) as (postlude, by_ids):
+        assert by_ids.ahead == 0, "nothing has been measured"
+        heard = Heard()
+        runner = by_ids._runner
+
+        async def quick() -> bool | None:
+            jobs = [await postlude.add_task(work.note, text) for text in "abcdefgh"]
+            heard.hand(by_ids, *jobs)
+            await heard.all_of(*jobs)
+            return by_ids.ahead > 0 or None
+
+        await eventually(quick)
+        assert by_ids.ahead <= MOST_AHEAD
+        runner.pace._since -= TRUE_FOR
+        assert by_ids.ahead == 0, "none has ended lately"
+        await eventually(quick)
+        postlude.task(work.note, name="bounded", limit=Limit(1))
+        assert by_ids.ahead == 0, "a limited job is claimed to start"
+
+
+async def test_what_was_handed_over_ahead_is_given_back_if_the_one_before_it_is_long(
+    tmp_path: Path, log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surplus, "HELD_FOR", 0.05)
+    async with told(tmp_path) as (postlude, by_ids):
+        GOES_ON.clear()
+        store = postlude.components.store
+        long = [await postlude.add_task(last_long) for _ in range(ROLE.concurrency or 0)]
+        others = [await postlude.add_task(work.note, text) for text in "abc"]
+        published = await store.publish("default", 9, patience=60.0)
+        assert len(published.ids) == 5
+        heard = Heard()
+        heard.hand(by_ids, *long, *others)
+        assert await heard.all_of(*others) == [None] * 3
+        assert not heard.answers.keys() & {*ids(*long)}
+
+        async def given_back() -> bool | None:  # and its message is used up: it is published anew
+            return set(await store.ready_ids("default", 9)) == {*ids(*others)} or None
+
+        await eventually(given_back)
+        GOES_ON.set()
+        assert await heard.all_of(*long) == [None] * 2
+        assert log == []
+
+
+async def test_where_the_loop_has_closed_whoever_hands_over_hears_that_nothing_comes_of_it(
+    tmp_path: Path, log: list[str]
+) -> None:
+    async with told(tmp_path) as (postlude, by_ids):
+        job = await postlude.add_task(work.note, "a")
+        closed = asyncio.new_event_loop()
+        closed.close()
+        heard = Heard()
+        with pytest.MonkeyPatch.context() as ended:
+            ended.setattr(by_ids._runner, "loop", closed)
+            heard.hand(by_ids, job)
+        assert heard.answers == {job.raw_id: Refusal.BURIED}
     assert log == []

@@ -193,6 +193,9 @@ class Components:
         await self.absence.look()
         return jobs
 
+    def _has_bounds(self) -> bool:
+        return bool(self.registry.bounded_so_far or self.routing.bounded)
+
     def bounds(self) -> list[DeclaredLimits]:
         """Return what this release says of its tasks and queues."""
         return self.routing.limits() + self.registry.bounds
@@ -248,7 +251,9 @@ class Components:
         if not self._held:
             told = self.role.told and self._served.runner
             try:
-                await self.routing.start(ByIds(self.store, told).run if told else self.worker.run)
+                await self.routing.start(
+                    ByIds(self.store, told, self._has_bounds) if told else self.worker.run
+                )
             except BaseException:
                 await self._served.stop()
                 raise

@@ -6,11 +6,30 @@ from typing import Protocol, runtime_checkable
 
 from postlude.model.limits import Limit, Rate
 from postlude.model.queues import Queues
-from postlude.model.refusal import Refused
+from postlude.model.refusal import Over, Refused
 from postlude.model.role import Role
 
 Run = Callable[[Sequence[bytes]], Awaitable[Sequence[Refused]]]
 """Runs the jobs of these ids in this process, and no others; see `postlude.runner.inline.Inline.run`."""
+
+
+@runtime_checkable
+class Hands(Protocol):
+    """A `Run` of a process that does nothing else (`Role.told`): jobs are handed over one by one."""
+
+    @property
+    def ahead(self) -> int:
+        """How many jobs may be handed over while nobody waits for their ends: as many as end in a moment."""
+        ...
+
+    def hand(self, id: bytes, over: Over) -> None:
+        """Have the job of this id run. From any thread; returns at once.
+
+        Args:
+            id: its.
+            over: told once, in any thread; also of an error, after which the job may be handed over again.
+        """
+        ...
 
 
 @runtime_checkable

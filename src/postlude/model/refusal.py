@@ -1,6 +1,6 @@
 """Why a job that was asked for by its id is not claimed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -43,6 +43,11 @@ class Refused(NamedTuple):
 
     id: bytes
     why: Refusal
+
+
+Over = Callable[[Refusal | BaseException | None], object]
+"""Hears that nothing more comes of a job that was handed over: None, its attempt has ended or it was given
+back; or why it was not claimed. Quick."""
 
 
 def all_refused(ids: Sequence[bytes] | None, why: Refusal) -> tuple[Refused, ...]:

@@ -8,6 +8,9 @@ AHEAD_OF: Final = 0.1
 MEASURED_OVER: Final = 0.02
 """Seconds over which the rate is measured at least."""
 
+TRUE_FOR: Final = 0.25
+"""Seconds for which a rate is believed while nothing ends."""
+
 
 class Pace:
     """Sets the limit of claims from the rate at which jobs end.
@@ -36,6 +39,10 @@ class Pace:
         So each claim of short jobs carries many, and slow ones are replaced one by one.
         """
         return max(self.limit // 2, self.limit - 1 - self._soon // 2)
+
+    def soon(self, now: float) -> int:
+        """Return how many jobs end in `AHEAD_OF`; 0 where none has ended lately."""
+        return self._soon if now - self._since < TRUE_FOR else 0
 
     def ended(self, jobs: int, now: float) -> None:
         """Count jobs that have ended."""

@@ -64,10 +64,8 @@ class Runner:
         execution: ExecutionContext | None = None,
     ) -> None:
         execution = execution or ExecutionContext()
-        self.loop = asyncio.get_running_loop()
-        self.thread = threading.get_ident()
-        self._lease = lease
-        self._store = store
+        self.loop, self.thread = asyncio.get_running_loop(), threading.get_ident()
+        self._lease, self._store = lease, store
         self._config, self._clock = config, clock
         self._events = store.events
         self._outcomes = Outcomes(random.Random(), config.max_error, self._events)
@@ -185,6 +183,8 @@ class Runner:
     def _ended(self, work: Work, result: Outcome | BaseException) -> None:
         """An attempt has ended. On the loop."""
         work.over = True
+        if work.left is not None:
+            work.leave()
         if work.seconds is not None:
             self.executors.timeouts.ended(work)
         if self._held.get(work.seq) is not work:  # forgotten; or claimed here anew, since its lease was lost

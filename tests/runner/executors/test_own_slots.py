@@ -5,12 +5,16 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from postlude import Config, Job, Limit, Local, Postlude, State
 from postlude.model.role import SERVER, Role, become
 from postlude.runner import surplus
+from postlude.runner.attempt.work import Work
+from postlude.runner.executors.own_slots import OwnSlots
+from postlude.runner.executors.threads import ThreadExecutor
 from tests.app.serving import becomes, eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
@@ -178,6 +182,9 @@ async def test_what_waits_too_long_is_left_to_other_processes(monkeypatch: pytes
             return len(holds) == 1 or None
 
         await eventually(given_back)
+        runner.executors.sweep()
+        (own,) = runner.executors._doors
+        assert len(own._inside) == 1
 
 
 async def test_at_the_end_what_has_no_slot_is_released() -> None:
@@ -197,7 +204,7 @@ async def test_the_slot_of_one_that_was_taken_back_before_it_began_is_given_to_t
     async with shop.serving() as postlude:
         (runner,) = postlude.components.producer.runners
         (own,) = runner.executors._doors
-        await shop.add(shop.on_loop, "a")
+        await shop.add(shop.in_thread, "a")
         await shop.runs("a")
         await shop.add(shop.on_loop, "b")
 
@@ -210,6 +217,53 @@ async def test_the_slot_of_one_that_was_taken_back_before_it_began_is_given_to_t
         runner.executors.sweep()
         assert list(own.waiting) == []
         assert own.running == [next_one]
+
+
+async def test_jobs_of_one_kind_wait_for_each_other_behind_the_door() -> None:
+    """Where they run: each need not be let in when the one before it has ended."""
+    shop = Shop(2, threads=8)
+    async with shop.serving() as postlude:
+        (runner,) = postlude.components.producer.runners
+        (own,) = runner.executors._doors
+        jobs = await shop.add(shop.in_thread, *"abcd")
+        await shop.runs("a", "b")
+        assert (list(own.waiting), own.free) == ([], 0)
+        jobs += await shop.add(shop.on_loop, *"ef")
+        shop.let_go.set()
+        await shop.runs("e", "f")
+        jobs += await shop.add(shop.in_thread, "g")
+        shop.free_all()
+        for job in jobs:
+            await becomes(shop.postlude, job, State.SUCCEEDED)
+    assert shop.most == 2
+
+
+async def test_a_thread_is_no_place_for_one_more_while_the_loop_has_a_slot() -> None:
+    shop = Shop(2, threads=8)
+    async with shop.serving() as postlude:
+        (runner,) = postlude.components.producer.runners
+        (own,) = runner.executors._doors
+        await shop.add(shop.in_thread, "a")
+        await shop.runs("a")
+        await shop.add(shop.on_loop, "b")
+        await shop.runs("a", "b")
+        await shop.add(shop.in_thread, "c")
+
+        async def waits() -> bool | None:
+            return len(own.waiting) == 1 or None
+
+        await eventually(waits)
+        await shop.runs("a", "b")
+
+
+async def test_into_what_has_more_places_than_there_are_slots_works_are_let_in_one_by_one() -> None:
+    wide, narrow = ThreadExecutor(9, Mock(), Mock()), ThreadExecutor(1, Mock(), Mock())
+    for executor, inside in (wide, 1), (narrow, 3):
+        own = OwnSlots(1, lambda work, executor=executor: executor, [narrow])  # type: ignore[misc]
+        for name in "abc":
+            own.submit(Work(name.encode(), name, "own", b"", 0))
+        assert (len(executor.waiting), len(own.waiting)) == (inside, 3 - inside)
+        executor.waiting.clear()
 
 
 async def test_a_worker_that_was_told_how_many_jobs_runs_that_many_of_all_kinds() -> None:

@@ -130,7 +130,9 @@ class CeleryEngine:
         """The application's lifespan begins."""
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="postlude-publisher")
-        self.inbox.open(run, asyncio.get_running_loop())
+        conf = self.app.conf  # whoever limits the time of a call means the job's
+        exact = bool(conf.task_time_limit or conf.task_soft_time_limit)
+        self.inbox.open(run, asyncio.get_running_loop(), exact=exact)
 
     async def stop(self, grace: float) -> None:
         """The lifespan ends: no job begins; what runs here is waited for."""

@@ -1,18 +1,19 @@
-"""What Celery's workers bring: the one task of ours, and the application's loop that it hands jobs to."""
+"""What Celery's workers bring: the one task of ours, and what runs jobs here, which they are handed to."""
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError
-from time import sleep
+from collections.abc import Callable
+from contextlib import suppress
+from math import inf
+from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
 from celery import Celery
 
-from postlude.engines.protocol import Run
+from postlude.engines.protocol import Hands, Run
 from postlude.errors import JournalUnavailable
-from postlude.model.refusal import Refused
+from postlude.model.refusal import Over, Refusal
 
 TASK: Final = "postlude.run"
 """The name of the task that has a job run."""
@@ -21,7 +22,39 @@ AGAIN: Final = 0.5
 LATEST: Final = 5.0
 """Seconds until a journal that cannot be written is asked again: the first pause, and the longest."""
 
+LOOK_EVERY: Final = 1.0
+"""Seconds between looks whether the loop that a job was handed to has closed."""
+
 _INBOX: Final = "postlude_inbox"
+
+
+class OneByOne:
+    """The `Hands` of a `Run` that has none: nothing is handed over before what was has ended.
+
+    Args:
+        run: runs jobs.
+        loop: where.
+    """
+
+    ahead = 0
+
+    def __init__(self, run: Run, loop: asyncio.AbstractEventLoop) -> None:
+        self._run = run
+        self._loop = loop
+
+    def hand(self, id: bytes, over: Over) -> None:
+        """Have a job run, in a task of the loop."""
+        try:
+            self._loop.call_soon_threadsafe(self._begin, id, over)
+        except RuntimeError:  # it has closed
+            over(Refusal.BURIED)
+
+    def _begin(self, id: bytes, over: Over) -> None:
+        task = self._loop.create_task(self._one(id))
+        task.add_done_callback(lambda task: over(None if task.cancelled() else task.exception()))
+
+    async def _one(self, id: bytes) -> None:
+        await self._run([id])
 
 
 class Inbox:
@@ -29,71 +62,130 @@ class Inbox:
 
     def __init__(self) -> None:
         self._lock = threading.Condition()
-        self._run: Run | None = None
+        self._hands: Hands | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._exact = False
         self._closed = False
-        self._running = 0
+        self._held = 0
+        """How many jobs have been handed over and are not over."""
+        self._waiting = 0
+        """How many calls wait for that."""
         self.begin: Callable[[], None] | None = None
         """Starts the application in this process, if nobody has; None: somebody else does."""
 
-    def open(self, run: Run, loop: asyncio.AbstractEventLoop) -> None:
-        """The application has started: hand jobs to `run`, on its loop."""
+    def open(self, run: Run, loop: asyncio.AbstractEventLoop, *, exact: bool = False) -> None:
+        """The application has started: hand jobs to `run`, on its loop.
+
+        Args:
+            run: runs them.
+            loop: its.
+            exact: each call of the task lasts as long as its job, also where jobs are short.
+        """
         with self._lock:
-            self._run, self._loop, self._closed = run, loop, False
+            self._hands = run if isinstance(run, Hands) else OneByOne(run, loop)
+            self._loop, self._exact, self._closed = loop, exact, False
             self._lock.notify_all()
 
     def shut(self) -> None:
         """It has ended: no job begins."""
         with self._lock:
-            self._run, self._closed = None, True
+            self._hands, self._closed = None, True
             self._lock.notify_all()
 
     async def close(self, grace: float | None) -> None:
         """It ends: no job begins; returns when none runs here, or after so many seconds (None: only then)."""
         self.shut()
-        await asyncio.to_thread(self._idle, grace)
+        await asyncio.to_thread(self.idle, grace)
 
-    def _idle(self, within: float | None) -> None:
+    def idle(self, within: float | None = None) -> None:
+        """Wait until all jobs that were handed over are over, for so many seconds (None: until then)."""
+        until = inf if within is None else monotonic() + within
         with self._lock:
-            self._lock.wait_for(lambda: not self._running, within)
+            while self._held and not (self._loop is None or self._loop.is_closed()):
+                if (left := until - monotonic()) <= 0:
+                    break
+                self._lock.wait(min(left, LOOK_EVERY))
 
     def take(self, name: str) -> None:
-        """Run a job, in a thread or process of Celery's; returns when its attempt has ended, or is refused.
+        """Have a job run, in a thread or process of Celery's.
 
+        Returns when its attempt has ended, or is refused; sooner, while no more jobs are under way than end
+        in a moment. So short jobs are claimed together, and what Celery says of a long one is true.
         Waits while the application starts, and while the journal cannot be written: nobody else has the
         message.
         """
-        pause = AGAIN
-        while (running := self._enter()) is not None:
-            run, loop = running
-            try:
-                asyncio.run_coroutine_threadsafe(_awaited(run, [UUID(name).bytes]), loop).result()
-                return
-            except JournalUnavailable:
-                sleep(pause)
-                pause = min(2 * pause, LATEST)
-            except (CancelledError, RuntimeError):  # the loop has ended
-                return
-            finally:
-                with self._lock:
-                    self._running -= 1
-                    self._lock.notify_all()
-
-    def _enter(self) -> tuple[Run, asyncio.AbstractEventLoop] | None:
-        """Return who runs jobs, when there is one; None: not any more."""
+        id = UUID(name).bytes
         if self.begin is not None:
             self.begin()
         with self._lock:
-            while self._run is None and not self._closed:
+            while self._hands is None and not self._closed:
                 self._lock.wait()
-            if self._run is None or self._loop is None:
-                return None
-            self._running += 1
-            return self._run, self._loop
+            hands, loop = self._hands, self._loop
+            if hands is None or loop is None:
+                return
+            self._held += 1
+            waits = self._exact or self._held > hands.ahead
+        call = _Call(self, hands, loop, id)
+        call.hand()
+        if waits:
+            self._wait(call, hands, loop)
+
+    def _wait(self, call: "_Call", hands: Hands, loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            self._waiting += 1
+            while not (call.over or loop.is_closed()):
+                if not self._exact and self._held <= hands.ahead:
+                    break
+                self._lock.wait(LOOK_EVERY)
+            self._waiting -= 1
+        if call.error is not None:
+            raise call.error
+
+    def is_closed(self) -> bool:
+        """Whether no job begins any more."""
+        return self._closed
+
+    def left(self) -> None:
+        """One that was handed over is over."""
+        with self._lock:
+            self._held -= 1
+            if self._waiting or not self._held:
+                self._lock.notify_all()
 
 
-async def _awaited(run: Run, ids: Sequence[bytes]) -> Sequence[Refused]:
-    return await run(ids)
+class _Call:
+    """A job that has been handed over.
+
+    Args:
+        inbox: by this.
+        hands: to these.
+        loop: theirs.
+        id: of the job.
+    """
+
+    __slots__ = ("_hands", "_id", "_inbox", "_loop", "_pause", "error", "over")
+
+    def __init__(self, inbox: Inbox, hands: Hands, loop: asyncio.AbstractEventLoop, id: bytes) -> None:
+        self._inbox, self._hands, self._loop, self._id = inbox, hands, loop, id
+        self._pause = AGAIN
+        self.over = False
+        self.error: BaseException | None = None
+
+    def hand(self) -> None:
+        """Hand it over."""
+        self._hands.hand(self._id, self._answered)
+
+    def _answered(self, answer: Refusal | BaseException | None) -> None:
+        """It is over; or the journal cannot be written, and it is handed over again after a pause."""
+        if isinstance(answer, JournalUnavailable) and not self._inbox.is_closed():
+            pause, self._pause = self._pause, min(2 * self._pause, LATEST)
+            with suppress(RuntimeError):  # it has closed
+                self._loop.call_soon_threadsafe(self._loop.call_later, pause, self.hand)
+                return
+        elif isinstance(answer, Exception):
+            self.error = answer
+        self.over = True
+        self._inbox.left()
 
 
 def inbox_of(app: Celery) -> Inbox:

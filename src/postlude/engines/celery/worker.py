@@ -109,7 +109,7 @@ class Workers:
     def signals_set(self, worker: Any) -> None:
         """Celery hears signals, in the worker's own process."""
         if self.end is not None:
-            self.end.watch(worker, self._board, None if self._prefork else self._ends)
+            self.end.watch(worker, self._board, None if self._prefork else self._leave)
 
     def _keep(self) -> None:
         """Fork the keeper, while nothing of the application is open in this process."""
@@ -165,7 +165,18 @@ class Workers:
             return None
         return Above(self._board, self._begun[1], follows=self._prefork)
 
-    def _ends(self, **_: Any) -> None:
+    def _ends(self, exitcode: int | None = None, **_: Any) -> None:
+        """A process ends. If warmly, Celery has waited for its calls, and here what they have handed over is
+        waited for."""
+        try:
+            cold = (exitcode or 0) < 0 or state.should_terminate not in (None, False)
+            if self._child is not None and not cold:
+                self._inbox.shut()
+                self._inbox.idle()
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
         with self._lock:
             child, self._child = self._child, None
         if child is not None:

@@ -1,7 +1,7 @@
 """A call on its way through the runner: from `add_task`, or from a claim, to its end."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum, auto
 from typing import Any, Protocol
@@ -42,7 +42,7 @@ class Work:
 
     __slots__ = (
         "args", "begun", "created", "current", "enquiries", "failures", "fence", "follower", "given", "id",
-        "joined", "kwargs", "name", "once", "over", "payload", "queue", "runner", "seconds", "seq",
+        "joined", "kwargs", "left", "name", "once", "over", "payload", "queue", "runner", "seconds", "seq",
         "since", "started", "stopping", "suspect", "task", "terms", "trace", "traced", "urgent", "usual",
         "waiter", "written",
     )  # fmt: skip
@@ -92,6 +92,8 @@ class Work:
         self.follower: Work | None = None
         self.runner: Starter | None = None
         self.waiter: asyncio.Future[None] | None = None
+        self.left: Callable[[], object] | None = None
+        """Hears, once, that its attempt has ended or that it is not held any more."""
         self.begun = False
         """Whether an attempt at it has begun before."""
         self.trace: Trace | None = None
@@ -171,6 +173,8 @@ class Work:
     def end(self) -> None:
         """Note that nothing more will come of it here; wakes who waits for it. From any thread."""
         self.written = True
+        if self.left is not None:
+            self.leave()
         waiter = self.waiter
         if waiter is None or waiter.done():
             return
@@ -180,6 +184,12 @@ class Work:
         else:
             with suppress(RuntimeError):  # it has closed: nobody waits there any more
                 loop.call_soon_threadsafe(self.end)
+
+    def leave(self) -> None:
+        """Tell who has handed it over. From any thread."""
+        left, self.left = self.left, None
+        if left is not None:
+            left()
 
     @property
     def identity(self) -> tuple[bytes, str, str, int]:

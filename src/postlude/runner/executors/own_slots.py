@@ -4,7 +4,7 @@ And those that all other queues have together, in a process that was told how ma
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from postlude.model.job import FreeSlots
 from postlude.runner.attempt.work import Work
@@ -17,20 +17,27 @@ ExecutorFor = Callable[[Work], Executor]
 class OwnSlots:
     """Lets so many works of one queue into executors at once, and keeps the rest, in order.
 
+    More, as long as all are in one executor that has no more places than there are slots: it starts one
+    after the other, and short jobs need not be let in one by one.
+
     Args:
         slots: how many.
         executor_for: where a work runs that has a slot.
+        narrow: the executors that have no more places than that.
 
     Attributes:
         slots: how many.
     """
 
-    def __init__(self, slots: int, executor_for: ExecutorFor) -> None:
+    def __init__(self, slots: int, executor_for: ExecutorFor, narrow: Collection[Executor] = ()) -> None:
         self.waiting: deque[Work] = deque()
         self.ended_so_far = 0
         self.slots = slots
         self._executor_for = executor_for
+        self._narrow = narrow
         self._inside: dict[Work, Executor] = {}
+        self._only: Executor | None = None
+        """The one in which all are that are inside, if it is narrow."""
 
     @property
     def running(self) -> list[Work]:
@@ -47,23 +54,40 @@ class OwnSlots:
         self.waiting.append(work)
         self.fill()
 
-    def ended(self) -> None:
+    def ended(self, work: Work) -> None:
         """One has ended: its slot is another's. On the loop."""
         self.ended_so_far += 1
+        self._inside.pop(work, None)
+        self.fill()
+
+    def tidy(self) -> None:
+        """Give the slots of what has been taken back to what waits. On the loop."""
+        self._inside = {work: self._inside[work] for work in self.running}
         self.fill()
 
     def fill(self) -> None:
-        """Give free slots to what waits. On the loop."""
-        if not self.waiting:
-            return
-        self._inside = {work: self._inside[work] for work in self.running}
-        while self.waiting and len(self._inside) < self.slots:
+        """Let in what there is room for. On the loop."""
+        while self.waiting:
             try:
-                work = self.waiting.popleft()
-            except IndexError:  # taken back
-                return
-            executor = self._inside[work] = self._executor_for(work)
+                work = self.waiting[0]
+                executor = self._executor_for(work)
+                if not self._has_room_in(executor):
+                    return
+                self.waiting.remove(work)
+            except (IndexError, ValueError):  # taken back
+                continue
+            if not self._inside:
+                self._only = executor if executor in self._narrow else None
+            elif executor is not self._only:
+                self._only = None
+            self._inside[work] = executor
             executor.submit(work)
+
+    def _has_room_in(self, executor: Executor) -> bool:
+        if len(self._inside) < self.slots or executor is self._only:
+            return True
+        self._inside = {work: self._inside[work] for work in self.running}
+        return len(self._inside) < self.slots
 
     def runs(self, work: Work) -> bool:
         """Whether this has started and has not returned."""
@@ -95,11 +119,15 @@ class Doors:
 
     @classmethod
     def of_slots(
-        cls, own: Mapping[str, int], among: Mapping[str, ExecutorFor], most: int | None, rest: ExecutorFor
+        cls,
+        own: Mapping[str, int],
+        among: Mapping[str, tuple[ExecutorFor, Collection[Executor]]],
+        most: int | None,
+        rest: tuple[ExecutorFor, Collection[Executor]],
     ) -> "Doors":
-        """Return those with so many slots, each with what says where its works run."""
-        doors = {queue: OwnSlots(slots, among[queue]) for queue, slots in own.items()}
-        return cls(doors, None if most is None else OwnSlots(most, rest))
+        """Return those with so many slots, each with what says where its works run, and what is narrow."""
+        doors = {queue: OwnSlots(slots, *among[queue]) for queue, slots in own.items()}
+        return cls(doors, None if most is None else OwnSlots(most, *rest))
 
     def __bool__(self) -> bool:
         return bool(self._own) or self._rest is not None
@@ -113,7 +141,8 @@ class Doors:
     def own(self) -> dict[str, tuple[int, int]]:
         """Under `own`, how many slots queues have for themselves, and how many of them are taken."""
         doors = self._own.values()
-        both = sum(door.slots for door in doors), sum(len(door.running) for door in doors)
+        taken = sum(min(door.slots, len(door.running)) for door in doors)
+        both = sum(door.slots for door in doors), taken
         return {"own": both} if doors else {}
 
     def at_most(self, slots: int) -> int:
@@ -127,7 +156,7 @@ class Doors:
     def ended(self, work: Work) -> None:
         """A work has ended. On the loop."""
         if (slots := self.of(work)) is not None:
-            slots.ended()
+            slots.ended(work)
 
     def free(self, loop: int, threads: int, processes: int) -> FreeSlots:
         """Return how many jobs of each kind could start at once, where executors have so many slots free."""

@@ -102,13 +102,13 @@ class ExecutorPool:
         self._known = 0
         self._bounded_queues, self._events = execution.bounded_queues, events
         self._carried, self.copies, self.tracers = execution.carried, execution.copies, execution.tracers
-        self._chains = chains
-        self._report = reports.report
+        self._chains, self._report = chains, reports.report
         if execution.slots or execution.concurrency:
             ended = partial(self._ended_behind_a_door, ended)
         self._ended = ended
         make = partial(make_kinds, self._begin, ended, execution.injection, events)
-        shared = make(config.loop_slots, config.threads)
+        most = execution.concurrency or config.loop_slots + config.threads
+        shared = make(min(config.loop_slots, most), min(config.threads, most))
         self._async, self._injected, self._threads = shared
         own = {queue: make(slots, slots) for queue, slots in execution.slots.items()}
         self._kinds = [shared, *own.values()]
@@ -124,8 +124,8 @@ class ExecutorPool:
             events=events,
         )
         self._shared: tuple[Executor, ...] = (*shared, self._processes)
-        among = {queue: partial(self._executor_among, kinds) for queue, kinds in own.items()}
-        rest = partial(self._executor_among, shared)
+        among = {queue: (partial(self._executor_among, kinds), kinds.all) for queue, kinds in own.items()}
+        rest = partial(self._executor_among, shared), shared.all
         self._doors = Doors.of_slots(execution.slots, among, execution.concurrency, rest)
         self._has_doors = bool(self._doors)
         self.members: tuple[Executor, ...] = (
@@ -218,7 +218,7 @@ class ExecutorPool:
             kinds.on_loop.sweep()
             kinds.injected.sweep()
         for door in self._doors:
-            door.fill()  # slots of what has been taken back
+            door.tidy()
 
     def stop(self) -> list[asyncio.Task[None]]:
         """Cancel what runs on the loop, and end idle threads and all processes; returns what to wait for."""
