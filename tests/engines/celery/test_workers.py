@@ -166,6 +166,40 @@ async def test_a_worker_that_is_told_to_end_gives_back_what_takes_longer(site: S
     assert (len(site.runs()[1]), record.failures, record.deaths) == (2, 0, 0)
 
 
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+async def test_a_worker_that_is_told_to_end_waits_for_what_celerys_calls_have_handed_over(
+    site: Site, pool: str
+) -> None:
+    """A long one among short ones, whose call has returned: to Celery nothing runs."""
+    first = site.start("--grace", "60", concurrency=1, pool=pool)
+    async with site.serving() as shop:
+        add = shop.postlude.add_tasks
+        jobs = await add([shop.note.call(number) for number in range(2, 402)])
+        jobs += await add([shop.takes.call(1, 1.5)])
+        jobs += await add([shop.note.call(number) for number in range(402, 602)])
+        await begun(site, 1)
+        first.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(first.wait, 30) == 0
+        site.start(concurrency=1)
+        expected = [2 * number for number in range(2, 602)]
+        assert sorted(await site.results(jobs)) == sorted([1, *expected])
+    assert {number: len(runs) for number, runs in site.runs().items() if number and len(runs) != 1} == {}
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+async def test_what_was_handed_over_behind_a_long_job_runs_elsewhere(site: Site, pool: str) -> None:
+    site.start(concurrency=1, pool=pool)
+    site.start(concurrency=1, pool=pool)
+    async with site.serving() as shop:
+        add = shop.postlude.add_tasks
+        jobs = await add([shop.note.call(number) for number in range(2, 402)])
+        long = await add([shop.takes.call(1, 8.0)])
+        jobs += await add([shop.note.call(number) for number in range(402, 602)])
+        assert await site.results(jobs) == [2 * number for number in range(2, 602)]
+        assert (await long[0].status()).state is State.RUNNING
+        assert await site.results(long) == [1]
+
+
 async def test_a_job_runs_for_longer_than_rabbitmq_waits_for_an_acknowledgement(
     at_rabbitmq: Site, rabbitmq: RabbitMQServer
 ) -> None:
