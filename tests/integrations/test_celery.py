@@ -9,8 +9,9 @@ from celery import Celery, _state, shared_task
 from celery.exceptions import Ignore
 from fastapi import BackgroundTasks, FastAPI
 from fastapi.testclient import TestClient
+from kombu.entity import Queue
 
-from postlude import Postlude
+from postlude import CeleryEngine, Postlude
 from postlude.errors import NotDurable
 from postlude.integrations.celery import adopt
 from postlude.testing import Drained, PostludeJobs
@@ -159,6 +160,49 @@ def test_it_is_done_once(jobs: PostludeJobs) -> None:
         shop.postlude.components.registry.of(plain)
     with pytest.raises(ValueError, match=r"'shop' has no such task; it has: shop\.again, shop\.auto"):
         adopt(shop.postlude, app, tasks=["shop.none"])
+
+
+def by_arguments(name: str, *_: Any, **__: Any) -> dict[str, str]:
+    return {"queue": "mail"}
+
+
+@pytest.mark.parametrize(
+    ("routes", "own", "default", "queue"),
+    [
+        ({"shop.*": {"queue": "mail"}}, None, "celery", "mail"),
+        ({"shop.*": "mail"}, None, "celery", "mail"),
+        ({"shop.routed": {"queue": Queue("mail")}}, None, "celery", "mail"),  # type: ignore[no-untyped-call]
+        ({"shop.routed": "mail"}, "pages", "celery", "mail"),
+        (({"other.*": "pages"}, {"shop.*": "mail"}), None, "celery", "mail"),
+        ({"other.*": "mail"}, "pages", "celery", "pages"),
+        ({"shop.*": {"priority": 3}}, "pages", "celery", "pages"),
+        (None, None, "mail", "mail"),
+        (None, None, "celery", "default"),
+        ({"shop.*": "unknown"}, None, "mail", "default"),
+        ((by_arguments,), "pages", "mail", "default"),
+    ],
+)
+def test_jobs_wait_in_the_queue_that_celery_sends_a_task_to(
+    routes: Any, own: str | None, default: str, queue: str
+) -> None:
+    """If the application has it: nobody else would run them where the team's workers are."""
+    theirs = Celery("routed", broker="memory://", set_as_current=False)
+    theirs.conf.update(task_routes=routes, task_default_queue=default)
+    theirs.task(name="shop.routed", shared=False, **({} if own is None else {"queue": own}))(send.run)
+    engine = CeleryEngine(app=theirs)
+    postlude = Postlude(store="memory", queues={"mail": engine, "pages": engine})
+    (task,) = adopt(postlude, theirs, tasks=["shop.routed"])
+    assert task.queue == queue
+    assert "unknown" not in theirs.amqp.queues, "its workers would take messages of it"
+
+
+def test_a_queue_that_is_given_is_taken(jobs: PostludeJobs) -> None:
+    theirs = Celery("routed", broker="memory://", set_as_current=False)
+    theirs.conf.task_routes = {"shop.*": "mail"}
+    theirs.task(name="shop.routed", shared=False)(send.run)
+    postlude = Postlude(store="memory", queues={"mail": CeleryEngine(app=theirs)})
+    (task,) = adopt(postlude, theirs, tasks=["shop.routed"], queue="other")
+    assert task.queue == "other"
 
 
 def test_delay_goes_to_celery_as_ever(jobs: PostludeJobs) -> None:

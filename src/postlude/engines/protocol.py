@@ -114,7 +114,7 @@ class Child(Protocol):
 
 
 class Parent(Protocol):
-    """A worker's own row in the journal, without slots; `postlude.runner.parenthood` has what each does."""
+    """A worker's own row in the journal, without slots; `postlude.runner.parenthood` has what most do."""
 
     async def number(self) -> int: ...
 
@@ -127,6 +127,8 @@ class Parent(Protocol):
     async def hears(self) -> None: ...
 
     async def bury(self) -> int: ...
+
+    async def cancel(self, ids: Sequence[bytes], by: str) -> None: ...
 
 
 Oversee = Callable[[Queues], AbstractAsyncContextManager[Parent]]

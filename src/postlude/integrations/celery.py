@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 try:
     from celery import Celery
+    from celery.app.routes import MapRoute
     from celery.exceptions import Ignore, Reject
     from celery.exceptions import Retry as Again
 except ImportError as missing:
@@ -45,7 +46,9 @@ def adopt(
         postlude: whose tasks they become.
         app: the application of Celery's.
         tasks: only those of these names; None: all that are not Celery's own.
-        queue: of their jobs; None: "default".
+        queue: of their jobs; None: the one that Celery sends each to (`queue=` of the task, `task_routes`,
+            `task_default_queue`), if the application's `queues=` has it, and else "default". Routes that are
+            functions decide by a call's arguments, so they are not asked: then "default".
         delivery: how often a job may run when its process dies; None: as the application says. With
             `"at_most_once"` it is not tried again either, also by `self.retry`.
 
@@ -66,10 +69,24 @@ def adopt(
             )
     registry = postlude.components.registry
     return [
-        _adopted(postlude, theirs[name], queue, delivery)
+        _adopted(postlude, theirs[name], queue or _queue_of(postlude, app, theirs[name]), delivery)
         for name in names
         if theirs[name] not in registry.by_function
     ]
+
+
+def _queue_of(postlude: Postlude, app: Celery, task: Any) -> str | None:
+    """Return the queue that Celery sends a task to, if it is one of the application's."""
+    found: Any = None
+    for router in app.amqp.routes:
+        if not isinstance(router, MapRoute):
+            return None
+        if (route := router(task.name)) is not None:
+            found = route.get("queue")
+            break
+    found = found or getattr(task, "queue", None) or app.conf.task_default_queue
+    name = getattr(found, "name", found)  # a queue of kombu's, or how it is called
+    return name if name in postlude.components.queues else None
 
 
 def _adopted(

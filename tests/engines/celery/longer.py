@@ -101,7 +101,7 @@ async def test_a_worker_is_told_to_end_while_its_broker_answers_nobody(
         site.close()
 
 
-async def test_children_are_replaced_although_the_application_x_seconds(
+async def test_children_are_replaced_although_the_application_takes_six_seconds_to_start(
     redis: RedisServer, tmp_path: Path
 ) -> None:
     """Celery kills a process whose `worker_process_init` takes longer than four."""

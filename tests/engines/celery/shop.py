@@ -66,6 +66,7 @@ class Shop:
         self.note = task(self._note, name="note", queue=QUEUE)
         self.takes = task(self._takes, name="takes", queue=QUEUE)
         self.lasts = task(self._lasts, name="lasts", queue=QUEUE)
+        self.sleeps = task(self._sleeps, name="sleeps", queue=QUEUE)
         self.on_loop = task(self._on_loop(), name="on_loop", queue=QUEUE)
         self.flaky = task(self._flaky, name="flaky", queue=QUEUE, retry=Retry(3, Fixed(0.1)))
         self.poison = task(self._poison, name="poison", queue=QUEUE)
@@ -96,6 +97,12 @@ class Shop:
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             pause()
+        self.say("ends", number)
+        return number
+
+    async def _sleeps(self, number: int, seconds: float) -> int:
+        self.say("begins", number)
+        await asyncio.sleep(seconds)
         self.say("ends", number)
         return number
 

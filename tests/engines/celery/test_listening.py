@@ -60,7 +60,7 @@ class Site:
     async def listen(self, after: float = 0.0) -> float | None:
         """Let time pass and look; returns for how long the worker has been deaf."""
         self.seconds += after
-        await self.keeper._listen(self.parent)
+        await self.keeper._listen(cast(Any, self.parent))
         return self.keeper.deaf
 
     async def row(self) -> float | None:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from math import inf
 from time import monotonic
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from celery import Celery
 
@@ -42,6 +43,9 @@ AGAIN: Final = (0.0, 0.05, 0.6, 1.0)
 RETRY: Final = 2.0
 """Seconds until a journal that cannot be opened is tried again."""
 
+REVOKED: Final = "celery:revoke"
+"""Who has cancelled what was revoked."""
+
 
 class Ending(NamedTuple):
     """When a deaf worker ends."""
@@ -66,7 +70,8 @@ class Keeper:
         queues: those that the worker is told of.
         oversee: keeps its row.
         board: what the processes tell each other.
-        begun: the end of a pipe by which processes say that they run jobs: their numbers, a line each.
+        begun: the end of a pipe by which processes say that they run jobs: their numbers, a line each; and
+            the worker which jobs were revoked: their ids, likewise.
         ending: when it ends the worker.
         beside: what is done as long as it lives.
     """
@@ -92,6 +97,7 @@ class Keeper:
         """Since when the broker has had messages for a worker that had room for them, and was given none."""
         self._kill_at = inf
         self._children: Sequence[Child] = ()
+        self._revoked: list[bytes] = []
 
     # -- for health -----------------------------------------------------------------------------
 
@@ -162,6 +168,7 @@ class Keeper:
             self._news.clear()
             try:
                 self._board.parent = await parent.number()
+                await self._cancel(parent)
                 await self._bury(parent)
                 self._children = await parent.children(self._worker)
                 self._board.busy = sum(child.holds for child in self._children)
@@ -181,12 +188,15 @@ class Keeper:
     # -- processes that die ---------------------------------------------------------------------
 
     def _hear(self) -> None:
-        """Processes have begun."""
+        """Processes have begun, or jobs were revoked."""
         with suppress(BlockingIOError):
             self._said += os.read(self._begun, 4096)
         *lines, self._said = self._said.split(b"\n")
         for line in lines:
-            self._watch(int(line), self._gone)
+            if line.isdigit():
+                self._watch(int(line), self._gone)
+            else:
+                self._revoked.append(UUID(line.decode()).bytes)
         self._news.set()
 
     def _watch(self, pid: int, gone: Callable[[], None]) -> None:
@@ -212,6 +222,13 @@ class Keeper:
     def _gone(self) -> None:
         self._due = [monotonic() + seconds for seconds in AGAIN]
         self._news.set()
+
+    async def _cancel(self, parent: Parent) -> None:
+        """Cancel what Celery was told to revoke: its workers throw the messages away."""
+        if self._revoked:
+            revoked = list(self._revoked)
+            await parent.cancel(revoked, REVOKED)
+            del self._revoked[: len(revoked)]
 
     async def _bury(self, parent: Parent) -> None:
         now = monotonic()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
+from uuid import UUID
 
 from celery import Celery, bootsteps, signals
 from celery.apps.worker import Worker
@@ -17,7 +18,7 @@ from celery.worker import state
 from postlude.engines.celery.board import Board
 from postlude.engines.celery.child import Above, Child
 from postlude.engines.celery.ending import LEAVE_WITHIN, WorkerEnd
-from postlude.engines.celery.inbox import Inbox, inbox_of
+from postlude.engines.celery.inbox import TASK, Inbox, inbox_of
 from postlude.engines.celery.keeper import NEVER, Beside, Ending, Keeper, main
 from postlude.engines.protocol import Oversee, Serve
 from postlude.model.queues import only
@@ -53,6 +54,8 @@ class Workers:
         """None: this is no worker."""
         self._begun = (-1, -1)
         """The ends of the pipe by which processes tell the keeper that they run jobs."""
+        self._untold: list[bytes] = []
+        """Lines that the pipe had no room for."""
         self._keeper: int | None = None
         self._own = 0
         """The worker's own process."""
@@ -68,6 +71,7 @@ class Workers:
         signals.worker_process_init.connect(self._forked, weak=False)
         signals.worker_ready.connect(self._ready, weak=False)
         signals.task_received.connect(self._received, weak=False)
+        signals.task_revoked.connect(self._revoked, weak=False)
         signals.worker_process_shutdown.connect(self._ends, weak=False)
         signals.worker_shutdown.connect(self._ends, weak=False)
 
@@ -130,6 +134,7 @@ class Workers:
         if self._board is None:
             return
         self._board.held, self._board.room = len(state.reserved_requests), room
+        self._tell()
         if self._keeper is not None and os.waitpid(self._keeper, os.WNOHANG) != (0, 0):
             self._keeper = None
             self._board.busy = -1
@@ -140,6 +145,24 @@ class Workers:
         """A message has come, in the worker's own process."""
         if self._board is not None:
             self._board.heard, self._board.held = monotonic(), len(state.reserved_requests) + 1
+
+    def _revoked(self, sender: Any = None, request: Any = None, **_: Any) -> None:
+        """Its workers were told by `revoke` not to run a task, or to end its process; in the worker's own.
+
+        A job's messages would be thrown away, and it would wait: so it is cancelled.
+        """
+        id = getattr(request, "id", None)
+        if self._board is None or sender is None or sender.name != TASK or id not in state.revoked:
+            return
+        state.revoked.discard(id)  # it may be run again
+        self._untold.append(f"{UUID(id)}\n".encode())
+        self._tell()
+
+    def _tell(self) -> None:
+        with suppress(BlockingIOError):
+            while self._untold:
+                os.write(self._begun[1], self._untold[0])
+                del self._untold[0]
 
     def _forked(self, **_: Any) -> None:
         """A process that runs jobs begins. Must return within four seconds, or Celery kills it: so the
