@@ -135,6 +135,7 @@ def run_to_its_end(celery: Any, arguments: list[str]) -> bool:
 
     `worker_main` returns nothing, also after an error: it is asked for its exit code as it shuts down.
     """
+    from celery.exceptions import ImproperlyConfigured
     from celery.signals import worker_shutdown, worker_shutting_down
 
     codes: list[int | None] = []
@@ -150,6 +151,9 @@ def run_to_its_end(celery: Any, arguments: list[str]) -> bool:
     worker_shutting_down.connect(hear)
     try:
         celery.worker_main(arguments)
+    except ImproperlyConfigured as error:  # which the same command meets again
+        with errors_in_one_line():
+            raise Usage(f"Celery's settings: {' '.join(str(error).split())}") from error
     except Exception:  # what has ended it meets it again while it shuts down
         traceback.print_exc()
         return bool(told)  # told to end before it takes messages, Celery meets errors of its own

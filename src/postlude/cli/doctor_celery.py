@@ -99,14 +99,32 @@ def _of_broker(app: Any, queues: Sequence[str], living: Sequence[LivingRunner]) 
 
 def _of_settings(app: Any) -> Iterator[Finding]:
     """Yield what an application of Celery's own says that loses, or runs twice."""
+    from postlude.engines.celery.inbox import TASK
+
     conf = app.conf
     own = sorted(name for name in app.tasks if not name.startswith(("celery.", "postlude.")))
-    limit = conf.task_time_limit
+    ours = app.tasks[TASK]
+    limit = ours.time_limit
     if limit:
         yield Finding(
             "time-limit-kills",
-            f"task_time_limit={limit:g} kills the process of a job that takes longer; after three it fails",
-            "give tasks time limits of their own, and leave task_time_limit out",
+            f"a time limit of {limit:g} s for all tasks kills the process of a job that takes longer; after "
+            "three it fails",
+            "give tasks time limits of their own, and leave it out of task_time_limit and task_annotations",
+        )
+    if ours.rate_limit:
+        yield Finding(
+            "rate-limited",
+            f"task_annotations has a rate of {ours.rate_limit} for all tasks: a worker starts no more jobs, "
+            "whatever their tasks",
+            "give the rate to tasks by their names; jobs have rate=Rate(...)",
+        )
+    if ours.acks_late:
+        yield Finding(
+            "acknowledged-late",
+            "task_annotations has all tasks acknowledged late: a job that takes longer than RabbitMQ waits "
+            "ends its worker, and Redis hands it out again",
+            "set task_acks_late, or acks_late of your tasks by their names: jobs do not need it",
         )
     if conf.worker_prefetch_multiplier != 1:
         yield Finding(

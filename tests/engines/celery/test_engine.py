@@ -3,21 +3,27 @@
 import asyncio
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 from celery import Celery, signals
+from celery.apps.worker import Worker
+from celery.exceptions import ImproperlyConfigured
 from celery.signals import worker_shutdown
+from kombu.entity import Queue
 from typer.testing import CliRunner
 
 from postlude import CeleryEngine, Limit, Local, Postlude, Rate
 from postlude.cli.commands import app as command
 from postlude.engines.celery.child import Child
 from postlude.engines.celery.inbox import TASK, Inbox
+from postlude.engines.celery.publisher import Publisher
 from postlude.engines.protocol import Carrier, Engine
 from postlude.engines.routing import Routing
 from postlude.model.queues import NONE, only
+from postlude.model.refusal import Refused
 from postlude.model.role import SERVER, Role
 
 URL = "amqp://user:secret@localhost//"
@@ -46,12 +52,68 @@ EITHER = (
             {"broker_url": URL, "queue_type": "stream"},
             'CeleryEngine(queue_type=\'stream\'): give "classic" or "quorum"',
         ),
+        (
+            {"app": Celery("shop", broker=URL, set_as_current=False), "queue_type": "quorum"},
+            "CeleryEngine(app=..., queue_type='quorum'): the application says what its queues are, by "
+            "task_queues or task_default_queue_type; leave queue_type out",
+        ),
     ],
 )
 def test_what_cannot_be_said_of_a_queue(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError) as raised:
         CeleryEngine(**options)
     assert str(raised.value) == message
+
+
+@pytest.mark.parametrize(
+    ("accepted", "fits"),
+    [
+        (["json"], True), (["pickle", "json"], True), (["application/json"], True), (None, True),
+        (["pickle"], False), ([], False),
+    ],
+)  # fmt: skip
+@pytest.mark.anyio
+async def test_an_application_that_takes_no_json_is_refused(accepted: list[str] | None, fits: bool) -> None:
+    """Its workers would throw the messages away, each time."""
+    theirs = Celery("shop", broker=URL, set_as_current=False)
+    engine = CeleryEngine(app=theirs)
+    theirs.conf.update(accept_content=accepted, task_serializer="pickle")
+
+    async def run(ids: Sequence[bytes]) -> list[Refused]:
+        return []
+
+    if fits:
+        await engine.start(run)
+        await engine.stop(0)
+    else:
+        with pytest.raises(ValueError, match=r'has no "json", in which ids of jobs are sent'):
+            await engine.start(run)
+
+
+def test_queues_are_made_as_their_application_makes_them() -> None:
+    theirs = Celery("shop", broker=URL, set_as_current=False)
+    theirs.conf.update(
+        task_queue_max_priority=9, task_queues=[Queue("own", queue_arguments={"x-expires": 7})]
+    )
+    wanted: Any = Publisher(theirs, None)._wanted
+    assert [wanted(name).queue_arguments for name in ("own", "missing")] == [
+        {"x-expires": 7, "x-max-priority": 9}, {"x-max-priority": 9},
+    ]  # fmt: skip
+    none = Celery("shop", broker=URL, set_as_current=False)
+    none.conf.update(task_create_missing_queues=False, task_queue_max_priority=9)
+    wanted = Publisher(none, None)._wanted
+    assert wanted("missing").queue_arguments == {}
+
+
+@pytest.mark.parametrize(
+    "pool", ["celery.concurrency.gevent:TaskPool", "celery.concurrency.eventlet:TaskPool"]
+)
+def test_pools_in_which_no_loop_runs_are_refused(pool: str) -> None:
+    engine = CeleryEngine(URL)
+    worker = Worker.__new__(Worker)
+    worker.app, worker.pool_cls = engine.app, pool
+    with pytest.raises(SystemExit, match="use prefork, threads or solo"):
+        signals.worker_init.send(sender=worker)
 
 
 def test_its_own_application_has_the_queues_and_the_task() -> None:
@@ -191,6 +253,20 @@ def test_a_worker_that_is_told_to_end_does_not_begin_anew(
     words = ["celery", "worker", f"{__name__}:two_brokers", "--queues", "reports"]
     assert CliRunner().invoke(command, words).exit_code == (0 if told else 1)
     assert bool(afresh) is not told
+
+
+def test_settings_that_celery_refuses_are_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same command would meet them again."""
+
+    def worker_main(self: Celery, argv: list[str]) -> None:
+        raise ImproperlyConfigured("Trying to select\nqueue 'jobs'")
+
+    monkeypatch.setattr("postlude.cli.celery.checked", lambda postlude: postlude)
+    monkeypatch.setattr(Celery, "worker_main", worker_main)
+    monkeypatch.setenv("REMAP_SIGTERM", "SIGQUIT")
+    done = CliRunner().invoke(command, ["celery", "worker", f"{__name__}:two_brokers", "--queues", "mail"])
+    assert done.exit_code == 2
+    assert done.stderr == "postlude: Celery's settings: Trying to select queue 'jobs'\n"
 
 
 def test_a_process_without_the_application_ends_whatever_else_goes_wrong(

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Literal
 
 from celery import Celery
+from kombu.serialization import prepare_accept_content
 
 from postlude.engines.celery.inbox import Inbox, inbox_of
 from postlude.engines.celery.publisher import NO_TRACES, Publisher, declared_queue
@@ -13,6 +14,8 @@ from postlude.engines.celery.worker import Workers
 from postlude.engines.protocol import Oversee, Run, Serve
 from postlude.messages.quoting import quoted
 from postlude.model.limits import Limit, Rate
+
+JSON: Final = "application/json"
 
 SEND_WITHIN: Final = 10.0
 """Seconds within which the end of an application waits for the broker at most."""
@@ -32,7 +35,8 @@ class CeleryEngine:
             and settings stay as they are. Jobs get one task of it, `postlude.run`.
         limit: how many of the queue's jobs run at once, over all processes.
         rate: how many of its jobs start in a time, over all processes.
-        queue_type: what a queue of RabbitMQ is made as that is not there yet; one that is stays as it is.
+        queue_type: what a queue of RabbitMQ is made as that is not there yet; one that is stays as it is. Of
+            an `app`, its own settings say that (`task_queues`, `task_default_queue_type`).
 
     Attributes:
         app: the application of Celery's.
@@ -72,6 +76,11 @@ class CeleryEngine:
             raise ValueError(f"CeleryEngine(rate={quoted(rate)}): give Rate(...)")
         if queue_type not in ("classic", "quorum"):
             raise ValueError(f'CeleryEngine(queue_type={quoted(queue_type)}): give "classic" or "quorum"')
+        if app is not None and queue_type != "classic":
+            raise ValueError(
+                f"CeleryEngine(app=..., queue_type={quoted(queue_type)}): the application says what its "
+                "queues are, by task_queues or task_default_queue_type; leave queue_type out"
+            )
         self.limit = limit
         self.rate = rate
         self.promise: float | None = 0.0
@@ -80,7 +89,7 @@ class CeleryEngine:
         self._queue_type = queue_type
         self._queues: list[str] = []
         self.inbox: Inbox = inbox_of(self.app)
-        self._publisher = Publisher(self.app, queue_type)
+        self._publisher = Publisher(self.app, None if self.handed_in else queue_type)
         self._thread: ThreadPoolExecutor | None = None
         self.workers: Workers = Workers.of(self.app)
 
@@ -127,7 +136,12 @@ class CeleryEngine:
     # -- its life -----------------------------------------------------------------------------
 
     async def start(self, run: Run) -> None:
-        """The application's lifespan begins."""
+        """The application's lifespan begins.
+
+        Raises:
+            ValueError: what the application of Celery's is set to lets no job run.
+        """
+        refuse_unfit(self.app)
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="postlude-publisher")
         conf = self.app.conf  # whoever limits the time of a call means the job's
@@ -150,6 +164,21 @@ class CeleryEngine:
         if thread is not None:
             thread.submit(self._publisher.close)
             thread.shutdown(wait=False)
+
+
+def refuse_unfit(app: Celery) -> None:
+    """Make sure that workers of an application of Celery's can take messages of ours.
+
+    Raises:
+        ValueError: they cannot.
+    """
+    accepted = prepare_accept_content(app.conf.accept_content)
+    if accepted is not None and JSON not in accepted:
+        raise ValueError(
+            f"CeleryEngine(app={quoted(app.main)}): its accept_content "
+            f'{quoted(sorted(app.conf.accept_content))} has no "json", in which ids of jobs are sent: its '
+            'workers would throw them away. Add "json" to it'
+        )
 
 
 def _own_application(broker_url: str | None) -> Celery:

@@ -200,7 +200,7 @@ def inbox_of(app: Celery) -> Inbox:
     # RabbitMQ's `consumer_timeout`. What is lost with a process in between is published again.
     options: dict[str, Any] = {
         "name": TASK, "acks_late": False, "ignore_result": True, "track_started": False, "max_retries": 0,
-        "rate_limit": None, "store_errors_even_if_ignored": False, "typing": False, "shared": False,
+        "rate_limit": 0, "store_errors_even_if_ignored": False, "typing": False, "shared": False,
     }  # fmt: skip
 
     @app.task(**options)

@@ -95,13 +95,13 @@ class Publisher:
 
     Args:
         app: the application.
-        kind: of queues that are made.
+        kind: of queues that are made; None: as the application makes them.
 
     Attributes:
         epoch: changes with each connection, and when a queue was missing.
     """
 
-    def __init__(self, app: Celery, kind: str) -> None:
+    def __init__(self, app: Celery, kind: str | None) -> None:
         self.epoch = 0
         self._app = app
         self._kind = kind
@@ -198,7 +198,7 @@ class Publisher:
         if self._confirms is None:
             self._channel.client.ping()
             return
-        wanted = declared_queue(queue, self._kind)
+        wanted = self._wanted(queue)
         with self._connection.channel() as channel:
             try:
                 wanted.bind(channel).queue_declare(passive=True)
@@ -209,6 +209,14 @@ class Publisher:
         with self._connection.channel() as channel:
             wanted.bind(channel).queue_declare()
         self.epoch += 1
+
+    def _wanted(self, name: str) -> Queue:
+        """Return a queue as it is made: like its workers would, or they could not declare it."""
+        if self._kind is None:
+            with suppress(KeyError):  # the application does not know it, and makes none
+                known: Queue = self._app.amqp.queues[name]
+                return known
+        return declared_queue(name, self._kind or "classic")
 
     def close(self) -> None:
         """Let go of the connection; `reach` makes another."""

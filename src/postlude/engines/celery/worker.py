@@ -97,6 +97,13 @@ class Workers:
         """A worker begins, in its own process: nothing of the application is opened before it forks."""
         if not isinstance(sender, Worker) or sender.app is not self._app:
             return  # another's; or one inside a process that has started the application itself
+        if (pool := _pool_of(sender)).partition(":")[0].endswith(("gevent", "eventlet")):
+            # Celery logs what else a handler raises, and goes on.
+            raise SystemExit(
+                f"--pool {pool.partition(':')[0].rpartition('.')[2]}: jobs of Postlude do not run in it: it "
+                "keeps their event loop from running; use prefork, threads or solo, and a worker of its own "
+                "for tasks that need it (-Q)"
+            )
         consumed = set(self._app.amqp.queues.consume_from)
         queues = sorted(consumed & self._serves.keys())
         self._prefork = _pool_of(sender).endswith("prefork:TaskPool")
