@@ -152,7 +152,14 @@ RABBITMQ: dict[str, Fault] = {
 }  # fmt: skip
 
 
-async def suffer(site: Site, name: str, fault: Callable[[], int | None], jobs: int = JOBS) -> Seen:
+async def suffer(
+    site: Site,
+    name: str,
+    fault: Callable[[], int | None],
+    jobs: int = JOBS,
+    every: float = EVERY,
+    takes: float = TAKES,
+) -> Seen:
     """Add jobs at a steady pace, with a fault after half of them; returns when all have ended.
 
     While the fault lasts longer than these, jobs go on being added.
@@ -168,13 +175,13 @@ async def suffer(site: Site, name: str, fault: Callable[[], int | None], jobs: i
                 fault_task = asyncio.create_task(asyncio.to_thread(fault))
             since = time.monotonic()
             try:
-                takes = TAKES if number < jobs else 0.0
-                added.append(await shop.postlude.add_task(shop.takes, number, takes))
+                seconds = takes if number < jobs else 0.0
+                added.append(await shop.postlude.add_task(shop.takes, number, seconds))
             except Exception:
                 not_added += 1
             slowest = max(slowest, time.monotonic() - since)
             number += 1
-            await asyncio.sleep(EVERY if number < jobs else MEANWHILE)
+            await asyncio.sleep(every if number < jobs else MEANWHILE)
         assert fault_task is not None
         destroyed = await fault_task or 0
         lost = 0
@@ -205,6 +212,9 @@ def main() -> int:
     parser.add_argument("--store", choices=[*STORES, "both"], default="both")
     parser.add_argument("--pool", choices=["prefork", "threads", "solo"], default="prefork")
     parser.add_argument("--away", type=float, default=AWAY, help="seconds for which a broker is away")
+    parser.add_argument("--jobs", type=int, default=JOBS)
+    parser.add_argument("--every", type=float, default=EVERY, help="seconds between two jobs")
+    parser.add_argument("--takes", type=float, default=TAKES, help="seconds that each job takes")
     parser.add_argument("--beside", type=int, default=2, help="how many pairs of broker and store at once")
     parser.add_argument("faults", nargs="*", help="these only; else all")
     asked = parser.parse_args()
@@ -224,7 +234,8 @@ def _alone(broker: str, store: str, asked: argparse.Namespace) -> int:
         return 0
     words = [
         sys.executable, "-m", "tests.engines.celery.faults", "--times", str(asked.times), "--broker", broker,
-        "--store", store, "--pool", asked.pool, "--away", str(asked.away), *faults,
+        "--store", store, "--pool", asked.pool, "--away", str(asked.away), "--jobs", str(asked.jobs),
+        "--every", str(asked.every), "--takes", str(asked.takes), *faults,
     ]  # fmt: skip
     return subprocess.run(words).returncode
 
@@ -244,7 +255,8 @@ def measure(broker: str, store: str, asked: argparse.Namespace) -> int:
                     site = Site(Path(folder), server.url, journal)
                     site.start(pool=asked.pool)
                     try:
-                        seen.append(asyncio.run(suffer(site, name, fault)))
+                        load = asked.jobs, asked.every, asked.takes
+                        seen.append(asyncio.run(suffer(site, name, fault, *load)))
                         said = site.log()
                     finally:
                         site.close()
