@@ -216,6 +216,7 @@ OF_RUNNERS: Final[list[Line]] = [
         JOBS, "WARNING", "a job ended after its event loop had closed; it will run again",
     ),
     (runner.DutyFailed(DOWN), RUNNER, "WARNING", f"the journal cannot be looked after now: {DOWN}"),
+    (runner.DutiesDone(7), RUNNER, "WARNING", "the journal is looked after again; 7 attempts have failed"),
     (
         runner.DutyFailed(ERROR),
         RUNNER, "ERROR", "housekeeping met an error of its own; it goes on",
