@@ -588,7 +588,7 @@ OF_BROKERS: Final[list[Line]] = [
     ),
     (
         broker.BrokerReached("reports"),
-        BROKER, "INFO", "the broker of queue reports takes messages again",
+        BROKER, "WARNING", "the broker of queue reports takes messages again",
     ),
     (
         broker.WorkerDeaf(["mail", "reports"], 10.4, False),
@@ -602,7 +602,7 @@ OF_BROKERS: Final[list[Line]] = [
         "the worker has been deaf for 60 s: the broker has messages for it (mail), and none reaches it; it "
         "ends, to begin anew",
     ),
-    (broker.WorkerHears(["mail"]), BROKER, "INFO", "the worker hears its broker again (mail)"),
+    (broker.WorkerHears(["mail"]), BROKER, "WARNING", "the worker hears its broker again (mail)"),
     (
         broker.EngineFailed(ERROR),
         BROKER, "ERROR", "this process of the worker ends: the application has not started in it",
