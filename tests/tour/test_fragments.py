@@ -42,7 +42,7 @@ IN_TESTS_OF_THEIR_OWN: Final = {
 }
 HERE: Final = {
     "../README": 14,
-    "dashboard": 2,
+    "dashboard": 3,
     "index": 1,
     "policy": 8,
     "sizing": 1,
@@ -422,8 +422,16 @@ def test_transactions(fragments: Fragments, by_itself: bool) -> None:
     assert found.sent == [(1, "ada@example.org")]
 
 
+def test_dashboard_of_who_sits_there(fragments: Fragments) -> None:
+    app = fragments.top("dashboard", 0).app
+    with TestClient(app, base_url="http://localhost", client=("127.0.0.1", 5000)) as client:
+        assert client.get("/background/").status_code == 200
+    with TestClient(app, base_url="http://localhost", client=("192.0.2.1", 5000)) as client:
+        assert client.get("/background/").status_code == 404
+
+
 def test_dashboard(fragments: Fragments) -> None:
-    found = fragments.top("dashboard", 0)
+    found = fragments.top("dashboard", 1)
     with TestClient(found.app) as client:
         assert client.get("/background/").status_code == 200
         found.app.dependency_overrides[found.current_user] = lambda: found.User(is_admin=False)
@@ -432,8 +440,8 @@ def test_dashboard(fragments: Fragments) -> None:
 
 def test_dashboard_login(fragments: Fragments, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DASHBOARD_ADA", "wet paint")
-    monkeypatch.setenv("DASHBOARD_SUPPORT", "")
-    found = fragments.top("dashboard", 1)
+    monkeypatch.delenv("DASHBOARD_SUPPORT", raising=False)
+    found = fragments.top("dashboard", 2)
     with TestClient(found.app) as client:
         assert client.get("/background/").status_code == 401
         for who in (("ada", "wrong"), ("eve", ""), ("support", "")):
