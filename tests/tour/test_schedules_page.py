@@ -22,6 +22,9 @@ PIECES: Final = re.findall(
     re.DOTALL,
 )
 
+MADE: Final = "app = FastAPI()\npostlude = Postlude(app)\n"
+"""What is handed to the page, since it is to be looked at."""
+
 
 def module_of(code: str, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     module = types.ModuleType("page_of_docs")
@@ -38,6 +41,7 @@ async def test_schedules_as_they_are_written(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("POSTLUDE_SCHEDULES", "on")
     postlude = Postlude(FastAPI(), store="sqlite:///jobs.db", packages=["page_of_docs"])
     first, second, _ = PIECES
+    first = first.replace(MADE, "")
     days: list[Any] = []
     given = {"postlude": postlude, "note": days.append}
     second = second.replace("day = current_job().scheduled_for", "note((region, current_job()))\n    day = 0")
@@ -63,10 +67,8 @@ async def test_schedules_as_they_are_written(monkeypatch: pytest.MonkeyPatch, tm
 @pytest.mark.process
 def test_turning_the_clock_does_it(monkeypatch: pytest.MonkeyPatch, pytester: pytest.Pytester) -> None:
     """The page's own test, by the plug-in, of an application that has the page's schedule."""
-    report = PIECES[0].split("\n\n")[0]
     pytester.makepyfile(
-        shop="from fastapi import FastAPI\nfrom postlude import Postlude\n"
-        f"app = FastAPI()\npostlude = Postlude(app)\n{report}",
+        shop=PIECES[0].partition("\n\n@postlude.every")[0],
         test_it=f"from shop import morning_report\n\n{PIECES[2]}".replace("days=1", "days=4"),
     )
     monkeypatch.delenv("POSTLUDE_STORE", raising=False)
