@@ -18,6 +18,7 @@ from postlude.model.queues import only
 from postlude.model.refusal import Refusal, Refused
 from postlude.model.role import SERVER, Role
 from postlude.runner import surplus
+from postlude.runner.attempt.work import Work
 from postlude.runner.by_ids import MOST_AHEAD, ByIds
 from postlude.runner.pace import TRUE_FOR
 from postlude.stores.protocol import Kind
@@ -207,6 +208,91 @@ async def test_what_is_handed_over_while_it_goes_to_sleep_is_claimed(tmp_path: P
         by_ids._handed = Asked()
         heard.hand(by_ids, first)
         assert await heard.all_of(first, late) == [None] * 2
+
+
+async def test_what_is_handed_over_just_before_it_sleeps_is_claimed(tmp_path: Path, log: list[str]) -> None:
+    async with told(tmp_path) as (postlude, by_ids):
+        first, late = [await postlude.add_task(work.note, text) for text in "ab"]
+        heard = Heard()
+
+        class Asked(deque[Any]):
+            empty = 0
+
+            def __bool__(self) -> bool:
+                """Asked for the last time by who is to sleep: there is nothing, and then something comes."""
+                something = len(self) > 0
+                self.empty += not something
+                if not something and self.empty == 3:
+                    heard.hand(by_ids, late)
+                return something
+
+        by_ids._handed = Asked()
+        heard.hand(by_ids, first)
+        assert await heard.all_of(first, late) == [None] * 2
+
+
+class TakenBack(Work):
+    """A work that the heartbeat's thread takes back just after it is seen to be held still."""
+
+    seen = False
+
+    @property
+    def written(self) -> bool:
+        before, self.seen = self.seen, True
+        if not before:
+            self.end()
+        return before
+
+    @written.setter
+    def written(self, written: bool) -> None: ...
+
+
+async def test_what_the_heartbeat_takes_back_as_it_is_claimed_is_over(
+    tmp_path: Path, log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with told(tmp_path) as (postlude, by_ids):
+        job = await postlude.add_task(work.note, "a")
+
+        def accept(claims: Any) -> list[Work]:
+            return [TakenBack(claim.id, claim.task, claim.queue, b"", 0) for claim in claims]
+
+        monkeypatch.setattr(by_ids._runner, "accept", accept)
+        heard = Heard()
+        heard.hand(by_ids, job)
+        assert await heard.all_of(job) == [None]
+
+
+async def test_of_jobs_at_most_once_no_more_are_held_than_have_places(tmp_path: Path, log: list[str]) -> None:
+    async with told(tmp_path) as (postlude, by_ids):
+        GOES_ON.clear()
+        once = postlude.task(last_long, name="once", delivery="at_most_once")
+        jobs = [await postlude.add_task(once) for _ in range(5)]
+        heard, store = Heard(), postlude.components.store
+        by_ids._runner.pace._soon, by_ids._runner.pace._since = 9, float("inf")
+        assert by_ids.ahead == 9
+        heard.hand(by_ids, *jobs)
+        assert await heard.all_of(*jobs[2:]) == [Refusal.BURIED] * 3
+        assert await store.ready_ids("default", 9) == ids(*jobs[2:])
+        assert by_ids.ahead == 0, "the death of this process would be the end of all that are held"
+        GOES_ON.set()
+        assert await heard.all_of(*jobs[:2]) == [None] * 2
+
+
+async def test_what_waits_here_for_its_place_has_not_started(tmp_path: Path, log: list[str]) -> None:
+    async with told(tmp_path) as (postlude, by_ids):
+        GOES_ON.clear()
+        jobs = [await postlude.add_task(last_long) for _ in range(5)]
+        heard, store = Heard(), postlude.components.store
+        heard.hand(by_ids, *jobs)
+
+        async def begun() -> list[bool] | None:
+            records = [await store.get(job.raw_id) for job in jobs]
+            starts = [record is not None and record.started is not None for record in records]
+            return starts if any(starts) and by_ids._runner.load == 5 else None
+
+        assert sum(await eventually(begun)) <= 2
+        GOES_ON.set()
+        await heard.all_of(*jobs)
 
 
 async def test_an_error_of_the_journal_is_told_to_who_has_handed_over(

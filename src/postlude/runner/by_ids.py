@@ -4,13 +4,15 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from typing import Final
 
 from postlude.compat import running_loop
 from postlude.errors import JournalUnavailable
-from postlude.model.job import Claimed
+from postlude.model.job import Claim, Claimed
 from postlude.model.queues import ALL
 from postlude.model.refusal import Over, Refusal, Refused
+from postlude.runner.attempt.work import holds_of
 from postlude.runner.runner import Runner
 from postlude.stores.loops import call_on
 from postlude.stores.protocol import Store
@@ -23,6 +25,10 @@ MANY: Final = 10
 
 GATHER: Final = 0.003
 """Seconds in which they do."""
+
+ONCE_FOR: Final = 60.0
+"""Seconds for which nothing is handed over ahead after a job that is delivered at most once: its claim is its
+start, and the death of its process its end."""
 
 Waiting = asyncio.Future[Refusal | None]
 
@@ -47,6 +53,7 @@ class ByIds:
         self._awake = False
         """Whether what is handed over is seen without a call on the loop."""
         self._claiming: asyncio.Task[None] | None = None
+        self._once_until = -inf
 
     async def __call__(self, ids: Sequence[bytes]) -> Sequence[Refused]:
         """Claim the jobs of these ids, and run them; returns when their attempts have ended.
@@ -67,10 +74,13 @@ class ByIds:
     def ahead(self) -> int:
         """How many jobs may be handed over while nobody waits for their ends: as many as end in a moment.
 
-        None where tasks or queues have limits or rates: such a job is claimed only to start.
+        None where tasks or queues have limits or rates, or jobs are delivered at most once: such a job is
+        claimed only to start.
         """
-        runner = self._runner
-        return 0 if self._has_bounds() else min(runner.pace.soon(runner.loop.time()), MOST_AHEAD)
+        runner, now = self._runner, self._runner.loop.time()
+        if self._has_bounds() or now < self._once_until:
+            return 0
+        return min(runner.pace.soon(now), MOST_AHEAD)
 
     def hand(self, id: bytes, over: Over) -> None:
         """Have a job claimed and run; says when that is over, on the loop or in a thread of the runner's."""
@@ -112,11 +122,17 @@ class ByIds:
             _answer(waiting, Refusal.BURIED)
 
     def _stays_awake(self) -> bool:
-        """Say whether there is anything to claim. What is handed over after that wakes it."""
+        """Say whether there is anything to claim. What is handed over after that wakes it.
+
+        Whoever hands over looks, after that, whether it is awake: so it is not said to be before it is looked
+        once more, nor said to sleep after that.
+        """
         if not self._handed:
             self._awake = False
-            self._awake = bool(self._handed)
-        return self._awake
+            if not self._handed:
+                return False
+            self._awake = True
+        return True
 
     async def _claim(self, asked: dict[bytes, list[Over]]) -> None:
         runner, ids = self._runner, list(asked)
@@ -129,7 +145,9 @@ class ByIds:
         try:
             runner.offer_ends()
             suspect = runner.wants_suspect
-            claimed: Claimed = await self._store.claim(runner.number, len(ids), suspect=suspect, ids=ids)
+            claimed: Claimed = await self._store.claim(
+                runner.number, len(ids), suspect=suspect, ids=ids, ahead=True
+            )
         finally:
             if reserved:
                 runner.decline(len(ids))
@@ -138,15 +156,26 @@ class ByIds:
         if any(one.why is Refusal.BURIED for one in claimed.refused):
             # Its lease had run out: it joins again, and whoever leads publishes these jobs again.
             await self._store.withdraw(ALL, ids)
-        for work in runner.accept(claimed.claims):  # none, if it is draining: they are given back
+        late = self._late(claimed.claims)
+        # None, if it is draining: they are given back.
+        for work in runner.accept([claim for claim in claimed.claims if claim not in late]):
             over, *others = asked.pop(work.id)
             _answer(others, Refusal.RUNNING)
-            if work.over or work.written:
-                over(None)
-            else:
-                work.left = partial(over, None)
+            work.left = [partial(over, None)]
+            if work.over or work.written:  # by now; or the heartbeat has just taken it back
+                work.leave()
+        if late:
+            await self._store.release(runner.number, holds_of(late))
         for waiting in asked.values():
             _answer(waiting, Refusal.BURIED)
+
+    def _late(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+        """Return those that are delivered at most once and have no place now."""
+        once = [claim for claim in claims if claim.once]
+        if not once or self._has_bounds():  # then no more come than have places
+            return ()
+        self._once_until = self._runner.loop.time() + ONCE_FOR
+        return once[max(0, max(self._runner.free) - (len(claims) - len(once))) :]
 
 
 def _answer(waiting: Sequence[Over], answer: Refusal | BaseException | None) -> None:

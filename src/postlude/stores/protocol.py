@@ -59,6 +59,7 @@ class Claims(Protocol):
     def claim(
         self, runner: int, limit: int, *, suspect: bool, free: FreeSlots | None = None, behind: int = 0,
         few: Sequence[Few] = (), queues: Queues = ALL, ids: Sequence[bytes] | None = None,
+        ahead: bool = False,
     ) -> Reply[Claimed]:  # fmt: skip
         """Claim up to `limit` ready jobs, by priority and then in order, from each of `queues` in turn.
 
@@ -86,7 +87,9 @@ class Claims(Protocol):
         With `ids`, exactly these are claimed, in this order, whatever waits before them, and no followers;
         `refused` says of each other one why it is not. One that is ready and may not start is blocked, as by
         any claim. They start with the claim, in the same commit: nothing else need mark it, and whoever looks
-        at them is told since when they run.
+        at them is told since when they run. With `ahead` they do not: they may wait for places
+        here, and whoever starts one marks it (`Marks.started`). So a death counts for what ran, and for
+        nothing else.
         """
         ...
 

@@ -114,6 +114,7 @@ class ClaimCall(NamedTuple):
     few: Sequence[Few] = ()
     queues: Queues = ALL
     ids: Sequence[bytes] | None = None
+    ahead: bool = False
 
 
 class Marks(Protocol):

@@ -92,8 +92,8 @@ class Work:
         self.follower: Work | None = None
         self.runner: Starter | None = None
         self.waiter: asyncio.Future[None] | None = None
-        self.left: Callable[[], object] | None = None
-        """Hears, once, that its attempt has ended or that it is not held any more."""
+        self.left: list[Callable[[], object]] | None = None
+        """Hears that its attempt has ended or that it is not held any more. Whoever takes it out tells it."""
         self.begun = False
         """Whether an attempt at it has begun before."""
         self.trace: Trace | None = None
@@ -187,9 +187,9 @@ class Work:
 
     def leave(self) -> None:
         """Tell who has handed it over. From any thread."""
-        left, self.left = self.left, None
-        if left is not None:
-            left()
+        if self.left is not None:
+            with suppress(IndexError):  # another thread has
+                self.left.pop()()
 
     @property
     def identity(self) -> tuple[bytes, str, str, int]:

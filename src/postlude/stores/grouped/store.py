@@ -165,10 +165,11 @@ class GroupedStore(Lookups, ABC):
     def claim(
         self, runner: int, limit: int, *, suspect: bool, free: FreeSlots | None = None, behind: int = 0,
         few: Sequence[Few] = (), queues: Queues = ALL, ids: Sequence[bytes] | None = None,
+        ahead: bool = False,
     ) -> Reply[Claimed]:  # fmt: skip
         """Claim ready jobs."""
         return self._ask(
-            Verb.CLAIM, ClaimCall(runner, limit, suspect, free, behind, few, queues, ids), rows=limit
+            Verb.CLAIM, ClaimCall(runner, limit, suspect, free, behind, few, queues, ids, ahead), rows=limit
         )
 
     def renew(self, runner: int, *, hears: bool | None = None) -> Reply[bool]:

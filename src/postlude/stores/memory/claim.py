@@ -138,26 +138,26 @@ class Draw:
         passed = tuple({self._few[row.job.task] for row in self._passed})
         return Claimed(claims, self._drawn >= limit or bool(self._no_room), again, passed)
 
-    def pick(self, ids: Sequence[bytes]) -> Claimed:
-        """Claim and start these jobs."""
+    def pick(self, ids: Sequence[bytes], *, start: bool) -> Claimed:
+        """Claim these jobs, and start them if that is said."""
         if not self._free:
             follow_clock(self._shelves, self._rules, self._now)
         self._behind = 0
         answers = [(id, self._answer(self._shelves.by_id.get(id))) for id in ids]
         refused = tuple(Refused(id, why) for id, why in answers if why is not None)
-        for claim in self._claims:
+        for claim in self._claims if start else ():
             self._holder.marks.started(claim.seq, claim.fence, self._now)
         return Claimed(self._claims, refused=refused)
 
     def _answer(self, row: Row | None) -> Refusal | None:
-        """Claim and start this job, or say why not; a broker's message of it is used up."""
+        """Claim this job, or say why not; a broker's message of it is used up."""
         why = self._pick(row)
         if why is not None and row is not None and row.stored is Stored.PUBLISHED:
             self._shelves.move(row, Stored.READY)
         return why
 
     def _pick(self, row: Row | None) -> Refusal | None:
-        """Claim and start this job, or say why not."""
+        """Claim this job, or say why not."""
         if row is None:
             return Refusal.UNKNOWN
         why = refusal_of(row.stored, row.reason)

@@ -126,14 +126,15 @@ class MemoryStore(Looks, ScheduleVerbs):
     def claim(
         self, runner: int, limit: int, *, suspect: bool, free: FreeSlots | None = None, behind: int = 0,
         few: Sequence[Few] = (), queues: Queues = ALL, ids: Sequence[bytes] | None = None,
+        ahead: bool = False,
     ) -> Reply[Claimed]:  # fmt: skip
         with self._lock:
             holder = self._runners.get(runner)
             if holder is None:
                 return Reply.of(Claimed([], refused=all_refused(ids, Refusal.BURIED)))
-            call = ClaimCall(runner, limit, suspect, free, behind, few, queues, ids)
+            call = ClaimCall(runner, limit, suspect, free, behind, few, queues, ids, ahead)
             draw = Draw(self._shelves, self._rules, self._runners.values(), holder, self._clock, call)
-            return Reply.of(draw.run() if ids is None else draw.pick(ids))
+            return Reply.of(draw.run() if ids is None else draw.pick(ids, start=not ahead))
 
     def declare(self, bounds: Sequence[DeclaredLimits]) -> Reply[None]:
         return self._locked(lambda: rules.declare(self._shelves, self._rules, bounds, self._clock.now()))

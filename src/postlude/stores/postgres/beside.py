@@ -118,7 +118,7 @@ class Beside:
             note_successes(tx, ends, plain=plain)
         answers = iter(
             [
-                self._claims.claimed(tx, call.runner, as_ready(rows))
+                self._claims.claimed(tx, call, as_ready(rows))
                 for call, rows in zip(claims, claimed, strict=True)
             ]
         )

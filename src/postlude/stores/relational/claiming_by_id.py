@@ -16,7 +16,7 @@ class Pick(Search):
     """One claim by ids."""
 
     def run(self) -> Claimed:
-        """Claim and start what may start."""
+        """Claim what may start."""
         ids = to_json([id.hex() for id in self._call.ids or ()]).decode()
         lying = self._tx.rows("lie", ids)
         refusals = [Refusal.UNKNOWN if seq is None else self._lies(*lies) for _, seq, *lies in lying]

@@ -57,20 +57,21 @@ class Claims:
         self._turn += 1
         search = (Search if call.ids is None else Pick)(tx, call, from_json(queues), self._turn)
         claimed = search.run()
-        if call.ids is not None:
+        if call.ids is not None and not call.ahead:
             tx.afterwards.append(partial(self._mark, call.runner, claimed.claims, tx.now))
         self._followed.update(
             row[0] for row in search.found if row[FOLLOWED] and row[0] not in search.accompanied
         )
         return claimed
 
-    def claimed(self, tx: Transaction, runner: int, rows: Sequence[Sequence[Any]]) -> Claimed:
+    def claimed(self, tx: Transaction, call: ClaimCall, rows: Sequence[Sequence[Any]]) -> Claimed:
         """Return a claim of published jobs that is written: rows with the fields of `Ready`."""
         tasks = Counter(row[TASK] for row in rows)
         for task, jobs in tasks.items():
             tx.count(task, Stored.PUBLISHED, Stored.RUNNING, jobs)
         claims = claims_of(rows, {task: tx.task_name(task) for task in tasks})
-        tx.afterwards.append(partial(self._mark, runner, claims, tx.now))
+        if not call.ahead:
+            tx.afterwards.append(partial(self._mark, call.runner, claims, tx.now))
         return Claimed(claims)
 
     def is_followed(self, seq: int) -> bool:

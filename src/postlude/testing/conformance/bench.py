@@ -131,11 +131,13 @@ class Driver:
         few: Sequence[Few] = (),
         queues: Queues = ALL,
         ids: Sequence[bytes] | None = None,
+        ahead: bool = False,
     ) -> Claimed:
         """Claim, and return the whole answer."""
         claim = self.store.claim(
-            runner.runner, limit, suspect=suspect, free=free, behind=behind, few=few, queues=queues, ids=ids
-        )
+            runner.runner, limit,
+            suspect=suspect, free=free, behind=behind, few=few, queues=queues, ids=ids, ahead=ahead,
+        )  # fmt: skip
         return claim.wait(PATIENCE)
 
     def claim_one(self, runner: Enlisted, *, suspect: bool = False) -> Claim:

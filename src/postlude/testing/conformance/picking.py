@@ -63,6 +63,23 @@ class PickingCases(Cases):
         assert driver.reap() == (1, 2, 0)
         assert [driver.record(one).deaths for one in (job, other)] == [1, 0]
 
+    def test_claimed_ahead_they_start_when_that_is_marked(self, driver: Driver) -> None:
+        jobs = [driver.new() for _ in range(4)]
+        driver.add(*jobs)
+        runner = driver.enlist()
+        driver.store.publish("default", 2, patience=60.0).wait(PATIENCE)
+        claims = [
+            claim
+            for few in (jobs[:2], jobs[2:])
+            for claim in driver.claimed(runner, ids=[job.id for job in few], ahead=True).claims
+        ]
+        assert driver.states(*jobs) == [State.RUNNING] * 4
+        assert [driver.record(job).started for job in jobs] == [None] * 4
+        driver.start(runner, claims[1])
+        driver.die(runner)
+        assert driver.reap() == (1, 4, 0)
+        assert [driver.record(job).deaths for job in jobs] == [0, 1, 0, 0]
+
     def test_given_back_and_claimed_again_they_have_not_started(self, driver: Driver) -> None:
         job, runner = driver.new(), driver.enlist()
         driver.add(job)
