@@ -3,7 +3,8 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -12,6 +13,7 @@ from celery import Celery, signals
 from celery.apps.worker import Worker
 from celery.exceptions import ImproperlyConfigured
 from celery.signals import worker_shutdown
+from celery.worker import state
 from kombu.entity import Queue
 from typer.testing import CliRunner
 
@@ -116,14 +118,66 @@ def test_pools_in_which_no_loop_runs_are_refused(pool: str) -> None:
         signals.worker_init.send(sender=worker)
 
 
-def test_a_worker_that_takes_no_json_does_not_start() -> None:
-    theirs = Celery("shop", broker=URL, set_as_current=False)
-    engine = CeleryEngine(app=theirs)
-    theirs.conf.update(accept_content=["pickle"])
+@pytest.mark.parametrize(
+    ("limits", "options", "of_task", "exact"),
+    [
+        ((None, None), {}, None, False),
+        ((30.0, None), {}, None, True),
+        ((None, 30.0), {}, None, True),
+        ((None, None), {"autoscale": "4,1"}, None, True),
+        ((None, None), {}, 30.0, True),
+    ],
+)
+def test_calls_last_as_long_as_jobs_where_the_worker_ends_them(
+    monkeypatch: pytest.MonkeyPatch,
+    limits: tuple[float | None, float | None],
+    options: dict[str, str],
+    of_task: float | None,
+    exact: bool,
+) -> None:
+    engine = CeleryEngine(URL)
+    monkeypatch.setattr(engine.workers, "_keep", lambda: None)
+    engine.app.tasks[TASK].time_limit = of_task
     worker = Worker.__new__(Worker)
-    worker.app, worker.pool_cls = engine.app, "celery.concurrency.prefork:TaskPool"
-    with pytest.raises(SystemExit, match="would throw them away"):
-        signals.worker_init.send(sender=worker)
+    worker.app, worker.pool_cls, worker.concurrency = engine.app, "celery.concurrency.thread:TaskPool", 2
+    (worker.time_limit, worker.soft_time_limit), worker.options = limits, options
+    signals.worker_init.send(sender=worker)
+    engine.workers._role = engine.workers._board = None  # it is no worker any more
+    assert engine.inbox.exact is exact
+
+
+@pytest.mark.parametrize(("pool", "slots"), [("solo", 1), ("prefork", 1), ("thread", 4)])
+def test_a_process_has_as_many_slots_as_it_has_calls(
+    monkeypatch: pytest.MonkeyPatch, pool: str, slots: int
+) -> None:
+    engine = CeleryEngine(URL)
+    monkeypatch.setattr(engine.workers, "_keep", lambda: None)
+    worker = Worker.__new__(Worker)
+    worker.app, worker.pool_cls, worker.concurrency = engine.app, f"celery.concurrency.{pool}:TaskPool", 4
+    worker.time_limit, worker.soft_time_limit, worker.options = None, None, {}
+    signals.worker_init.send(sender=worker)
+    role, engine.workers._role, engine.workers._board = engine.workers._role, None, None
+    assert role is not None
+    assert role.concurrency == slots
+
+
+def test_a_cold_end_is_heard_while_a_warm_one_waits_for_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = CeleryEngine(URL)
+    waited: list[bool] = []
+
+    def idle(*, in_vain: Callable[[], bool]) -> None:
+        waited.append(in_vain())
+        monkeypatch.setattr(state, "should_terminate", True)
+        waited.append(in_vain())
+
+    monkeypatch.setattr(engine.inbox, "idle", idle)
+    monkeypatch.setattr(state, "should_terminate", None)
+    ended: list[float] = []
+    for _ in range(2):  # the second time it is cold from the beginning
+        monkeypatch.setattr(engine.workers, "_child", SimpleNamespace(stop=ended.append))
+        engine.workers._ends()
+    assert waited == [False, True]
+    assert len(ended) == 2
 
 
 def test_its_own_application_has_the_queues_and_the_task() -> None:

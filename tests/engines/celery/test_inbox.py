@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from uuid import UUID
 
 import pytest
@@ -103,6 +103,62 @@ def test_it_lasts_as_long_as_its_job_where_jobs_are_long_or_it_is_to_be_exact(
         call.result(9)
 
 
+def test_while_one_is_long_whose_call_has_returned_another_call_lasts_in_its_place(
+    loop: asyncio.AbstractEventLoop, calls: ThreadPoolExecutor
+) -> None:
+    hands = Fake(ahead=1)
+    inbox = opened(hands, loop)
+    inbox.take(NAMES[0])
+    hands.ahead = 0
+    second, third = (calls.submit(inbox.take, name) for name in NAMES[1:3])
+    for _ in range(3):
+        assert hands.came.acquire(timeout=9)
+    hands.overs[1](None)
+    hands.overs[2](None)  # one of them may return, and the other stands for the first
+    done, _ = wait([second, third], 9, FIRST_COMPLETED)
+    assert len(done) == 1
+    assert inbox._held == inbox._waiting == 1
+    hands.overs[0](None)
+    second.result(9)
+    third.result(9)
+    assert inbox._held == inbox._waiting == 0
+
+
+def test_a_call_that_is_cut_short_is_not_counted(loop: asyncio.AbstractEventLoop) -> None:
+    class Cut(Fake):
+        def hand(self, id: bytes, over: Over) -> None:
+            raise TimeoutError
+
+    inbox = opened(Cut(ahead=0), loop)
+    with pytest.raises(TimeoutError):
+        inbox.take(NAMES[0])
+    assert inbox._waiting == 0
+
+
+def test_what_was_handed_over_is_not_waited_for_when_that_is_in_vain(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY", 0.01)
+    inbox = opened(Fake(ahead=1), loop)
+    inbox.take(NAMES[0])
+    looks = iter([False, False, True])
+    inbox.idle(in_vain=lambda: next(looks))
+    assert inbox._held == 1
+
+
+def test_a_worker_can_ask_that_calls_last_as_long_as_their_jobs(
+    loop: asyncio.AbstractEventLoop, calls: ThreadPoolExecutor
+) -> None:
+    inbox, hands = Inbox(), Fake(ahead=9)
+    inbox.exact = True
+    inbox.open(hands, loop)
+    call = calls.submit(inbox.take, NAMES[0])
+    assert hands.came.acquire(timeout=9)
+    assert inbox._waiting == 1
+    hands.overs[0](None)
+    call.result(9)
+
+
 def test_while_the_journal_cannot_be_written_it_is_handed_over_again(
     loop: asyncio.AbstractEventLoop, calls: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +190,18 @@ def test_when_it_closes_nothing_is_handed_over_again(
     assert len(hands.overs) == 1
     hands.overs[0](JournalUnavailable("full"))
     closed.result(9)
+
+
+def test_a_call_that_waits_for_the_journal_while_it_closes_returns(
+    loop: asyncio.AbstractEventLoop, calls: ThreadPoolExecutor
+) -> None:
+    hands = Fake(ahead=0)
+    inbox = opened(hands, loop)
+    call = calls.submit(inbox.take, NAMES[0])
+    assert hands.came.acquire(timeout=9)
+    inbox.shut()
+    hands.overs[0](JournalUnavailable("full"))
+    call.result(9)  # and raises nothing: Celery would log it as a failure
     assert inbox._held == 0
 
 

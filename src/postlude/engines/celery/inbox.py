@@ -64,6 +64,9 @@ class Inbox:
         self._lock = threading.Condition()
         self._hands: Hands | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.exact = False
+        """Whether each call of the task lasts as long as its job, also where jobs are short, because the
+        worker that this process is of was started so."""
         self._exact = False
         self._closed = False
         self._held = 0
@@ -83,7 +86,7 @@ class Inbox:
         """
         with self._lock:
             self._hands = run if isinstance(run, Hands) else OneByOne(run, loop)
-            self._loop, self._exact, self._closed = loop, exact, False
+            self._loop, self._exact, self._closed = loop, exact or self.exact, False
             self._lock.notify_all()
 
     def shut(self) -> None:
@@ -97,12 +100,17 @@ class Inbox:
         self.shut()
         await asyncio.to_thread(self.idle, grace)
 
-    def idle(self, within: float | None = None) -> None:
-        """Wait until all jobs that were handed over are over, for so many seconds (None: until then)."""
+    def idle(self, within: float | None = None, in_vain: Callable[[], bool] = lambda: False) -> None:
+        """Wait until all jobs that were handed over are over.
+
+        Args:
+            within: for so many seconds; None: until then.
+            in_vain: whether it is not waited for any longer.
+        """
         until = inf if within is None else monotonic() + within
         with self._lock:
             while self._held and not (self._loop is None or self._loop.is_closed()):
-                if (left := until - monotonic()) <= 0:
+                if (left := until - monotonic()) <= 0 or in_vain():
                     break
                 self._lock.wait(min(left, LOOK_EVERY))
 
@@ -110,7 +118,8 @@ class Inbox:
         """Have a job run, in a thread or process of Celery's.
 
         Returns when its attempt has ended, or is refused; sooner, while no more jobs are under way than end
-        in a moment. So short jobs are claimed together, and what Celery says of a long one is true.
+        in a moment. So short jobs are claimed together. When one of them is long after all, another call
+        lasts in place of its own: so no more messages come here than jobs can run.
         Waits while the application starts, and while the journal cannot be written: nobody else has the
         message.
         """
@@ -125,21 +134,28 @@ class Inbox:
                 return
             self._held += 1
             waits = self._exact or self._held > hands.ahead
+            self._waiting += waits
         call = _Call(self, hands, loop, id)
-        call.hand()
-        if waits:
-            self._wait(call, hands, loop)
+        try:
+            call.hand()
+            if waits:
+                self._wait(call, hands, loop)
+        finally:
+            with self._lock:
+                self._waiting -= waits
 
     def _wait(self, call: "_Call", hands: Hands, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:
-            self._waiting += 1
-            while not (call.over or loop.is_closed()):
-                if not self._exact and self._held <= hands.ahead:
-                    break
+            while not (self._may_return(call, hands) or loop.is_closed()):
                 self._lock.wait(LOOK_EVERY)
-            self._waiting -= 1
         if call.error is not None:
             raise call.error
+
+    def _may_return(self, call: "_Call", hands: Hands) -> bool:
+        """Whether a call that waits may. Each job under way has a call that lasts, unless jobs are short."""
+        if self._exact:
+            return call.over
+        return self._held <= hands.ahead or (call.over and self._held < self._waiting)
 
     def is_closed(self) -> bool:
         """Whether no job begins any more."""
@@ -177,13 +193,19 @@ class _Call:
 
     def _answered(self, answer: Refusal | BaseException | None) -> None:
         """It is over; or the journal cannot be written, and it is handed over again after a pause."""
-        if isinstance(answer, JournalUnavailable) and not self._inbox.is_closed():
+        if isinstance(answer, JournalUnavailable):
+            if self._inbox.is_closed():  # the journal has it published again
+                self._end()
+                return
             pause, self._pause = self._pause, min(2 * self._pause, LATEST)
             with suppress(RuntimeError):  # it has closed
                 self._loop.call_soon_threadsafe(self._loop.call_later, pause, self.hand)
                 return
         elif isinstance(answer, Exception):
             self.error = answer
+        self._end()
+
+    def _end(self) -> None:
         self.over = True
         self._inbox.left()
 

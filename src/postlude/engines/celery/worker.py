@@ -18,7 +18,6 @@ from celery.worker import state
 from postlude.engines.celery.board import Board
 from postlude.engines.celery.child import Above, Child
 from postlude.engines.celery.ending import LEAVE_WITHIN, WorkerEnd
-from postlude.engines.celery.fitting import refuse_pool, refuse_unfit
 from postlude.engines.celery.inbox import TASK, Inbox, inbox_of
 from postlude.engines.celery.keeper import NEVER, Beside, Ending, Keeper, main
 from postlude.engines.protocol import Oversee, Serve
@@ -98,18 +97,23 @@ class Workers:
         """A worker begins, in its own process: nothing of the application is opened before it forks."""
         if not isinstance(sender, Worker) or sender.app is not self._app:
             return  # another's; or one inside a process that has started the application itself
-        try:
-            refuse_pool(_pool_of(sender))
-            refuse_unfit(self._app)
-        except ValueError as error:  # Celery logs what else a handler raises, and goes on
-            raise SystemExit(str(error)) from error
+        if (pool := _pool_of(sender)).partition(":")[0].endswith(("gevent", "eventlet")):
+            # Celery logs what else a handler raises, and goes on.
+            raise SystemExit(
+                f"--pool {pool.partition(':')[0].rpartition('.')[2]}: jobs of Postlude do not run in it: it "
+                "keeps their event loop from running; use prefork, threads or solo, and a worker of its own "
+                "for tasks that need it (-Q)"
+            )
         consumed = set(self._app.amqp.queues.consume_from)
         queues = sorted(consumed & self._serves.keys())
         self._prefork = _pool_of(sender).endswith("prefork:TaskPool")
-        slots = 1 if self._prefork else int(sender.concurrency or 1)
+        # A process of Celery's has one call at a time, whatever `concurrency` is; so has a solo worker.
+        single = self._prefork or _pool_of(sender).endswith("solo:TaskPool")
+        slots = 1 if single else int(sender.concurrency or 1)
         # Celery has waited for what runs when a process of its ends: what is left then is given back.
         self._role = Role(True, only(set(queues)), slots, grace=0.0, told=True)
         self._inbox.begin = self._start
+        self._inbox.exact = _counts_calls(sender)
         self._own = os.getpid()
         self._board, self._begun = Board(), os.pipe()
         for end in self._begun:
@@ -198,10 +202,9 @@ class Workers:
         """A process ends. If warmly, Celery has waited for its calls, and here what they have handed over is
         waited for."""
         try:
-            cold = (exitcode or 0) < 0 or state.should_terminate not in (None, False)
-            if self._child is not None and not cold:
+            if self._child is not None and (exitcode or 0) >= 0 and not _is_cold():
                 self._inbox.shut()
-                self._inbox.idle()
+                self._inbox.idle(in_vain=_is_cold)
         finally:
             self._leave()
 
@@ -257,6 +260,18 @@ class _Beat(bootsteps.StartStopStep):  # type: ignore[misc]  # it has no types
         entry, self._entry = self._entry, None
         if entry is not None:
             entry.cancel()
+
+
+def _counts_calls(worker: Any) -> bool:
+    """Return whether a worker ends calls, or processes without one: whoever starts it so means the jobs."""
+    limits = worker.time_limit, worker.soft_time_limit
+    task = worker.app.tasks[TASK]
+    return any((*limits, task.time_limit, task.soft_time_limit, worker.options.get("autoscale")))
+
+
+def _is_cold() -> bool:
+    """Return whether a worker ends without waiting for what runs."""
+    return state.should_terminate not in (None, False)
 
 
 def _pool_of(worker: Any) -> str:
