@@ -127,6 +127,12 @@ def test_a_table_says_how_many_there_are_in_all(driver: Driver, options: list[st
     assert run("jobs", "--limit", "1", *options).stdout.splitlines()[-1] == expected
 
 
+def test_a_queue_of_which_there_are_no_jobs_is_told(driver: Driver) -> None:
+    driver.add(driver.new("a", queue="mail"))
+    assert run("jobs", "--queue", "mial").stdout == "No jobs.\nNo job has the queue mial\n"
+    assert run("jobs", "--queue", "mail", "--state", "failed").stdout == "No jobs.\n"
+
+
 def test_there_is_no_tally_of_a_queue(driver: Driver) -> None:
     driver.add(driver.new("a", queue="mail"))
     assert "In all" not in run("jobs", "--queue", "mail").stdout

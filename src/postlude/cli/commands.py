@@ -35,6 +35,7 @@ from postlude.jobs.inspector import JobStatus
 from postlude.jobs.looks import SEARCHED
 from postlude.jobs.naming import whole_id
 from postlude.messages.quoting import cut
+from postlude.model.job import JobFilter
 from postlude.model.state import State
 from postlude.stores.location import DEFAULT_LOCATION
 from postlude.tasks.names import no_task
@@ -91,6 +92,8 @@ def jobs(
             wanted = with_task(wanted, tasks)
             asked = replace(wanted, before=before, limit=limit + 1, within=None if search_all else SEARCHED)
             records = journal.page(asked).wait()
+            of_queue = JobFilter(queue=wanted.queue, limit=1, within=asked.within)
+            unheard = wanted.queue is not None and not records and not journal.page(of_queue).wait()
     found = [JobStatus.of(record) for record in records[:limit]]
     if as_json:
         # Leave out what a page does not have, rather than say that there is none.
@@ -106,6 +109,8 @@ def jobs(
     print_jobs(console(), found, totals, more=len(records) > limit)
     if wanted.task is not None and wanted.task not in tasks and tasks:
         typer.echo(escaped(f"N{no_task(wanted.task, tasks)[1:]}"))
+    if unheard:
+        typer.echo(escaped(f"No job has the queue {cut(str(wanted.queue))}"))
     jobs_in_all = sum(one.jobs for one in counts)
     if wanted.restricts and not search_all and jobs_in_all > SEARCHED and len(records) <= limit:
         typer.echo(

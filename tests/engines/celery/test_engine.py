@@ -118,6 +118,16 @@ def test_pools_in_which_no_loop_runs_are_refused(pool: str) -> None:
         signals.worker_init.send(sender=worker)
 
 
+def test_a_worker_that_takes_no_json_does_not_start() -> None:
+    theirs = Celery("shop", broker=URL, set_as_current=False)
+    engine = CeleryEngine(app=theirs)
+    theirs.conf.update(accept_content=["pickle"])
+    worker = Worker.__new__(Worker)
+    worker.app, worker.pool_cls = engine.app, "celery.concurrency.prefork:TaskPool"
+    with pytest.raises(SystemExit, match="would throw them away"):
+        signals.worker_init.send(sender=worker)
+
+
 @pytest.mark.parametrize(
     ("limits", "options", "of_task", "exact"),
     [

@@ -216,6 +216,7 @@ OF_RUNNERS: Final[list[Line]] = [
         JOBS, "WARNING", "a job ended after its event loop had closed; it will run again",
     ),
     (runner.DutyFailed(DOWN), RUNNER, "WARNING", f"the journal cannot be looked after now: {DOWN}"),
+    (runner.DutiesDone(7), RUNNER, "WARNING", "the journal is looked after again; 7 attempts have failed"),
     (
         runner.DutyFailed(ERROR),
         RUNNER, "ERROR", "housekeeping met an error of its own; it goes on",
@@ -587,7 +588,7 @@ OF_BROKERS: Final[list[Line]] = [
     ),
     (
         broker.BrokerReached("reports"),
-        BROKER, "INFO", "the broker of queue reports takes messages again",
+        BROKER, "WARNING", "the broker of queue reports takes messages again",
     ),
     (
         broker.WorkerDeaf(["mail", "reports"], 10.4, False),
@@ -601,7 +602,7 @@ OF_BROKERS: Final[list[Line]] = [
         "the worker has been deaf for 60 s: the broker has messages for it (mail), and none reaches it; it "
         "ends, to begin anew",
     ),
-    (broker.WorkerHears(["mail"]), BROKER, "INFO", "the worker hears its broker again (mail)"),
+    (broker.WorkerHears(["mail"]), BROKER, "WARNING", "the worker hears its broker again (mail)"),
     (
         broker.EngineFailed(ERROR),
         BROKER, "ERROR", "this process of the worker ends: the application has not started in it",

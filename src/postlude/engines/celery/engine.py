@@ -6,16 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Literal
 
 from celery import Celery
-from kombu.serialization import prepare_accept_content
 
+from postlude.engines.celery.fitting import refuse_unfit
 from postlude.engines.celery.inbox import Inbox, inbox_of
 from postlude.engines.celery.publisher import NO_TRACES, Publisher, declared_queue
 from postlude.engines.celery.worker import Workers
 from postlude.engines.protocol import Oversee, Run, Serve
 from postlude.messages.quoting import quoted
 from postlude.model.limits import Limit, Rate
-
-JSON: Final = "application/json"
 
 SEND_WITHIN: Final = 10.0
 """Seconds within which the end of an application waits for the broker at most."""
@@ -164,21 +162,6 @@ class CeleryEngine:
         if thread is not None:
             thread.submit(self._publisher.close)
             thread.shutdown(wait=False)
-
-
-def refuse_unfit(app: Celery) -> None:
-    """Make sure that workers of an application of Celery's can take messages of ours.
-
-    Raises:
-        ValueError: they cannot.
-    """
-    accepted = prepare_accept_content(app.conf.accept_content)
-    if accepted is not None and JSON not in accepted:
-        raise ValueError(
-            f"CeleryEngine(app={quoted(app.main)}): its accept_content "
-            f'{quoted(sorted(app.conf.accept_content))} has no "json", in which ids of jobs are sent: its '
-            'workers would throw them away. Add "json" to it'
-        )
 
 
 def _own_application(broker_url: str | None) -> Celery:

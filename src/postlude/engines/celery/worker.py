@@ -18,6 +18,7 @@ from celery.worker import state
 from postlude.engines.celery.board import Board
 from postlude.engines.celery.child import Above, Child
 from postlude.engines.celery.ending import LEAVE_WITHIN, WorkerEnd
+from postlude.engines.celery.fitting import refuse_pool, refuse_unfit
 from postlude.engines.celery.inbox import TASK, Inbox, inbox_of
 from postlude.engines.celery.keeper import NEVER, Beside, Ending, Keeper, main
 from postlude.engines.protocol import Oversee, Serve
@@ -97,13 +98,11 @@ class Workers:
         """A worker begins, in its own process: nothing of the application is opened before it forks."""
         if not isinstance(sender, Worker) or sender.app is not self._app:
             return  # another's; or one inside a process that has started the application itself
-        if (pool := _pool_of(sender)).partition(":")[0].endswith(("gevent", "eventlet")):
-            # Celery logs what else a handler raises, and goes on.
-            raise SystemExit(
-                f"--pool {pool.partition(':')[0].rpartition('.')[2]}: jobs of Postlude do not run in it: it "
-                "keeps their event loop from running; use prefork, threads or solo, and a worker of its own "
-                "for tasks that need it (-Q)"
-            )
+        try:
+            refuse_pool(_pool_of(sender))
+            refuse_unfit(self._app)
+        except ValueError as error:  # Celery logs what else a handler raises, and goes on
+            raise SystemExit(str(error)) from error
         consumed = set(self._app.amqp.queues.consume_from)
         queues = sorted(consumed & self._serves.keys())
         self._prefork = _pool_of(sender).endswith("prefork:TaskPool")

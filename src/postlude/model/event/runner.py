@@ -184,6 +184,13 @@ class DutyFailed(Event):
 
 
 @dataclass(frozen=True)
+class DutiesDone(Event):
+    """What a runner does from time to time is done again, after so many failures by a `PostludeError`."""
+
+    failures: int
+
+
+@dataclass(frozen=True)
 class RunnersBuried(Event):
     """So many runners have died; what they held runs again (`released`) or has failed (`ended`)."""
 

@@ -8,7 +8,7 @@ from typing import Final
 from postlude.clock import SECOND, Clock
 from postlude.config import Config
 from postlude.errors import PostludeError
-from postlude.model.event.runner import DutyFailed, ParentGone
+from postlude.model.event.runner import DutiesDone, DutyFailed, ParentGone
 from postlude.runner.duties.bury import Burying
 from postlude.runner.duties.counts import CountsTold
 from postlude.runner.duties.duty import Duty
@@ -97,6 +97,8 @@ class Housekeeping:
         started = clock.boot()
         self._at = {duty: started + round(duty.first * SECOND) for duty in self._duties}
         """When each is to be done next, by the boot clock."""
+        self._failures = self._failed_at = 0
+        """How often duties have failed since all was well, and when one did last, by the boot clock."""
         self._led: dict[Duty, tuple[int, int]] = {}
         """Those that this runner leads: its number, and until when it need not ask again."""
         self._task: asyncio.Task[None] | None = None
@@ -131,7 +133,15 @@ class Housekeeping:
             self._rests = before and self._rested
             for duty in self._duties:
                 await self._do(duty)
+            self._tell_of_an_end()
             await self._hearing.wait(self._config.poll_every)
+
+    def _tell_of_an_end(self) -> None:
+        """Say that all is done again, when none has failed for twice as long as most wait for their time."""
+        quiet = round(2 * self._config.reap_every * SECOND)
+        if self._failures and self._clock.boot() - self._failed_at >= quiet:
+            self._store.events.emit(DutiesDone(self._failures))
+            self._failures = 0
 
     async def _do(self, duty: Duty) -> None:
         now = self._clock.boot()
@@ -142,6 +152,7 @@ class Housekeeping:
             if (not duty.led or await self._leads(duty)) and await duty.run():
                 self._at[duty] = now
         except PostludeError as error:
+            self._failures, self._failed_at = self._failures + 1, self._clock.boot()
             self._store.events.emit(DutyFailed(error))
         except GeneratorExit:
             raise

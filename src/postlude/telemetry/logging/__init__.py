@@ -11,7 +11,7 @@ def logged() -> Events:
     """Return a dispatcher whose events are written to the log."""
     events = Events()
     others = runner.LINES, journal.LINES, request.LINES, schedules.LINES, worker.LINES, broker.LINES
-    for lines in (jobs.lines(), *others):
+    for lines in (jobs.lines(), runner.WhileAway().lines(), *others):
         for kind, write in lines.items():
             events.listen(write, kind)
     events.listen(jobs.arguments_changed, ArgumentsChanged, when=lambda: jobs.JOBS.shows(INFO))

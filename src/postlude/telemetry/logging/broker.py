@@ -19,7 +19,7 @@ def _deaf(told: event.WorkerDeaf) -> None:
 
 
 def _hears(told: event.WorkerHears) -> None:
-    BROKER.info("the worker hears its broker again (%s)", ", ".join(told.queues))
+    BROKER.warning("the worker hears its broker again (%s)", ", ".join(told.queues))
 
 
 LINES: Final[Lines] = {
@@ -29,7 +29,7 @@ LINES: Final[Lines] = {
         "the broker of queue %s takes nothing now, jobs wait in the journal meanwhile: %s",
         "queue", "why",
     ),
-    event.BrokerReached: line(BROKER.info, "the broker of queue %s takes messages again", "queue"),
+    event.BrokerReached: line(BROKER.warning, "the broker of queue %s takes messages again", "queue"),
     event.WorkerDeaf: _deaf,
     event.WorkerHears: _hears,
     event.EngineFailed: with_traceback(

@@ -1,8 +1,10 @@
 """How an event becomes a line of the log."""
 
 from collections.abc import Callable, Mapping
+from math import inf
 from operator import attrgetter
-from typing import Any, Protocol
+from time import monotonic
+from typing import Any, Final, Protocol
 
 from postlude.clock import SECOND
 from postlude.model.event import Event, OfJob
@@ -37,6 +39,43 @@ class SayWith(Protocol):
     ) -> None:
         """Log it."""
         ...
+
+
+AGAIN_AFTER: Final = 60.0
+"""Seconds after which a line that comes again and again is written once more."""
+
+_MOST_KEPT: Final = 100
+
+
+class Seldom:
+    """Writes what comes again and again while a journal is away: at once, and then once a minute.
+
+    Args:
+        clock: seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._said: dict[str, tuple[float, int]] = {}
+        """When a text was written last, and how often it was left out since then."""
+
+    def __call__(self, write: Callable[[str], None], text: str, key: str | None = None) -> None:
+        """Write a text, with how often it was left out; or leave it out.
+
+        Args:
+            write: writes it.
+            text: the text.
+            key: says which texts count as the same; None: the text does.
+        """
+        now, key = self._clock(), text if key is None else key
+        last, left = self._said.get(key, (-inf, 0))
+        if now - last < AGAIN_AFTER:
+            self._said[key] = last, left + 1
+            return
+        if len(self._said) >= _MOST_KEPT:
+            self._said.clear()
+        self._said[key] = now, 0
+        write(f"{text} ({left:,} times more since this was said)" if left else text)
 
 
 def line(say: Say, message: str, *names: str) -> Callable[[Any], None]:

@@ -7,7 +7,7 @@ from typing import Final
 from postlude.errors import PostludeError
 from postlude.model.event import runner as event
 from postlude.telemetry.log import Log
-from postlude.telemetry.logging.lines import Lines, line, named, with_traceback
+from postlude.telemetry.logging.lines import Lines, Seldom, line, named, with_traceback
 from postlude.telemetry.startup_log import announce, count_of
 
 POSTLUDE: Final = Log("postlude")
@@ -17,11 +17,43 @@ JOBS: Final = Log("postlude.jobs")
 _NAMED: Final = 5
 
 
-def _lease_unrenewed(told: event.LeaseUnrenewed) -> None:
-    if told.error is None:
-        RUNNER.warning("the journal took more than a lease to renew the runner's lease")
-    else:
-        RUNNER.warning("the runner's lease could not be renewed: %s", told.error)
+class WhileAway:
+    """Says what fails again and again while the journal is away."""
+
+    def __init__(self) -> None:
+        self._seldom = Seldom()
+
+    def lines(self) -> Lines:
+        """Return what writes the line of each event."""
+        return {
+            event.ClaimsFailed: lambda told: self._say(f"no jobs could be claimed: {told.error}"),
+            event.LeaseUnrenewed: self._lease_unrenewed,
+            event.RejoinFailed: lambda told: self._say(
+                f"joining the journal's runners again failed: {told.error}"
+            ),
+            event.DutyFailed: self._duty_failed,
+            event.EndsRefused: self._ends_refused,
+        }
+
+    def _say(self, text: str, key: str | None = None) -> None:
+        self._seldom(lambda text: RUNNER.warning("%s", text), text, key)
+
+    def _ends_refused(self, told: event.EndsRefused) -> None:
+        again = f"not written; they are offered again: {told.error}"
+        self._say(f"{told.ends} ends of jobs were {again}", f"ends {again}")
+
+    def _lease_unrenewed(self, told: event.LeaseUnrenewed) -> None:
+        if told.error is None:
+            self._say("the journal took more than a lease to renew the runner's lease")
+        else:
+            self._say(f"the runner's lease could not be renewed: {told.error}")
+
+    def _duty_failed(self, told: event.DutyFailed) -> None:
+        if isinstance(told.error, PostludeError):
+            self._say(f"the journal cannot be looked after now: {told.error}")
+        else:
+            text, error = "housekeeping met an error of its own; it goes on", told.error
+            self._seldom(lambda text: RUNNER.error("%s", text, exc_info=error), text, repr(error))
 
 
 def _loop_stalled(told: event.LoopStalled) -> None:
@@ -71,11 +103,9 @@ def _loop_closed(told: event.LoopClosed) -> None:
             JOBS.warning("a job ended after its event loop had closed; it will run again")
 
 
-def _duty_failed(told: event.DutyFailed) -> None:
-    if isinstance(told.error, PostludeError):
-        RUNNER.warning("the journal cannot be looked after now: %s", told.error)
-    else:
-        RUNNER.error("housekeeping met an error of its own; it goes on", exc_info=told.error)
+def _done_again(told: event.DutiesDone) -> None:
+    failed = count_of(told.failures, "attempt has", "attempts have")
+    RUNNER.warning("the journal is looked after again; %s failed", failed)
 
 
 def _buried(told: event.RunnersBuried) -> None:
@@ -118,21 +148,15 @@ def _grace_over(told: event.GraceOver) -> None:
 
 
 LINES: Final[Lines] = {
-    event.ClaimsFailed: line(RUNNER.warning, "no jobs could be claimed: %s", "error"),
     event.ClaimsReleased: line(
         RUNNER.warning, "%d claims, made while the journal failed, are released", "claims"
     ),
     event.ReleaseFailed: line(
         RUNNER.warning, "claims could not be given back; they are once more: %s", "error"
     ),
-    event.EndsRefused: line(
-        RUNNER.warning, "%d ends of jobs were not written; they are offered again: %s", "ends", "error"
-    ),
-    event.LeaseUnrenewed: _lease_unrenewed,
     event.LeaseLost: line(
         RUNNER.warning, "this process was taken for dead (it slept, or was stopped); it joins again"
     ),
-    event.RejoinFailed: line(RUNNER.warning, "joining the journal's runners again failed: %s", "error"),
     event.ParentGone: line(
         RUNNER.warning, "this process's parent has gone: it claims nothing more, and ends what it runs"
     ),
@@ -152,7 +176,7 @@ LINES: Final[Lines] = {
         JOBS.error, "what %s waits for could not be cancelled", "task"
     ),
     event.LoopClosed: _loop_closed,
-    event.DutyFailed: _duty_failed,
+    event.DutiesDone: _done_again,
     event.RunnersBuried: _buried,
     event.Draining: _draining,
     event.GraceOver: _grace_over,
