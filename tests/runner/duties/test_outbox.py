@@ -16,7 +16,16 @@ from postlude.model.queues import NONE, only
 from postlude.model.state import State
 from postlude.model.terms import Given, Terms
 from postlude.runner.duties import outbox
-from postlude.runner.duties.outbox import IDLE_PATIENCE, LONGEST, LOOK_EVERY, ROOM, SHORTEST, WINDOW, Outbox
+from postlude.runner.duties.outbox import (
+    IDLE_FOR,
+    IDLE_PATIENCE,
+    LONGEST,
+    LOOK_EVERY,
+    ROOM,
+    SHORTEST,
+    WINDOW,
+    Outbox,
+)
 from postlude.stores.memory import MemoryStore
 from postlude.stores.protocol import Kind, NewRunner, Store
 from postlude.telemetry.events import Events
@@ -211,9 +220,29 @@ async def test_a_slot_is_free_and_its_message_does_not_come() -> None:
     assert await office.turn() == ids
     assert await office.turn(IDLE_PATIENCE) == [], "nobody is there to take it"
     office.child()
-    assert await office.turn(LOOK_EVERY) == ids
+    assert await office.turn(LOOK_EVERY) == [], "it has been free for a moment"
+    assert await office.turn(IDLE_FOR) == ids
     assert await office.turn(IDLE_PATIENCE) == []
     assert await office.turn(IDLE_PATIENCE) == ids
+
+
+async def test_each_process_that_takes_anothers_place_has_a_free_slot_for_a_moment() -> None:
+    """What waits for it is no evidence: each message that comes twice would cost a process of one job."""
+    office = Office()
+    first, *_ = office.add(20)
+    await office.turn()
+    for _ in range(10):
+        child = office.child()
+        assert await office.turn(LOOK_EVERY) == []
+        office.store.retire(child, draining=True).result()
+    child = office.child()
+    for _ in range(3):
+        assert await office.turn(LOOK_EVERY) == []
+        ends = office.run(child, first)
+        assert await office.turn(LOOK_EVERY) == []
+        office.store.finish(ends).result()
+        (first,) = office.add(1)
+        assert await office.turn() == [first]
 
 
 async def test_long_jobs_ahead_make_no_storm_of_messages() -> None:

@@ -40,6 +40,10 @@ LATEST: Final = 5.0
 IDLE_PATIENCE: Final = 3.0
 """Seconds after which a published job is published again while a slot is free: its message must be lost."""
 
+IDLE_FOR: Final = 2.0
+"""Seconds for which a runner must have had a free slot: between two jobs, and as a process of a worker takes
+the place of another, each has one for a moment, and what waits for it is not lost."""
+
 BUSY_PATIENCE: Final = 60.0
 """Seconds after which it is while all slots are taken: its message may wait for one."""
 
@@ -106,7 +110,9 @@ class Outbox:
         """As which runner it leads, and until when it need not ask again."""
         self._epoch: int | None = None
         """The broker's, when all that was published was in it; None: not known."""
-        self._slots, self._idle = 0, 0
+        self._slots, self._idle = 0, False
+        self._free: dict[int, float] = {}
+        """Since when runners have had a free slot each time they were looked at (seconds, boot clock)."""
         self._looked = -inf
         self._away = 0.0
         self._vain = 0.0
@@ -164,7 +170,7 @@ class Outbox:
             return self._lost(why), False
         epoch = self._broker.epoch
         await self._look_around()
-        patience = IDLE_PATIENCE if self._idle > 0 else BUSY_PATIENCE
+        patience = IDLE_PATIENCE if self._idle else BUSY_PATIENCE
         if self._epoch != epoch:
             patience = 0.0
         window = max(WINDOW, 2 * self._slots)
@@ -207,14 +213,16 @@ class Outbox:
         return min(max(later, SHORTEST), LOOK_EVERY)
 
     async def _look_around(self) -> None:
-        """Look, now and then, how many slots there are for the queue, and how many of them are free."""
+        """Look, now and then, how many slots there are for the queue, and whether one of them stays free."""
         now = self._clock.boot() / SECOND
         if now - self._looked < LOOK_EVERY:
             return
         self._looked = now
         told = [runner for runner in await self._store.living() if serves_by_id(runner, self._queue)]
         self._slots = sum(runner.slots or 1 for runner in told)
-        self._idle = sum(max(0, (runner.slots or 1) - runner.holds) for runner in told)
+        free = [runner.number for runner in told if runner.holds < (runner.slots or 1)]
+        self._free = {number: self._free.get(number, now) for number in free}
+        self._idle = any(now - since >= IDLE_FOR for since in self._free.values())
 
     async def _leads(self) -> bool:
         """Whether this runner publishes for all: for a lease longer than until it asks again."""
