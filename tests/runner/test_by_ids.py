@@ -357,6 +357,32 @@ async def test_what_was_handed_over_ahead_is_given_back_if_the_one_before_it_is_
         assert log == []
 
 
+async def test_while_all_places_are_taken_by_long_jobs_others_are_given_the_message(
+    tmp_path: Path, log: list[str]
+) -> None:
+    async with told(tmp_path) as (postlude, by_ids):
+        GOES_ON.clear()
+        heard, store, runner = Heard(), postlude.components.store, by_ids._runner
+        long = [await postlude.add_task(last_long) for _ in range(ROLE.concurrency or 0)]
+        heard.hand(by_ids, *long)
+
+        async def all_run() -> bool | None:
+            return not any(runner.free) or None
+
+        await eventually(all_run)
+        job = await postlude.add_task(work.note, "a")
+        assert (await store.publish("default", 9, patience=60.0)).ids == ids(job)
+        heard.hand(by_ids, job)
+        assert await heard.all_of(job) == [Refusal.FULL]
+        assert await store.ready_ids("default", 9) == ids(job)
+        GOES_ON.set()
+        assert await heard.all_of(*long) == [None] * 2
+        heard.answers.clear()
+        heard.hand(by_ids, job)
+        assert await heard.all_of(job) == [None]
+        assert log == ["a"]
+
+
 async def test_where_the_loop_has_closed_whoever_hands_over_hears_that_nothing_comes_of_it(
     tmp_path: Path, log: list[str]
 ) -> None:

@@ -35,7 +35,8 @@ class Refusal(StrEnum):
     SUSPECT = "suspect"
     """A process has died while it ran, and the runner has another such job: each runs alone."""
     FULL = "full"
-    """The runner has no free slot, and it takes part in a limit or a rate; or `limit` is reached."""
+    """The runner has no free slot, and it takes part in a limit or a rate; or `limit` is reached; or none
+    will be free in a moment."""
 
 
 class Refused(NamedTuple):

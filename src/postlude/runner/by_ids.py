@@ -82,6 +82,12 @@ class ByIds:
             return 0
         return min(runner.pace.soon(now), MOST_AHEAD)
 
+    @property
+    def _is_full(self) -> bool:
+        """Whether all places are taken, and none by a job that ends in a moment."""
+        runner = self._runner
+        return not (runner.pace.soon(runner.loop.time()) or self._has_bounds() or any(runner.free))
+
     def hand(self, id: bytes, over: Over) -> None:
         """Have a job claimed and run; says when that is over, on the loop or in a thread of the runner's."""
         self._handed.append((id, over))
@@ -136,10 +142,10 @@ class ByIds:
 
     async def _claim(self, asked: dict[bytes, list[Over]]) -> None:
         runner, ids = self._runner, list(asked)
-        if runner.draining:
-            await self._store.withdraw(ALL, ids)  # a message is used up for each
+        if runner.draining or self._is_full:
+            await self._store.withdraw(ALL, ids)  # a message is used up for each: others are given it anew
             for waiting in asked.values():
-                _answer(waiting, Refusal.BURIED)
+                _answer(waiting, Refusal.BURIED if runner.draining else Refusal.FULL)
             return
         reserved = runner.reserve(len(ids)) is not None
         try:

@@ -37,6 +37,7 @@ class Fake:
 def never_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits is told."""
     monkeypatch.setattr(module, "LOOK_EVERY", 60.0)
+    monkeypatch.setattr(module, "PLACE_FOR", 60.0)
 
 
 @pytest.fixture
@@ -122,6 +123,22 @@ def test_while_one_is_long_whose_call_has_returned_another_call_lasts_in_its_pla
     second.result(9)
     third.result(9)
     assert inbox._held == inbox._waiting == 0
+
+
+def test_a_call_does_not_last_for_ever_in_place_of_another(
+    loop: asyncio.AbstractEventLoop, calls: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PLACE_FOR", 0.01)
+    hands = Fake(ahead=1)
+    inbox = opened(hands, loop)
+    inbox.take(NAMES[0])
+    hands.ahead = 0
+    second = calls.submit(inbox.take, NAMES[1])
+    for _ in range(2):
+        assert hands.came.acquire(timeout=9)
+    hands.overs[1](Refusal.FULL)
+    second.result(9)  # the message that has come for this process by then goes to another
+    assert inbox._held == 1
 
 
 def test_a_call_that_is_cut_short_is_not_counted(loop: asyncio.AbstractEventLoop) -> None:

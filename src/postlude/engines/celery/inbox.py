@@ -25,6 +25,10 @@ LATEST: Final = 5.0
 LOOK_EVERY: Final = 1.0
 """Seconds between looks whether the loop that a job was handed to has closed."""
 
+PLACE_FOR: Final = 1.0
+"""Seconds for which a call lasts at most in place of another: the message that Celery has for this process
+already waits for it, and another process may be free."""
+
 _INBOX: Final = "postlude_inbox"
 
 
@@ -119,7 +123,7 @@ class Inbox:
 
         Returns when its attempt has ended, or is refused; sooner, while no more jobs are under way than end
         in a moment. So short jobs are claimed together. When one of them is long after all, another call
-        lasts in place of its own: so no more messages come here than jobs can run.
+        lasts in place of its own, for a while: so few messages come here that others can run.
         Waits while the application starts, and while the journal cannot be written: nobody else has the
         message.
         """
@@ -145,9 +149,14 @@ class Inbox:
                 self._waiting -= waits
 
     def _wait(self, call: "_Call", hands: Hands, loop: asyncio.AbstractEventLoop) -> None:
+        until = inf
         with self._lock:
             while not (self._may_return(call, hands) or loop.is_closed()):
-                self._lock.wait(LOOK_EVERY)
+                if call.over:
+                    until = min(until, monotonic() + PLACE_FOR)
+                if (left := until - monotonic()) <= 0:
+                    break
+                self._lock.wait(min(left, LOOK_EVERY))
         if call.error is not None:
             raise call.error
 
