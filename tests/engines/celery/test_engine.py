@@ -1,8 +1,11 @@
 """What an application says of a queue that Celery's workers run."""
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +22,8 @@ from typer.testing import CliRunner
 
 from postlude import CeleryEngine, Limit, Local, Postlude, Rate
 from postlude.cli.commands import app as command
+from postlude.engines.celery import worker as worker_module
+from postlude.engines.celery.board import Board
 from postlude.engines.celery.child import Child
 from postlude.engines.celery.inbox import TASK, Inbox
 from postlude.engines.celery.publisher import Publisher
@@ -188,6 +193,40 @@ def test_a_cold_end_is_heard_while_a_warm_one_waits_for_jobs(monkeypatch: pytest
         engine.workers._ends()
     assert waited == [False, True]
     assert len(ended) == 2
+
+
+def test_its_processes_hear_that_a_warm_end_is_a_cold_one_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workers, board = CeleryEngine(URL).workers, Board()
+    for name, value in (("_board", board), ("_prefork", True), ("_own", os.getpid())):
+        monkeypatch.setattr(workers, name, value)
+    monkeypatch.setattr(worker_module, "LOOK_EVERY", 0.001)
+    monkeypatch.setattr(state, "should_terminate", None)
+    workers._told_to_end()
+    (watcher,) = [one for one in threading.enumerate() if one.name == "postlude-cold"]
+    assert not workers._is_in_vain()
+    monkeypatch.setattr(state, "should_terminate", True)
+    watcher.join(9)
+    monkeypatch.setattr(state, "should_terminate", None)  # as it is in the processes that were forked before
+    assert workers._is_in_vain()
+
+
+def test_a_cold_end_is_looked_for_before_celery_is_told_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers, heard = CeleryEngine(URL).workers, list[str]()
+    monkeypatch.setattr(workers, "_prefork", True)
+    monkeypatch.setattr(workers, "_told_to_end", lambda: heard.append("ours"))
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGQUIT)}
+    try:
+        for number in before:
+            signal.signal(number, lambda *_: heard.append("celery's"))
+        workers.signals_set(None)
+        for number in before:
+            signal.raise_signal(number)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert heard == 2 * ["ours", "celery's"]
 
 
 def test_its_own_application_has_the_queues_and_the_task() -> None:

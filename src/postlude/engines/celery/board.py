@@ -55,3 +55,5 @@ class Board:
     """Whether the worker has been told to end. By the worker."""
     dismissed = Cell(8, bool)
     """Whether the keeper is to end. By the worker."""
+    cold = Cell(9, bool)
+    """Whether the worker ends without waiting for what runs, as it was told after all. By the worker."""

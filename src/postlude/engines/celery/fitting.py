@@ -1,10 +1,11 @@
 """What an application of Celery's, or a worker of its, must be like for jobs to run."""
 
-from typing import Final
+from typing import Any, Final
 
 from celery import Celery
 from kombu.serialization import prepare_accept_content
 
+from postlude.engines.celery.inbox import TASK
 from postlude.messages.quoting import quoted
 
 JSON: Final = "application/json"
@@ -43,3 +44,16 @@ def refuse_pool(pool: str) -> None:
             f"--pool {name}: jobs of Postlude do not run in it: it keeps their event loop from running; use "
             "prefork, threads or solo, and a worker of its own for tasks that need it (-Q)"
         )
+
+
+def counts_calls(worker: Any) -> bool:
+    """Return whether a worker ends calls, or processes without one: whoever starts it so means the jobs."""
+    limits = worker.time_limit, worker.soft_time_limit
+    task = worker.app.tasks[TASK]
+    return any((*limits, task.time_limit, task.soft_time_limit, worker.options.get("autoscale")))
+
+
+def pool_of(worker: Any) -> str:
+    """Return the name of the pool of a worker."""
+    pool = worker.pool_cls
+    return pool if isinstance(pool, str) else f"{pool.__module__}:{pool.__qualname__}"

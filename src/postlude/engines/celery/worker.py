@@ -18,7 +18,7 @@ from celery.worker import state
 from postlude.engines.celery.board import Board
 from postlude.engines.celery.child import Above, Child
 from postlude.engines.celery.ending import LEAVE_WITHIN, WorkerEnd
-from postlude.engines.celery.fitting import refuse_pool, refuse_unfit
+from postlude.engines.celery.fitting import counts_calls, pool_of, refuse_pool, refuse_unfit
 from postlude.engines.celery.inbox import TASK, Inbox, inbox_of
 from postlude.engines.celery.keeper import NEVER, Beside, Ending, Keeper, main
 from postlude.engines.protocol import Oversee, Serve
@@ -27,6 +27,9 @@ from postlude.model.role import Role
 
 KEEPER_WITHIN: Final = 5.0
 """Seconds within which the keeper's end is waited for."""
+
+LOOK_EVERY: Final = 0.2
+"""Seconds between looks whether a worker that is told to end has been told so once more."""
 
 BEAT_EVERY: Final = 0.5
 """Seconds between the times that the worker tells how many messages it has."""
@@ -68,11 +71,14 @@ class Workers:
         self._lock = threading.Lock()
         self._role: Role | None = None
         self._prefork = False
+        self._looks = False
+        """Whether it looks how it is to end."""
         signals.worker_init.connect(self._begins, weak=False)
         signals.worker_process_init.connect(self._forked, weak=False)
         signals.worker_ready.connect(self._ready, weak=False)
         signals.task_received.connect(self._received, weak=False)
         signals.task_revoked.connect(self._revoked, weak=False)
+        signals.worker_shutting_down.connect(self._told_to_end, weak=False)
         signals.worker_process_shutdown.connect(self._ends, weak=False)
         signals.worker_shutdown.connect(self._ends, weak=False)
 
@@ -99,20 +105,20 @@ class Workers:
         if not isinstance(sender, Worker) or sender.app is not self._app:
             return  # another's; or one inside a process that has started the application itself
         try:
-            refuse_pool(_pool_of(sender))
+            refuse_pool(pool_of(sender))
             refuse_unfit(self._app)
         except ValueError as error:  # Celery logs what else a handler raises, and goes on
             raise SystemExit(str(error)) from error
         consumed = set(self._app.amqp.queues.consume_from)
         queues = sorted(consumed & self._serves.keys())
-        self._prefork = _pool_of(sender).endswith("prefork:TaskPool")
+        self._prefork = pool_of(sender).endswith("prefork:TaskPool")
         # A process of Celery's has one call at a time, whatever `concurrency` is; so has a solo worker.
-        single = self._prefork or _pool_of(sender).endswith("solo:TaskPool")
+        single = self._prefork or pool_of(sender).endswith("solo:TaskPool")
         slots = 1 if single else int(sender.concurrency or 1)
         # Celery has waited for what runs when a process of its ends: what is left then is given back.
         self._role = Role(True, only(set(queues)), slots, grace=0.0, told=True)
         self._inbox.begin = self._start
-        self._inbox.exact = _counts_calls(sender)
+        self._inbox.exact = counts_calls(sender)
         self._own = os.getpid()
         self._board, self._begun = Board(), os.pipe()
         for end in self._begun:
@@ -123,6 +129,19 @@ class Workers:
         """Celery hears signals, in the worker's own process."""
         if self.end is not None:
             self.end.watch(worker, self._board, None if self._prefork else self._leave)
+        elif self._prefork:
+            for number in (
+                signal.SIGTERM,
+                signal.SIGQUIT,
+            ):  # which may be cold: Celery tells of it afterwards
+                self._hear_before(number, signal.getsignal(number))
+
+    def _hear_before(self, number: int, theirs: Any) -> None:
+        def hear(number: int, frame: object) -> None:
+            self._told_to_end()
+            theirs(number, frame)
+
+        signal.signal(number, hear)
 
     def _keep(self) -> None:
         """Fork the keeper, while nothing of the application is open in this process."""
@@ -197,13 +216,28 @@ class Workers:
             return None
         return Above(self._board, self._begun[1], follows=self._prefork)
 
+    def _told_to_end(self, **_: Any) -> None:
+        """Celery's own thread waits for its processes from now on, and they hear no signal of its."""
+        if self._board is not None and self._prefork and os.getpid() == self._own and not self._looks:
+            self._looks = True
+            threading.Thread(target=self._hear_of_cold, name="postlude-cold", daemon=True).start()
+
+    def _hear_of_cold(self) -> None:
+        while not _is_cold():
+            time.sleep(LOOK_EVERY)
+        assert self._board is not None
+        self._board.cold = True
+
+    def _is_in_vain(self) -> bool:
+        return _is_cold() or (self._board is not None and self._board.cold)
+
     def _ends(self, exitcode: int | None = None, **_: Any) -> None:
         """A process ends. If warmly, Celery has waited for its calls, and here what they have handed over is
         waited for."""
         try:
             if self._child is not None and (exitcode or 0) >= 0 and not _is_cold():
                 self._inbox.shut()
-                self._inbox.idle(in_vain=_is_cold)
+                self._inbox.idle(in_vain=self._is_in_vain)
         finally:
             self._leave()
 
@@ -261,18 +295,6 @@ class _Beat(bootsteps.StartStopStep):  # type: ignore[misc]  # it has no types
             entry.cancel()
 
 
-def _counts_calls(worker: Any) -> bool:
-    """Return whether a worker ends calls, or processes without one: whoever starts it so means the jobs."""
-    limits = worker.time_limit, worker.soft_time_limit
-    task = worker.app.tasks[TASK]
-    return any((*limits, task.time_limit, task.soft_time_limit, worker.options.get("autoscale")))
-
-
 def _is_cold() -> bool:
     """Return whether a worker ends without waiting for what runs."""
     return state.should_terminate not in (None, False)
-
-
-def _pool_of(worker: Any) -> str:
-    pool = worker.pool_cls
-    return pool if isinstance(pool, str) else f"{pool.__module__}:{pool.__qualname__}"
