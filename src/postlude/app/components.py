@@ -107,7 +107,7 @@ class Components:
         self.control = Control(store, self.opened, self._told, self._paused, registry, queues, config.keep)
         self.absence = Absence(store, config, clock, self._runs_jobs)
         self.queries = JobQueries(
-            store, registry, config, self.hub, self.control, self.opened, unstored, self.absence
+            store, registry, config, self.hub, self.control, self.opened, unstored, self.absence, self._arrive
         )
         self.schedules = Schedules(store, self.opened, self.queries)
         self.producer = Producer(
@@ -127,15 +127,18 @@ class Components:
         self.producer.here = None if routing.here.every else routing.here
         if routing.publishers and not self._held:
             store.events.listen(routing.added, JobsAdded)
-        self.inspector = Inspector(store, registry.attempts)
+        self.inspector = Inspector(store, registry.attempts, self._arrive)
         self.looks = Looks(store, self.opened, self.inspector)
         self.verbs = Verbs(self.control, self.queries, self.looks, self.schedules)
         self.blocking = Blocking(self.producer, store, config, self.ensure_open, self.absence, self.verbs)
         self._served = Served(service or serving, self.producer.attach, self.producer.detach)
-        self.joiner = self.producer.joiner = Joiner(self.producer, store, self.ensure_open)
+        self.joiner = self.producer.joiner = Joiner(self.producer, store, self.ensure_open, config.budget)
         self._opening = threading.Lock()
         self._open = False
         self._users: set[object] = set()
+
+    async def _arrive(self, id: bytes) -> None:
+        await self.joiner.arrive(id)
 
     def _runs_jobs(self) -> bool:
         """Whether this process runs jobs, or is about to: its lifespan has begun."""

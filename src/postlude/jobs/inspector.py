@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -167,11 +167,18 @@ class Inspector:
     Args:
         store: the store, or its reading side.
         attempts: says how many attempts jobs may have.
+        arrive: returns when the journal has a job, or no outbox has it.
     """
 
-    def __init__(self, store: Reading, attempts: Attempts | None = None) -> None:
+    def __init__(
+        self,
+        store: Reading,
+        attempts: Attempts | None = None,
+        arrive: Callable[[bytes], Awaitable[None]] | None = None,
+    ) -> None:
         self._store = store
         self._attempts = attempts
+        self._arrive = arrive
 
     def read(self, record: JobRecord) -> JobStatus:
         """Read a job as the journal gave it."""
@@ -189,6 +196,9 @@ class Inspector:
         except ValueError:
             raise JobNotFound(f"{quoted(id)} is not the id of a job") from None
         record = await self._store.get(raw)
+        if record is None and self._arrive is not None:
+            await self._arrive(raw)
+            record = await self._store.get(raw)
         if record is None:
             raise JobNotFound(f"no job has the id {cut(str(id))}; it may have been pruned")
         return self.read(record)

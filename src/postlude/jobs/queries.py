@@ -47,6 +47,7 @@ class JobQueries:
         unstored: whether the request that runs here may not have stored the job with this id yet;
             raises `WaitsForItself` if it has not begun to.
         absence: notices if nobody runs them.
+        arrive: returns when the journal has a job, or no outbox has it.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class JobQueries:
         opened: Callable[[], Awaitable[None]],
         unstored: Callable[[bytes], bool],
         absence: Absence,
+        arrive: Callable[[bytes], Awaitable[None]],
     ) -> None:
         self._store = store
         self._registry = registry
@@ -68,6 +70,7 @@ class JobQueries:
         self._opened = opened
         self._unstored = unstored
         self._absence = absence
+        self._arrive = arrive
 
     async def find(self, id: str | UUID) -> Job[Any]:
         """Return the handle of a job by its id; what it returned is read as its task's function returns it.
@@ -78,6 +81,7 @@ class JobQueries:
         """
         raw = raw_id(id)
         await self._opened()
+        await self._arrive(raw)
         record = await self._record(raw)
         return Job(raw, record.task, record.queue, self)  # also that of a call which was merged by its key
 
@@ -136,6 +140,7 @@ class JobQueries:
             if loop.time() >= until:
                 return
             await asyncio.sleep(min(AGAIN_AFTER, self._config.poll_every))
+        await self._arrive(id)
 
     async def _record(self, id: bytes) -> JobRecord:
         record = await self._store.get(id)

@@ -2,18 +2,23 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from postlude import CannotJoin, Postlude
+from postlude import CannotJoin, Config, JobNotFound, JournalUnavailable, Postlude
 from postlude.app.measuring import measured, measured_here
+from postlude.enqueue.joined import outbox
 from postlude.enqueue.joined.outbox import Outbox
 from postlude.model.event.jobs import JobsAdded
+from postlude.stores.protocol import Store
 from tests.enqueue.joined.cases import Found, JoinedCases
 from tests.enqueue.joined.kinds import MYSQL, SQLITE, TABLE, Begin, Kind, called, note
 from tests.servers.mariadb import INSTALL, MariaDBServer, program
@@ -192,3 +197,97 @@ async def test_how_many_wait_is_told(tmp_path: Path, driver: str, monkeypatch: p
         await engine.dispose()
     else:
         engine.dispose()
+
+
+class Held:
+    """What waits in outboxes is taken over when a test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked, self.go = asyncio.Event(), threading.Event()
+        take_over, has = outbox._take_over, Outbox.has
+
+        def take_over_later(store: Store, rows: Sequence[Any]) -> list[str]:
+            assert self.go.wait(30)
+            return take_over(store, rows)
+
+        async def has_told(self_: Outbox, id: bytes) -> bool:
+            found = await has(self_, id)
+            self.asked.set()
+            return found
+
+        monkeypatch.setattr(outbox, "_take_over", take_over_later)
+        monkeypatch.setattr(Outbox, "has", has_told)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
+    held = Held(monkeypatch)
+    yield held
+    held.go.set()
+
+
+LOOKS: Final[dict[str, Callable[[Postlude, str], Awaitable[object]]]] = {
+    "inspector": lambda postlude, id: postlude.inspector.get(id),
+    "job": lambda postlude, id: postlude.job(id),
+}
+
+
+@pytest.mark.parametrize("look", list(LOOKS))
+@pytest.mark.parametrize("driver", ["sqlite", "sqlite+aiosqlite"])
+async def test_a_committed_job_is_found_at_once(look: str, driver: str, tmp_path: Path, held: Held) -> None:
+    url = f"{driver}:///{tmp_path}/shop.db"
+    engine = create_async_engine(url) if "aio" in driver else create_engine(url)
+    async with outbox_of(engine, tmp_path) as postlude:
+        id = await committed(postlude, engine)
+        asking = asyncio.ensure_future(LOOKS[look](postlude, id))
+        await asyncio.wait([asking, asyncio.ensure_future(held.asked.wait())], return_when="FIRST_COMPLETED")
+        assert not asking.done()
+        held.go.set()
+        assert getattr(await asking, "id", None) == id
+
+
+async def test_its_handle_waits_for_it(tmp_path: Path, held: Held) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/shop.db")
+    async with outbox_of(engine, tmp_path) as postlude:
+        with Session(engine) as session:
+            job = postlude.within(session).add_task(note, 1)
+            session.commit()
+        asking = asyncio.ensure_future(job.status())
+        await asyncio.wait([asking, asyncio.ensure_future(held.asked.wait())], return_when="FIRST_COMPLETED")
+        assert not asking.done()
+        held.go.set()
+        assert not (await asking).cancel_asked
+
+
+async def test_one_that_stays_in_the_outbox_is_no_unknown_one(tmp_path: Path, held: Held) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/shop.db")
+    async with outbox_of(engine, tmp_path, Config(budget=0.05)) as postlude:
+        id = await committed(postlude, engine)
+        with pytest.raises(JournalUnavailable, match="waits in the outbox"):
+            await postlude.inspector.get(id)
+        with pytest.raises(JobNotFound):
+            await postlude.inspector.get("01a22a91-d72e-7000-b541-2b35fb556359")
+        held.go.set()
+
+
+@asynccontextmanager
+async def outbox_of(
+    engine: Engine | AsyncEngine, folder: Path, config: Config | None = None
+) -> AsyncIterator[Postlude]:
+    postlude = Postlude(store=f"sqlite:///{folder}/journal.db", packages=["tests"], config=config)
+    postlude.outbox(engine)
+    await postlude.open()
+    try:
+        yield postlude
+    finally:
+        await postlude.close()
+        await engine.dispose() if isinstance(engine, AsyncEngine) else engine.dispose()
+
+
+async def committed(postlude: Postlude, engine: Engine | AsyncEngine) -> str:
+    """Commit a transaction with a job; returns its id."""
+    if isinstance(engine, AsyncEngine):
+        async with AsyncSession(engine) as later, later.begin():
+            return str(postlude.within(later).add_task(note, 1).id)
+    with Session(engine) as session, session.begin():
+        return str(postlude.within(session).add_task(note, 1).id)

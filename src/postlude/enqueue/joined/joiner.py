@@ -1,18 +1,20 @@
 """Which transactions jobs can join, and adding them there."""
 
+import asyncio
 import sys
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Sequence
 from inspect import iscoroutinefunction
-from typing import Any, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Final, ParamSpec, Protocol, TypeVar, overload
 
 from postlude.enqueue.joined.announcer import Announcer
 from postlude.enqueue.joined.drivers import way_of as way_of_driver
 from postlude.enqueue.joined.target import AwaitedWay, Deferral, Give, Joins, Journal, Target, Way, tell_of
 from postlude.enqueue.producer import Producer
 from postlude.enqueue.terms import carry
-from postlude.errors import CannotJoin, JobRefused
+from postlude.errors import CannotJoin, JobRefused, JournalUnavailable
 from postlude.jobs.handle import Job
+from postlude.model.ids import id_text
 from postlude.model.job import NewJob
 from postlude.model.joining import Joining, in_calls, text_of
 from postlude.model.terms import Conflict
@@ -22,6 +24,11 @@ from postlude.stores.protocol import Store
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+FIRST_PAUSE: Final = 0.005
+LONGEST_PAUSE: Final = 0.2
+"""Seconds between looks whether a job has been taken over from an outbox."""
 
 
 class Ticket:
@@ -67,6 +74,10 @@ class Outbox(Target, Protocol):
         """Take over nothing more."""
         ...
 
+    async def has(self, id: bytes) -> bool:
+        """Whether a job waits there. Raises what the driver does."""
+        ...
+
     async def waiting(self) -> int:
         """Return how many jobs wait there."""
         ...
@@ -83,9 +94,11 @@ class Joiner:
         producer: makes jobs of calls.
         store: the journal.
         opened: opens it, if nobody has. Blocks.
+        budget: seconds that who asks for a job waits for it to come out of an outbox.
     """
 
-    def __init__(self, producer: Producer, store: Store, opened: Callable[[], None]) -> None:
+    def __init__(self, producer: Producer, store: Store, opened: Callable[[], None], budget: float) -> None:
+        self._budget = budget
         self._producer = producer
         self._store = store
         self._opened = opened
@@ -158,6 +171,27 @@ class Joiner:
         for outbox in self.outboxes:
             await outbox.close()
 
+    async def arrive(self, id: bytes) -> None:
+        """Return when the journal has a job, or no outbox has it.
+
+        A transaction that has committed is in the outbox first. Whoever asks for its job by its id a moment
+        later is to be told of it, in this process or another.
+
+        Raises:
+            JournalUnavailable: it waits in an outbox, and has not been taken over within `Config.budget`.
+        """
+        if not self.outboxes or await self._store.get(id) is not None:
+            return
+        loop = asyncio.get_running_loop()
+        until, pause = loop.time() + self._budget, FIRST_PAUSE
+        for outbox in self.outboxes:
+            while await _has(outbox, id, until - loop.time()):
+                if loop.time() >= until:
+                    raise JournalUnavailable(f"job {id_text(id)} is committed, and waits in the outbox")
+                outbox.announce()
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
     def close(self) -> None:
         """The journal is about to be closed."""
         self._announcer.stop()
@@ -202,6 +236,14 @@ class Joiner:
         reply = self._store.promote()
         if reply.future is not None:
             reply.then(lambda _: None)  # what fails is looked for again, by whoever promotes next
+
+
+async def _has(outbox: Outbox, id: bytes, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(max(seconds, FIRST_PAUSE)):
+            return await outbox.has(id)
+    except Exception:  # the driver's, the pool's: a database that is away makes no look-up fail
+        return False
 
 
 _DRIVERS = frozenset({"psycopg", "asyncpg"})

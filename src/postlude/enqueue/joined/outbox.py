@@ -148,6 +148,19 @@ class Outbox:
         if task is not None and not task.done() and task.get_loop() is asyncio.get_running_loop():
             await asyncio.wait([task], timeout=5)
 
+    async def has(self, id: bytes) -> bool:
+        """Whether a job waits there. Raises what the driver does."""
+        if not self.ready:
+            return False
+        if self._async is None:
+            return await asyncio.to_thread(self._has, id)
+        async with self._async.connect() as connection:
+            return (await connection.execute(_row_of(id))).first() is not None
+
+    def _has(self, id: bytes) -> bool:
+        with self.engine.connect() as connection:
+            return connection.execute(_row_of(id)).first() is not None
+
     async def waiting(self) -> int:
         """Return how many jobs wait there. Raises what the driver does."""
         if self._async is None:
@@ -266,6 +279,10 @@ def _add_missing(store: Store, jobs: Sequence[NewJob]) -> bool:
 _HOW_MANY: Final = select(func.count()).select_from(_TABLE)
 
 _FIRST: Final = select(_TABLE.c.id, _TABLE.c.job).order_by(_TABLE.c.id).limit(MOST)
+
+
+def _row_of(id: bytes) -> Any:
+    return select(_TABLE.c.id).where(_TABLE.c.id == id.hex())
 
 
 def _without(ids: Sequence[str]) -> Any:
