@@ -6,7 +6,7 @@ An application has one of these from its start to its end. A test gives it anoth
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -106,9 +106,8 @@ class Components:
         serving = partial(Service, *given, self.bounds, routing.publishers, *of_role)
         self.control = Control(store, self.opened, self._told, self._paused, registry, queues, config.keep)
         self.absence = Absence(store, config, clock, self._runs_jobs)
-        self.queries = JobQueries(
-            store, registry, config, self.hub, self.control, self.opened, unstored, self.absence, self._arrive
-        )
+        looking = store, registry, config, self.hub, self.control, self.opened, unstored, self.absence
+        self.queries = JobQueries(*looking, self._arrive)
         self.schedules = Schedules(store, self.opened, self.queries)
         self.producer = Producer(
             store,
@@ -137,8 +136,8 @@ class Components:
         self._open = False
         self._users: set[object] = set()
 
-    async def _arrive(self, id: bytes) -> None:
-        await self.joiner.arrive(id)
+    def _arrive(self, id: bytes) -> Awaitable[None]:
+        return self.joiner.arrive(id)
 
     def _runs_jobs(self) -> bool:
         """Whether this process runs jobs, or is about to: its lifespan has begun."""

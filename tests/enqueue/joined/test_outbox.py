@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from postlude import CannotJoin, Config, JobNotFound, JournalUnavailable, Postlude
 from postlude.app.measuring import measured, measured_here
-from postlude.enqueue.joined import outbox
+from postlude.enqueue.joined import outbox, taking_over
 from postlude.enqueue.joined.outbox import Outbox
 from postlude.model.event.jobs import JobsAdded
 from postlude.stores.protocol import Store
@@ -204,18 +204,18 @@ class Held:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked, self.go = asyncio.Event(), threading.Event()
-        take_over, has = outbox._take_over, Outbox.has
+        has = Outbox.has
 
         def take_over_later(store: Store, rows: Sequence[Any]) -> list[str]:
             assert self.go.wait(30)
-            return take_over(store, rows)
+            return taking_over.take_over(store, rows)
 
         async def has_told(self_: Outbox, id: bytes) -> bool:
             found = await has(self_, id)
             self.asked.set()
             return found
 
-        monkeypatch.setattr(outbox, "_take_over", take_over_later)
+        monkeypatch.setattr(outbox, "take_over", take_over_later)
         monkeypatch.setattr(Outbox, "has", has_told)
 
 

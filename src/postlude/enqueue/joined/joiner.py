@@ -1,20 +1,19 @@
 """Which transactions jobs can join, and adding them there."""
 
-import asyncio
 import sys
 from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Sequence
 from inspect import iscoroutinefunction
-from typing import Any, Final, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from postlude.enqueue.joined.announcer import Announcer
+from postlude.enqueue.joined.arrival import arrival
 from postlude.enqueue.joined.drivers import way_of as way_of_driver
 from postlude.enqueue.joined.target import AwaitedWay, Deferral, Give, Joins, Journal, Target, Way, tell_of
 from postlude.enqueue.producer import Producer
 from postlude.enqueue.terms import carry
-from postlude.errors import CannotJoin, JobRefused, JournalUnavailable
+from postlude.errors import CannotJoin, JobRefused
 from postlude.jobs.handle import Job
-from postlude.model.ids import id_text
 from postlude.model.job import NewJob
 from postlude.model.joining import Joining, in_calls, text_of
 from postlude.model.terms import Conflict
@@ -24,11 +23,6 @@ from postlude.stores.protocol import Store
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-FIRST_PAUSE: Final = 0.005
-LONGEST_PAUSE: Final = 0.2
-"""Seconds between looks whether a job has been taken over from an outbox."""
 
 
 class Ticket:
@@ -174,23 +168,11 @@ class Joiner:
     async def arrive(self, id: bytes) -> None:
         """Return when the journal has a job, or no outbox has it.
 
-        A transaction that has committed is in the outbox first. Whoever asks for its job by its id a moment
-        later is to be told of it, in this process or another.
-
         Raises:
             JournalUnavailable: it waits in an outbox, and has not been taken over within `Config.budget`.
         """
-        if not self.outboxes or await self._store.get(id) is not None:
-            return
-        loop = asyncio.get_running_loop()
-        until, pause = loop.time() + self._budget, FIRST_PAUSE
-        for outbox in self.outboxes:
-            while await _has(outbox, id, until - loop.time()):
-                if loop.time() >= until:
-                    raise JournalUnavailable(f"job {id_text(id)} is committed, and waits in the outbox")
-                outbox.announce()
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+        if self.outboxes:
+            await arrival(self.outboxes, self._store, id, self._budget)
 
     def close(self) -> None:
         """The journal is about to be closed."""
@@ -236,14 +218,6 @@ class Joiner:
         reply = self._store.promote()
         if reply.future is not None:
             reply.then(lambda _: None)  # what fails is looked for again, by whoever promotes next
-
-
-async def _has(outbox: Outbox, id: bytes, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(max(seconds, FIRST_PAUSE)):
-            return await outbox.has(id)
-    except Exception:  # the driver's, the pool's: a database that is away makes no look-up fail
-        return False
 
 
 _DRIVERS = frozenset({"psycopg", "asyncpg"})

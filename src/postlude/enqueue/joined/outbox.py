@@ -15,13 +15,11 @@ from sqlalchemy.pool import StaticPool
 
 from postlude.clock import SECOND
 from postlude.enqueue.joined.announcer import Announcer
-from postlude.enqueue.joined.target import Statement, tell_of
-from postlude.errors import CannotJoin, JobRefused
-from postlude.model.event.jobs import JobsRefused
+from postlude.enqueue.joined.taking_over import take_over
+from postlude.enqueue.joined.target import Statement
+from postlude.errors import CannotJoin
 from postlude.model.event.runner import DutyFailed
-from postlude.model.job import NewJob
-from postlude.model.joining import Joining, in_calls, read, text_of
-from postlude.model.state import Reason
+from postlude.model.joining import Joining, text_of
 from postlude.stores.loops import call_on
 from postlude.stores.protocol import Store
 
@@ -217,7 +215,7 @@ class Outbox:
                 self._again = False
                 async with self._async.connect() as connection:
                     rows = [tuple(row) for row in await connection.execute(_FIRST)]
-                taken = await asyncio.to_thread(_take_over, store, rows)
+                taken = await asyncio.to_thread(take_over, store, rows)
                 if taken:
                     self._again = True
                     async with self._async.begin() as connection:
@@ -230,50 +228,11 @@ class Outbox:
         while (store := self._store) is not None:
             with self.engine.connect() as connection:
                 rows = [tuple(row) for row in connection.execute(_FIRST)]
-            taken = _take_over(store, rows)
+            taken = take_over(store, rows)
             if not taken:
                 return
             with self.engine.begin() as connection:
                 connection.execute(_without(taken))
-
-
-def _take_over(store: Store, rows: Sequence[Any]) -> list[str]:
-    """Add jobs to the journal, in a thread that may wait; returns the ids of those that it has now."""
-    calls = in_calls([read(text) for _, text in rows])
-    replies = [store.add(jobs) for jobs in calls]  # together: they are one group of the journal's writer
-    taken: list[str] = []
-    for jobs, reply in zip(calls, replies, strict=True):
-        try:
-            tell_of(store, jobs, reply.wait())
-        except JobRefused:
-            if not _add_missing(store, jobs):
-                continue
-        taken += [job.id.hex() for job in jobs]
-    return taken
-
-
-def _add_missing(store: Store, jobs: Sequence[NewJob]) -> bool:
-    """Add those of a call that the journal does not have: an attempt before this one has died, or failed.
-
-    False: it does not take them, whatever has been before.
-    """
-    missing: list[NewJob] = []
-    for job in jobs:
-        known = store.get(job.id).wait()
-        if known is not None and known.reason is Reason.UNACKNOWLEDGED:
-            # The attempt that added it was told that it failed, and so it was cancelled.
-            store.delete([job.id]).wait()
-            known = None
-        if known is None:
-            missing.append(job)
-    try:
-        if missing:
-            tell_of(store, missing, store.add(missing).wait())
-    except JobRefused as error:
-        if JobsRefused in store.events.heard:
-            store.events.emit(JobsRefused(missing, error))
-        return False
-    return True
 
 
 _HOW_MANY: Final = select(func.count()).select_from(_TABLE)
