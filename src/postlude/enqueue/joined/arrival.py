@@ -38,7 +38,7 @@ async def arrival(outboxes: Iterable[Outbox], store: Reading, id: bytes, budget:
         budget: seconds that this takes at most.
 
     Raises:
-        JournalUnavailable: it still waits in an outbox then.
+        JournalUnavailable: it still waits in an outbox then, or an outbox cannot be asked.
     """
     if await store.get(id) is not None:
         return
@@ -57,5 +57,5 @@ async def _has(outbox: Outbox, id: bytes, seconds: float) -> bool:
     try:
         async with asyncio.timeout(max(seconds, FIRST_PAUSE)):
             return await outbox.has(id)
-    except Exception:  # the driver's, the pool's: a database that is away makes no look-up fail
-        return False
+    except Exception as error:  # the driver's, the pool's, or time is up: nobody knows, and no 404 says so
+        raise JournalUnavailable(f"the outbox cannot be asked for job {id_text(id)}: {error!r}") from error

@@ -169,7 +169,7 @@ class Joiner:
         """Return when the journal has a job, or no outbox has it.
 
         Raises:
-            JournalUnavailable: it waits in an outbox, and has not been taken over within `Config.budget`.
+            JournalUnavailable: it has not come out of an outbox within `Config.budget`, or none can be asked.
         """
         if self.outboxes:
             await arrival(self.outboxes, self._store, id, self._budget)
