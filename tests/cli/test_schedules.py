@@ -61,7 +61,10 @@ def test_a_time_that_has_no_job_is_told(driver: Driver) -> None:
 
 def test_nothing_in_force_is_said_with_what_declares_it(driver: Driver) -> None:
     declare(driver)
-    assert run().output == "No schedules are in force: @postlude.cron and @postlude.every declare them.\n"
+    assert run().output == (
+        "No schedules are in force: an application that has some (@postlude.cron, @postlude.every) "
+        "declares them when it starts.\n"
+    )
     assert json.loads(run("--json").output) == {"schedules": []}
 
 

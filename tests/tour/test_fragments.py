@@ -369,8 +369,15 @@ def test_policy_dependencies_in_an_annotation(fragments: Fragments, kit: Postlud
 
 
 def test_status(fragments: Fragments) -> None:
-    fragments.top("status", 1)
-    found = fragments.top("status", 0)
+    program, owners = pieces("status")
+    without = """postlude = Postlude(app)
+app.include_router(postlude.router(prefix="/jobs"))
+"""
+    assert without in program
+    with TestClient(fragments.define(program).app) as client:
+        answer = client.post("/imports?path=a.csv")
+        assert client.get(answer.headers["location"]).json()["result"] == len("a.csv")
+    found = fragments.define(program.replace(without, owners))
     with TestClient(found.app) as client:
         answer = client.post("/imports?path=a.csv")
         assert answer.status_code == 202

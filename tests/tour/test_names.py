@@ -20,7 +20,6 @@ YOURS: Final = {
     "from-celery": {"busy", "gone"},
     "policy": {"Annotated", "AsyncSession", "Depends", "SMTPException", "get_session", "postlude", "tasks"},
     "schedules": {"postlude"},
-    "status": {"current_user_id"},
 }
 """What each page takes for granted, and says so, or has at its beginning."""
 

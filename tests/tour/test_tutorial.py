@@ -61,6 +61,23 @@ def test_accepted(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (status["state"], status["result"]) == ("succeeded", 5)
 
 
+@pytest.mark.parametrize("program", [3], indirect=True)
+def test_accepted_and_stopped(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[float] = []
+
+    def cancelled_meanwhile(seconds: float) -> None:
+        if not begun:
+            program.postlude.blocking.cancel(program.current_job().id)
+        begun.append(seconds)
+        sleep(0.001)  # until it is heard
+
+    monkeypatch.setattr(program, "sleep", cancelled_meanwhile)
+    with TestClient(program.app) as client:
+        status = client.get(client.post("/counts?most=5000").headers["location"]).json()
+    assert (status["state"], status["done"]) == ("cancelled", True)
+    assert 0 < len(begun) < 5000
+
+
 @pytest.mark.disk
 @pytest.mark.parametrize("program", [4], indirect=True)
 def test_in_a_transaction(program: Any, capsys: pytest.CaptureFixture[str]) -> None:

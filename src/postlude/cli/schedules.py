@@ -52,7 +52,10 @@ def schedules(
     elif found:
         console().print(_table(found))
     else:
-        typer.echo("No schedules are in force: @postlude.cron and @postlude.every declare them.")
+        typer.echo(
+            "No schedules are in force: an application that has some (@postlude.cron, @postlude.every) "
+            "declares them when it starts."
+        )
 
 
 @app.command()

@@ -152,7 +152,7 @@ def not_found(name: object, records: list[ScheduleRecord]) -> ScheduleNotFound:
     """Return the error for a name that no schedule in force has."""
     names = [record.schedule.name for record in records]
     near = get_close_matches(str(name), names)
-    told = ", ".join(map(cut, near or names[:10])) or "none"
+    told = ", ".join(map(cut, near or names[:10])) or "none; an application declares its own when it starts"
     return ScheduleNotFound(
         f"no schedule {quoted(name)} is in force; {'near to it' if near else 'in force'}: {told}"
     )
