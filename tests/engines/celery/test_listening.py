@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from math import inf
 from typing import Any, cast
 
 import pytest
@@ -13,7 +14,7 @@ from postlude.config import Config
 from postlude.engines.celery import keeper
 from postlude.engines.celery.board import Board
 from postlude.engines.celery.brokers import Lying
-from postlude.engines.celery.keeper import DEAF_AFTER, LIVE_WHILE, QUIET, Ending, Keeper
+from postlude.engines.celery.keeper import DEAF_AFTER, HANGS_AFTER, LIVE_WHILE, QUIET, Ending, Keeper
 from postlude.model.event.broker import WorkerDeaf, WorkerHears
 from postlude.model.ids import IdSource
 from postlude.model.job import NewJob
@@ -39,7 +40,7 @@ class Site:
         self.store.events.listen(self.told.append, WorkerHears)
         self.parent = Parenthood(self.store, Config(lease=1e6), self.clock, only({"q"}))
         self.board = Board()
-        self.board.room, self.board.heard = 2, self.seconds
+        self.board.room, self.board.heard, self.board.beaten = 2, self.seconds, inf
         monkeypatch.setattr(keeper, "monotonic", lambda: self.seconds)
         monkeypatch.setattr(keeper, "look", self._look)
         monkeypatch.setattr(os, "kill", lambda pid, number: self.killed.append(number))
@@ -99,6 +100,16 @@ async def test_what_the_broker_has_does_not_come(make: Make) -> None:
     assert await site.row() is None
     assert site.told[1:] == [WorkerHears(["q"])]
     assert site.killed == []
+
+
+async def test_its_loop_hangs_with_messages_that_it_has_taken(make: Make) -> None:
+    """What it has said of its room is not true any more."""
+    site = make()
+    await site.begin()
+    site.board.held, site.board.beaten = site.board.room, site.seconds
+    assert await site.listen(HANGS_AFTER) is None
+    assert await site.listen(DEAF_AFTER) == DEAF_AFTER
+    assert site.told == [WorkerDeaf(["q"], DEAF_AFTER, False)]
 
 
 def busy(site: Site) -> None:

@@ -217,6 +217,19 @@ async def test_a_job_runs_for_longer_than_rabbitmq_waits_for_an_acknowledgement(
         rabbitmq.control("eval", "application:set_env(rabbit, consumer_timeout, 20000).")
 
 
+@pytest.mark.parametrize(("pool", "reduces"), [("prefork", True), ("threads", False)])
+async def test_threads_do_not_ask_for_more_after_a_reconnect(
+    at_rabbitmq: Site, pool: str, reduces: bool
+) -> None:
+    """Two of them read from one connection then, and wait for ever for what the other has read."""
+    at_rabbitmq.start(pool=pool)
+    async with at_rabbitmq.serving() as shop:
+        assert await (await shop.postlude.add_task(shop.note, 1)).result(timeout=PATIENCE) == 2
+        inspected = shop.engine.app.control.inspect(timeout=5.0)
+        (conf,) = (await asyncio.to_thread(inspected.conf)).values()
+    assert conf.get("worker_enable_prefetch_count_reduction", True) is reduces
+
+
 @pytest.mark.parametrize("breaks", [False, True])
 async def test_while_the_broker_is_away_jobs_are_added_as_ever(
     redis: RedisServer, site: Site, breaks: bool

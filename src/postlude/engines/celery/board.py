@@ -57,3 +57,6 @@ class Board:
     """Whether the keeper is to end. By the worker."""
     cold = Cell(9, bool)
     """Whether the worker ends without waiting for what runs, as it was told after all. By the worker."""
+    beaten = Cell(10, float)
+    """When its loop last told these, in seconds of the monotonic clock; infinite: its jobs run in that loop.
+    By the worker."""

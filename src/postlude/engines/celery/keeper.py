@@ -31,6 +31,9 @@ LOOK_EVERY: Final = 1.0
 QUIET: Final = 3.0
 """Seconds without a message after which it is asked whether the broker has some."""
 
+HANGS_AFTER: Final = 5.0
+"""Seconds after which a loop that tells nothing does not say either that the worker has no room."""
+
 DEAF_AFTER: Final = 10.0
 """Seconds for which it must have had some, and the worker room for them, before the worker counts as deaf."""
 
@@ -268,7 +271,8 @@ class Keeper:
     async def _should_hear(self, parent: Parent, now: float) -> bool:
         """Whether a message should come: the broker has some, and the worker room for it."""
         board = self._board
-        if board.held >= board.room or now - board.heard < QUIET or not await parent.waits():
+        full = board.held >= board.room and now - board.beaten < HANGS_AFTER
+        if not board.room or full or now - board.heard < QUIET or not await parent.waits():
             return False
         try:
             found = await asyncio.to_thread(look, self._app, self._queues)

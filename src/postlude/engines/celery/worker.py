@@ -7,11 +7,12 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from math import inf
 from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
-from celery import Celery, bootsteps, signals
+from celery import Celery, signals
 from celery.apps.worker import Worker
 from celery.worker import state
 
@@ -21,6 +22,7 @@ from postlude.engines.celery.ending import LEAVE_WITHIN, WorkerEnd
 from postlude.engines.celery.fitting import counts_calls, pool_of, refuse_pool, refuse_unfit
 from postlude.engines.celery.inbox import TASK, Inbox, inbox_of
 from postlude.engines.celery.keeper import NEVER, Beside, Ending, Keeper, main
+from postlude.engines.celery.steps import beat_step, end_step
 from postlude.engines.protocol import Oversee, Serve
 from postlude.model.queues import only
 from postlude.model.role import Role
@@ -31,10 +33,8 @@ KEEPER_WITHIN: Final = 5.0
 LOOK_EVERY: Final = 0.2
 """Seconds between looks whether a worker that is told to end has been told so once more."""
 
-BEAT_EVERY: Final = 0.5
-"""Seconds between the times that the worker tells how many messages it has."""
-
 _WORKERS: Final = "postlude_workers"
+_SINGLE: Final = ("prefork", "solo")
 
 
 class Workers:
@@ -63,14 +63,14 @@ class Workers:
         self._keeper: int | None = None
         self._own = 0
         """The worker's own process."""
-        app.steps["worker"].add(_End)
-        app.steps["consumer"].add(_Beat)
+        app.steps["worker"].add(end_step(self.signals_set))
+        app.steps["consumer"].add(beat_step(self.beat))
         self._inbox: Inbox = inbox_of(app)
         self._serves: dict[str, Serve] = {}
         self._child: Child | None = None
         self._lock = threading.Lock()
         self._role: Role | None = None
-        self._prefork = False
+        self._prefork = self._solo = False
         self._looks = False
         """Whether it looks how it is to end."""
         signals.worker_init.connect(self._begins, weak=False)
@@ -111,10 +111,13 @@ class Workers:
             raise SystemExit(str(error)) from error
         consumed = set(self._app.amqp.queues.consume_from)
         queues = sorted(consumed & self._serves.keys())
-        self._prefork = pool_of(sender).endswith("prefork:TaskPool")
+        self._prefork, self._solo = (pool_of(sender).endswith(f"{name}:TaskPool") for name in _SINGLE)
         # A process of Celery's has one call at a time, whatever `concurrency` is; so has a solo worker.
-        single = self._prefork or pool_of(sender).endswith("solo:TaskPool")
+        single = self._prefork or self._solo
         slots = 1 if single else int(sender.concurrency or 1)
+        if not single:
+            # Its threads would ask the broker for more after a reconnect, and read each other's answers.
+            self._app.conf.worker_enable_prefetch_count_reduction = False
         # Celery has waited for what runs when a process of its ends: what is left then is given back.
         self._role = Role(True, only(set(queues)), slots, grace=0.0, told=True)
         self._inbox.begin = self._start
@@ -162,6 +165,7 @@ class Workers:
         if self._board is None:
             return
         self._board.held, self._board.room = len(state.reserved_requests), room
+        self._board.beaten = inf if self._solo else monotonic()
         self._tell()
         if self._keeper is not None and os.waitpid(self._keeper, os.WNOHANG) != (0, 0):
             self._keeper = None
@@ -265,34 +269,6 @@ class Workers:
                 if monotonic() > until:
                     os.kill(keeper, signal.SIGKILL)
                 time.sleep(0.02)
-
-
-class _End(bootsteps.StartStopStep):  # type: ignore[misc]  # it has no types
-    """The part of Celery's worker that hears that it is to end; it begins after Celery hears signals."""
-
-    def start(self, parent: Any) -> None:
-        Workers.of(parent.app).signals_set(parent)
-
-
-class _Beat(bootsteps.StartStopStep):  # type: ignore[misc]  # it has no types
-    """The part of Celery's consumer that tells, from time to time, how the worker is."""
-
-    requires = ("celery.worker.consumer.tasks:Tasks",)
-
-    def __init__(self, parent: Any, **options: Any) -> None:
-        super().__init__(parent, **options)
-        self._entry: Any = None
-
-    def start(self, parent: Any) -> None:
-        workers = Workers.of(parent.app)
-        room = int(parent.controller.concurrency or 1)
-        workers.beat(room)
-        self._entry = parent.timer.call_repeatedly(BEAT_EVERY, workers.beat, (room,))
-
-    def stop(self, parent: Any) -> None:
-        entry, self._entry = self._entry, None
-        if entry is not None:
-            entry.cancel()
 
 
 def _is_cold() -> bool:
