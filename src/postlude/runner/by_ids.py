@@ -23,7 +23,7 @@ MOST_AHEAD: Final = 64
 MANY: Final = 10
 """Where so many jobs end in a moment, those that are claimed together gather first."""
 
-GATHER: Final = 0.003
+GATHER: Final = 0.010
 """Seconds in which they do."""
 
 ONCE_FOR: Final = 60.0
