@@ -189,7 +189,10 @@ async def test_what_is_handed_over_is_claimed_and_run_and_its_end_is_told(
         assert await heard.all_of(jobs[0]) == [Refusal.ENDED]
 
 
-async def test_what_is_handed_over_while_it_goes_to_sleep_is_claimed(tmp_path: Path, log: list[str]) -> None:
+@pytest.mark.parametrize("look", [2, 3], ids=["before it is noted", "after that"])
+async def test_what_is_handed_over_while_it_goes_to_sleep_is_claimed(
+    tmp_path: Path, log: list[str], look: int
+) -> None:
     async with told(tmp_path) as (postlude, by_ids):
         first, late = [await postlude.add_task(work.note, text) for text in "ab"]
         heard = Heard()
@@ -198,31 +201,10 @@ async def test_what_is_handed_over_while_it_goes_to_sleep_is_claimed(tmp_path: P
             empty = 0
 
             def __bool__(self) -> bool:
-                """Asked by who takes what is there, then by who is to sleep: just then something comes."""
+                """Asked by who takes what is there, then twice by who is to sleep: and something comes."""
                 something = len(self) > 0
                 self.empty += not something
-                if not something and self.empty == 2:
-                    heard.hand(by_ids, late)
-                return something
-
-        by_ids._handed = Asked()
-        heard.hand(by_ids, first)
-        assert await heard.all_of(first, late) == [None] * 2
-
-
-async def test_what_is_handed_over_just_before_it_sleeps_is_claimed(tmp_path: Path, log: list[str]) -> None:
-    async with told(tmp_path) as (postlude, by_ids):
-        first, late = [await postlude.add_task(work.note, text) for text in "ab"]
-        heard = Heard()
-
-        class Asked(deque[Any]):
-            empty = 0
-
-            def __bool__(self) -> bool:
-                """Asked for the last time by who is to sleep: there is nothing, and then something comes."""
-                something = len(self) > 0
-                self.empty += not something
-                if not something and self.empty == 3:
+                if not something and self.empty == look:
                     heard.hand(by_ids, late)
                 return something
 

@@ -81,7 +81,6 @@ class JobQueries:
         """
         raw = raw_id(id)
         await self._opened()
-        await self._arrive(raw)
         record = await self._record(raw)
         return Job(raw, record.task, record.queue, self)  # also that of a call which was merged by its key
 
@@ -144,6 +143,9 @@ class JobQueries:
 
     async def _record(self, id: bytes) -> JobRecord:
         record = await self._store.get(id)
+        if record is None:
+            await self._arrive(id)
+            record = await self._store.get(id)
         if record is None:
             raise JobNotFound(f"no job has the id {id_text(id)}; it may have been pruned")
         return record

@@ -95,12 +95,10 @@ def test_it_lasts_as_long_as_its_job_where_jobs_are_long_or_it_is_to_be_exact(
     for _ in range(2):
         assert hands.came.acquire(timeout=9)
     hands.overs[1](None)
-    done = {first, second}
-    while not any(call.done() for call in done):
-        pass
-    assert sum(call.done() for call in done) == 1
+    done, left = wait([first, second], 9, FIRST_COMPLETED)
+    assert (len(done), len(left)) == (1, 1)
     hands.overs[0](None)
-    for call in done:
+    for call in left:
         call.result(9)
 
 

@@ -35,6 +35,8 @@ LOOK_EVERY: Final = 0.2
 
 _WORKERS: Final = "postlude_workers"
 _SINGLE: Final = ("prefork", "solo")
+_MAY_BE_COLD: Final = (signal.SIGTERM, signal.SIGQUIT)
+"""Signals of whose cold end Celery tells afterwards."""
 
 
 class Workers:
@@ -133,10 +135,7 @@ class Workers:
         if self.end is not None:
             self.end.watch(worker, self._board, None if self._prefork else self._leave)
         elif self._prefork:
-            for number in (
-                signal.SIGTERM,
-                signal.SIGQUIT,
-            ):  # which may be cold: Celery tells of it afterwards
+            for number in _MAY_BE_COLD:
                 self._hear_before(number, signal.getsignal(number))
 
     def _hear_before(self, number: int, theirs: Any) -> None:

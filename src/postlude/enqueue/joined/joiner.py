@@ -190,14 +190,11 @@ class Joiner:
         journal = self._journal_here() if engine.dialect.name == "postgresql" else None
         if journal is not None:
             return journal
-        has = (
-            ""
-            if engine.dialect.name != "postgresql"
-            else '; or have the journal there, store="postgresql://..."'
-        )
+        or_there = '; or have the journal there, store="postgresql://..."'
+        also = or_there if engine.dialect.name == "postgresql" else ""
         raise CannotJoin(
             f"this session's database ({engine.dialect.name}) does not have the journal, which is "
-            f"{self._store.location}: let its jobs wait in a table there, with postlude.outbox(engine){has}"
+            f"{self._store.location}: let its jobs wait in a table there, with postlude.outbox(engine){also}"
         )
 
     def _journal_here(self) -> Journal | None:
